@@ -1,0 +1,1 @@
+"""Search and steer with a bundle, without torch."""

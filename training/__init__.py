@@ -1,0 +1,1 @@
+"""Fit a sparse autoencoder over sentence embeddings (extra ``train``)."""
