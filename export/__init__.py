@@ -1,1 +1,9 @@
 """Turn a checkpoint into a verified ONNX bundle (extra ``export``)."""
+
+from .._extras import require
+
+require("export", "torch", "onnx", "onnxscript", "sentence_transformers")
+
+from .bundle import export_bundle  # noqa: E402
+
+__all__ = ["export_bundle"]

@@ -1,1 +1,26 @@
-"""Fit a sparse autoencoder over sentence embeddings (extra ``train``)."""
+"""Fit a sparse autoencoder over sentence embeddings (extra ``train``).
+
+Read in this order: `config`, `sae` (the model), `losses`, `batches`, `trainer` (the loop), `fit` (from documents to a
+checkpoint), `features` (what each latent responds to).
+"""
+
+from .._extras import require
+
+require("train", "torch", "sentence_transformers")
+
+from .cache import default_cache_dir, embed_cached  # noqa: E402  the line above says what to install
+from .config import SaeConfig, TrainConfig  # noqa: E402
+from .embedding import Embedder  # noqa: E402
+from .fit import fit_embeddings, train  # noqa: E402
+from .sae import SparseAutoencoder  # noqa: E402
+
+__all__ = [
+    "Embedder",
+    "SaeConfig",
+    "SparseAutoencoder",
+    "TrainConfig",
+    "default_cache_dir",
+    "embed_cached",
+    "fit_embeddings",
+    "train",
+]

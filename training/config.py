@@ -1,7 +1,7 @@
 """What can be chosen about a sparse autoencoder and about its training."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from ..errors import ConfigError
 
@@ -29,3 +29,126 @@ class SaeConfig:
             raise ConfigError(f"k is {self.k}: it must be between 1 and n_latents ({self.n_latents})")
         if self.d_in < 0:
             raise ConfigError(f"d_in is {self.d_in}: it must be the width of the embeddings, or 0 to take it from them")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the autoencoder is trained. The defaults keep the ranking; `TrainConfig.paper()` is arXiv 2411.00786 as coded."""
+
+    loss: Loss = "ranking"
+    """`ranking`: MSE + softmax KL on reconstructed scores + the same on latent scores. `mse`: MSE only. `paper`: the
+    paper's own KL at temperature 1 on each query's nearest documents, which is almost a squared error of the scores."""
+
+    steps: int = 2000
+    """Optimiser steps."""
+
+    queries_per_step: int = 128
+    """Queries in a batch."""
+
+    candidates: int = 5
+    """Documents drawn for each query from its `pool` nearest ones, nearer ones more often."""
+
+    pool: int = 64
+    """Nearest documents kept per query."""
+
+    random_documents: int = 128
+    """Random documents that every query of the batch is also scored against."""
+
+    extra_documents: int = 256
+    """Further documents that are only reconstructed, so that the whole corpus is seen and not just what is near a query."""
+
+    learning_rate: float = 1e-3
+    """Peak rate of Adam, reached after `warmup_steps`, then a cosine to zero."""
+
+    warmup_steps: int = 50
+    """Steps of linear warm-up."""
+
+    kl_weight: float = 0.3
+    """Weight of the KL on reconstructed scores, against a variance-normalised MSE of weight 1."""
+
+    latent_kl_weight: float = 0.3
+    """Weight of the KL on latent dot products (the paper trains none)."""
+
+    temperature: float = 0.05
+    """Divides scores before the softmax; cosines of sentence embeddings differ by hundredths, so 1 is nearly flat."""
+
+    query_weight: float = 2.0
+    """Weight of a query's row in the MSE; queries are fewer and harder to reconstruct than documents."""
+
+    aux_weight: float = 1 / 32
+    """Weight of AuxK, the error predicted from dead latents (arXiv 2406.04093, section A.2); 0 turns it off."""
+
+    k_aux: int = 256
+    """Dead latents used by AuxK per text."""
+
+    dead_steps: int = 50
+    """Steps without firing after which a latent counts as dead."""
+
+    multi_topk_weight: float = 1 / 8
+    """Weight of the MSE read at 4 k, so that one autoencoder reads well at several k (arXiv 2406.04093, section 6.2)."""
+
+    tied_init: bool = True
+    """Start with W_enc = W_decᵀ and b_dec = data mean; otherwise both as two independent linear layers."""
+
+    unit_norm: bool = True
+    """Keep every atom at unit length and remove the gradient along it."""
+
+    max_queries: int = 20_000
+    """Training queries at most; taken from pairs first, then from the documents."""
+
+    seed: int = 0
+    """Same seed, data and machine: same weights."""
+
+    device: str = "auto"
+    """`auto` (CUDA, else MPS, else CPU) or a torch device name."""
+
+    save_every: int = 250
+    """Steps between resume points."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.loss not in ("ranking", "paper", "mse"):
+            raise ConfigError(f"loss is {self.loss!r}: choose ranking, paper or mse")
+        for name in ("steps", "queries_per_step", "candidates", "pool", "max_queries", "dead_steps", "k_aux", "save_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("random_documents", "extra_documents", "warmup_steps", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        for name in ("kl_weight", "latent_kl_weight", "query_weight", "aux_weight", "multi_topk_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more, and finite")
+        for name in ("learning_rate", "temperature"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be above 0, and finite")
+        if self.candidates > self.pool:
+            raise ConfigError(f"candidates is {self.candidates}: it must not exceed pool ({self.pool})")
+
+    @classmethod
+    def paper(cls, **changes: Any) -> "TrainConfig":
+        """The recipe of arXiv 2411.00786 as its code has it (github.com/cxcscmu/esae, kld_x256_k*.py).
+
+        16 nearest documents per query and nothing else, temperature 1, weights 1, two independent linear layers, no
+        unit norm, no AuxK, no L(4k), Adam at 1e-3 with a cosine.
+
+        Args:
+            **changes: Fields to set otherwise, for example ``steps`` or ``seed``.
+        """
+        recipe = cls(
+            loss="paper",
+            queries_per_step=512,
+            candidates=16,
+            pool=16,
+            random_documents=0,
+            extra_documents=0,
+            warmup_steps=0,
+            kl_weight=1.0,
+            latent_kl_weight=0.0,
+            temperature=1.0,
+            query_weight=1.0,
+            aux_weight=0.0,
+            multi_topk_weight=0.0,
+            tied_init=False,
+            unit_norm=False,
+        )
+        return replace(recipe, **changes)

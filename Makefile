@@ -1,0 +1,49 @@
+# The words of this file are the words of CI. `make` alone lists them.
+VENV ?= .venv
+PYTHON ?= python3
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test slow check fix bench clean
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+# A stamp per set of dependencies: nothing is installed twice.
+$(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing steersearch with all extras into $(VENV) (a few minutes the first time)"
+	$(PIP) -e '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.all
+	$(PIP) --group dev
+	@touch $@
+
+demo: $(VENV)/.all  ## the main job on real text: train, export, index, search, steer
+	$(BIN)/sae demo --out demo --overwrite
+
+test: $(VENV)/.dev  ## unit tests, about a minute, offline
+	$(BIN)/python -m pytest -q -m "not slow"
+
+slow: $(VENV)/.dev  ## tests with the real model's weights, full disks, fresh installs
+	$(BIN)/python -m pytest -q -m slow
+
+check: $(VENV)/.dev  ## lint, format, types, links, packaging
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_project.py
+	rm -rf dist && $(BIN)/python -m build --quiet --outdir dist . && $(BIN)/twine check --strict dist/*
+
+fix: $(VENV)/.dev  ## format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.all  ## the figures of benchmarks/README.md; DATA=folder of BEIR folders
+	$(BIN)/python -m benchmarks.whole_path --data $(DATA)
+
+clean:  ## remove what was built; keeps demo/
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

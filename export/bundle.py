@@ -1,0 +1,180 @@
+"""A checkpoint becomes a bundle: three graphs, tokenizer, features, licences, and the proof that they are right."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import DataError
+from ..runtime.manifest import (
+    DECODER,
+    EMBEDDER,
+    ENCODER,
+    FEATURES,
+    LICENSES,
+    MANIFEST,
+    TOKENIZER,
+    Manifest,
+    sha256_of,
+)
+from ..training.embedding import EmbedderSource, resolve_embedder
+from ..training.sae import SparseAutoencoder
+from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
+from .graphs import decoder_graph, encoder_graph
+from .licences import licences_text
+from .onnx_files import opset_of, write_model
+from .parity import check_parity, parity_texts
+from .quantize import MIN_ONNXRUNTIME, Precision, check_precision, is_batch_invariant, quantize
+from .staging import check_target, staged_folder
+
+logger = logging.getLogger(__name__)
+
+FEATURES_FORMAT_VERSION = 1
+
+
+def export_bundle(
+    ckpt: str | Path | SparseAutoencoder,
+    out: str | Path,
+    *,
+    precision: Precision = "fp32",
+    embedder: str | Path | None = None,
+    via: Via = "auto",
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Manifest:
+    """Export a checkpoint as a bundle that `steersearch.runtime` reads without torch.
+
+    The graphs are compared with torch on at least 256 real texts before anything appears at `out`. Whatever fails,
+    `out` stays as it was.
+
+    Args:
+        ckpt: A checkpoint of ``sae train``, or the trained autoencoder itself.
+        out: Folder to make.
+        precision: Of the embedder: ``fp32``; ``w8``, two thirds of the size and nearly the same codes; ``int8``, a
+            quarter of the size, faster, less exact, one text per run.
+        embedder: Where the embedder's weights are, when they are not where they were in training; not another
+            embedder. Needed when the autoencoder was trained on bare embeddings.
+        via: Exporter of the embedder: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
+        overwrite: Replace a bundle that is at `out`.
+        progress: Called with a line before every step.
+
+    Returns:
+        The manifest, with sizes and parity figures.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+        DataError: The embedder is not found, not the one of the training, or of a kind that cannot be exported.
+        ConfigError: `precision` or `via` is not one of those above.
+        BundleError: `out` exists and must not be replaced.
+        ExportMismatchError: The graphs do not reproduce the torch model.
+        StorageError: The disk is full or cannot be written.
+    """
+    precision = check_precision(precision)
+    exporter = choose_exporter(via)
+    check_target(Path(out), overwrite)
+    say = _Steps(progress)
+    sae = copy.deepcopy(ckpt) if isinstance(ckpt, SparseAutoencoder) else SparseAutoencoder.load(ckpt)
+    sae = sae.cpu().float().eval()
+    source = _find_embedder(sae, embedder)
+    say(f"loading the embedder {source.id}")
+    model = load_embedder(source)
+    width = model.get_sentence_embedding_dimension()
+    if width != sae.config.d_in:
+        raise DataError(f"{source.id} gives {width} numbers per text, the autoencoder was trained on {sae.config.d_in}")
+    with staged_folder(Path(out), overwrite=overwrite) as folder:
+        write_tokenizer(model, folder / TOKENIZER)
+        say(f"exporting the embedder with {exporter}, {precision}")
+        graphs = {EMBEDDER: quantize(embedder_graph(model, exporter, folder), precision, folder)}
+        say("exporting the encoder and the decoder")
+        graphs |= {ENCODER: encoder_graph(sae), DECODER: decoder_graph(sae)}
+        for name, graph in graphs.items():
+            write_model(graph, folder / name)
+        _write_json(folder / FEATURES, _features(sae))
+        licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"))
+        (folder / LICENSES).write_text(licences, encoding="utf-8")
+        texts = parity_texts(sae.info.sample_texts)
+        say(f"comparing the bundle with torch on {len(texts)} texts")
+        figures = check_parity(folder, model, sae, texts, precision)
+        manifest = Manifest(
+            steersearch_version=__version__,
+            d_in=sae.config.d_in,
+            n_latents=sae.config.n_latents,
+            k=sae.config.k,
+            pooling=pooling_of(model),
+            max_length=source.max_length,
+            precision=precision,
+            batch_invariant=is_batch_invariant(precision),
+            embedder={"id": source.id, "revision": source.revision, "sha256": source.sha256},
+            files={p.name: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())},
+            parity=figures,
+            opset=opset_of(graphs.values()),
+            min_onnxruntime=MIN_ONNXRUNTIME[precision],
+        )
+        say("writing the manifest")
+        (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    say(f"wrote {out}")
+    return manifest
+
+
+class _Steps:
+    """Report a step to the caller, and how long the one before took to the log."""
+
+    def __init__(self, progress: Callable[[str], None] | None) -> None:
+        self._progress = progress
+        self._last = ""
+        self._since = time.monotonic()
+
+    def __call__(self, step: str) -> None:
+        now = time.monotonic()
+        if self._last:
+            logger.info("%s: %.1f s", self._last, now - self._since)
+        self._last, self._since = step, now
+        if self._progress is not None:
+            self._progress(step)
+
+
+def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> EmbedderSource:
+    """The embedder of the training, and certainly no other: its codes would mean nothing."""
+    trained = sae.info.embedder
+    if trained is None:
+        if given is None:
+            raise DataError(
+                "this autoencoder was trained on bare embeddings, so nobody knows with which embedder: "
+                "name it with --embedder FOLDER_OR_NAME"
+            )
+        return resolve_embedder(given)
+    place = given
+    if place is None:  # the folder of the training, if this is the same machine, else the name
+        place = trained["path"] if Path(trained["path"]).is_dir() else trained["id"]
+    source = resolve_embedder(place)
+    if source.sha256 != trained["sha256"]:
+        raise DataError(
+            f"{source.path_or_name} has weights with sha256 {source.sha256}, but the autoencoder was trained over "
+            f"{trained['id']} with sha256 {trained['sha256']}: give that embedder's folder with --embedder"
+        )
+    return source
+
+
+def _features(sae: SparseAutoencoder) -> dict[str, Any]:
+    info = sae.info
+    reference = {
+        "name": info.corpus.get("name"),
+        "n_documents": info.corpus.get("n_documents"),
+        "mean": list(info.reference_mean),
+    }
+    return {
+        "format_version": FEATURES_FORMAT_VERSION,
+        "n_latents": sae.config.n_latents,
+        "reference": reference,
+        "latents": info.features,
+    }
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")

@@ -1,0 +1,186 @@
+"""The gate: exported graphs, run by the runtime itself, must reproduce the torch model on real texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ..errors import ExportMismatchError
+from ..metrics import FloatArray, IntArray
+from ..runtime.embedder import OnnxEmbedder
+from ..runtime.manifest import DECODER, EMBEDDER, ENCODER, TOKENIZER
+from ..runtime.sessions import open_session
+from ..training.sae import SparseAutoencoder
+from .quantize import Precision, is_batch_invariant
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MIN_TEXTS = 256
+"""Real texts that every export is compared on, beside the edge cases."""
+ALONE = 32
+"""Texts that are also embedded alone, to see whether their batch changed them."""
+SHORT = 160
+"""Characters to which most texts are cut, so that the gate takes seconds."""
+FULL_EVERY = 32
+"""One text in so many is read in full."""
+LONGEST = 40_000
+"""Characters of the longest text, more than 512 tokens of any tokenizer."""
+PARAGRAPH = 40
+"""Characters that a paragraph of Python's documentation must have."""
+BATCH_SIZE = 8
+"""Small, since the few long texts would make every short one beside them as long."""
+EDGE_CASES = (
+    "",
+    " \t\n",
+    "word",
+    "\N{SLIGHTLY SMILING FACE}\N{ROCKET} \N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}",
+    "ÀÉÎ naïve ß İ",
+    "漢字 かな 한국어",
+    "\x00\x07 control",
+    "a" * 500,
+    "x=[]; y={1:2}",
+)
+"""Texts on which tokenizers and batches go wrong."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Limits of one precision; a figure named `*_max_abs` must not be above its limit, any other not below."""
+
+    embedder_max_abs: float
+    embedder_min_cosine: float
+    alone_max_abs: float
+    end_to_end_agreement: float
+    encoder_max_abs: float = 1e-4
+    encoder_agreement: float = 0.999
+    decoder_max_abs: float = 1e-4
+
+
+TOLERANCES: dict[Precision, Tolerance] = {
+    # Measured on all-MiniLM-L6-v2: 2e-7. Deeper models add up more rounding; 1e-5 moves no score in its 4th decimal.
+    "fp32": Tolerance(1e-5, 0.99999, alone_max_abs=1e-5, end_to_end_agreement=0.999),
+    # Measured: cosine .998, and rows alone equal rows in a batch to 1e-7: weights are rounded once and for all.
+    "w8": Tolerance(0.05, 0.99, alone_max_abs=1e-5, end_to_end_agreement=0.85),
+    # Measured: cosine .98. Always one text per run, so alone and in a batch are the same computation.
+    "int8": Tolerance(0.15, 0.95, alone_max_abs=1e-5, end_to_end_agreement=0.6),
+}
+
+
+def parity_texts(sample_texts: Sequence[str]) -> list[str]:
+    """At least `MIN_TEXTS` different real texts, the edge cases, and a text longer than any embedder reads.
+
+    The checkpoint's own texts come first; paragraphs of Python's documentation fill up where they are few.
+    """
+    real = list(dict.fromkeys(text for text in sample_texts if text.strip()))
+    if len(real) < MIN_TEXTS:
+        paragraphs = chain.from_iterable(topics[name].split("\n\n") for name in sorted(topics))
+        real = list(dict.fromkeys([*real, *(text for text in paragraphs if len(text) > PARAGRAPH)]))[: 2 * MIN_TEXTS]
+    spread = [real[i * len(real) // MIN_TEXTS] for i in range(MIN_TEXTS)]
+    cut = [text if i % FULL_EVERY == 0 else text[:SHORT] for i, text in enumerate(spread)]
+    return [*cut, *EDGE_CASES, " ".join(real)[:LONGEST]]
+
+
+def check_parity(
+    folder: Path, model: SentenceTransformer, sae: SparseAutoencoder, texts: Sequence[str], precision: Precision
+) -> dict[str, float | int]:
+    """Compare the graphs in `folder` with torch.
+
+    Args:
+        folder: Holds the three graphs and the tokenizer.
+        model: The embedder in torch.
+        sae: The autoencoder in torch, on the CPU.
+        texts: From `parity_texts`.
+        precision: Chooses the limits.
+
+    Returns:
+        The figures, for the manifest: maximal absolute differences, the smallest cosine, and shares of equal latents.
+
+    Raises:
+        ExportMismatchError: A figure is outside its limit; all of them are named.
+    """
+    invariant = is_batch_invariant(precision)
+    embedder = OnnxEmbedder(
+        open_session(folder / EMBEDDER), folder / TOKENIZER, model.max_seq_length, sae.config.d_in, invariant
+    )
+    expected = reference_embeddings(model, texts)
+    actual = embedder.embed(texts, batch_size=BATCH_SIZE)
+    # Shortest, longest, and some of every length between.
+    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    rows = [by_length[i * (len(texts) - 1) // (ALONE - 1)] for i in range(ALONE)]
+    alone = np.concatenate([embedder.embed([texts[i]]) for i in rows])
+    figures: dict[str, float | int] = {
+        "texts": len(texts),
+        "embedder_max_abs": _max_abs(actual, expected),
+        "embedder_min_cosine": float((actual * expected).sum(1).min()),
+        "alone_max_abs": _max_abs(alone, actual[rows]),
+        **_compare_sae(folder, sae, expected, actual),
+    }
+    _judge(figures, precision)
+    return figures
+
+
+def reference_embeddings(model: SentenceTransformer, texts: Sequence[str]) -> FloatArray:
+    """What sentence-transformers itself gives: unit rows, shape (n, d_in), float32."""
+    # prompt="": as in training, where a model's default prompt is left out because the graph cannot add it.
+    rows = model.encode(list(texts), prompt="", batch_size=BATCH_SIZE, convert_to_numpy=True, show_progress_bar=False)
+    return np.asarray(rows, np.float32)
+
+
+def _compare_sae(folder: Path, sae: SparseAutoencoder, expected: FloatArray, actual: FloatArray) -> dict[str, float]:
+    """Encoder and decoder on identical inputs, then the encoder on what each embedder gave."""
+    encoder, decoder = open_session(folder / ENCODER), open_session(folder / DECODER)
+    with torch.no_grad():
+        codes = sae.encode(torch.from_numpy(expected))
+        decoded = sae.decode(codes.indices, codes.values).numpy()
+    indices, values = (codes.indices.numpy(), codes.values.numpy())
+    names = ["sae_indices", "sae_values"]
+    same_indices, same_values = encoder.run(names, {"embeddings": expected})
+    end_indices, _ = encoder.run(names, {"embeddings": actual})
+    redecoded = decoder.run(["reconstruction"], {"sae_indices": indices, "sae_values": values})[0]
+    return {
+        # Both are sorted, so equal ranks are compared even where two latents tie and swap.
+        "encoder_max_abs": _max_abs(same_values, values),
+        "encoder_agreement": topk_agreement(same_indices, indices),
+        "end_to_end_agreement": topk_agreement(end_indices, indices),
+        "decoder_max_abs": _max_abs(redecoded, decoded),
+    }
+
+
+def topk_agreement(a: IntArray, b: IntArray) -> float:
+    """Share of latents that both codes of a text have, averaged over texts; order does not count.
+
+    Args:
+        a: Latent ids, shape (n, k), no id twice in a row.
+        b: The same shape.
+    """
+    n, k = a.shape
+    shared = sum(len(np.intersect1d(row, other, assume_unique=True)) for row, other in zip(a, b, strict=True))
+    return float(shared / (n * k))
+
+
+def _max_abs(a: FloatArray, b: FloatArray) -> float:
+    return float(np.abs(a - b).max())
+
+
+def _judge(figures: dict[str, float | int], precision: Precision) -> None:
+    tolerance = TOLERANCES[precision]
+    failures = []
+    for field in fields(tolerance):
+        name, limit = field.name, getattr(tolerance, field.name)
+        value = figures[name]
+        upper = name.endswith("_max_abs")
+        if not (value <= limit if upper else value >= limit):  # a NaN fails both
+            failures.append(f"{name} is {value:.6g}, allowed {'at most' if upper else 'at least'} {limit:g}")
+    if failures:
+        raise ExportMismatchError(
+            f"the {precision} graphs do not reproduce the torch model on {figures['texts']} texts, no bundle was "
+            f"written: {'; '.join(failures)}. Try precision fp32, or the other exporter (--via torch or optimum)"
+        )

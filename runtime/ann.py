@@ -1,0 +1,142 @@
+"""Nearest-neighbour search over the vectors of a store: which index, and how it is kept in step with the store."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._extras import installed
+from ..errors import ConfigError
+from ..metrics import FloatArray, IntArray
+from .exact import ExactIndex
+from .hnsw import HnswIndex
+
+logger = logging.getLogger(__name__)
+
+Backend = Literal["auto", "exact", "hnsw"]
+
+EXACT_BELOW = 20_000
+"""`auto` searches exactly below this many documents: 2.6 ms at 22,000 x 384 on one core, and never wrong."""
+_COMPARED = 64  # vectors that are compared with the store before a cache is believed
+
+
+class VectorIndex(Protocol):
+    """What both indexes can do; `ExactIndex` documents it in full."""
+
+    d_in: int
+
+    def __len__(self) -> int: ...
+
+    @property
+    def rowids(self) -> IntArray:
+        """The rowids in the index, ascending."""
+
+    def add(self, rowids: ArrayLike, vectors: ArrayLike) -> None:
+        """Add unit vectors (n, d_in) under rowids (n,) that are not in the index."""
+
+    def remove(self, rowids: ArrayLike) -> None:
+        """Remove vectors; rowids that are not there are passed over."""
+
+    def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
+        """Rowids and scores of the best `k` of all, or of `allowed`, best first, equal scores by rowid."""
+
+    def vectors_of(self, rowids: ArrayLike) -> FloatArray:
+        """The vectors of `rowids`, in that order, shape (n, d_in)."""
+
+    def save(self, folder: Path, generation: int) -> None:
+        """Write the index as the cache of one generation of its store."""
+
+
+class VectorSource(Protocol):
+    """What an index needs of a store; `DocumentStore` is one.
+
+    A rowid is never used twice and the vector of a rowid never changes.
+    """
+
+    d_in: int
+
+    def __len__(self) -> int: ...
+
+    @property
+    def generation(self) -> int:
+        """How often the documents were changed."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Let all reads inside ``with`` see one state."""
+
+    def rowids(self) -> IntArray:
+        """All rowids, ascending."""
+
+    def vectors_of(self, rowids: ArrayLike) -> FloatArray:
+        """The vectors of `rowids`, in that order, shape (n, d_in)."""
+
+    def iter_vectors(self, after_rowid: int = 0, batch: int = 4096) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Blocks of (rowids, vectors), rowids ascending."""
+
+
+def open_index(source: VectorSource, folder: Path, backend: Backend = "auto") -> VectorIndex:
+    """An index over all vectors of a store, from the cache in `folder` as far as that is right.
+
+    A cache of an older generation is brought up to date; a damaged one, or one of another store, is passed over and
+    the index is built from the store. Nothing is written: call `save` on the index.
+
+    Args:
+        source: The store.
+        folder: Where `save` wrote or will write; need not exist.
+        backend: ``"exact"``; ``"hnsw"``; or ``"auto"``, exact below `EXACT_BELOW` documents or without hnswlib.
+
+    Raises:
+        ConfigError: There is no such backend.
+        MissingExtraError: ``"hnsw"`` was asked for and hnswlib is not installed.
+    """
+    if backend not in ("auto", "exact", "hnsw"):
+        raise ConfigError(f"backend is {backend!r}: choose auto, exact or hnsw")
+    with source.snapshot():
+        graph = backend == "hnsw" or (backend == "auto" and len(source) >= EXACT_BELOW and installed("hnswlib"))
+        kind: type[HnswIndex] | type[ExactIndex] = HnswIndex if graph else ExactIndex
+        index: VectorIndex | None = kind.load(folder, None, d_in=source.d_in)
+        if index is None or not _trim(index, source):
+            logger.info("building the %s of %d documents", kind.__name__, len(source))
+            index = kind(source.d_in)
+        sync(index, source)
+    return index
+
+
+def sync(index: VectorIndex, source: VectorSource) -> int:
+    """Bring an index up to date with what was committed to its store, by whichever process.
+
+    Costs a count of the documents and what is new; one pass over all rowids when something was deleted.
+
+    Args:
+        index: An index of an earlier state of `source`.
+        source: The store.
+
+    Returns:
+        The generation that the index has now.
+    """
+    with source.snapshot():
+        known = index.rowids
+        for rowids, vectors in source.iter_vectors(after_rowid=int(known[-1]) if len(known) else 0):
+            index.add(rowids, vectors)
+        if len(index) != len(source):
+            index.remove(np.setdiff1d(index.rowids, source.rowids(), assume_unique=True))
+        return source.generation
+
+
+def _trim(index: VectorIndex, source: VectorSource) -> bool:
+    """Remove what the store no longer has; tell whether the rest is the beginning of the store.
+
+    A database that was restored from a copy may have other vectors under the rowids that the cache knows. Rowids only
+    grow, so from the first difference on all are different, and comparing the last ones finds it.
+    """
+    current = source.rowids()
+    index.remove(np.setdiff1d(index.rowids, current, assume_unique=True))
+    known = index.rowids
+    last = known[-_COMPARED:]
+    return np.array_equal(known, current[: len(known)]) and np.array_equal(
+        index.vectors_of(last), source.vectors_of(last)
+    )

@@ -1,0 +1,126 @@
+"""Files that can be made again: written so that a half-written or altered one is noticed, never used."""
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import StorageError
+from .database import sync_folder
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FORMAT_VERSION = 1
+_ABANDONED = 3600.0  # seconds after which a temporary file is taken for one whose writer was killed
+
+
+def write_cache(
+    folder: Path, sidecar: str, files: Mapping[str, Callable[[Path], None]], facts: Mapping[str, object]
+) -> None:
+    """Write files and a JSON sidecar with their sha256, each flushed to the disk and renamed into place.
+
+    The sidecar comes last: until it is there, the old sidecar does not fit the new files and `read_cache` says None.
+
+    Args:
+        folder: Where to; made when missing.
+        sidecar: Name of the JSON file.
+        files: Name -> function that writes the file at the path it is given, or raises OSError.
+        facts: What `read_cache` will compare, and anything else worth keeping.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written; temporary files are removed.
+    """
+    temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in (*files, sidecar)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder, temporary)
+        digests = {}
+        for name, write in files.items():
+            write(temporary[name])
+            _flush(temporary[name])
+            digests[name] = file_sha256(temporary[name])
+        content = {**facts, "format_version": FORMAT_VERSION, "sha256": digests}
+        temporary[sidecar].write_text(json.dumps(content, indent=1), encoding="utf-8")
+        _flush(temporary[sidecar])
+        for name, path in temporary.items():
+            os.replace(path, folder / name)
+        sync_folder(folder)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the search cache in {folder}: {error.strerror or error}; free space on the disk or mend its "
+            "permissions. The documents are safe: the cache is made again when it is needed"
+        ) from error
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+
+
+def read_cache(
+    folder: Path, sidecar: str, expected: Mapping[str, object], load: Callable[[dict[str, Any]], T | None]
+) -> T | None:
+    """Check a sidecar and its files, and load them.
+
+    Args:
+        folder: Where `write_cache` wrote.
+        sidecar: Name of the JSON file.
+        expected: Facts that must be equal; a value of None is not compared.
+        load: Given the facts, reads the files, which have the right checksums; None when it finds them unfit.
+
+    Returns:
+        What `load` returned; None when anything is missing, differs, was altered, or was replaced meanwhile.
+    """
+    try:
+        before = _state(folder, [sidecar])
+        facts = json.loads((folder / sidecar).read_text(encoding="utf-8"))
+        for key, value in {**expected, "format_version": FORMAT_VERSION}.items():
+            if value is not None and facts[key] != value:
+                logger.info("the cache %s has %s %r, wanted %r", folder / sidecar, key, facts[key], value)
+                return None
+        before |= _state(folder, list(facts["sha256"]))
+        for name, digest in facts["sha256"].items():
+            if file_sha256(folder / name) != digest:
+                logger.warning("the cache %s is damaged or half-written: it will be made again", folder / name)
+                return None
+        loaded = load(facts)
+        return loaded if _state(folder, list(before)) == before else None  # else a writer was here: two caches mixed
+    except FileNotFoundError as error:
+        logger.debug("no cache: %s", error)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        logger.warning("the cache %s cannot be read and will be made again: %r", folder / sidecar, error)
+    return None
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal, read in blocks of 1 MB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _state(folder: Path, names: list[str]) -> dict[str, tuple[int, int, int]]:
+    stats = {name: (folder / name).stat() for name in names}
+    return {name: (stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in stats.items()}
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sweep(folder: Path, temporary: Mapping[str, Path]) -> None:
+    """Remove what killed writers left behind."""
+    for name in temporary:
+        for path in folder.glob(f".{name}.*.tmp"):
+            try:
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
+            except FileNotFoundError:
+                continue

@@ -1,0 +1,162 @@
+"""What a bundle keeps of dense retrieval on judged queries, measured on the product itself."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._extras import require
+from ..corpus import Corpus, read_qrels, read_queries
+from ..errors import DataError
+from ..metrics import FloatArray, alive_share, fvu, l0, mean_jaccard
+from .bundle import Bundle
+from .index import SteerableIndex, View
+
+logger = logging.getLogger(__name__)
+
+DEPTH = 100
+VIEWS: dict[str, tuple[View, dict[int | str, float] | None]] = {
+    "dense": ("dense", None),
+    "dense_empty_boost": ("dense", {"f0": 0.0}),
+    "reconstruction": ("reconstruction", None),
+    "latent": ("latent", None),
+}
+Run = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of one evaluation."""
+
+    dataset: str
+    split: str
+    precision: str
+    queries: int
+    """Judged queries."""
+    documents: int
+    views: dict[str, dict[str, float]]
+    """View -> metric -> value, mean over queries."""
+    share_of_dense: dict[str, dict[str, float]]
+    """View -> metric -> value divided by dense's."""
+    empty_boost_identical: bool
+    """Whether an all-zero boost gave the same ids and scores as dense, bit for bit, for every query."""
+    sparsity: dict[str, float]
+    """fvu of documents and queries, alive share and l0 on the documents, mean Jaccard of random code pairs."""
+
+
+def evaluate(
+    bundle: str | Path | Bundle,
+    data: str | Path,
+    *,
+    split: str = "test",
+    index_path: str | Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Index a BEIR folder, search its judged queries in every view and score the results.
+
+    Args:
+        bundle: The exported folder.
+        data: corpus.jsonl(.gz), queries.jsonl(.gz) and qrels/SPLIT.tsv.
+        split: Which judgments.
+        index_path: Keep the index here and go on with it next time; a temporary one otherwise.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        MissingExtraError: ir-measures is not installed (extra ``eval``).
+        DataError: The folder is not a BEIR folder or has no such split.
+    """
+    require("eval", "ir_measures")
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    folder, show = Path(data), progress or (lambda stage, done, total: None)
+    qrels = read_qrels(folder, split)
+    texts = {query: text for query, text in read_queries(folder).items() if query in qrels}
+    unknown = sorted(set(qrels) - set(texts))
+    if unknown:
+        raise DataError(f"{folder}: {len(unknown)} judged queries have no text, the first is {unknown[0]!r}")
+    with tempfile.TemporaryDirectory(prefix="sae-eval-") as temporary:
+        path = Path(index_path) if index_path is not None else Path(temporary) / "index"
+        index = SteerableIndex.open(path, bundle=opened) if path.exists() else SteerableIndex.create(path, opened)
+        with index:
+            _fill(index, Corpus.open(folder), show)
+            vectors = opened.embed(list(texts.values()), progress=lambda done, total: show("embed queries", done, total))
+            runs = {name: _run(index, name, list(texts), vectors, show) for name in VIEWS}
+            sparsity = _sparsity(index, vectors)
+            documents = len(index)
+    scores = {name: _score(run, qrels) for name, run in runs.items()}
+    dense = scores["dense"]
+    shares = {name: {m: v / dense[m] if dense[m] else 0.0 for m, v in figures.items()} for name, figures in scores.items()}
+    return Report(
+        dataset=folder.resolve().name,
+        split=split,
+        precision=opened.manifest.precision,
+        queries=len(texts),
+        documents=documents,
+        views=scores,
+        share_of_dense=shares,
+        empty_boost_identical=runs["dense"] == runs["dense_empty_boost"],
+        sparsity=sparsity,
+    )
+
+
+def _fill(index: SteerableIndex, corpus: Corpus, show: Callable[[str, int, int], None]) -> None:
+    """Index what is not there yet."""
+    total, done = len(corpus), 0
+    block: list[tuple[str, str]] = []
+
+    def flush() -> None:
+        nonlocal done
+        known = index.get([id for id, _ in block])
+        new = [pair for pair, record in zip(block, known, strict=True) if record is None or record.text != pair[1]]
+        if new:
+            index.add([text for _, text in new], ids=[id for id, _ in new])
+        done += len(block)
+        show("index documents", done, total)
+        block.clear()
+
+    for document in corpus.documents():
+        block.append((document.id, document.text))
+        if len(block) == 512:
+            flush()
+    if block:
+        flush()
+
+
+def _run(
+    index: SteerableIndex, name: str, queries: list[str], vectors: FloatArray, show: Callable[[str, int, int], None]
+) -> Run:
+    view, boost = VIEWS[name]
+    run: Run = {}
+    for i, (query, vector) in enumerate(zip(queries, vectors, strict=True)):
+        run[query] = {hit.id: hit.score for hit in index.search(vector, DEPTH, boost=boost, view=view)}
+        show(f"search {name.replace('_', ' ')}", i + 1, len(queries))
+    return run
+
+
+def _score(run: Run, qrels: dict[str, dict[str, int]]) -> dict[str, float]:
+    """nDCG@10, MRR@10 and R@100 by trec_eval's definitions."""
+    import ir_measures
+
+    measures = {"nDCG@10": ir_measures.nDCG @ 10, "MRR@10": ir_measures.RR @ 10, "R@100": ir_measures.R @ 100}
+    values: dict[Any, float] = ir_measures.calc_aggregate(list(measures.values()), qrels, run)
+    return {name: float(values[measure]) for name, measure in measures.items()}
+
+
+def _sparsity(index: SteerableIndex, queries: FloatArray, limit: int = 20_000) -> dict[str, float]:
+    documents, codes = index.sample(limit)
+    bundle = index.bundle
+    query_codes = bundle.encode(queries)
+    return {
+        "fvu": fvu(documents, bundle.decode(*codes)),
+        "fvu_queries": fvu(queries, bundle.decode(*query_codes), documents.mean(0)),
+        "l0": l0(codes[1]),
+        "alive": alive_share(*codes, bundle.n_latents),
+        "jaccard": mean_jaccard(*codes),
+    }

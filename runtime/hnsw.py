@@ -1,0 +1,188 @@
+"""Approximate nearest neighbours with hnswlib (extra ``hnsw``), guarded where hnswlib fails silently."""
+
+import errno
+import importlib.metadata
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._extras import require
+from ..metrics import FloatArray, IntArray
+from .cachefiles import read_cache, write_cache
+from .exact import ExactIndex, best, check_k, check_query, check_rowids
+
+_MARGIN = 8  # candidates beyond k, so that exact scores and ties decide who is k-th
+_EXACT_ABOVE = 0.25  # share of all vectors wanted at which the exact search is as quick
+_COMPACT_ABOVE = 0.25  # share of removed vectors at which the graph is built again
+_SEED = 100
+
+
+class HnswIndex:
+    """A graph over vectors, behind the same methods as `ExactIndex`, which it owns.
+
+    The `ExactIndex` holds the vectors (once more, beside hnswlib's copy), answers filtered searches and large `k`, and
+    computes the scores: a document that both indexes find has the same score to the last bit. All calls hold one lock,
+    since hnswlib may not search and insert at the same time.
+
+    The graph is built with one thread by default: the same documents added in the same order then give the same graph,
+    so that, where nothing was deleted, a lost cache changes no answer. More threads are quicker and differ every time.
+
+    Args:
+        d_in: Width of the vectors.
+        m: Links per vector (hnswlib's M).
+        ef_construction: Candidates while building.
+        ef_search: Candidates while searching. 128: recall@10 .9998 on 22,141 all-MiniLM-L6-v2 embeddings of claims and
+            abstracts, 400 held-out queries, at 0.2 ms each (50: .994; exact search: 2.6 ms).
+        threads: Threads that build the graph.
+
+    Raises:
+        MissingExtraError: hnswlib is not installed.
+    """
+
+    def __init__(
+        self, d_in: int, *, m: int = 16, ef_construction: int = 200, ef_search: int = 128, threads: int = 1
+    ) -> None:
+        require("hnsw", "hnswlib")
+        self.d_in = d_in
+        """Width of the vectors."""
+        self._m, self._ef_construction, self._ef_search, self._threads = m, ef_construction, ef_search, threads
+        self._lock = threading.RLock()
+        self._exact = ExactIndex(d_in)
+        self._graph = self._new_graph(1024)
+        self._marked: set[int] = set()  # deleted in the graph, still in its links
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    @property
+    def rowids(self) -> IntArray:
+        """The rowids in the index, ascending."""
+        return self._exact.rowids
+
+    def vectors_of(self, rowids: ArrayLike) -> FloatArray:
+        """The vectors of `rowids`, in that order, shape (n, d_in)."""
+        return self._exact.vectors_of(rowids)
+
+    def add(self, rowids: ArrayLike, vectors: ArrayLike) -> None:
+        """Add vectors, as `ExactIndex.add` does."""
+        labels = check_rowids(rowids)
+        with self._lock:
+            self._exact.add(labels, vectors)  # checks everything, and raises before the graph is touched
+            if not self._marked.isdisjoint(labels.tolist()):  # hnswlib refuses a label that it holds as deleted
+                self._rebuild()
+                return
+            try:
+                self._insert(labels)
+            except BaseException:
+                self._exact.remove(labels)
+                self._rebuild()  # hnswlib may have inserted a part
+                raise
+
+    def remove(self, rowids: ArrayLike) -> None:
+        """Remove vectors; rowids that are not there are passed over. Above 25 % removed, the graph is built again."""
+        with self._lock:
+            gone = np.intersect1d(check_rowids(rowids), self._exact.rowids)  # unique: hnswlib raises on a second mark
+            self._exact.remove(gone)
+            self._marked.update(gone.tolist())
+            if len(self._marked) > _COMPACT_ABOVE * (len(self._marked) + len(self._exact)):
+                self._rebuild()
+                return
+            for rowid in gone.tolist():
+                self._graph.mark_deleted(rowid)
+
+    def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
+        """As `ExactIndex.search`, but now and then a vector is missed; with `allowed`, or a large `k`, it is exact."""
+        vector = check_query(query, self.d_in)
+        check_k(k)
+        with self._lock:
+            live = len(self._exact)
+            wanted = min(k + _MARGIN, live)
+            if allowed is not None or wanted > _EXACT_ABOVE * live:
+                return self._exact.search(vector, k, allowed)
+            self._graph.set_ef(max(self._ef_search, wanted))
+            try:
+                labels, _ = self._graph.knn_query(vector[None], k=wanted, num_threads=1)
+            except RuntimeError:  # the graph reached fewer than `wanted` vectors
+                return self._exact.search(vector, k)
+            found = labels[0].astype(np.int64)
+            return best(found, self._exact.scores_of(vector, found), k)
+
+    def save(self, folder: Path, generation: int) -> None:
+        """Write the vectors as `ExactIndex.save` does, and the graph as ``hnsw.bin`` and ``hnsw.json``.
+
+        Raises:
+            StorageError: The disk is full or cannot be written.
+        """
+
+        def write(path: Path) -> None:
+            self._graph.save_index(str(path))
+            size = path.stat().st_size  # raises when hnswlib could not make the file: it says nothing itself
+            if size != self._graph.index_file_size():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with self._lock:
+            self._exact.save(folder, generation)
+            facts: dict[str, object] = {"generation": generation, "count": len(self._exact), "dead": len(self._marked)}
+            facts |= self._parameters()
+            write_cache(folder, "hnsw.json", {"hnsw.bin": write}, facts)
+
+    @classmethod
+    def load(cls, folder: Path, generation: int | None, *, d_in: int, ef_search: int = 128) -> "HnswIndex | None":
+        """Read what `save` wrote, with the default parameters of building.
+
+        Args:
+            folder: Where it was written.
+            generation: The generation of the store that it must be of; None for any.
+            d_in: Width of the vectors that it must have.
+            ef_search: Candidates while searching.
+
+        Returns:
+            The index, or None when it is missing, of another generation, made with other parameters or another
+            hnswlib, damaged or half-written: build it again.
+
+        Raises:
+            MissingExtraError: hnswlib is not installed.
+        """
+        index = cls(d_in, ef_search=ef_search)
+
+        def read(facts: dict[str, Any]) -> HnswIndex | None:
+            exact = ExactIndex.load(folder, facts["generation"], d_in=d_in)
+            if exact is None:
+                return None
+            index._graph.load_index(str(folder / "hnsw.bin"), max_elements=0)  # forgets ef: every search sets it
+            labels = np.array(index._graph.get_ids_list(), np.int64)
+            marked = np.setdiff1d(labels, exact.rowids)
+            if (len(exact), len(marked)) != (facts["count"], facts["dead"]) or len(labels) != len(exact) + len(marked):
+                return None
+            index._exact, index._marked = exact, set(marked.tolist())
+            return index
+
+        return read_cache(folder, "hnsw.json", {"generation": generation, **index._parameters()}, read)
+
+    def _parameters(self) -> dict[str, object]:
+        version = importlib.metadata.version("hnswlib")
+        return {"d_in": self.d_in, "M": self._m, "ef_construction": self._ef_construction, "hnswlib": version}
+
+    def _new_graph(self, capacity: int) -> Any:
+        import hnswlib
+
+        graph = hnswlib.Index(space="ip", dim=self.d_in)
+        graph.init_index(max_elements=capacity, M=self._m, ef_construction=self._ef_construction, random_seed=_SEED)
+        return graph
+
+    def _insert(self, labels: IntArray) -> None:
+        if len(labels) == 0:
+            return
+        needed = self._graph.get_current_count() + len(labels)
+        if needed > self._graph.get_max_elements():
+            self._graph.resize_index(max(needed, 2 * self._graph.get_max_elements()))
+        self._graph.add_items(self._exact.vectors_of(labels), labels, num_threads=self._threads)
+
+    def _rebuild(self) -> None:
+        rowids = self._exact.rowids
+        self._graph, self._marked = self._new_graph(max(1024, len(rowids))), set()
+        self._insert(rowids)

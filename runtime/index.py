@@ -1,0 +1,365 @@
+"""The steerable index: documents in a folder, searched and steered without torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
+from ..metrics import FloatArray, IntArray
+from .ann import Backend, VectorIndex, open_index, sync
+from .bundle import Bundle
+from .explain import Explanation, explain
+from .resolver import Boost, Resolver, SteeredQuery
+from .records import Record
+from .store import DocumentStore
+from .views import LatentView, ReconstructionView
+
+logger = logging.getLogger(__name__)
+
+View = Literal["dense", "reconstruction", "latent"]
+DATABASE = "documents.sqlite"
+COMMIT_EVERY = 512
+SAVE_AFTER = 1000
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One search result."""
+
+    rank: int
+    """1 for the best."""
+    id: str
+    """The document's id."""
+    score: float
+    """Inner product with the (steered) query; in the dense view a cosine, -1 to 1."""
+    text: str
+    """The document's text."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """The document's metadata, as it was given."""
+
+
+class SteerableIndex:
+    """Documents that can be searched and steered. Make one with `create` or `open`; use it as a context manager.
+
+    SQLite is the only truth; the matrix and graph beside it are checksummed caches that are rebuilt when they are
+    missing, stale or damaged. Any number of processes may read; one writes at a time. Threads may share an index.
+    """
+
+    def __init__(self, path: Path, store: DocumentStore, bundle: Bundle, backend: Backend) -> None:
+        self.path = path
+        """The folder."""
+        self.bundle = bundle
+        """What embeds, encodes and names the features."""
+        self._store, self._backend = store, backend
+        self._resolver = Resolver(bundle, self._vector_of)
+        self._lock = RLock()
+        self._vectors: VectorIndex | None = None
+        self._generation = -1
+        self._saved_generation = -1
+        self._views: dict[View, tuple[int, ReconstructionView | LatentView]] = {}
+
+    @classmethod
+    def create(cls, path: str | Path, bundle: str | Path | Bundle, *, backend: Backend = "auto") -> SteerableIndex:
+        """Make an empty index.
+
+        Args:
+            path: A folder that does not exist yet, or is empty.
+            bundle: The exported folder. The index remembers where it is (relative to itself) and what is in it.
+            backend: `exact`, `hnsw` (extra ``hnsw``), or `auto`: exact below 20,000 documents.
+
+        Raises:
+            IndexFolderError: Something is at `path` already.
+            BundleError: The bundle cannot be used.
+            StorageError: The folder cannot be written.
+        """
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+        folder = Path(path)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise IndexFolderError(f"{folder} exists and is not empty: open it with SteerableIndex.open, or choose another path")
+        meta = {
+            "bundle": os.path.relpath(opened.path.resolve(), folder.resolve()),
+            "model_digest": opened.manifest.model_digest,
+            "k": str(opened.k),
+        }
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        except OSError as error:
+            raise StorageError(f"cannot make {folder}: {error}") from error
+        try:
+            temporary.chmod(0o755)
+            DocumentStore.create(temporary / DATABASE, d_in=opened.d_in, meta=meta).close()
+            os.replace(temporary, folder)
+        except OSError as error:
+            raise StorageError(f"cannot make {folder}: {error}") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return cls(folder, DocumentStore.open(folder / DATABASE), opened, backend)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        bundle: str | Path | Bundle | None = None,
+        backend: Backend = "auto",
+        readonly: bool = False,
+    ) -> SteerableIndex:
+        """Open an index.
+
+        Args:
+            path: The folder.
+            bundle: Where the bundle is now, if it was moved.
+            backend: As in `create`.
+            readonly: Never write, not even caches.
+
+        Raises:
+            IndexFolderError: Missing, damaged, or made with another model than the bundle's.
+            BundleError: The bundle is missing or damaged.
+        """
+        folder = Path(path)
+        if not (folder / DATABASE).is_file():
+            raise IndexFolderError(f"{folder} is not an index: make one with `sae index --bundle BUNDLE --data FILE --out {folder}`")
+        store = DocumentStore.open(folder / DATABASE, readonly=readonly)
+        try:
+            meta = store.meta
+            if isinstance(bundle, Bundle):
+                opened = bundle
+            else:
+                where = Path(bundle) if bundle is not None else folder / meta["bundle"]
+                if bundle is None and not where.exists():
+                    raise IndexFolderError(f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle=")
+                opened = Bundle.load(where)
+            if opened.manifest.model_digest != meta["model_digest"] or opened.d_in != store.d_in:
+                raise IndexFolderError(
+                    f"{folder} was made with another model (d_in {store.d_in}) than {opened.path} (d_in {opened.d_in}): "
+                    "open it with its own bundle, or index the documents again"
+                )
+            return cls(folder, store, opened, backend)
+        except KeyError as error:
+            store.close()
+            raise IndexFolderError(f"{folder} lacks {error} in its database: index the documents again") from error
+        except SteersearchError:
+            store.close()
+            raise
+
+    def add(
+        self,
+        texts: Sequence[str],
+        ids: Sequence[str] | None = None,
+        metadata: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        embeddings: FloatArray | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[str]:
+        """Add documents; an id that is there already is replaced.
+
+        Committed 512 documents at a time: after a kill every committed one is there, and the same call goes through again.
+
+        Args:
+            texts: The documents.
+            ids: Their ids, unique and not empty; made up when not given.
+            metadata: One mapping per document with string keys and JSON values.
+            embeddings: Unit rows, shape (n, d_in), if they are known already.
+            progress: Called with (documents done, documents).
+
+        Returns:
+            The ids.
+
+        Raises:
+            DataError: Lengths differ, an id occurs twice, an embedding is not a unit row, ...; nothing was added.
+            IndexLockedError: Another process is writing.
+            StorageError: The disk is full; what was committed before stays.
+        """
+        if isinstance(texts, str):
+            raise DataError("texts is a single string: give a list of texts")
+        names = [uuid.uuid4().hex for _ in texts] if ids is None else list(ids)
+        extra: Sequence[Mapping[str, Any]] = [{} for _ in texts] if metadata is None else metadata
+        rows = None if embeddings is None else self._unit_rows(embeddings, "embeddings")
+        for name, given in (("ids", names), ("metadata", extra), ("embeddings", rows)):
+            if given is not None and len(given) != len(texts):
+                raise DataError(f"{len(texts)} texts but {len(given)} {name}: give one per text")
+        if len(set(names)) != len(names):
+            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            raise DataError(f"the id {twice!r} occurs twice: ids must be unique")
+        for start in range(0, len(texts), COMMIT_EVERY):
+            block = slice(start, start + COMMIT_EVERY)
+            vectors = self.bundle.embed(list(texts[block])) if rows is None else rows[block]
+            self._store.put(names[block], texts[block], extra[block], vectors, *self.bundle.encode(vectors))
+            if progress:
+                progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
+        if len(texts) >= SAVE_AFTER:
+            self.save()
+        return names
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove documents; returns how many there were. Ids that are not there are passed over."""
+        if isinstance(ids, str):
+            raise DataError("ids is a single string: give a list of ids")
+        return self._store.delete(ids)
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        """The stored documents, None where there is none."""
+        return self._store.get(ids)
+
+    def search(
+        self,
+        query: str | FloatArray,
+        k: int = 10,
+        *,
+        boost: Boost | None = None,
+        clamp: Boost | None = None,
+        filter: Mapping[str, Any] | None = None,
+        view: View = "dense",
+    ) -> list[Hit]:
+        """The best documents for a query.
+
+        Args:
+            query: A text, or a unit vector of length d_in.
+            k: Results wanted, at least 1; fewer come back when there are fewer.
+            boost: Concept -> strength, in typical activations; negative pushes away; {} and zeros change nothing.
+            clamp: Concept -> value to set instead of adding; 0 removes the concept from the query.
+            filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``.
+            view: `dense`, `reconstruction` (the paper's) or `latent`.
+
+        Returns:
+            Hits, best first; equal scores in the order the documents were added.
+
+        Raises:
+            ConfigError: k, a strength or the view is out of range.
+            UnknownFeatureError: A boost names a latent that is not there.
+            FilterError: The filter has a syntax error.
+            DataError: The query is not a text or unit vector.
+        """
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
+        if view not in ("dense", "reconstruction", "latent"):
+            raise ConfigError(f"view is {view!r}: choose dense, reconstruction or latent")
+        steered = self.steer(query, boost, clamp, code=view != "dense")
+        allowed = None if not filter else self._store.rowids_where(filter)
+        with self._lock:
+            vectors = self._sync()
+            if view == "dense":
+                rows, scores = vectors.search(steered.vector, int(k), allowed)
+            else:
+                assert steered.change is not None
+                rows, scores = self._view(view).search(steered.change, int(k), allowed)
+            records = self._store.by_rowid(rows)
+        found = {record.rowid: record for record in records}  # one deleted by another process a moment ago is left out
+        pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
+        return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
+
+    def steer(
+        self, query: str | FloatArray, boost: Boost | None = None, clamp: Boost | None = None, *, code: bool = False
+    ) -> SteeredQuery:
+        """What a search would search with: the steered vector, and what each concept became."""
+        return self._resolver.steer(self._query(query), boost, clamp, code=code)
+
+    def explain(
+        self, query: str | FloatArray, id: str, *, boost: Boost | None = None, clamp: Boost | None = None
+    ) -> Explanation:
+        """Why a document has its dense score: parts per feature that add up to it.
+
+        Raises:
+            DataError: There is no such document.
+        """
+        steered = self.steer(query, boost, clamp, code=True)
+        vector = self._vector_of(id)
+        if vector is None:
+            raise DataError(f"there is no document {id!r} in {self.path}")
+        assert steered.change is not None
+        return explain(id, steered.original, vector, steered.change, self.bundle.atoms, self.bundle.features)
+
+    def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:
+        """Vectors and codes of documents spread over the index: (n, d_in) and ((n, k), (n, k)), n <= limit."""
+        rows = self._store.rowids()
+        rows = rows[:: max(1, -(-len(rows) // limit))]
+        return self._store.vectors_of(rows), self._store.codes_of(rows)
+
+    def save(self) -> None:
+        """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
+        with self._lock:
+            vectors = self._sync()
+            if self._saved_generation == self._generation:
+                return
+            with self._store.writing():
+                vectors.save(self.path / "cache", self._generation)
+            self._saved_generation = self._generation
+
+    def close(self) -> None:
+        """Write the caches if they are out of date and can be written, then let go of the folder."""
+        try:
+            if self._vectors is not None and not self._store.readonly:
+                self.save()
+        except (IndexLockedError, StorageError) as error:
+            logger.warning("left the caches of %s as they were: %s", self.path, error)
+        finally:
+            self._store.close()
+
+    def __enter__(self) -> SteerableIndex:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and self._store.get([id])[0] is not None
+
+    def _query(self, query: str | FloatArray) -> FloatArray:
+        if isinstance(query, str):
+            return self.bundle.embed([query])[0]
+        if not isinstance(query, np.ndarray) or query.ndim != 1:
+            raise DataError(f"the query is {type(query).__name__}: give a text or a unit vector of length {self.bundle.d_in}")
+        return self._unit_rows(query[None], "the query")[0]
+
+    def _unit_rows(self, rows: FloatArray, name: str) -> FloatArray:
+        array = np.ascontiguousarray(rows, np.float32)
+        if array.ndim != 2 or array.shape[1] != self.bundle.d_in:
+            raise DataError(f"{name} has shape {np.shape(rows)}: this index takes rows of length {self.bundle.d_in}")
+        lengths = np.linalg.norm(array, axis=1)
+        bad = np.flatnonzero(~(np.abs(lengths - 1) <= 1e-3))  # also true for NaN
+        if len(bad):
+            raise DataError(f"{name}: row {bad[0]} has length {lengths[bad[0]]:.4g}, expected 1: divide rows by their length")
+        return array
+
+    def _vector_of(self, id: str) -> FloatArray | None:
+        record = self._store.get([id])[0]
+        return None if record is None else self._store.vectors_of(np.array([record.rowid]))[0]
+
+    def _sync(self) -> VectorIndex:
+        """The vectors of the newest committed generation, brought up to date with what was committed since."""
+        if self._vectors is None:
+            self._vectors = open_index(self._store, self.path / "cache", self._backend)
+            self._generation = sync(self._vectors, self._store)
+        elif self._generation != self._store.generation:
+            self._generation = sync(self._vectors, self._store)
+        return self._vectors
+
+    def _view(self, view: View) -> ReconstructionView | LatentView:
+        known = self._views.get(view)
+        if known is None or known[0] != self._generation:
+            with self._store.snapshot():
+                rows, generation = self._store.rowids(), self._store.generation
+                codes = (block[1:] for block in self._store.iter_codes())
+                made: ReconstructionView | LatentView = (
+                    ReconstructionView(rows, codes, self.bundle)
+                    if view == "reconstruction"
+                    else LatentView(rows, codes, self.bundle.n_latents)
+                )
+            self._views[view] = known = (generation, made)
+        return known[1]

@@ -1,0 +1,108 @@
+"""What the commands share: options, progress bars, JSON output, reading boosts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ..errors import ConfigError
+
+console = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
+IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that `sae index` wrote.")]
+BoostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--boost",
+        help="CONCEPT or CONCEPT=STRENGTH, may be repeated. A concept is a phrase, a feature's label, or a latent like "
+        "f412. 1 is a typical activation, negative pushes away.",
+    ),
+]
+ClampOption = Annotated[
+    list[str] | None, typer.Option("--clamp", help="CONCEPT=VALUE: set instead of adding; 0 removes the concept from the query.")
+]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def parse_boost(options: list[str] | None, name: str = "--boost", default: float | None = 1.0) -> dict[int | str, float]:
+    """`["radio astronomy=1.5"]` -> `{"radio astronomy": 1.5}`.
+
+    Raises:
+        ConfigError: A strength that is not a number, or none where one is needed.
+    """
+    boost: dict[int | str, float] = {}
+    for option in options or []:
+        concept, equals, strength = option.rpartition("=")
+        if not equals:
+            if default is None:
+                raise ConfigError(f"{name} {option!r} has no value: write it as {option}=0")
+            boost[option.strip()] = default
+            continue
+        try:
+            boost[concept.strip()] = float(strength)
+        except ValueError:
+            raise ConfigError(f"{name} {option!r}: {strength!r} is not a number; write CONCEPT=STRENGTH, for example jazz=1.5") from None
+    return boost
+
+
+def parse_filter(text: str | None) -> dict[str, Any] | None:
+    """A metadata filter given as JSON.
+
+    Raises:
+        ConfigError: Not a JSON object.
+    """
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--filter is not JSON ({error}): write it like '{{\"year\": {{\"$gte\": 2025}}}}'") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"--filter is {text}: it must be a JSON object like '{{\"year\": 2025}}'")
+    return value
+
+
+@contextmanager
+def progress_bars(quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """A function ``show(stage, done, total, figures)`` that draws one bar per stage, with the time left, on a terminal."""
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, console=stderr, disable=quiet or not stderr.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int, figures: dict[str, float] | None = None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, figures="")
+            shown = " ".join(f"{name} {value:.3g}" for name, value in (figures or {}).items() if name in SHOWN)
+            bars.update(tasks[stage], completed=done, total=total, figures=shown)
+
+        yield show
+
+
+SHOWN = ("loss", "mse", "kl", "latent_kl", "alive")
+
+
+def first_line(text: str, width: int = 78) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

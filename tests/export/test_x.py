@@ -1,0 +1,1 @@
+def test_x(tiny_embedder): assert tiny_embedder.is_dir()

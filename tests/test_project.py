@@ -1,0 +1,87 @@
+"""The project itself: packaging, links, public names, and the promise that the runtime is torch-free."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+tomllib = pytest.importorskip("tomllib", reason="Python 3.11 and newer")
+ROOT = Path(__file__).parent.parent
+FOLDERS = {"training", "export", "runtime", "integrations", "src/steersearch"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+HEAVY = ("torch", "transformers", "sentence_transformers", "onnx", "optimum")
+
+
+def packages_on_disk():
+    found = set()
+    for folder in FOLDERS:
+        for init in (ROOT / folder).rglob("__init__.py"):
+            parts = init.parent.relative_to(ROOT).parts
+            if any((ROOT.joinpath(*parts[:i])).is_symlink() for i in range(1, len(parts) + 1)):
+                continue  # src/steersearch/runtime and its like are links for type checkers
+            found.add(".".join(parts[1:] if parts[0] == "src" else ("steersearch", *parts)))
+    return found
+
+
+def test_every_package_is_listed():
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_on_disk()
+    assert set(PROJECT["tool"]["setuptools"]["package-dir"]) == packages_on_disk()
+
+
+def test_all_extra_holds_every_other_extra():
+    extras = PROJECT["project"]["optional-dependencies"]
+    named = set(re.search(r"\[(.*)\]", extras["all"][0]).group(1).split(","))
+    assert named == set(extras) - {"all"}
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_module(tmp_path):
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        held = {name for name in wheel.namelist() if name.endswith(".py")}
+    expected = set()
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT).parts
+            if parts[0] == "src" and len(parts) > 3 and (ROOT / "src/steersearch" / parts[2]).is_symlink():
+                continue
+            expected.add("/".join(parts[1:] if parts[0] == "src" else ("steersearch", *parts)))
+    assert held == expected
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("benchmarks/*.md")) + sorted(ROOT.glob("docs/*.md")), ids=lambda p: p.name)
+def test_relative_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_python_file_is_long():
+    files = [path for folder in (*FOLDERS, "tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")]
+    long = {str(path.relative_to(ROOT)): n for path in files if (n := len(path.read_text().splitlines())) > 400}
+    assert not long
+
+
+@pytest.mark.parametrize("package", ["steersearch", "steersearch.runtime", "steersearch.cli", "steersearch.corpus"])
+def test_importing_brings_nothing_heavy(package):
+    code = f"import sys, {package}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_public_names():
+    import steersearch.export
+    import steersearch.runtime
+    import steersearch.training
+
+    assert set(steersearch.runtime.__all__) >= {"Bundle", "Concept", "Hit", "SteerableIndex"}
+    assert set(steersearch.training.__all__) >= {"SaeConfig", "SparseAutoencoder", "TrainConfig", "train"}
+    assert "export_bundle" in steersearch.export.__all__
+    for module in (steersearch.runtime, steersearch.training, steersearch.export):
+        assert all(hasattr(module, name) for name in module.__all__)
+        assert sorted(module.__all__) == module.__all__

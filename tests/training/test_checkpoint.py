@@ -1,0 +1,109 @@
+import os
+import pickle
+
+import pytest
+import torch
+
+from steersearch.errors import CheckpointError, StorageError
+from steersearch.training.checkpoint import FORMAT_VERSION, atomic_torch_save
+from steersearch.training.config import SaeConfig
+from steersearch.training.sae import SparseAutoencoder
+
+
+@pytest.fixture
+def saved(tmp_path):
+    sae = SparseAutoencoder(SaeConfig(n_latents=8, k=2, d_in=4), generator=torch.Generator().manual_seed(0))
+    sae.info.metrics = {"fvu": 0.5}
+    sae.info.features = [{"id": 0, "label": "cats, dogs", "p95": 0.4}]
+    return sae, sae.save(tmp_path / "model.pt")
+
+
+def payload_of(path):
+    return torch.load(path, weights_only=True)
+
+
+def test_round_trip_is_bit_equal(saved):
+    sae, path = saved
+    loaded = SparseAutoencoder.load(path)
+    assert loaded.config == sae.config
+    assert loaded.info == sae.info
+    for name, tensor in sae.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_missing_and_foreign_files(tmp_path):
+    with pytest.raises(CheckpointError, match="sae train"):
+        SparseAutoencoder.load(tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        SparseAutoencoder.load(tmp_path / "text.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(CheckpointError, match="list"):
+        SparseAutoencoder.load(tmp_path / "list.pt")
+    torch.save({"a": 1}, tmp_path / "dict.pt")
+    with pytest.raises(CheckpointError, match="format_version"):
+        SparseAutoencoder.load(tmp_path / "dict.pt")
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "hacked"),))
+
+    with (tmp_path / "evil.pt").open("wb") as file:
+        pickle.dump({"format_version": Evil()}, file)
+    torch.save({"format_version": Evil()}, tmp_path / "evil2.pt")
+    for name in ("evil.pt", "evil2.pt"):
+        with pytest.raises(CheckpointError):
+            SparseAutoencoder.load(tmp_path / name)
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_every_flipped_byte_is_detected_or_harmless(saved):
+    sae, path = saved
+    original = path.read_bytes()
+    for position in range(0, len(original), 97):
+        damaged = bytearray(original)
+        damaged[position] ^= 0xFF
+        path.write_bytes(bytes(damaged))
+        try:
+            loaded = SparseAutoencoder.load(path)
+        except CheckpointError:
+            continue
+        assert torch.equal(loaded.W_dec, sae.W_dec), position
+        assert loaded.config == sae.config
+
+
+def test_truncated(saved):
+    _, path = saved
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(CheckpointError, match="damaged"):
+        SparseAutoencoder.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p | {"format_version": FORMAT_VERSION + 1}, "pip install -U steersearch"),
+        (lambda p: p | {"config": p["config"] | {"n_latents": 9}}, "its config says"),
+        (lambda p: p | {"config": p["config"] | {"unknown": 1}}, "unknown"),
+        (lambda p: {k: v for k, v in p.items() if k != "state"}, "incomplete"),
+        (lambda p: p | {"state": p["state"] | {"b_dec": torch.full((4,), torch.nan)}}, "NaN"),
+    ],
+)
+def test_wrong_contents(saved, change, message):
+    _, path = saved
+    torch.save(change(payload_of(path)), path)
+    with pytest.raises(CheckpointError, match=message):
+        SparseAutoencoder.load(path)
+
+
+def test_a_failed_write_keeps_the_older_file(saved, tmp_path):
+    _, path = saved
+    before = path.read_bytes()
+    target = tmp_path / "file"
+    target.write_text("not a folder")
+    with pytest.raises(StorageError, match="cannot write"):
+        atomic_torch_save({"a": 1}, target / "model.pt")
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "model.pt"]

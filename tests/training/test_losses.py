@@ -1,0 +1,57 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steersearch.training.losses import aux_k, paper_kl, ranking_kl, squared_error
+
+
+def test_squared_error_by_hand():
+    x, x_hat = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 0.0], [0.0, 3.0]])
+    assert float(squared_error(x, x_hat)) == pytest.approx((1 + 4) / 2)
+    assert float(squared_error(x, x_hat, torch.tensor([3.0, 1.0]))) == pytest.approx((3 * 1 + 4) / 4)
+
+
+def test_ranking_kl_by_hand():
+    target, scores = torch.tensor([[math.log(3.0), 0.0]]), torch.tensor([[0.0, 0.0]])
+    expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert float(ranking_kl(target, scores, 1.0)) == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=8), st.floats(-5, 5), st.floats(0.01, 2))
+def test_ranking_kl_ignores_a_shift_and_is_never_negative(row, shift, temperature):
+    target = torch.tensor([row])
+    assert float(ranking_kl(target, target + shift, temperature)) == pytest.approx(0, abs=1e-4)
+    assert float(ranking_kl(target, -target, temperature)) >= -1e-5
+
+
+def test_paper_kl_is_the_formula_of_its_code():
+    target, scores = torch.tensor([[0.8, 0.5, 0.1]]), torch.tensor([[0.7, 0.6, 0.2]])
+    s, s_hat = target.exp()[0], scores.exp()[0]
+    expected = 0.0
+    for k in range(3):
+        p, q = s[k] / (s[k] + s.sum()), s_hat[k] / (s_hat[k] + s_hat.sum())
+        expected += float(p * (p.log() - q.log()))
+    assert float(paper_kl(target, scores)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_aux_k_is_zero_without_dead_latents_and_when_they_predict_the_error():
+    W_dec = torch.eye(2)
+    error = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    pre_acts = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert float(aux_k(error, pre_acts, W_dec, torch.tensor([False, False]), 2)) == 0
+    assert float(aux_k(error, pre_acts, W_dec, torch.tensor([True, True]), 2)) == pytest.approx(0)
+    half = float(aux_k(error, pre_acts, W_dec, torch.tensor([True, False]), 2))
+    assert half == pytest.approx(0.5 * 1.0)  # weight 1 of 2 dead; error 1 left of a spread of 1
+
+
+def test_aux_k_trains_only_dead_latents():
+    W_dec = torch.randn(4, 3, requires_grad=True)
+    pre_acts = torch.rand(5, 4, requires_grad=True)
+    aux_k(torch.randn(5, 3), pre_acts, W_dec, torch.tensor([True, False, True, False]), 1).backward()
+    assert float(W_dec.grad[[1, 3]].abs().sum()) == 0
+    assert float(pre_acts.grad[:, [1, 3]].abs().sum()) == 0
+    assert float(W_dec.grad[[0, 2]].abs().sum()) > 0

@@ -1,0 +1,147 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from steersearch.errors import CheckpointError, ConfigError, DataError
+from steersearch.training.batches import BatchSampler
+from steersearch.training.config import SaeConfig, TrainConfig
+from steersearch.training.fit import check_embeddings, fit_embeddings
+from steersearch.training.neighbours import nearest
+
+SMALL = TrainConfig(steps=40, queries_per_step=16, random_documents=8, extra_documents=16, warmup_steps=5, save_every=10, dead_steps=5)
+SHAPE = SaeConfig(n_latents=32, k=4)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Texts of 12 topics: a topic direction plus noise."""
+    rng = np.random.default_rng(0)
+    topics = rng.standard_normal((12, 16))
+
+    def draw(n):
+        rows = topics[rng.integers(0, 12, n)] + 0.3 * rng.standard_normal((n, 16)) + 0.5
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    return draw(600), draw(120)
+
+
+def test_nearest_is_the_exact_ranking_whatever_the_block(data):
+    documents, queries = data
+    expected = np.argsort(-(queries @ documents.T), axis=1, kind="stable")[:, :7]
+    for block in (64, 100, 10_000):
+        assert np.array_equal(nearest(queries, documents, 7, block=block), expected)
+    assert nearest(queries[:2], documents[:3], 50).shape == (2, 3)
+
+
+def test_a_batch_depends_only_on_its_step(data):
+    documents, queries = data
+    sampler = BatchSampler(queries, documents, nearest(queries, documents, 64), SMALL)
+    first, again, other = (sampler.draw(step, torch.device("cpu")) for step in (3, 3, 4))
+    assert torch.equal(first.documents, again.documents)
+    assert torch.equal(first.queries, again.queries)
+    assert first.queries.shape != other.queries.shape or not torch.equal(first.queries, other.queries)
+
+
+def test_own_candidates_are_near_their_query(data):
+    documents, queries = data
+    sampler = BatchSampler(queries, documents, nearest(queries, documents, 20), SMALL)
+    batch = sampler.draw(0, torch.device("cpu"))
+    scores = batch.queries @ batch.documents.T
+    own = scores.gather(1, batch.own)
+    assert own.shape == (16, 5)
+    assert len(set(batch.own[0].tolist())) == 5  # without replacement
+    assert float(own.mean()) > float(scores.mean()) + 0.2
+
+
+@pytest.mark.parametrize("loss", ["ranking", "mse", "paper"])
+def test_training_lowers_the_error(data, loss):
+    documents, queries = data
+    make = TrainConfig.paper if loss == "paper" else TrainConfig
+    start = dataclasses.replace(make(loss=loss), steps=1, queries_per_step=16, learning_rate=1e-9, warmup_steps=0)
+    end = dataclasses.replace(make(loss=loss), steps=150, queries_per_step=16, warmup_steps=0, learning_rate=1e-2)
+    before = fit_embeddings(documents, queries, SHAPE, start).info.metrics
+    after = fit_embeddings(documents, queries, SHAPE, end).info.metrics
+    assert after["fvu"] < 0.7 * before["fvu"]
+    assert after["l0"] <= 4
+
+
+def test_atoms_stay_at_unit_length_except_in_the_paper_recipe(data):
+    ours = fit_embeddings(*data, SHAPE, SMALL)
+    paper = fit_embeddings(*data, SHAPE, TrainConfig.paper(steps=20, queries_per_step=16))
+    assert torch.allclose(ours.W_dec.norm(dim=1), torch.ones(32), atol=1e-5)
+    assert not torch.allclose(paper.W_dec.norm(dim=1), torch.ones(32), atol=1e-2)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(data):
+    first, again = fit_embeddings(*data, SHAPE, SMALL), fit_embeddings(*data, SHAPE, SMALL)
+    other = fit_embeddings(*data, SHAPE, dataclasses.replace(SMALL, seed=1))
+    assert torch.equal(first.W_dec, again.W_dec)
+    assert not torch.equal(first.W_dec, other.W_dec)
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path):
+    whole = fit_embeddings(*data, SHAPE, SMALL)
+    path = tmp_path / "model.pt.resume"
+
+    def stop(stage, done, total, figures):
+        if stage == "train" and done == 23:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_embeddings(*data, SHAPE, SMALL, resume_path=path, progress=stop)
+    assert path.exists()
+    steps = []
+    resumed = fit_embeddings(*data, SHAPE, SMALL, resume_path=path, resume=True, progress=lambda s, d, t, f: steps.append(d) if s == "train" else None)
+    assert steps[0] == 24  # the interrupt saved step 23 and nothing was done twice
+    assert torch.equal(resumed.W_dec, whole.W_dec)
+    assert torch.equal(resumed.b_enc, whole.b_enc)
+    assert not path.exists()
+
+
+def test_resuming_with_other_settings_is_refused(data, tmp_path):
+    path = tmp_path / "r"
+
+    def stop(stage, done, total, figures):
+        if stage == "train" and done == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_embeddings(*data, SHAPE, SMALL, resume_path=path, progress=stop)
+    with pytest.raises(CheckpointError, match="temperature"):
+        fit_embeddings(*data, SHAPE, dataclasses.replace(SMALL, temperature=0.1), resume_path=path, resume=True)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="damaged"):
+        fit_embeddings(*data, SHAPE, SMALL, resume_path=path, resume=True)
+
+
+def test_bad_embeddings_are_named(data):
+    documents, _ = data
+    nan = documents.copy()
+    nan[7, 3] = np.nan
+    with pytest.raises(DataError, match="row 7"):
+        check_embeddings(nan, "array")
+    with pytest.raises(DataError, match="length 2"):
+        check_embeddings(documents * 2, "array")
+    with pytest.raises(DataError, match="shape"):
+        check_embeddings(documents[0], "array")
+    with pytest.raises(DataError, match="at least 2"):
+        fit_embeddings(documents[:1], documents, SHAPE, SMALL)
+    with pytest.raises(DataError, match="all the same"):
+        fit_embeddings(np.repeat(documents[:1], 50, 0), documents, SHAPE, SMALL)
+    with pytest.raises(ConfigError, match="16 columns"):
+        fit_embeddings(documents, documents, SaeConfig(n_latents=32, k=4, d_in=17), SMALL)
+
+
+def test_aux_k_brings_dead_latents_back():
+    rng = np.random.default_rng(1)
+    topics = rng.standard_normal((200, 32))
+    rows = topics[rng.integers(0, 200, 2000)] + 0.05 * rng.standard_normal((2000, 32)) + 1.0
+    x = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    # Without the tied start most latents die: that is where AuxK has something to do.
+    config = dataclasses.replace(SMALL, steps=300, loss="mse", tied_init=False, multi_topk_weight=0.0, dead_steps=10, k_aux=64)
+    shape = SaeConfig(n_latents=256, k=2)
+    without = fit_embeddings(x, x, shape, dataclasses.replace(config, aux_weight=0.0)).info.metrics["alive"]
+    with_aux = fit_embeddings(x, x, shape, dataclasses.replace(config, aux_weight=0.5)).info.metrics["alive"]
+    assert with_aux > 1.2 * without

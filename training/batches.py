@@ -1,0 +1,76 @@
+"""What one training step sees: some queries, documents near them, random documents, and texts to reconstruct."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .config import TrainConfig
+from ..metrics import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Embeddings of one step."""
+
+    queries: Tensor
+    """Shape (queries, d_in)."""
+    documents: Tensor
+    """Scored documents, shape (documents, d_in)."""
+    own: Tensor
+    """Column of each query's own candidates in `documents`, shape (queries, candidates), int64."""
+    extra: Tensor
+    """Documents that are only reconstructed, shape (extra, d_in)."""
+
+
+class BatchSampler:
+    """Draws the batch of a given step; the same step always gives the same batch, so a resumed run goes on exactly.
+
+    Args:
+        queries: Unit rows, shape (queries, d_in), float32; may be memory-mapped.
+        documents: Unit rows, shape (documents, d_in), float32; may be memory-mapped.
+        neighbours: Rows of each query's nearest documents, best first, shape (queries, pool).
+        config: Batch sizes and seed.
+    """
+
+    def __init__(self, queries: FloatArray, documents: FloatArray, neighbours: IntArray, config: TrainConfig) -> None:
+        self.queries, self.documents, self.neighbours, self.config = queries, documents, neighbours, config
+        pool = neighbours.shape[1]
+        # Nearer documents more often: the order at the top of the list is what a user sees.
+        weights = 1.0 / np.sqrt(np.arange(1, pool + 1))
+        self._chances = weights / weights.sum()
+
+    def draw(self, step: int, device: torch.device) -> Batch:
+        """The batch of `step`, on `device`."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, step])
+        n_queries = min(config.queries_per_step, len(self.queries))
+        chosen = rng.choice(len(self.queries), n_queries, replace=False)
+        n_candidates = min(config.candidates, self.neighbours.shape[1])
+        if n_candidates == self.neighbours.shape[1]:
+            candidates = self.neighbours[chosen]
+        else:  # Gumbel top-k: a weighted draw without replacement for all queries at once
+            keys = np.log(self._chances) + rng.gumbel(size=(n_queries, len(self._chances)))
+            columns = np.argpartition(-keys, n_candidates - 1, axis=1)[:, :n_candidates]
+            candidates = np.take_along_axis(self.neighbours[chosen], columns, axis=1)
+        n_documents = len(self.documents)
+        others = rng.integers(0, n_documents, config.random_documents)
+        rows, columns = np.unique(np.concatenate([candidates.ravel(), others]), return_inverse=True)
+        extra = rng.integers(0, n_documents, config.extra_documents)
+        own = columns.ravel()[: candidates.size].reshape(candidates.shape)
+        return Batch(
+            queries=_gather(self.queries, chosen, device),
+            documents=_gather(self.documents, rows, device),
+            own=torch.from_numpy(own).to(device),
+            extra=_gather(self.documents, extra, device),
+        )
+
+
+def _gather(array: FloatArray, rows: IntArray, device: torch.device) -> Tensor:
+    order = np.argsort(rows, kind="stable")  # a memory map is read forwards
+    block = np.empty((len(rows), array.shape[1]), np.float32)
+    block[order] = array[rows[order]]
+    return torch.from_numpy(block).to(device)

@@ -1,0 +1,127 @@
+"""The file between training and export: one dict of plain types and tensors, never code."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import warnings
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..errors import CheckpointError, ConfigError, StorageError
+from .config import SaeConfig
+
+FORMAT_VERSION = 1
+PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec")
+
+
+@dataclass
+class CheckpointInfo:
+    """What a checkpoint knows beside its weights; all plain types."""
+
+    embedder: dict[str, Any] | None = None
+    """`id`, `revision`, `sha256`, `max_length`, `path` of the embedder; None when trained from bare embeddings."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Training metrics, by name."""
+    corpus: dict[str, Any] = field(default_factory=dict)
+    """`name` and `n_documents` of the reference corpus."""
+    reference_mean: list[float] = field(default_factory=list)
+    """Mean embedding of the reference corpus, d_in numbers."""
+    features: list[dict[str, Any]] = field(default_factory=list)
+    """One entry per latent: `id`, `label`, `density`, `mean`, `p95`, `max`, `keywords`, `examples`."""
+    sample_texts: list[str] = field(default_factory=list)
+    """Real texts of the corpus, for the export's parity gate."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """The TrainConfig that was used."""
+
+
+def atomic_torch_save(payload: dict[str, Any], path: Path) -> None:
+    """Write beside `path` and rename, so that a full disk or a kill leaves the older file whole.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error}") from error
+    try:
+        with temporary.open("wb") as file:
+            torch.save(payload, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise StorageError(f"cannot write {path}: {error}; free space or choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_plain(path: Path) -> dict[str, Any]:
+    """Read a dict of plain types and tensors; code inside the file is refused, not run.
+
+    Raises:
+        CheckpointError: Missing, cut short, altered, or not such a file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file: make a checkpoint with `sae train --data PATH --out {path.name}`")
+    try:
+        with warnings.catch_warnings():  # a foreign pickle protocol is warned about before it is refused
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            payload = torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive:  # torch does not check the checksums of the tensors it reads
+            damaged = archive.testzip()
+    except Exception as error:  # what a damaged file raises depends on which byte is wrong: AssertionError, KeyError, ...
+        reason = (str(error).splitlines() or ["unreadable"])[0]
+        raise CheckpointError(f"{path} cannot be read ({reason}): it is damaged or not a checkpoint; train it again") from error
+    if damaged:
+        raise CheckpointError(f"{path} is damaged (checksum of {damaged}): copy it again from where it was made")
+    if not isinstance(payload, dict):
+        raise CheckpointError(f"{path} holds a {type(payload).__name__}, not a checkpoint of `sae train`")
+    return payload
+
+
+def write_checkpoint(path: Path, *, config: SaeConfig, info: CheckpointInfo, state: dict[str, Tensor]) -> Path:
+    """Write a checkpoint and return its path."""
+    payload = {
+        "format_version": FORMAT_VERSION,
+        "steersearch_version": __version__,
+        "config": dataclasses.asdict(config),
+        "info": dataclasses.asdict(info),
+        "state": {name: state[name].detach().cpu().contiguous() for name in PARAMETERS},
+    }
+    atomic_torch_save(payload, path)
+    return path
+
+
+def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Tensor]]:
+    """Read and check a checkpoint: version, config, shapes, finite weights."""
+    payload = load_plain(path)
+    version = payload.get("format_version")
+    if not isinstance(version, int):
+        raise CheckpointError(f"{path} has no format_version: it is not a checkpoint of `sae train`")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format_version {version}, this steersearch reads up to {FORMAT_VERSION}: pip install -U steersearch"
+        )
+    try:
+        config = SaeConfig(**payload["config"])
+        info = CheckpointInfo(**payload["info"])
+        state = {name: payload["state"][name] for name in PARAMETERS}
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"{path} is incomplete ({error}): train it again") from error
+    d_in, n_latents = config.d_in, config.n_latents
+    shapes = {"W_enc": (d_in, n_latents), "b_enc": (n_latents,), "W_dec": (n_latents, d_in), "b_dec": (d_in,)}
+    for name, tensor in state.items():
+        if tuple(tensor.shape) != shapes[name]:
+            raise CheckpointError(f"{path}: {name} has shape {tuple(tensor.shape)}, its config says {shapes[name]}")
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: {name} holds NaN or infinite numbers: train it again")
+    return config, info, state

@@ -1,0 +1,144 @@
+"""Texts to unit vectors with a sentence-transformers model, in torch."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+from ..metrics import FloatArray, IntArray
+from .records import encodable
+from .sources import EmbedderSource, resolve_embedder
+
+__all__ = ["Embedder", "EmbedderSource", "resolve_embedder"]
+
+BATCH_SIZE = {"cpu": 32}
+OTHER_BATCH_SIZE = 128
+"""Texts per forward pass. On a CPU larger batches are no faster, and more of what they compute is padding."""
+BLOCK_SIZE = 16_384
+"""Texts that are sorted by length together, so that those of one batch are about equally long."""
+
+
+class Embedder:
+    """A sentence-transformers model: text in, unit vector out.
+
+    The same text always gives the same vector, up to about 1e-6: what it is batched with changes the padding, and with
+    it the rounding.
+    """
+
+    def __init__(self, source: EmbedderSource | str | PathLike[str], *, device: str = "auto") -> None:
+        """Load the model; takes seconds, since sentence-transformers is imported here.
+
+        Args:
+            source: What `resolve_embedder` returns or takes.
+            device: A torch device name, or ``auto``: CUDA, else MPS, else CPU.
+
+        Raises:
+            DataError: There is no such model, or its files cannot be loaded.
+            ConfigError: This machine does not have `device`.
+        """
+        self.source = source if isinstance(source, EmbedderSource) else resolve_embedder(source)
+        """Where the model came from."""
+        self._model = _load(self.source, None if device == "auto" else device)
+        self._model.max_seq_length = self.source.max_length
+        self.fingerprint: str = self.source.fingerprint()
+        """Identifies weights, tokenizer, pooling and `max_length`: embeddings with equal fingerprints can be mixed."""
+        self.d_in: int = self.embed(["width"]).shape[1]
+        """Width of the embeddings."""
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that are read of a text, including the special ones; the rest is cut off."""
+        return self.source.max_length
+
+    def describe(self) -> dict[str, str | int]:
+        """Return what a checkpoint keeps of the embedder: id, revision, sha256, max_length, path."""
+        source = self.source
+        return {
+            "id": source.id,
+            "revision": source.revision,
+            "sha256": source.sha256,
+            "max_length": source.max_length,
+            "path": source.path_or_name,
+        }
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Embed texts; give many at once, they are sorted by length inside.
+
+        Args:
+            texts: Any strings, the empty one too; prompts that the model may define are not put in front.
+
+        Returns:
+            Unit rows in the order of `texts`, shape (n, d_in), float32.
+
+        Raises:
+            DataError: `texts` is one string, or the model gives a row that has no direction (NaN, infinite or zero).
+        """
+        if isinstance(texts, str):
+            raise DataError("embed takes a list of texts, not one string: put it in a list")
+        if not texts:
+            return np.empty((0, self.d_in), np.float32)
+        blocks = [self._embed_block(texts[at : at + BLOCK_SIZE]) for at in range(0, len(texts), BLOCK_SIZE)]
+        rows = np.concatenate(blocks)  # (n, d_in)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)  # (n, 1)
+        bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] < 1e-12))
+        if len(bad):
+            raise DataError(
+                f"{len(bad)} embeddings have no direction, first that of text {bad[0]} ({texts[bad[0]][:60]!r}), of length "
+                f"{norms[bad[0], 0]}: the weights of {self.source.id} are damaged or overflow on this device"
+            )
+        return np.asarray(rows / norms, np.float32)
+
+    def _embed_block(self, block: Sequence[str]) -> FloatArray:
+        """Embed the longest texts first: what does not fit into memory fails at once and not after an hour."""
+        texts = [encodable(text) for text in block]
+        order = np.argsort(-self._lengths(texts), kind="stable")
+        size = BATCH_SIZE.get(self._model.device.type, OTHER_BATCH_SIZE)
+        rows: FloatArray | None = None
+        for at in range(0, len(texts), size):
+            chosen = order[at : at + size]
+            # encode() sorts too, but by characters. Sorting by tokens saves a quarter of the work on mixed texts.
+            batch = self._model.encode(
+                [texts[i] for i in chosen],
+                prompt="",  # a model's default prompt is not part of the exported graph
+                batch_size=size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
+            if rows is None:
+                rows = np.empty((len(texts), batch.shape[1]), np.float32)
+            rows[chosen] = batch
+        assert rows is not None  # a block is never empty
+        return rows
+
+    def _lengths(self, texts: list[str]) -> IntArray:
+        """Count the tokens of every text, shape (n,); characters for a model that has no attention mask."""
+        found = [self._model.tokenize(texts[at : at + 1024]).get("attention_mask") for at in range(0, len(texts), 1024)]
+        if any(mask is None for mask in found):
+            return np.array([len(text) for text in texts], np.int64)
+        return np.concatenate([mask.sum(dim=1).numpy() for mask in found])
+
+
+def _load(source: EmbedderSource, device: str | None) -> Any:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"device is {device!r}, which this machine does not have ({reason}): use auto or cpu"
+        ) from error
+    had_bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        return SentenceTransformer(source.path_or_name, device=device, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{source.path_or_name} cannot be loaded as a sentence-transformers model: {reason}") from error
+    finally:
+        if had_bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,99 @@
+"""Queries and the documents that answer them: files of pairs, and the judgments of BEIR folders."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import DataError
+from .records import field, first_file, id_field, kind_of, read_json_lines, read_lines, read_table
+
+
+def read_pairs(path: Path | str) -> list[tuple[str, str]]:
+    """Read pairs from a file of their own.
+
+    Args:
+        path: .jsonl with ``{"query", "id"}``, .csv with the header ``query,id``, or .tsv with that header or with just
+            these two columns; each may end in .gz.
+
+    Returns:
+        (query text, document id) in the order of the file.
+
+    Raises:
+        DataError: The file cannot be read or is of another kind, or a line lacks its query or its id.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind == "jsonl":
+        return [
+            _pair(field(record, "query", place), id_field(record), place) for place, _, record in read_json_lines(path)
+        ]
+    if kind not in ("csv", "tsv"):
+        raise DataError(f"{path} is no file of pairs: expected .jsonl, .tsv or .csv (.gz allowed)")
+    separator, names = (",", ()) if kind == "csv" else ("\t", ("query", "id"))
+    header, records = read_table(path, separator, names=names)
+    if "query" not in header or not {"id", "_id"} & set(header):
+        raise DataError(f"{path} has the columns {', '.join(header)}: expected query and id")
+    return [_pair(record["query"], record.get("_id") or record.get("id", ""), place) for place, _, record in records]
+
+
+def read_queries(folder: Path) -> dict[str, str]:
+    """Read ``queries.jsonl[.gz]`` of a BEIR folder: query id -> text, of all splits.
+
+    Raises:
+        DataError: The folder has no such file, it cannot be read, or a query has no text.
+    """
+    path = first_file(folder, "queries.jsonl", "queries.jsonl.gz")
+    if path is None:
+        raise DataError(f"{folder} has no queries.jsonl[.gz]: expected a BEIR folder")
+    lines = read_json_lines(path)
+    return {id_field(record): field(record, "text", place, required=True) for place, _, record in lines}
+
+
+def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
+    """Read the judgments of one split of a BEIR folder.
+
+    Args:
+        folder: Has ``qrels/SPLIT.tsv`` with the columns query-id, corpus-id, score.
+        split: ``train``, ``dev`` or ``test``. `Corpus` reads ``train`` only: what is reported on is not trained on.
+
+    Returns:
+        Query id -> document id -> score, 0 for a document that was judged not to answer the query.
+
+    Raises:
+        DataError: There is no such split, or a line is malformed.
+    """
+    path = folder / "qrels" / f"{split}.tsv"
+    qrels: dict[str, dict[str, int]] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        cells = line.rstrip("\r\n").split("\t")
+        place = f"{path}, line {number}"
+        if len(cells) != 3:
+            raise DataError(f"{place} has {len(cells)} columns, expected 3 (query-id, corpus-id, score)")
+        if number == 1 and cells[2].strip() == "score":
+            continue
+        try:
+            qrels.setdefault(cells[0], {})[cells[1]] = int(cells[2])
+        except ValueError as error:
+            raise DataError(f"{place}: the score {cells[2]!r} is not a whole number") from error
+    return qrels
+
+
+def read_beir_pairs(folder: Path, split: str = "train") -> Iterator[tuple[str, str]]:
+    """Yield (query text, document id) of every judgment above 0, in the order of the file.
+
+    Raises:
+        DataError: The queries or the judgments cannot be read, or they do not fit together.
+    """
+    texts = read_queries(folder)
+    for query, judged in read_qrels(folder, split).items():
+        if query not in texts:
+            raise DataError(f"{folder}: qrels/{split}.tsv names the query {query!r}, which queries.jsonl does not have")
+        yield from (
+            (texts[query], document) for document, score in judged.items() if score > 0 and texts[query].strip()
+        )
+
+
+def _pair(query: str, id_: str, place: str) -> tuple[str, str]:
+    """Check that neither half of a pair is empty."""
+    if not query.strip() or not id_:
+        raise DataError(f"{place} has no {'id' if query.strip() else 'query'}: a pair needs both")
+    return query, id_

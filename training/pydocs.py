@@ -1,0 +1,140 @@
+"""A real corpus that every Python installation already has: its own documentation.
+
+Nothing of the standard library is imported for it: its files are parsed with `ast`, so reading takes seconds and has no
+side effects.
+"""
+
+import ast
+import logging
+import os
+import re
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import DataError
+from .corpus import Corpus, Document
+from .topics import split_topic
+
+logger = logging.getLogger(__name__)
+
+MIN_CHARS = 50
+"""A shorter docstring ("Return the name.") says too little to be found or to teach anything."""
+
+_SKIP = frozenset(
+    # Tests, third-party packages, two applications, and about 90 code pages with one generated sentence each.
+    "test tests idle_test site-packages dist-packages idlelib lib2to3 turtledemo encodings __pycache__".split()
+)
+_PUBLIC = {"_pydecimal": "decimal", "_pyio": "io", "_pydatetime": "datetime", "_collections_abc": "collections.abc"}
+"""Private modules that hold the documentation of a public one."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\"'(])")
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class _Entry(NamedTuple):
+    """One piece of documentation before equal texts are dropped."""
+
+    id: str
+    query: str
+    text: str
+
+
+@cache
+def python_documentation() -> Corpus:
+    """Read the documentation of the running Python's standard library: docstrings and the topics of ``help()``.
+
+    Returns:
+        About 5,900 documents (Python 3.11), always in the same order, no two with equal texts. The id is the qualified
+        name (``json.dumps``, ``topics.assert``, ``topics.assert.2`` ...). The pairs hold one query per document, its
+        qualified name and first line; the document's text is what follows that line, or the line when nothing does.
+
+    Raises:
+        DataError: This installation came without the source files of its library.
+    """
+    root = Path(sysconfig.get_path("stdlib"))
+    documents: list[Document] = []
+    pairs: list[tuple[str, str]] = []
+    ids: set[str] = set()
+    texts: set[str] = set()
+    for entry in _entries(root):
+        if entry.id not in ids and entry.text not in texts:
+            ids.add(entry.id)
+            texts.add(entry.text)
+            documents.append(Document(entry.id, entry.text))
+            pairs.append((entry.query, entry.id))
+    if not documents:
+        raise DataError(f"{root} holds no documented .py files: use a Python that was installed with its library")
+    return Corpus.from_documents("python-documentation", documents, pairs)
+
+
+def _entries(root: Path) -> Iterator[_Entry]:
+    for path in _source_files(root):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # old escapes such as "\d" are no business of the reader
+                tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, OSError) as error:  # a template or a damaged file: the rest is still there
+            logger.debug("%s is left out: %s", path, error)
+            continue
+        parts = path.relative_to(root).with_suffix("").parts
+        if parts == ("pydoc_data", "topics"):
+            yield from _topics(tree)
+            continue
+        module = ".".join(parts).removesuffix(".__init__")
+        for name, docstring in _docstrings(tree, _PUBLIC.get(module, module)):
+            yield _entry(name, docstring)
+
+
+def _source_files(root: Path) -> list[Path]:
+    """List the library's .py files by path; folders that are skipped are not walked, site-packages can be huge."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in _SKIP and name.isidentifier()]
+        found += [Path(folder, name).relative_to(root) for name in files if name.endswith(".py")]
+    return sorted((root / path for path in found if not _private(path.parts[0])), key=lambda path: path.parts)
+
+
+def _private(name: str) -> bool:
+    """Tell whether a module at the top of the library is private and stands for no public one."""
+    name = name.removesuffix(".py")
+    return name.startswith("_") and not name.startswith("__") and name not in _PUBLIC
+
+
+def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (qualified name, docstring) of a node and of all that it defines, also under ``if`` and ``try``."""
+    if isinstance(node, ast.Module | _Definition):
+        docstring = ast.get_docstring(node)
+        if docstring is not None and len(docstring) >= MIN_CHARS:
+            yield name, docstring
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _Definition):
+            yield from _docstrings(child, f"{name}.{child.name}")
+        elif isinstance(child, ast.If | ast.Try):
+            yield from _docstrings(child, name)
+
+
+def _entry(name: str, docstring: str) -> _Entry:
+    """Split a docstring into its summary, which becomes the query, and the rest, which becomes the text."""
+    paragraph, _, body = docstring.partition("\n\n")
+    summary, _, rest = docstring.partition("\n")
+    if sentence := _SENTENCE_END.search(paragraph):
+        summary, rest = docstring[: sentence.start()], docstring[sentence.end() :]
+    elif body and paragraph.count("\n") < 3:  # a summary that runs over a few lines is not cut in the middle
+        summary, rest = paragraph, body
+    rest = rest.strip("\n")
+    return _Entry(name, f"{name}: {' '.join(summary.split())}", rest if len(rest) >= MIN_CHARS else docstring)
+
+
+def _topics(tree: ast.Module) -> Iterator[_Entry]:
+    """Yield the sections of ``topics = {name: text}`` in pydoc_data/topics.py."""
+    for node in tree.body:
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if isinstance(value, ast.Dict):
+            for topic, text in sorted(ast.literal_eval(value).items()):
+                parts = [(query, part) for query, part in split_topic(text) if len(part) >= MIN_CHARS]
+                for number, (query, part) in enumerate(parts, start=1):
+                    yield _Entry(f"topics.{topic}" if number == 1 else f"topics.{topic}.{number}", query, part)

@@ -1,0 +1,105 @@
+"""Training queries that look like what people type, made from the documents where there are no real ones."""
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from ..errors import ConfigError
+from .corpus import Corpus
+
+MIN_WORDS = 3
+MAX_WORDS = 12
+MAX_CHARS = 300
+"""A longer query is cut: without sentence ends, a first sentence would be a whole page."""
+MAX_PER_DOCUMENT = 64
+"""Candidates per document at most, which bounds the work when a corpus is small and `limit` is large."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n")
+
+
+def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> list[str]:
+    """Choose training queries: those of the pairs first, then pieces of the documents.
+
+    The pieces are of three kinds in turn: a document's beginning (its title, else its first sentence), a random
+    sentence, and a random span of 3 to 12 words. Every document has the same chance (reservoir sampling, Vitter 1985,
+    doi:10.1145/3147.3165), so a pass holds `limit` queries and one document.
+
+    Args:
+        corpus: Read twice: once for its pairs and length, once for its texts.
+        limit: Number of queries wanted; fewer are returned when the corpus has no more different ones.
+        seed: The same corpus, limit and seed give the same list.
+
+    Returns:
+        Different, non-empty strings. With more pairs than `limit`, a random choice of their queries.
+
+    Raises:
+        ConfigError: `limit` is below 1.
+        DataError: The corpus or its pairs cannot be read.
+    """
+    if limit < 1:
+        raise ConfigError(f"limit is {limit}: at least one query is needed")
+    rng = random.Random(seed)
+    queries = _sample((partial(_tidy, query) for query, _ in corpus.pairs()), limit, rng, set())
+    wanted = limit - len(queries)
+    if wanted:
+        per_document = min(max(3, -(-wanted // len(corpus))), MAX_PER_DOCUMENT)
+        queries += _sample(_candidates(corpus, per_document, rng), wanted, rng, set(queries))
+    return queries
+
+
+def _sample(candidates: Iterable[Callable[[], str]], size: int, rng: random.Random, taken: set[str]) -> list[str]:
+    """Keep `size` of the candidates, each with the same chance, none twice and none of `taken`.
+
+    A candidate is a function, so that a text is only cut up when its query is going to be kept.
+    """
+    kept: list[str] = []
+    for number, make in enumerate(candidates):
+        slot = len(kept) if len(kept) < size else rng.randrange(number + 1)
+        if slot >= size or not (query := make()) or query in taken:
+            continue
+        if slot == len(kept):
+            kept.append(query)
+        else:
+            taken.discard(kept[slot])
+            kept[slot] = query
+        taken.add(query)
+    return kept
+
+
+def _candidates(corpus: Corpus, per_document: int, rng: random.Random) -> Iterator[Callable[[], str]]:
+    kinds = (_beginning, _sentence, _span)
+    for text in corpus.texts():
+        for number in range(per_document):
+            # The beginning is offered once; sentences and spans differ from one draw to the next.
+            kind = kinds[number] if number < 3 else kinds[1 + number % 2]
+            yield partial(kind, text, rng)
+
+
+def _beginning(text: str, rng: random.Random) -> str:
+    return _tidy(_SENTENCE_END.split(text.strip(), maxsplit=1)[0])
+
+
+def _sentence(text: str, rng: random.Random) -> str:
+    """Choose a sentence; one of a word or two says nothing, a span of words takes its place."""
+    sentence = _tidy(rng.choice(_SENTENCE_END.split(text.strip())))
+    return sentence if len(_words(sentence)[0]) >= MIN_WORDS else _span(text, rng)
+
+
+def _span(text: str, rng: random.Random) -> str:
+    words, joint = _words(text)
+    length = min(rng.randint(MIN_WORDS, MAX_WORDS), len(words))
+    start = rng.randrange(len(words) - length + 1)
+    return _tidy(joint.join(words[start : start + length]))
+
+
+def _words(text: str) -> tuple[list[str], str]:
+    """Cut at spaces, or into characters where a script has none, as Chinese; also return what joins them again."""
+    words = text.split()
+    return (words, " ") if len(text) <= 30 * len(words) else (list("".join(words)), "")
+
+
+def _tidy(text: str) -> str:
+    """Put a query on one line and cut a very long one, at a space where there is one."""
+    line = " ".join(text[: 4 * MAX_CHARS].split())
+    return line if len(line) <= MAX_CHARS else line[: MAX_CHARS + 1].rpartition(" ")[0] or line[:MAX_CHARS]

@@ -1,0 +1,142 @@
+"""The model: a TopK sparse autoencoder over unit sentence embeddings.
+
+References:
+    Gao et al. 2024, "Scaling and evaluating sparse autoencoders", arXiv:2406.04093 (TopK, AuxK, tied init, unit norm).
+    Kang, Wang, Xiong 2025, "Interpret and Control Dense Retrieval with Sparse Latent Features", arXiv:2411.00786.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
+from .config import SaeConfig
+
+
+class Codes(NamedTuple):
+    """The k strongest latents of each text; a slot whose pre-activation was negative has value 0."""
+
+    indices: Tensor
+    """Latent ids, strongest first, shape (n, k), int64."""
+    values: Tensor
+    """Activations, shape (n, k), >= 0."""
+
+    def dense(self, n_latents: int) -> Tensor:
+        """The same codes as one row of `n_latents` activations per text, shape (n, n_latents)."""
+        rows = self.values.new_zeros(len(self.values), n_latents)
+        return rows.scatter(1, self.indices, self.values)
+
+
+class SparseAutoencoder(nn.Module):
+    """``a = (x - b_dec) W_enc + b_enc;  z = ReLU(TopK_k(a));  x_hat = z W_dec + b_dec``.
+
+    Args:
+        config: Shape; `config.d_in` must be set.
+        mean: Data mean, shape (d_in,): where `b_dec` starts. None with `tied=False` starts it like a linear layer.
+        tied: Start with W_enc = W_decᵀ, atoms of unit length; otherwise as two independent linear layers.
+        generator: Source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        config: SaeConfig,
+        *,
+        mean: Tensor | None = None,
+        tied: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if config.d_in < 1:
+            config = replace(config, d_in=len(mean)) if mean is not None else config
+        if config.d_in < 1:
+            raise ValueError("SaeConfig.d_in is 0: set it to the width of the embeddings")
+        self.config = config
+        self.info = CheckpointInfo()
+        d_in, n_latents = config.d_in, config.n_latents
+        if tied:
+            atoms = F.normalize(torch.randn(n_latents, d_in, generator=generator), dim=1)
+            W_enc, b_enc = atoms.T.clone(), torch.zeros(n_latents)
+            b_dec = torch.zeros(d_in) if mean is None else mean.detach().clone().float()
+        else:  # torch.nn.Linear's own start: uniform in +-1/sqrt(fan in), for weights and biases
+            W_enc, b_enc = (_uniform(shape, d_in, generator) for shape in ((d_in, n_latents), (n_latents,)))
+            atoms, b_dec = (_uniform(shape, n_latents, generator) for shape in ((n_latents, d_in), (d_in,)))
+        self.W_enc = nn.Parameter(W_enc)  # (d_in, n_latents)
+        self.b_enc = nn.Parameter(b_enc)  # (n_latents,)
+        self.W_dec = nn.Parameter(atoms)  # (n_latents, d_in), one row = one atom
+        self.b_dec = nn.Parameter(b_dec)  # (d_in,)
+
+    def pre_acts(self, x: Tensor) -> Tensor:
+        """Activations before TopK, shape (n, n_latents), for embeddings of shape (n, d_in)."""
+        # x W - b W: the bias folds into one addmm and no centred copy of x is made.
+        return torch.addmm(self.b_enc - self.b_dec @ self.W_enc, x, self.W_enc)
+
+    def encode(self, x: Tensor, k: int | None = None) -> Codes:
+        """The `k` strongest latents of each embedding.
+
+        Args:
+            x: Unit rows, shape (n, d_in), float32.
+            k: Latents to keep; the configured k by default.
+
+        Returns:
+            Indices (n, k) and values (n, k), strongest first.
+        """
+        return top_k(self.pre_acts(x), k or self.config.k)
+
+    def decode(self, indices: Tensor, values: Tensor) -> Tensor:
+        """Reconstruct embeddings from sparse codes, shape (n, d_in), without a dense code matrix."""
+        # embedding_bag accepts each row's atoms in turn: memory stays (n, d_in) forward and backward.
+        return F.embedding_bag(indices, self.W_dec, per_sample_weights=values, mode="sum") + self.b_dec
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode and decode: reconstructions of shape (n, d_in)."""
+        return self.decode(*self.encode(x))
+
+    @torch.no_grad()
+    def normalise_atoms(self) -> None:
+        """Scale every atom back to unit length."""
+        self.W_dec.copy_(F.normalize(self.W_dec, dim=1))
+
+    @torch.no_grad()
+    def remove_parallel_gradient(self) -> None:
+        """Remove the part of the atoms' gradient that would only change their length."""
+        gradient = self.W_dec.grad
+        if gradient is not None:
+            gradient -= (gradient * self.W_dec).sum(1, keepdim=True) * self.W_dec
+
+    def save(self, path: str | Path) -> Path:
+        """Write a checkpoint that `load` and ``sae-export --ckpt`` read.
+
+        Raises:
+            StorageError: The disk is full or the folder cannot be written; an older file is left as it was.
+        """
+        return write_checkpoint(Path(path), config=self.config, info=self.info, state=self.state_dict())
+
+    @classmethod
+    def load(cls, path: str | Path) -> SparseAutoencoder:
+        """Read a checkpoint, on the CPU and without running any code from it.
+
+        Raises:
+            CheckpointError: The file is missing, damaged, newer than this version, or not a checkpoint.
+        """
+        config, info, state = read_checkpoint(Path(path))
+        sae = cls(config)
+        sae.load_state_dict(state)
+        sae.info = info
+        return sae
+
+
+def top_k(pre_acts: Tensor, k: int) -> Codes:
+    """TopK on the raw pre-activations, then ReLU: a row may end with fewer than `k` active latents."""
+    values, indices = pre_acts.topk(min(k, pre_acts.shape[1]), dim=1)
+    return Codes(indices, values.relu())
+
+
+def _uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator | None) -> Tensor:
+    bound = fan_in**-0.5
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
