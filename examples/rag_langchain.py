@@ -2,8 +2,8 @@
 
     python examples/rag_langchain.py --index my-index "how do I read a file" --boost "compression=1.5"
 
-Needs `pip install 'steersearch[langchain]'` and an index (`sae demo` makes one). A scripted model answers here: it cites
-what it was given, so that one sees what steering changed. For a real one: `pip install langchain langchain-openai`, then
+Needs `pip install 'steersearch[langchain]'` and an index; `sae demo` makes one. A scripted model answers here: it cites
+what it was given, so that one sees what steering changed. For a real one, `pip install langchain langchain-openai` and
 add `--model openai:gpt-4o-mini`, or any other `provider:name` that LangChain's `init_chat_model` knows.
 """
 
@@ -22,7 +22,7 @@ from steersearch.errors import SteersearchError
 from steersearch.integrations.langchain import SteerableRetriever
 
 PROMPT = ChatPromptTemplate.from_template(
-    "Answer from these documents only and cite their ids in brackets.\n\n{context}\n\nQuestion: {question}"
+    "Answer from these documents and cite their ids.\n\n{context}\n\nQuestion: {question}"
 )
 
 
@@ -35,7 +35,7 @@ class CitingModel(SimpleChatModel):
 
     def _call(self, messages: list[BaseMessage], *args: object, **kwargs: object) -> str:
         cited = re.findall(r"^\[(.+?)\] (.*)$", messages[-1].text, flags=re.MULTILINE)
-        return "\n".join(f"  [{name}] {text[:90]}" for name, text in cited) or "  The documents do not say."
+        return "\n".join(f"  [{name}] {text[:90]}" for name, text in cited)
 
 
 def chat_model(name: str | None) -> BaseChatModel:
@@ -54,34 +54,26 @@ def in_prompt(documents: list[Document]) -> str:
     return "\n".join(f"[{doc.id}] {' '.join(doc.page_content.split())[:1000]}" for doc in documents)
 
 
-def strength(text: str) -> tuple[str, float]:
-    """Take `concept=1.5` apart; the concept is a latent id, a label or any phrase."""
-    concept, _, number = text.rpartition("=")
-    return concept, float(number)
+def concept(text: str) -> tuple[str, float]:
+    """Take `CONCEPT=STRENGTH` apart; the concept is a latent id, a label or any phrase."""
+    name, _, strength = text.rpartition("=")
+    return name, float(strength)
 
 
-def main() -> None:
-    """Answer twice."""
-    parser = argparse.ArgumentParser(description="The same question, answered from plain and from steered search.")
-    parser.add_argument("question")
-    parser.add_argument("--index", required=True, help="folder made by `sae index` or `sae demo`")
-    parser.add_argument("--boost", type=strength, action="append", default=[], metavar="CONCEPT=STRENGTH")
-    parser.add_argument("--model", metavar="PROVIDER:NAME", help="a real chat model instead of the scripted one")
-    args = parser.parse_args()
+parser = argparse.ArgumentParser(description="The same question, answered from plain and from steered search.")
+parser.add_argument("question")
+parser.add_argument("--index", required=True, help="folder made by `sae index` or `sae demo`")
+parser.add_argument("--boost", type=concept, action="append", default=[], metavar="CONCEPT=STRENGTH")
+parser.add_argument("--model", metavar="PROVIDER:NAME", help="a real chat model instead of the scripted one")
+args = parser.parse_args()
+model, boost = chat_model(args.model), dict(args.boost)
+try:
     retriever = SteerableRetriever.open(args.index, k=4)
     steerable = retriever.configurable_fields(boost=ConfigurableField(id="boost"))
-    context = {"context": steerable | in_prompt, "question": RunnablePassthrough()}
-    chain = context | PROMPT | chat_model(args.model) | StrOutputParser()
-    print(f"plain\n{chain.invoke(args.question)}")
-    if args.boost:
-        # The boost travels in the config, past everything in between, to the retriever inside the chain.
-        answer = chain.invoke(args.question, config={"configurable": {"boost": dict(args.boost)}})
-        print(f"boost {dict(args.boost)}\n{answer}")
+    chain = {"context": steerable | in_prompt, "question": RunnablePassthrough()} | PROMPT | model | StrOutputParser()
+    print("plain", chain.invoke(args.question), sep="\n")
+    if boost:  # travels in the config, past everything in between, to the retriever inside the chain
+        print(f"boost {boost}", chain.invoke(args.question, config={"configurable": {"boost": boost}}), sep="\n")
     retriever.index.close()
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except SteersearchError as error:
-        sys.exit(str(error))
+except SteersearchError as error:
+    sys.exit(str(error))

@@ -149,7 +149,7 @@ class SteerableRetriever(BaseRetriever):
         clamp = self.clamp if clamp is None else clamp
         filter = self.filter if filter is None else filter
         # Embedded and resolved once; nothing below runs the embedder again.
-        vector = self.index.bundle.embed([query])[0]
+        vector = self.index.steer(query).original
         steered = self.index.steer(vector, boost, clamp)
         boost, clamp = _resolved(boost, steered.concepts), _resolved(clamp, steered.clamped)
         concepts = [_concept(concept, strength=strength) for concept, strength in steered.concepts]

@@ -4,8 +4,10 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +38,7 @@ def write_cache(
     Raises:
         StorageError: The disk is full or the folder cannot be written; temporary files are removed.
     """
-    temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in (*files, sidecar)}
+    temporary = {name: folder / f".{name}.{os.getpid()}.{threading.get_ident()}.tmp" for name in (*files, sidecar)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder, temporary)
@@ -58,7 +60,8 @@ def write_cache(
         ) from error
     finally:
         for path in temporary.values():
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # none of them may be there; the error under way says more
+                path.unlink()
 
 
 def read_cache(
@@ -119,8 +122,6 @@ def _sweep(folder: Path, temporary: Mapping[str, Path]) -> None:
     """Remove what killed writers left behind."""
     for name in temporary:
         for path in folder.glob(f".{name}.*.tmp"):
-            try:
+            with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _ABANDONED:
                     path.unlink()
-            except FileNotFoundError:
-                continue

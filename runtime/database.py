@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,7 +180,8 @@ def create_database(path: Path, write: Callable[[Database], None]) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         for leftover in (temporary, *(Path(f"{temporary}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):  # most are not there; the error under way says more
+                leftover.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -256,7 +256,8 @@ def check_query(query: ArrayLike, d_in: int) -> FloatArray:
         raise DataError(f"the query has shape {given.shape}: expected ({d_in},)")
     rows = finite_rows("query", given[None], 1, d_in)
     _longest(rows)
-    return rows[0]
+    vector: FloatArray = rows[0]
+    return vector
 
 
 def check_k(k: int) -> None:
@@ -289,7 +290,8 @@ def _places(sorted_rowids: IntArray, wanted: IntArray) -> IntArray:
     places = np.searchsorted(sorted_rowids, wanted)
     inside = places < len(sorted_rowids)
     places, wanted = places[inside], wanted[inside]
-    return places[sorted_rowids[places] == wanted]
+    there: IntArray = places[sorted_rowids[places] == wanted]
+    return there
 
 
 def _approximate(matrix: FloatArray, positions: IntArray | None, query: FloatArray) -> FloatArray:

@@ -153,12 +153,13 @@ class HnswIndex:
             exact = ExactIndex.load(folder, facts["generation"], d_in=d_in)
             if exact is None:
                 return None
-            index._graph.load_index(str(folder / "hnsw.bin"), max_elements=0)  # forgets ef: every search sets it
-            labels = np.array(index._graph.get_ids_list(), np.int64)
+            graph = index._bare_graph()
+            graph.load_index(str(folder / "hnsw.bin"), max_elements=0)  # forgets ef: every search sets it
+            labels = np.array(graph.get_ids_list(), np.int64)
             marked = np.setdiff1d(labels, exact.rowids)
             if (len(exact), len(marked)) != (facts["count"], facts["dead"]) or len(labels) != len(exact) + len(marked):
                 return None
-            index._exact, index._marked = exact, set(marked.tolist())
+            index._exact, index._graph, index._marked = exact, graph, set(marked.tolist())
             return index
 
         return read_cache(folder, "hnsw.json", {"generation": generation, **index._parameters()}, read)
@@ -167,10 +168,13 @@ class HnswIndex:
         version = importlib.metadata.version("hnswlib")
         return {"d_in": self.d_in, "M": self._m, "ef_construction": self._ef_construction, "hnswlib": version}
 
-    def _new_graph(self, capacity: int) -> Any:
+    def _bare_graph(self) -> Any:
         import hnswlib
 
-        graph = hnswlib.Index(space="ip", dim=self.d_in)
+        return hnswlib.Index(space="ip", dim=self.d_in)
+
+    def _new_graph(self, capacity: int) -> Any:
+        graph = self._bare_graph()
         graph.init_index(max_elements=capacity, M=self._m, ef_construction=self._ef_construction, random_seed=_SEED)
         return graph
 

@@ -234,5 +234,8 @@ def _check_json(value: object, where: str, depth: int) -> None:
 
 def short(value: object) -> str:
     """Show a value in an error message, in at most 80 characters that can always be printed."""
-    text = ascii(value) if isinstance(value, str) and not is_unicode(value) else repr(value)
+    try:
+        text = ascii(value) if isinstance(value, str) and not is_unicode(value) else repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists inside lists without end
+        text = f"a very large {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."

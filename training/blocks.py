@@ -105,9 +105,11 @@ class BlockFile:
         data = np.ascontiguousarray(block, "<f4").tobytes()
         with storage_errors(self._data, (self.rows - self.rows_done) * self.d_in * 4):
             with self._data.open("r+b" if self._data.exists() else "w+b") as file:
-                file.truncate(self.rows_done * self.d_in * 4)  # drops what an interrupted run left behind
-                file.seek(0, os.SEEK_END)
+                # Written in place, and cut only at the end: a file that gets shorter kills whoever has it mapped.
+                file.seek(self.rows_done * self.d_in * 4)
                 file.write(data)
+                if self.rows_done + len(block) == self.rows:
+                    file.truncate()  # drops what an interrupted run may have left behind
                 file.flush()
                 os.fsync(file.fileno())
             self._sums.append(zlib.crc32(data))
@@ -131,16 +133,17 @@ class BlockFile:
         """Read the checksums of the .json; none when it does not belong to these files or cannot be read."""
         try:
             meta = json.loads(self._meta.read_text(encoding="utf-8"))
-            same = all(meta[key] == value for key, value in self._describe().items() if key != "rows_done")
-            sums = [int(value) for value in meta["crc32"]]
-            done = min(len(sums) * self.size, self.rows)
+            size, sums = int(meta["rows_per_block"]), [int(value) for value in meta["crc32"]]
+            expected = self._describe() | {"rows_per_block": size, "rows_done": min(len(sums) * size, self.rows)}
+            same = all(meta[key] == value for key, value in expected.items())
         except FileNotFoundError:
             return []
         except (ValueError, KeyError, TypeError):
-            same, sums, done = False, [], 0
-        if not same or meta["rows_done"] != done or len(sums) > -(-self.rows // self.size) or not self._data.exists():
+            same, size, sums = False, 0, []
+        if not same or not 1 <= size <= MAX_BLOCK or len(sums) > -(-self.rows // size) or not self._data.exists():
             logger.warning("%s does not describe %s: the embeddings are made again", self._meta, self._data.name)
             return []
+        self.size = size  # an older version may have used another
         return sums
 
     def _describe(self) -> dict[str, int | str]:

@@ -85,8 +85,8 @@ class Embedder:
         bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] < 1e-12))
         if len(bad):
             raise DataError(
-                f"{len(bad)} embeddings have no direction, first that of text {bad[0]} ({texts[bad[0]][:60]!r}), of length "
-                f"{norms[bad[0], 0]}: the weights of {self.source.id} are damaged or overflow on this device"
+                f"{len(bad)} embeddings have no direction, first that of text {bad[0]} ({texts[bad[0]][:60]!r}), of "
+                f"length {norms[bad[0], 0]}: the weights of {self.source.id} are damaged or overflow on this device"
             )
         return np.asarray(rows / norms, np.float32)
 
@@ -136,7 +136,7 @@ def _load(source: EmbedderSource, device: str | None) -> Any:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(source.path_or_name, device=device, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
+    except Exception as error:  # transformers, tokenizers, safetensors and torch each raise their own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"{source.path_or_name} cannot be loaded as a sentence-transformers model: {reason}") from error
     finally:

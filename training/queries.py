@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import cycle, islice
 
 from ..errors import ConfigError
 from .corpus import Corpus
@@ -12,8 +13,10 @@ MIN_WORDS = 3
 MAX_WORDS = 12
 MAX_CHARS = 300
 """A longer query is cut: without sentence ends, a first sentence would be a whole page."""
-MAX_PER_DOCUMENT = 64
-"""Candidates per document at most, which bounds the work when a corpus is small and `limit` is large."""
+DRAWS_PER_QUERY = 4
+"""Candidates drawn for every query that is wanted: in a small corpus many of them are the same."""
+MAX_PER_DOCUMENT = 256
+"""Candidates per document at most, which bounds the work on a few long documents."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n")
 
@@ -43,7 +46,7 @@ def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> list[str]:
     queries = _sample((partial(_tidy, query) for query, _ in corpus.pairs()), limit, rng, set())
     wanted = limit - len(queries)
     if wanted:
-        per_document = min(max(3, -(-wanted // len(corpus))), MAX_PER_DOCUMENT)
+        per_document = min(max(3, -(-DRAWS_PER_QUERY * wanted // len(corpus))), MAX_PER_DOCUMENT)
         queries += _sample(_candidates(corpus, per_document, rng), wanted, rng, set(queries))
     return queries
 
@@ -68,11 +71,9 @@ def _sample(candidates: Iterable[Callable[[], str]], size: int, rng: random.Rand
 
 
 def _candidates(corpus: Corpus, per_document: int, rng: random.Random) -> Iterator[Callable[[], str]]:
-    kinds = (_beginning, _sentence, _span)
+    kinds = cycle((_beginning, _sentence, _span))
     for text in corpus.texts():
-        for number in range(per_document):
-            # The beginning is offered once; sentences and spans differ from one draw to the next.
-            kind = kinds[number] if number < 3 else kinds[1 + number % 2]
+        for kind in islice(kinds, per_document):
             yield partial(kind, text, rng)
 
 

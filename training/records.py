@@ -112,7 +112,7 @@ def read_table(
     # The default limit of 128 KiB refuses long documents. It belongs to the whole process, so it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD))
     if separator == ",":
-        reader = csv.reader(read_lines(path))
+        reader = csv.reader(read_lines(path), strict=True)  # a quote that is never closed would swallow the rest
     else:
         reader = csv.reader(read_lines(path), delimiter=separator, quoting=csv.QUOTE_NONE)
 

