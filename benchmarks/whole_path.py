@@ -41,7 +41,13 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=32)
     args = parser.parse_args()
     folder = args.data / args.set
-    report: dict[str, Any] = {"set": args.set, "k": args.k, "latents": args.latents, "steps": args.steps, "machine": platform.machine()}
+    report: dict[str, Any] = {
+        "set": args.set,
+        "k": args.k,
+        "latents": args.latents,
+        "steps": args.steps,
+        "machine": platform.machine(),
+    }
     report["seeds"] = [seed_report(folder, args, seed) for seed in range(args.seeds)]
     report["mean"], report["spread"] = summarise(report["seeds"])
     RESULTS.parent.mkdir(exist_ok=True)
@@ -77,7 +83,10 @@ def seed_report(folder: Path, args: argparse.Namespace, seed: int) -> dict[str, 
         for view, metrics in found["views"].items():
             for metric, value in metrics.items():
                 figures[f"{precision} {view} {metric}"] = value
-        figures |= {f"{precision} share of dense, {view}, nDCG@10": found["share_of_dense"][view]["nDCG@10"] for view in ("reconstruction", "latent")}
+        figures |= {
+            f"{precision} share of dense, {view}, nDCG@10": found["share_of_dense"][view]["nDCG@10"]
+            for view in ("reconstruction", "latent")
+        }
         figures |= {f"{precision} {name}": value for name, value in found["sparsity"].items()}
         figures[f"{precision} empty boost identical"] = float(found["empty_boost_identical"])
         figures[f"{precision} bundle MB"] = sum(file.stat().st_size for file in bundle.iterdir()) / 1e6
@@ -109,7 +118,9 @@ def exactness(bundle_path: Path, index_path: Path, folder: Path, sae: SparseAuto
                 worst = max(worst, abs(total - hit.score))
         codes = index.sample(10**9)[0]
     with SteerableIndex.open(index_path, bundle=bundle) as index:
-        reopened = sum(answers[i] == [(hit.id, hit.score) for hit in index.search(v, 10)] for i, v in enumerate(vectors))
+        reopened = sum(
+            answers[i] == [(hit.id, hit.score) for hit in index.search(v, 10)] for i, v in enumerate(vectors)
+        )
     everything = np.concatenate([codes, vectors])
     theirs = sae.encode(torch.from_numpy(everything)).indices.numpy()
     ours = bundle.encode(everything)[0]

@@ -95,7 +95,9 @@ class Bundle:
         if ids.ndim != 2 or ids.shape != acts.shape:
             raise DataError(f"indices have shape {ids.shape} and values {acts.shape}: both must be (n, m)")
         if ids.size and not (0 <= ids.min() and ids.max() < self.n_latents):
-            raise DataError(f"latent ids reach from {ids.min()} to {ids.max()}: this bundle has 0 to {self.n_latents - 1}")
+            raise DataError(
+                f"latent ids reach from {ids.min()} to {ids.max()}: this bundle has 0 to {self.n_latents - 1}"
+            )
         if not np.isfinite(acts).all():
             raise DataError("values hold NaN or infinite numbers")
         rows = np.tile(self.b_dec, (len(ids), 1)) if ids.shape[1] == 0 else np.empty((len(ids), self.d_in), np.float32)

@@ -75,9 +75,7 @@ class Concept:
         return cls(text.strip(), "text")
 
     @classmethod
-    def from_examples(
-        cls, more_like: Sequence[str], less_like: Sequence[str] = (), name: str | None = None
-    ) -> Concept:
+    def from_examples(cls, more_like: Sequence[str], less_like: Sequence[str] = (), name: str | None = None) -> Concept:
         """A concept from example documents.
 
         Args:
@@ -151,7 +149,9 @@ class Concept:
         """A small JSON text that `from_json` reads."""
         weights = {str(latent): weight for latent, weight in self.weights.items()}
         body = {"name": self.name, "source": self.source, "weights": weights, "fit": self.fit}
-        return json.dumps(body | {"more_like": self.more_like, "less_like": self.less_like}, ensure_ascii=False, indent=1)
+        return json.dumps(
+            body | {"more_like": self.more_like, "less_like": self.less_like}, ensure_ascii=False, indent=1
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Concept:

@@ -86,13 +86,17 @@ def evaluate(
         index = SteerableIndex.open(path, bundle=opened) if path.exists() else SteerableIndex.create(path, opened)
         with index:
             _fill(index, Corpus.open(folder), show)
-            vectors = opened.embed(list(texts.values()), progress=lambda done, total: show("embed queries", done, total))
+            vectors = opened.embed(
+                list(texts.values()), progress=lambda done, total: show("embed queries", done, total)
+            )
             runs = {name: _run(index, name, list(texts), vectors, show) for name in VIEWS}
             sparsity = _sparsity(index, vectors)
             documents = len(index)
     scores = {name: _score(run, qrels) for name, run in runs.items()}
     dense = scores["dense"]
-    shares = {name: {m: v / dense[m] if dense[m] else 0.0 for m, v in figures.items()} for name, figures in scores.items()}
+    shares = {
+        name: {m: v / dense[m] if dense[m] else 0.0 for m, v in figures.items()} for name, figures in scores.items()
+    }
     return Report(
         dataset=folder.resolve().name,
         split=split,

@@ -53,7 +53,12 @@ class Explanation:
 
 
 def explain(
-    id: str, query: FloatArray, document: FloatArray, change: Change, atoms: FloatArray, features: Features | Sequence[Feature]
+    id: str,
+    query: FloatArray,
+    document: FloatArray,
+    change: Change,
+    atoms: FloatArray,
+    features: Features | Sequence[Feature],
 ) -> Explanation:
     """Take ``q' . d`` apart.
 

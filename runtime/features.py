@@ -153,11 +153,17 @@ def read_features(path: Path, *, n_latents: int, d_in: int, encode: Encode | Non
         features = [_feature(entry) for entry in raw["latents"]]
         mean = np.array(raw["reference"]["mean"] or [0.0] * d_in, np.float32)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): export the bundle again") from error
+        raise BundleError(
+            f"{path} cannot be read ({type(error).__name__}: {error}): export the bundle again"
+        ) from error
     if [feature.id for feature in features] != list(range(n_latents)):
-        raise BundleError(f"{path} describes {len(features)} latents, the bundle has {n_latents}: export the bundle again")
+        raise BundleError(
+            f"{path} describes {len(features)} latents, the bundle has {n_latents}: export the bundle again"
+        )
     if mean.shape != (d_in,) or not np.isfinite(mean).all():
-        raise BundleError(f"{path} has a reference mean of shape {mean.shape}, the bundle has d_in {d_in}: export it again")
+        raise BundleError(
+            f"{path} has a reference mean of shape {mean.shape}, the bundle has d_in {d_in}: export it again"
+        )
     return Features(features, mean, encode)
 
 

@@ -87,7 +87,9 @@ class SteerableIndex:
         opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         folder = Path(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise IndexFolderError(f"{folder} exists and is not empty: open it with SteerableIndex.open, or choose another path")
+            raise IndexFolderError(
+                f"{folder} exists and is not empty: open it with SteerableIndex.open, or choose another path"
+            )
         meta = {
             "bundle": os.path.relpath(opened.path.resolve(), folder.resolve()),
             "model_digest": opened.manifest.model_digest,
@@ -131,7 +133,9 @@ class SteerableIndex:
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():
-            raise IndexFolderError(f"{folder} is not an index: make one with `sae index --bundle BUNDLE --data FILE --out {folder}`")
+            raise IndexFolderError(
+                f"{folder} is not an index: make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
+            )
         store = DocumentStore.open(folder / DATABASE, readonly=readonly)
         try:
             meta = store.meta
@@ -140,7 +144,9 @@ class SteerableIndex:
             else:
                 where = Path(bundle) if bundle is not None else folder / meta["bundle"]
                 if bundle is None and not where.exists():
-                    raise IndexFolderError(f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle=")
+                    raise IndexFolderError(
+                        f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
+                    )
                 opened = Bundle.load(where)
             if opened.manifest.model_digest != meta["model_digest"] or opened.d_in != store.d_in:
                 raise IndexFolderError(
@@ -311,7 +317,9 @@ class SteerableIndex:
     def __enter__(self) -> SteerableIndex:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __len__(self) -> int:
@@ -324,7 +332,9 @@ class SteerableIndex:
         if isinstance(query, str):
             return self.bundle.embed([query])[0]
         if not isinstance(query, np.ndarray) or query.ndim != 1:
-            raise DataError(f"the query is {type(query).__name__}: give a text or a unit vector of length {self.bundle.d_in}")
+            raise DataError(
+                f"the query is {type(query).__name__}: give a text or a unit vector of length {self.bundle.d_in}"
+            )
         return self._unit_rows(query[None], "the query")[0]
 
     def _unit_rows(self, rows: FloatArray, name: str) -> FloatArray:
@@ -334,7 +344,9 @@ class SteerableIndex:
         lengths = np.linalg.norm(array, axis=1)
         bad = np.flatnonzero(~(np.abs(lengths - 1) <= 1e-3))  # also true for NaN
         if len(bad):
-            raise DataError(f"{name}: row {bad[0]} has length {lengths[bad[0]]:.4g}, expected 1: divide rows by their length")
+            raise DataError(
+                f"{name}: row {bad[0]} has length {lengths[bad[0]]:.4g}, expected 1: divide rows by their length"
+            )
         return array
 
     def _vector_of(self, id: str) -> FloatArray | None:

@@ -16,7 +16,11 @@ from .steering import Change, apply, check_strength, steer
 
 Key: TypeAlias = int | str | Concept
 Boost: TypeAlias = (  # the key of a Mapping is invariant, so that dict[str, float] has to be named
-    Mapping[str, float] | Mapping[int, float] | Mapping[Concept, float] | Mapping[int | str, float] | Mapping[Key, float]
+    Mapping[str, float]
+    | Mapping[int, float]
+    | Mapping[Concept, float]
+    | Mapping[int | str, float]
+    | Mapping[Key, float]
 )
 """Concept -> strength. A key is a latent id (`412`, `"f412"`), a feature's label, free text, or a `Concept`."""
 
@@ -108,6 +112,8 @@ class Resolver:
         if asked is None:
             return ()
         if not isinstance(asked, Mapping):
-            raise ConfigError(f"{name} is {asked!r}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}")
+            raise ConfigError(
+                f"{name} is {asked!r}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}"
+            )
         checked = [(key, check_strength(key, strength)) for key, strength in asked.items()]
         return tuple((self.resolve(key), strength) for key, strength in checked)

@@ -59,7 +59,9 @@ def check_strength(name: object, strength: object) -> float:
     if not math.isfinite(number):
         raise ConfigError(f"the strength of {name!r} is {strength!r}: it must be a finite number, for example 1.0")
     if abs(number) > MAX_STRENGTH:
-        raise ConfigError(f"the strength of {name!r} is {number}: beyond +-{MAX_STRENGTH:.0f}; 1.0 is a typical activation")
+        raise ConfigError(
+            f"the strength of {name!r} is {number}: beyond +-{MAX_STRENGTH:.0f}; 1.0 is a typical activation"
+        )
     return number
 
 

@@ -53,7 +53,11 @@ def test_the_wheel_holds_every_module(tmp_path):
     assert held == expected
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("benchmarks/*.md")) + sorted(ROOT.glob("docs/*.md")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("benchmarks/*.md")) + sorted(ROOT.glob("docs/*.md")),
+    ids=lambda p: p.name,
+)
 def test_relative_links_lead_somewhere(page):
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
     for target in re.findall(r"\]\(([^)#\s]+)", text):

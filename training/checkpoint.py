@@ -78,9 +78,13 @@ def load_plain(path: Path) -> dict[str, Any]:
             payload = torch.load(path, map_location="cpu", weights_only=True)
         with zipfile.ZipFile(path) as archive:  # torch does not check the checksums of the tensors it reads
             damaged = archive.testzip()
-    except Exception as error:  # what a damaged file raises depends on which byte is wrong: AssertionError, KeyError, ...
+    except (
+        Exception
+    ) as error:  # what a damaged file raises depends on which byte is wrong: AssertionError, KeyError, ...
         reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise CheckpointError(f"{path} cannot be read ({reason}): it is damaged or not a checkpoint; train it again") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({reason}): it is damaged or not a checkpoint; train it again"
+        ) from error
     if damaged:
         raise CheckpointError(f"{path} is damaged (checksum of {damaged}): copy it again from where it was made")
     if not isinstance(payload, dict):

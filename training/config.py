@@ -109,7 +109,16 @@ class TrainConfig:
         """Check the ranges."""
         if self.loss not in ("ranking", "paper", "mse"):
             raise ConfigError(f"loss is {self.loss!r}: choose ranking, paper or mse")
-        for name in ("steps", "queries_per_step", "candidates", "pool", "max_queries", "dead_steps", "k_aux", "save_every"):
+        for name in (
+            "steps",
+            "queries_per_step",
+            "candidates",
+            "pool",
+            "max_queries",
+            "dead_steps",
+            "k_aux",
+            "save_every",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
         for name in ("random_documents", "extra_documents", "warmup_steps", "seed"):

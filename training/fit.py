@@ -85,11 +85,20 @@ def train(
         texts = natural_queries(source, limit=training.max_queries, seed=training.seed)
         model = embedder if isinstance(embedder, Embedder) else Embedder(embedder, device=training.device)
         documents = embed_cached(
-            model, lambda: (d.text for d in source.documents()), cache_dir=cache, progress=_at(progress, "embed documents")
+            model,
+            lambda: (d.text for d in source.documents()),
+            cache_dir=cache,
+            progress=_at(progress, "embed documents"),
         )
         queries = embed_cached(model, texts, cache_dir=cache, progress=_at(progress, "embed queries"))
     sae = fit_embeddings(
-        documents, queries, config, training, resume_path=Path(resume_path) if resume_path else None, resume=resume, progress=progress
+        documents,
+        queries,
+        config,
+        training,
+        resume_path=Path(resume_path) if resume_path else None,
+        resume=resume,
+        progress=progress,
     )
     _describe(sae, documents, source, progress)
     if model is not None:
@@ -151,7 +160,9 @@ def fit_embeddings(
     sae.cpu().eval().requires_grad_(False)
     sae.info.training = dataclasses.asdict(training)
     sae.info.reference_mean = [float(x) for x in mean]
-    sae.info.metrics = measure(sae, sample[:20_000], np.array(queries[np.sort(held)], np.float32) if len(held) else kept_queries)
+    sae.info.metrics = measure(
+        sae, sample[:20_000], np.array(queries[np.sort(held)], np.float32) if len(held) else kept_queries
+    )
     return sae
 
 

@@ -56,7 +56,7 @@ class Trainer:
         self.device = choose_device(config.device)
         self.sae, self.sampler, self.config, self.variance = sae.to(self.device), sampler, config, variance
         self.resume_path = resume_path
-        self.optimiser = torch.optim.Adam(sae.parameters(), lr=config.learning_rate, eps=1e-8)
+        self.optimiser = torch.optim.Adam(sae.parameters(), lr=config.learning_rate, fused=self.device.type != "mps")
         self.idle_steps = torch.zeros(sae.config.n_latents, dtype=torch.int64, device=self.device)
         self.step = 0
 
@@ -83,7 +83,9 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loss, figures = self._loss(batch)
         if not math.isfinite(figures["loss"]):
-            raise DataError(f"the loss is {figures['loss']} at step {self.step + 1}: lower learning_rate or check the embeddings")
+            raise DataError(
+                f"the loss is {figures['loss']} at step {self.step + 1}: lower learning_rate or check the embeddings"
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.unit_norm:
             self.sae.remove_parallel_gradient()

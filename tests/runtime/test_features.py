@@ -49,11 +49,25 @@ def test_search_takes_words_and_meaning(features):
 
 
 def entry(i, **changes):
-    return {"id": i, "label": f"l{i}", "density": 0.1, "mean": 0.1, "p95": 0.2, "max": 0.3, "keywords": [], "examples": []} | changes
+    return {
+        "id": i,
+        "label": f"l{i}",
+        "density": 0.1,
+        "mean": 0.1,
+        "p95": 0.2,
+        "max": 0.3,
+        "keywords": [],
+        "examples": [],
+    } | changes
 
 
 def body(**changes):
-    return {"format_version": 1, "n_latents": 2, "reference": {"mean": [0.0, 1.0]}, "latents": [entry(0), entry(1)]} | changes
+    return {
+        "format_version": 1,
+        "n_latents": 2,
+        "reference": {"mean": [0.0, 1.0]},
+        "latents": [entry(0), entry(1)],
+    } | changes
 
 
 def test_read(tmp_path):

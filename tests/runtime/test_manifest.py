@@ -87,7 +87,8 @@ def test_flipped_byte_and_size_and_absence_of_every_file(bundle, name):
 def test_no_folder_no_manifest_no_json(bundle, tmp_path):
     with pytest.raises(BundleError, match="is not a folder"):
         read_manifest(tmp_path / "nothing")
-    for text, message in (("", "not JSON"), ("[1]", "holds a list"), ("{}", "format_version None"), ("[" * 10**5, "JSON")):
+    broken = {"": "not JSON", "[1]": "holds a list", "{}": "format_version None", "[" * 10**5: "not JSON"}
+    for text, message in broken.items():
         (bundle / MANIFEST).write_text(text)
         with pytest.raises(BundleError, match=message):
             read_manifest(bundle)

@@ -20,7 +20,10 @@ def test_an_atom_is_itself():
 def test_a_mixture_is_taken_apart():
     target = unit(np.array([3.0, 0, 4.0]))
     latents, coefficients, fit = sparse_direction(target, np.eye(3, dtype=np.float32), 5)
-    assert dict(zip(latents.tolist(), coefficients.tolist(), strict=True)) == {2: pytest.approx(0.8), 0: pytest.approx(0.6)}
+    assert dict(zip(latents.tolist(), coefficients.tolist(), strict=True)) == {
+        2: pytest.approx(0.8),
+        0: pytest.approx(0.6),
+    }
     assert fit == pytest.approx(1.0)
 
 

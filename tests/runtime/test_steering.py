@@ -30,7 +30,9 @@ strengths = st.floats(-5, 5).filter(lambda s: abs(s) > 1e-3)
 
 def test_by_hand():
     typical = np.array([0.4, 0.5, 0.6], np.float32)
-    change = apply(np.array([0, 2]), np.array([0.3, 0.0], np.float32), typical, boost=[({1: 0.5}, 2.0), ({0: 1.0}, -1.0)])
+    change = apply(
+        np.array([0, 2]), np.array([0.3, 0.0], np.float32), typical, boost=[({1: 0.5}, 2.0), ({0: 1.0}, -1.0)]
+    )
     assert change.latents.tolist() == [0, 1]
     assert change.before.tolist() == [pytest.approx(0.3), 0.0]
     assert change.after.tolist() == [pytest.approx(-0.1), pytest.approx(0.5)]
@@ -75,7 +77,9 @@ def test_opposite_boosts_cancel(seed, latent, strength):
 @given(seeds, st.dictionaries(latents, strengths, max_size=4), st.dictionaries(latents, st.floats(-2, 2), max_size=2))
 def test_explanations_add_up_to_the_score(seed, boost, clamp):
     atoms, query, document, indices, values, typical = world(seed)
-    change = apply(indices, values, typical, [({i: 1.0}, s) for i, s in boost.items()], [({i: 1.0}, s) for i, s in clamp.items()])
+    change = apply(
+        indices, values, typical, [({i: 1.0}, s) for i, s in boost.items()], [({i: 1.0}, s) for i, s in clamp.items()]
+    )
     score = float(steer(query, change, atoms) @ document)
     features = [Feature(i, None, 0, 0, float(typical[i]), 0) for i in range(N)]
     explanation = explain("d", query, document, change, atoms, features)

@@ -39,7 +39,9 @@ def test_equal_keywords_still_give_unique_labels():
 
 
 def test_texts_without_words():
-    features = describe_latents(latent_statistics(np.zeros((2, 1), int), np.ones((2, 1), np.float32), 1), ["", "123 !!"])
+    features = describe_latents(
+        latent_statistics(np.zeros((2, 1), int), np.ones((2, 1), np.float32), 1), ["", "123 !!"]
+    )
     assert features[0]["label"] == "texts without words (2)"
 
 

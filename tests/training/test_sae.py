@@ -59,7 +59,9 @@ def test_untied_init_is_that_of_two_linear_layers():
 @given(st.integers(1, 12), st.integers(0, 2**31))
 def test_sparse_decode_equals_the_dense_product(k, seed):
     generator = torch.Generator().manual_seed(seed)
-    sae = SparseAutoencoder(SaeConfig(n_latents=12, k=k, d_in=5), mean=torch.randn(5, generator=generator), generator=generator)
+    sae = SparseAutoencoder(
+        SaeConfig(n_latents=12, k=k, d_in=5), mean=torch.randn(5, generator=generator), generator=generator
+    )
     x = torch.randn(7, 5, generator=generator)
     codes = sae.encode(x)
     dense = codes.dense(12)
@@ -96,7 +98,15 @@ def test_shapes_out_of_range_are_refused(bad):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"steps": 0}, {"temperature": 0.0}, {"learning_rate": float("nan")}, {"loss": "other"}, {"candidates": 9, "pool": 8}, {"kl_weight": -1}]
+    "bad",
+    [
+        {"steps": 0},
+        {"temperature": 0.0},
+        {"learning_rate": float("nan")},
+        {"loss": "other"},
+        {"candidates": 9, "pool": 8},
+        {"kl_weight": -1},
+    ],
 )
 def test_recipes_out_of_range_are_refused(bad):
     with pytest.raises(ConfigError):

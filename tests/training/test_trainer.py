@@ -10,7 +10,9 @@ from steersearch.training.config import SaeConfig, TrainConfig
 from steersearch.training.fit import check_embeddings, fit_embeddings
 from steersearch.training.neighbours import nearest
 
-SMALL = TrainConfig(steps=40, queries_per_step=16, random_documents=8, extra_documents=16, warmup_steps=5, save_every=10, dead_steps=5)
+SMALL = TrainConfig(
+    steps=40, queries_per_step=16, random_documents=8, extra_documents=16, warmup_steps=5, save_every=10, dead_steps=5
+)
 SHAPE = SaeConfig(n_latents=32, k=4)
 
 
@@ -93,7 +95,14 @@ def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path):
         fit_embeddings(*data, SHAPE, SMALL, resume_path=path, progress=stop)
     assert path.exists()
     steps = []
-    resumed = fit_embeddings(*data, SHAPE, SMALL, resume_path=path, resume=True, progress=lambda s, d, t, f: steps.append(d) if s == "train" else None)
+    resumed = fit_embeddings(
+        *data,
+        SHAPE,
+        SMALL,
+        resume_path=path,
+        resume=True,
+        progress=lambda s, d, t, f: steps.append(d) if s == "train" else None,
+    )
     assert steps[0] == 24  # the interrupt saved step 23 and nothing was done twice
     assert torch.equal(resumed.W_dec, whole.W_dec)
     assert torch.equal(resumed.b_enc, whole.b_enc)
@@ -140,7 +149,9 @@ def test_aux_k_brings_dead_latents_back():
     rows = topics[rng.integers(0, 200, 2000)] + 0.05 * rng.standard_normal((2000, 32)) + 1.0
     x = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     # Without the tied start most latents die: that is where AuxK has something to do.
-    config = dataclasses.replace(SMALL, steps=300, loss="mse", tied_init=False, multi_topk_weight=0.0, dead_steps=10, k_aux=64)
+    config = dataclasses.replace(
+        SMALL, steps=300, loss="mse", tied_init=False, multi_topk_weight=0.0, dead_steps=10, k_aux=64
+    )
     shape = SaeConfig(n_latents=256, k=2)
     without = fit_embeddings(x, x, shape, dataclasses.replace(config, aux_weight=0.0)).info.metrics["alive"]
     with_aux = fit_embeddings(x, x, shape, dataclasses.replace(config, aux_weight=0.5)).info.metrics["alive"]

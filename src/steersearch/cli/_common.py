@@ -29,7 +29,8 @@ BoostOption = Annotated[
     ),
 ]
 ClampOption = Annotated[
-    list[str] | None, typer.Option("--clamp", help="CONCEPT=VALUE: set instead of adding; 0 removes the concept from the query.")
+    list[str] | None,
+    typer.Option("--clamp", help="CONCEPT=VALUE: set instead of adding; 0 removes the concept from the query."),
 ]
 
 
@@ -38,7 +39,9 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
 
 
-def parse_boost(options: list[str] | None, name: str = "--boost", default: float | None = 1.0) -> dict[int | str, float]:
+def parse_boost(
+    options: list[str] | None, name: str = "--boost", default: float | None = 1.0
+) -> dict[int | str, float]:
     """`["radio astronomy=1.5"]` -> `{"radio astronomy": 1.5}`.
 
     Raises:
@@ -55,7 +58,9 @@ def parse_boost(options: list[str] | None, name: str = "--boost", default: float
         try:
             boost[concept.strip()] = float(strength)
         except ValueError:
-            raise ConfigError(f"{name} {option!r}: {strength!r} is not a number; write CONCEPT=STRENGTH, for example jazz=1.5") from None
+            raise ConfigError(
+                f"{name} {option!r}: {strength!r} is not a number; write CONCEPT=STRENGTH, for example jazz=1.5"
+            ) from None
     return boost
 
 
@@ -70,7 +75,7 @@ def parse_filter(text: str | None) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"--filter is not JSON ({error}): write it like '{{\"year\": {{\"$gte\": 2025}}}}'") from None
+        raise ConfigError(f'--filter is not JSON ({error}): write it like \'{{"year": {{"$gte": 2025}}}}\'') from None
     if not isinstance(value, dict):
         raise ConfigError(f"--filter is {text}: it must be a JSON object like '{{\"year\": 2025}}'")
     return value

@@ -27,7 +27,9 @@ K = 5
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, bundle and index.")] = Path("demo"),
-    embedder: Annotated[str, typer.Option(help="A sentence-transformers folder or name; `minilm` = the weights of steersearch[minilm].")] = "minilm",
+    embedder: Annotated[
+        str, typer.Option(help="A sentence-transformers folder or name; `minilm` = the weights of steersearch[minilm].")
+    ] = "minilm",
     steps: Annotated[int, typer.Option(help="Training steps.")] = 600,
     latents: Annotated[int, typer.Option(help="Number of latents.")] = 4096,
     k: Annotated[int, typer.Option("-k", help="Latents active per text.")] = 32,
@@ -52,14 +54,24 @@ def demo(
     stderr.print(f"{len(texts):,} documents: the documentation of this Python installation")
     training = TrainConfig(steps=steps)
     with progress_bars(quiet=json) as show:
-        sae = fit(corpus, model, SaeConfig(n_latents=latents, k=k), training, resume_path=out / "model.pt.resume", resume=True, progress=show)
+        sae = fit(
+            corpus,
+            model,
+            SaeConfig(n_latents=latents, k=k),
+            training,
+            resume_path=out / "model.pt.resume",
+            resume=True,
+            progress=show,
+        )
         sae.save(out / "model.pt")
         show("export", 0, 1)
         manifest = export_bundle(out / "model.pt", out / "bundle", overwrite=True)
         show("export", 1, 1)
         shutil.rmtree(out / "index", ignore_errors=True)
         with SteerableIndex.create(out / "index", out / "bundle") as index:
-            vectors = embed_cached(model, texts, cache_dir=default_cache_dir())  # made for the training: not embedded again
+            vectors = embed_cached(
+                model, texts, cache_dir=default_cache_dir()
+            )  # made for the training: not embedded again
             index.add(texts, ids=ids, embeddings=vectors, progress=lambda done, total: show("index", done, total))
     with SteerableIndex.open(out / "index") as index:
         if json:
@@ -95,7 +107,9 @@ def _show(index: SteerableIndex, query: str, boost: dict[int | str, float]) -> N
 
 def _search(index: SteerableIndex, query: str, boost: dict[int | str, float]) -> dict[str, object]:
     hits = {"plain": index.search(query, K), "steered": index.search(query, K, boost=boost)}
-    return {"query": query, "boost": boost} | {name: [{"id": h.id, "score": h.score} for h in found] for name, found in hits.items()}
+    return {"query": query, "boost": boost} | {
+        name: [{"id": h.id, "score": h.score} for h in found] for name, found in hits.items()
+    }
 
 
 def _first(out: Path, query: str) -> str:

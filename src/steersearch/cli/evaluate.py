@@ -16,7 +16,9 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="A BEIR folder: corpus.jsonl(.gz), queries.jsonl(.gz), qrels/SPLIT.tsv.")],
     bundle: BundlePath = Path("bundle"),
     split: Annotated[str, typer.Option(help="Which judgments: qrels/SPLIT.tsv.")] = "test",
-    index: Annotated[Path | None, typer.Option("--index", help="Keep the index here and use it again next time.")] = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", help="Keep the index here and use it again next time.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure what a bundle keeps of dense retrieval on judged queries.

@@ -15,10 +15,16 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("bundle"),
     precision: Annotated[
         Literal["fp32", "w8", "int8"],
-        typer.Option(help="Of the embedder: fp32; w8 = 8-bit weights, a third smaller at the same answers; int8 = smallest and fastest, less exact."),
+        typer.Option(
+            help="Of the embedder: fp32; w8 = 8-bit weights, a third smaller at the same answers; int8 = smallest and fastest, less exact."
+        ),
     ] = "fp32",
-    embedder: Annotated[str | None, typer.Option(help="Where the embedder's weights are now, if not where they were at training.")] = None,
-    via: Annotated[Literal["auto", "optimum", "torch"], typer.Option(help="Which exporter makes the embedder's graph.")] = "auto",
+    embedder: Annotated[
+        str | None, typer.Option(help="Where the embedder's weights are now, if not where they were at training.")
+    ] = None,
+    via: Annotated[
+        Literal["auto", "optimum", "torch"], typer.Option(help="Which exporter makes the embedder's graph.")
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is already there.")] = False,
     json: Json = False,
 ) -> None:
@@ -29,10 +35,14 @@ def export(
     from steersearch.export import export_bundle
 
     show = None if json else (lambda stage: stderr.print(f"[dim]{stage}[/dim]"))
-    manifest = export_bundle(ckpt, out, precision=precision, embedder=embedder, via=via, overwrite=overwrite, progress=show)
+    manifest = export_bundle(
+        ckpt, out, precision=precision, embedder=embedder, via=via, overwrite=overwrite, progress=show
+    )
     size = sum(entry["bytes"] for entry in manifest.files.values())
     if json:
-        print_json({"bundle": str(out), "bytes": size, "precision": manifest.precision, "parity": dict(manifest.parity)})
+        print_json(
+            {"bundle": str(out), "bytes": size, "precision": manifest.precision, "parity": dict(manifest.parity)}
+        )
         return
     figures = ", ".join(f"{name} {value:.3g}" for name, value in manifest.parity.items())
     stderr.print(f"wrote {out} ({size / 1e6:.0f} MB, {manifest.precision}); against torch: {figures}")

@@ -12,7 +12,9 @@ from ._common import BundlePath, Json, console, print_json
 
 
 def features(
-    phrase: Annotated[str | None, typer.Argument(help="A phrase to find features for, or one feature: f412 or its label.")] = None,
+    phrase: Annotated[
+        str | None, typer.Argument(help="A phrase to find features for, or one feature: f412 or its label.")
+    ] = None,
     bundle: BundlePath = Path("bundle"),
     limit: Annotated[int, typer.Option("-n", help="Features to list.")] = 20,
     json: Json = False,
@@ -34,7 +36,9 @@ def features(
         return
     for feature in found:
         share = f"{feature.density:.2%} of documents" if feature.p95 else "never fires"
-        console.print(f"[bold]{feature.name:>6}[/bold]  {escape(feature.label or '-')}  [dim]{share}, typical {feature.p95:.2f}[/dim]")
+        console.print(
+            f"[bold]{feature.name:>6}[/bold]  {escape(feature.label or '-')}  [dim]{share}, typical {feature.p95:.2f}[/dim]"
+        )
     if one:
         console.print(f"        words: {escape(', '.join(one.keywords))}")
         for example in one.examples:

@@ -14,11 +14,19 @@ BLOCK = 512
 
 
 def index(
-    data: Annotated[Path, typer.Option(help="Documents: .jsonl(.gz), .csv, .txt (one per line), a folder of .txt/.md, or a BEIR folder.")],
-    bundle: Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")] = Path("bundle"),
-    out: Annotated[Path, typer.Option("--out", "--index", "-i", help="The index folder; documents are added when it is there.")] = Path("index"),
+    data: Annotated[
+        Path,
+        typer.Option(help="Documents: .jsonl(.gz), .csv, .txt (one per line), a folder of .txt/.md, or a BEIR folder."),
+    ],
+    bundle: Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")] = Path(
+        "bundle"
+    ),
+    out: Annotated[
+        Path, typer.Option("--out", "--index", "-i", help="The index folder; documents are added when it is there.")
+    ] = Path("index"),
     backend: Annotated[
-        Literal["auto", "exact", "hnsw"], typer.Option(help="`hnsw` is faster on large corpora and needs steersearch[hnsw].")
+        Literal["auto", "exact", "hnsw"],
+        typer.Option(help="`hnsw` is faster on large corpora and needs steersearch[hnsw]."),
     ] = "auto",
     json: Json = False,
 ) -> None:
@@ -32,7 +40,11 @@ def index(
 
     corpus = Corpus.open(data)
     total, done = len(corpus), 0
-    opened = SteerableIndex.open(out, bundle=bundle, backend=backend) if out.exists() else SteerableIndex.create(out, bundle, backend=backend)
+    opened = (
+        SteerableIndex.open(out, bundle=bundle, backend=backend)
+        if out.exists()
+        else SteerableIndex.create(out, bundle, backend=backend)
+    )
     with opened, progress_bars() as show:
         documents = corpus.documents()
         while block := list(islice(documents, BLOCK)):

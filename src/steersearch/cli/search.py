@@ -10,7 +10,17 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ._common import BoostOption, ClampOption, IndexPath, Json, console, first_line, parse_boost, parse_filter, print_json
+from ._common import (
+    BoostOption,
+    ClampOption,
+    IndexPath,
+    Json,
+    console,
+    first_line,
+    parse_boost,
+    parse_filter,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from steersearch.runtime import Hit, SteerableIndex
@@ -24,9 +34,13 @@ def search(
     k: Annotated[int, typer.Option("-k", help="Results.")] = 5,
     boost: BoostOption = None,
     clamp: ClampOption = None,
-    filter: Annotated[str | None, typer.Option(help='Metadata conditions as JSON: \'{"year": {"$gte": 2025}}\'.')] = None,
+    filter: Annotated[
+        str | None, typer.Option(help='Metadata conditions as JSON: \'{"year": {"$gte": 2025}}\'.')
+    ] = None,
     view: Annotated[Literal["dense", "reconstruction", "latent"], typer.Option(help="What is compared.")] = "dense",
-    compare: Annotated[bool, typer.Option("--compare", help="Show the plain and the steered results side by side.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show the plain and the steered results side by side.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Search an index, and steer what comes first.
@@ -42,7 +56,12 @@ def search(
         steered = opened.steer(query, boosts, clamps)
         if json:
             concepts = [
-                {"concept": c.name, "strength": s, "fit": c.fit, "latents": {f"f{i}": round(w, 4) for i, w in c.weights.items()}}
+                {
+                    "concept": c.name,
+                    "strength": s,
+                    "fit": c.fit,
+                    "latents": {f"f{i}": round(w, 4) for i, w in c.weights.items()},
+                }
                 for c, s in (*steered.concepts, *steered.clamped)
             ]
             body: dict[str, Any] = {"query": query, "concepts": concepts, "hits": [asdict(hit) for hit in hits]}
@@ -50,7 +69,9 @@ def search(
             return
         for concept, strength in (*steered.concepts, *steered.clamped):
             best = ", ".join(str(opened.bundle.features[latent]) for latent in list(concept.weights)[:3])
-            console.print(f"[dim]{strength:+g} × {escape(concept.name)} = {len(concept.weights)} features: {escape(best)} …[/dim]")
+            console.print(
+                f"[dim]{strength:+g} × {escape(concept.name)} = {len(concept.weights)} features: {escape(best)} …[/dim]"
+            )
         if compare:
             print_side_by_side(plain, hits)
         else:
@@ -72,7 +93,13 @@ def explain(
         explanation = opened.explain(query, id, boost=parse_boost(boost), clamp=parse_boost(clamp, "--clamp", None))
     if json:
         parts = [
-            {"feature": p.feature.name, "label": p.feature.label, "contribution": p.contribution, "before": p.before, "after": p.after}
+            {
+                "feature": p.feature.name,
+                "label": p.feature.label,
+                "contribution": p.contribution,
+                "before": p.before,
+                "after": p.after,
+            }
             for p in explanation.parts
         ]
         print_json({"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts})

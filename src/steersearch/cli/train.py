@@ -14,21 +14,35 @@ from ._common import Json, print_json, progress_bars, stderr
 def train(
     data: Annotated[
         Path,
-        typer.Option(help="Documents: .jsonl(.gz), .csv, .txt (one per line), a folder of .txt/.md, a BEIR folder, or .npy embeddings."),
+        typer.Option(
+            help="Documents: .jsonl(.gz), .csv, .txt (one per line), a folder of .txt/.md, a BEIR folder, or .npy embeddings."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path("model.pt"),
     embedder: Annotated[
-        str, typer.Option(help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm].")
+        str,
+        typer.Option(
+            help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm]."
+        ),
     ] = "sentence-transformers/all-MiniLM-L6-v2",
-    k: Annotated[int, typer.Option(help="Latents active per text. More keeps more of the ranking, fewer are easier to read.")] = 32,
-    latents: Annotated[int, typer.Option(help="Number of latents. A few times the number of topics in the documents.")] = 4096,
+    k: Annotated[
+        int, typer.Option(help="Latents active per text. More keeps more of the ranking, fewer are easier to read.")
+    ] = 32,
+    latents: Annotated[
+        int, typer.Option(help="Number of latents. A few times the number of topics in the documents.")
+    ] = 4096,
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 2000,
     loss: Annotated[
         Literal["ranking", "paper", "mse"],
-        typer.Option(help="`ranking` keeps the ranking on reconstructions and latents; `paper` is arXiv 2411.00786 as coded; `mse` only reconstructs."),
+        typer.Option(
+            help="`ranking` keeps the ranking on reconstructions and latents; `paper` is arXiv 2411.00786 as coded; `mse` only reconstructs."
+        ),
     ] = "ranking",
     pairs: Annotated[
-        Path | None, typer.Option(help="Query-document pairs: .jsonl {query, id}, .tsv or .csv. Without them, queries are made from the documents.")
+        Path | None,
+        typer.Option(
+            help="Query-document pairs: .jsonl {query, id}, .tsv or .csv. Without them, queries are made from the documents."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same machine: same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -63,5 +77,7 @@ def train(
     if json:
         print_json({"checkpoint": str(out), "seconds": round(time.monotonic() - started, 1), "metrics": figures})
         return
-    stderr.print(f"wrote {out} in {time.monotonic() - started:.0f} s: " + ", ".join(f"{n} {v:g}" for n, v in figures.items()))
+    stderr.print(
+        f"wrote {out} in {time.monotonic() - started:.0f} s: " + ", ".join(f"{n} {v:g}" for n, v in figures.items())
+    )
     stderr.print(f"next: sae export --ckpt {out}")
