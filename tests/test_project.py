@@ -78,6 +78,16 @@ def test_importing_brings_nothing_heavy(package):
     assert result.stdout.strip() == "[]"
 
 
+def test_the_folders_are_never_imported_by_their_own_name():
+    """`import runtime` works when the root is on sys.path, and would make a second copy of every class."""
+    wrong = []
+    for folder in (*FOLDERS, "tests", "benchmarks", "examples"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found = re.findall(r"^\s*(?:from|import) (?:training|export|runtime|integrations)\b.*", path.read_text(), re.M)
+            wrong += [f"{path.relative_to(ROOT)}: {line.strip()}" for line in found]
+    assert not wrong
+
+
 def test_public_names():
     import steersearch.export
     import steersearch.runtime
