@@ -2,8 +2,8 @@
 
     python -m benchmarks.whole_path --data FOLDER --set scifact [--seeds 3] [--steps 1000]
 
-FOLDER holds BEIR folders. Prints a table and writes benchmarks/results/whole_path.json. Every figure that the README and
-the notes quote about fidelity comes from here; training quality has its own benchmark.
+FOLDER holds BEIR folders. Prints a table and writes benchmarks/results/whole_path.json. Every figure that the
+README and the notes quote about fidelity comes from here; training quality has its own benchmark.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from steersearch.corpus import read_queries
+
 from steersearch.export import export_bundle
 from steersearch.runtime import Bundle, SteerableIndex
 from steersearch.runtime.evaluate import evaluate

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from .._extras import require
 from ..corpus import Corpus, read_qrels, read_queries

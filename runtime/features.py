@@ -148,7 +148,8 @@ def read_features(path: Path, *, n_latents: int, d_in: int, encode: Encode | Non
         version = raw["format_version"]
         if version > FORMAT_VERSION:
             raise FormatVersionError(
-                f"{path} has format_version {version}, this steersearch reads up to {FORMAT_VERSION}: pip install -U steersearch"
+                f"{path} has format_version {version}, this steersearch reads up to {FORMAT_VERSION}: "
+                "pip install -U steersearch"
             )
         features = [_feature(entry) for entry in raw["latents"]]
         mean = np.array(raw["reference"]["mean"] or [0.0] * d_in, np.float32)

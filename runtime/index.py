@@ -21,8 +21,8 @@ from ..metrics import FloatArray, IntArray
 from .ann import Backend, VectorIndex, open_index, sync
 from .bundle import Bundle
 from .explain import Explanation, explain
-from .resolver import Boost, Resolver, SteeredQuery
 from .records import Record
+from .resolver import Boost, Resolver, SteeredQuery
 from .store import DocumentStore
 from .views import LatentView, ReconstructionView
 
@@ -172,7 +172,7 @@ class SteerableIndex:
     ) -> list[str]:
         """Add documents; an id that is there already is replaced.
 
-        Committed 512 documents at a time: after a kill every committed one is there, and the same call goes through again.
+        Committed 512 at a time: after a kill every committed document is there, and the same call can be made again.
 
         Args:
             texts: The documents.

@@ -1,7 +1,7 @@
 """Steering: move a query along chosen latents and leave everything else where it was. Pure NumPy.
 
-``z' = apply(boost, z);  q' = normalise(q + (z' - z) W_dec)``. The change of the code is added to the *original* query, so
-an empty boost gives exactly the dense ranking: the autoencoder's reconstruction error never enters.
+``z' = apply(boost, z);  q' = normalise(q + (z' - z) W_dec)``. The change of the code is added to the *original*
+query, so an empty boost gives exactly the dense ranking: the autoencoder's reconstruction error never enters.
 
 References:
     O'Neill et al. 2024, "Disentangling Dense Embeddings with Sparse Autoencoders", arXiv:2408.00657 (adding decoder

@@ -83,7 +83,9 @@ def test_the_folders_are_never_imported_by_their_own_name():
     wrong = []
     for folder in (*FOLDERS, "tests", "benchmarks", "examples"):
         for path in (ROOT / folder).rglob("*.py"):
-            found = re.findall(r"^\s*(?:from|import) (?:training|export|runtime|integrations)\b.*", path.read_text(), re.M)
+            found = re.findall(
+                r"^\s*(?:from|import) (?:training|export|runtime|integrations)\b.*", path.read_text(), re.M
+            )
             wrong += [f"{path.relative_to(ROOT)}: {line.strip()}" for line in found]
     assert not wrong
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .config import TrainConfig
 from ..metrics import FloatArray, IntArray
+from .config import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class TrainConfig:
     """Random documents that every query of the batch is also scored against."""
 
     extra_documents: int = 256
-    """Further documents that are only reconstructed, so that the whole corpus is seen and not just what is near a query."""
+    """Further documents that are only reconstructed, so that all of the corpus is seen, not just what is near a query."""
 
     learning_rate: float = 1e-3
     """Peak rate of Adam, reached after `warmup_steps`, then a cosine to zero."""
@@ -85,7 +85,7 @@ class TrainConfig:
     """Steps without firing after which a latent counts as dead."""
 
     multi_topk_weight: float = 1 / 8
-    """Weight of the MSE read at 4 k, so that one autoencoder reads well at several k (arXiv 2406.04093, section 6.2)."""
+    """Weight of the MSE read at 4 k, so that one model reads well at several k (arXiv 2406.04093, section 6.2)."""
 
     tied_init: bool = True
     """Start with W_enc = W_decᵀ and b_dec = data mean; otherwise both as two independent linear layers."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..corpus.records import encodable
 from ..errors import ConfigError, DataError
 from ..metrics import FloatArray, IntArray
-from .records import encodable
 from .sources import EmbedderSource, resolve_embedder
 
 __all__ = ["Embedder", "EmbedderSource", "resolve_embedder"]

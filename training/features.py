@@ -1,4 +1,4 @@
-"""What each latent responds to: how often it fires, how strongly, on which texts, and a short label from their words."""
+"""What each latent responds to: how often it fires, how strongly, on which texts, and a label from their words."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from ..corpus import Corpus, read_pairs
 from ..errors import ConfigError, DataError
 from ..metrics import FloatArray, alive_share, fvu, l0, mean_jaccard, overlap_at
 from .batches import BatchSampler
 from .cache import default_cache_dir, embed_cached
 from .codes import decode_all, encode_all
 from .config import SaeConfig, TrainConfig
-from .corpus import Corpus, read_pairs
 from .embedding import Embedder
 from .features import describe_latents, latent_statistics
 from .neighbours import nearest

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import cycle, islice
 
+from ..corpus import Corpus
 from ..errors import ConfigError
-from .corpus import Corpus
 
 MIN_WORDS = 3
 MAX_WORDS = 12

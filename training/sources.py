@@ -161,7 +161,7 @@ def _describe(folder: Path, *, id_: str, revision: str) -> EmbedderSource:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """List the files that the modules are loaded from: in each folder safetensors if there are any, else torch's own."""
+    """List the files that the modules are loaded from: in each folder safetensors if there are, else torch's own."""
     found: dict[Path, list[Path]] = {}
     for pattern in ("*.safetensors", "pytorch_model*.bin"):
         by_folder: dict[Path, list[Path]] = {}

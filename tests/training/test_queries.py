@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steersearch.corpus import Corpus, Document
 from steersearch.errors import ConfigError
-from steersearch.training.corpus import Corpus, Document
 from steersearch.training.queries import MAX_CHARS, natural_queries
 
 TEXTS = [

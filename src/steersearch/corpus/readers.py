@@ -1,11 +1,16 @@
 """The kinds of files that hold documents: each reader yields rows and keeps no more than one in memory."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
 from .records import field, id_field, read_json_lines, read_lines, read_table
+
+_NAMED = frozenset({"_id", "id", "text", "query"})
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,14}")
 
 
 class Row(NamedTuple):
@@ -15,26 +20,29 @@ class Row(NamedTuple):
     text: str
     query: str = ""
     """A question that this document answers; empty when the file has none."""
+    metadata: Mapping[str, object] = {}
+    """Everything else that the file says about it."""
 
 
 def read_json_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a .jsonl file: ``{"_id" | "id", "title"?, "text", "query"?}``.
+    """Yield the rows of a .jsonl file: ``{"_id" | "id", "title"?, "text", "query"?, "metadata"?, ...}``.
 
-    The line number stands in for a missing id.
+    The line number stands in for a missing id. Other fields, the title and what ``metadata`` holds are the metadata.
 
     Raises:
         DataError: A line is not a JSON object or has no text.
     """
     for place, number, record in read_json_lines(path):
         text = _with_title(field(record, "title", place), field(record, "text", place, required=True))
-        yield Row(id_field(record) or str(number), text, field(record, "query", place))
+        yield Row(id_field(record) or str(number), text, field(record, "query", place), _metadata(record))
 
 
 def read_csv_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a .csv file with a header.
 
     The text column is ``text``, else the only column that is no id, title or query; ``_id`` or ``id``, ``title`` and
-    ``query`` are optional, and the line number stands in for a missing id.
+    ``query`` are optional, and the line number stands in for a missing id. Other columns and the title are the
+    metadata; cells that are whole or decimal numbers become numbers.
 
     Raises:
         DataError: There is no text column, or a line has more or fewer fields than the header.
@@ -48,7 +56,11 @@ def read_csv_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"{path}: the header {column!r} is not separated by commas: save the table with commas")
     for _, number, record in records:
         id_ = record.get("_id") or record.get("id") or str(number)
-        yield Row(id_, _with_title(record.get("title", ""), record[column]), record.get("query", ""))
+        text, rest = (
+            _with_title(record.get("title", ""), record[column]),
+            {k: v for k, v in record.items() if k != column},
+        )
+        yield Row(id_, text, record.get("query", ""), {k: _number(v) for k, v in _metadata(rest).items() if v != ""})
 
 
 def read_text_rows(path: Path) -> Iterator[Row]:
@@ -79,6 +91,26 @@ def text_files(folder: Path) -> list[Path]:
     """List the .txt and .md files of a folder and its sub-folders, in the same order on every machine."""
     found = [path for path in folder.rglob("*") if path.suffix.lower() in (".txt", ".md") and path.is_file()]
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _metadata(record: Mapping[str, object]) -> dict[str, object]:
+    """What is left of a record when id, text and query are taken out."""
+    rest = {name: value for name, value in record.items() if name not in _NAMED}
+    inner = rest.get("metadata")
+    if isinstance(inner, dict):
+        del rest["metadata"]
+        rest |= inner
+    if not rest.get("title", ""):
+        rest.pop("title", None)
+    return rest
+
+
+def _number(cell: object) -> object:
+    """A cell as the number that it spells, but only where nothing is lost: ``007`` and ``1e5`` stay text."""
+    text = str(cell)
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else cell
 
 
 def _with_title(title: str, text: str) -> str:

@@ -1,8 +1,8 @@
 """A corpus: documents that are read again on every pass, so that they never have to fit in memory."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class Document:
     id: str
     text: str
     """Title and text joined with ``". "`` where there is a title."""
+    metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """Everything else that the source says about it."""
 
 
 class Corpus:
@@ -106,7 +108,11 @@ class Corpus:
     @classmethod
     def from_documents(cls, name: str, documents: Sequence[Document], pairs: Sequence[Pair] = ()) -> "Corpus":
         """Make a corpus of documents that are in memory already."""
-        return cls(name, lambda: (Row(document.id, document.text) for document in documents), lambda: pairs)
+        return cls(
+            name,
+            lambda: (Row(document.id, document.text, metadata=document.metadata) for document in documents),
+            lambda: pairs,
+        )
 
     def with_pairs(self, pairs: str | PathLike[str] | Sequence[Pair]) -> "Corpus":
         """Return the same documents with other pairs: a file that `read_pairs` takes, or (query text, document id)."""
@@ -119,7 +125,7 @@ class Corpus:
         Raises:
             DataError: The source cannot be read, two documents have the same id, or all documents are blank.
         """
-        return (Document(row.id, row.text) for row in self._rows())
+        return (Document(row.id, row.text, row.metadata) for row in self._rows())
 
     def texts(self) -> Iterator[str]:
         """Read the text of every document: `documents` without the ids, and with the same errors."""
@@ -165,7 +171,7 @@ class Corpus:
             if row.id in seen:
                 raise DataError(f"{self.name}: two documents have the id {row.id!r}: every id must occur once")
             seen.add(row.id)
-            yield Row(row.id, encodable(row.text), encodable(row.query))
+            yield Row(row.id, encodable(row.text), encodable(row.query), row.metadata)
         if not seen:
             raise DataError(f"{self.name} is empty ({blank} blank documents): expected at least one with text")
         self._length = len(seen)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
-from .corpus import Corpus, Document
+from .documents import Corpus, Document
 from .topics import split_topic
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steersearch.corpus import Corpus, Document, read_pairs, read_qrels, read_queries
 from steersearch.errors import DataError
-from steersearch.training.corpus import Corpus, Document, read_pairs, read_qrels, read_queries
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -254,3 +254,19 @@ def test_jsonl_keeps_every_text(tmp_path_factory, rows):
         assert [text for _, text in contents(Corpus.open(path))] == [text for text in expected if text.strip()]
     else:
         assert "is empty" in message_of(Corpus.open(path).documents)
+
+
+def test_other_fields_are_metadata(tmp_path):
+    path = tmp_path / "docs.jsonl"
+    path.write_text(
+        '{"_id": "a", "title": "T", "text": "one", "year": 2024, "metadata": {"tags": ["x"]}, "query": "q"}\n{"id": "b", "text": "two"}\n'
+    )
+    first, second = Corpus.open(path).documents()
+    assert first.metadata == {"title": "T", "year": 2024, "tags": ["x"]}
+    assert second.metadata == {}
+
+
+def test_numbers_in_a_table_become_numbers_where_nothing_is_lost(tmp_path):
+    path = tmp_path / "docs.csv"
+    path.write_text("id,text,year,price,code,empty\n1,one,2024,-1.5,007,\n")
+    assert next(Corpus.open(path).documents()).metadata == {"year": 2024, "price": -1.5, "code": "007"}

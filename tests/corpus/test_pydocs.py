@@ -6,9 +6,9 @@ import sysconfig
 
 import pytest
 
+from steersearch.corpus import python_documentation
+from steersearch.corpus.topics import LEAD_IN_CHARS, MAX_CHARS, split_topic
 from steersearch.errors import DataError
-from steersearch.training.pydocs import python_documentation
-from steersearch.training.topics import LEAD_IN_CHARS, MAX_CHARS, split_topic
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_noise_is_left_out(documents):
 def test_same_in_every_process_and_nothing_is_imported():
     code = (
         "import hashlib, sys\n"
-        "from steersearch.training.pydocs import python_documentation\n"
+        "from steersearch.corpus import python_documentation\n"
         "before = set(sys.modules)\n"
         "documents = list(python_documentation().documents())\n"
         "assert not {'tkinter', 'turtle', 'antigravity', 'pydoc_data'} & (set(sys.modules) - before)\n"
