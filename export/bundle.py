@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,8 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
             f"{source.path_or_name} has weights with sha256 {source.sha256}, but the autoencoder was trained over "
             f"{trained['id']} with sha256 {trained['sha256']}: give that embedder's folder with --embedder"
         )
-    return source
+    # Found by its folder it would go by the folder's name.
+    return replace(source, id=trained["id"], revision=trained["revision"], max_length=trained["max_length"])
 
 
 def _features(sae: SparseAutoencoder) -> dict[str, Any]:

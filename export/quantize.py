@@ -83,6 +83,7 @@ def _root_logger_kept() -> Iterator[None]:
     """Undo what onnxruntime's quantisers do to logging: they configure the root logger and report every node to it."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    root.addHandler(logging.NullHandler())  # with a handler there, basicConfig does nothing
     root.setLevel(logging.ERROR)
     try:
         yield

@@ -330,12 +330,14 @@ class SteerableIndex:
 
     def _query(self, query: str | FloatArray) -> FloatArray:
         if isinstance(query, str):
-            return self.bundle.embed([query])[0]
+            vector: FloatArray = self.bundle.embed([query])[0]
+            return vector
         if not isinstance(query, np.ndarray) or query.ndim != 1:
             raise DataError(
                 f"the query is {type(query).__name__}: give a text or a unit vector of length {self.bundle.d_in}"
             )
-        return self._unit_rows(query[None], "the query")[0]
+        row: FloatArray = self._unit_rows(query[None], "the query")[0]
+        return row
 
     def _unit_rows(self, rows: FloatArray, name: str) -> FloatArray:
         array = np.ascontiguousarray(rows, np.float32)

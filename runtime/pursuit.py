@@ -44,7 +44,7 @@ def sparse_direction(
         chosen.append(best)
         while True:
             basis = atoms[chosen].astype(np.float64)  # (m, d_in)
-            coefficients = np.linalg.lstsq(basis.T, goal, rcond=None)[0]
+            coefficients = np.asarray(np.linalg.lstsq(basis.T, goal, rcond=None)[0], np.float64)
             negative = np.flatnonzero(coefficients <= 0)
             if not len(negative):
                 break

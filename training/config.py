@@ -78,7 +78,7 @@ class TrainConfig:
     aux_weight: float = 1 / 32
     """Weight of AuxK, the error predicted from dead latents (arXiv 2406.04093, section A.2); 0 turns it off."""
 
-    k_aux: int = 256
+    k_aux: int = 64
     """Dead latents used by AuxK per text."""
 
     dead_steps: int = 50

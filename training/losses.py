@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .sparse_ops import SparseSum
+
 
 def squared_error(x: Tensor, x_hat: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean over texts of the squared distance ``|x - x_hat|^2``.
@@ -48,7 +50,7 @@ def paper_kl(target: Tensor, scores: Tensor) -> Tensor:
     return F.kl_div(log_q, p, reduction="batchmean")
 
 
-def aux_k(error: Tensor, pre_acts: Tensor, W_dec: Tensor, dead: Tensor, k_aux: int) -> Tensor:
+def aux_k(error: Tensor, pre_acts: Tensor, atoms: Tensor, k_aux: int) -> Tensor:
     """AuxK: how badly the dead latents predict what the living ones left over (arXiv 2406.04093, section A.2).
 
     The weight falls with the number of dead latents, and the error is relative to what is left over, as in
@@ -56,20 +58,17 @@ def aux_k(error: Tensor, pre_acts: Tensor, W_dec: Tensor, dead: Tensor, k_aux: i
 
     Args:
         error: ``x - x_hat`` without gradient, shape (n, d_in).
-        pre_acts: Activations before TopK, shape (n, n_latents).
-        W_dec: Atoms, shape (n_latents, d_in).
-        dead: Which latents are dead, shape (n_latents,), bool.
+        pre_acts: Activations of the dead latents before TopK, shape (n, dead).
+        atoms: Their atoms, shape (dead, d_in).
         k_aux: Dead latents used per text.
 
     Returns:
         A scalar in [0, about 1]; 0 when none is dead.
     """
-    n_dead = int(dead.sum())
+    n_dead = len(atoms)
     if n_dead == 0:
         return error.new_zeros(())
-    k = min(k_aux, n_dead)
-    ids = dead.nonzero().squeeze(1)  # only the dead columns are ranked
-    values, columns = pre_acts[:, ids].topk(k, dim=1)
-    predicted = F.embedding_bag(ids[columns], W_dec, per_sample_weights=values.relu(), mode="sum")
+    values, columns = pre_acts.topk(min(k_aux, n_dead), dim=1)
+    predicted: Tensor = SparseSum.apply(columns, values.relu(), atoms)
     spread = (error - error.mean(0)).pow(2).sum().clamp_min(1e-12)
     return min(n_dead / k_aux, 1.0) * (error - predicted).pow(2).sum() / spread

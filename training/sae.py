@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from .checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
 from .config import SaeConfig
+from .sparse_ops import SelectTopK, SparseSum
 
 
 class Codes(NamedTuple):
@@ -71,10 +72,11 @@ class SparseAutoencoder(nn.Module):
         self.W_dec = nn.Parameter(atoms)  # (n_latents, d_in), one row = one atom
         self.b_dec = nn.Parameter(b_dec)  # (d_in,)
 
-    def pre_acts(self, x: Tensor) -> Tensor:
-        """Activations before TopK, shape (n, n_latents), for embeddings of shape (n, d_in)."""
+    def pre_acts(self, x: Tensor, latents: Tensor | None = None) -> Tensor:
+        """Activations before TopK, of all latents or of some: shape (n, latents), for embeddings of shape (n, d_in)."""
+        W_enc, b_enc = (self.W_enc, self.b_enc) if latents is None else (self.W_enc[:, latents], self.b_enc[latents])
         # x W - b W: the bias folds into one addmm and no centred copy of x is made.
-        return torch.addmm(self.b_enc - self.b_dec @ self.W_enc, x, self.W_enc)
+        return torch.addmm(b_enc - self.b_dec @ W_enc, x, W_enc)
 
     def encode(self, x: Tensor, k: int | None = None) -> Codes:
         """The `k` strongest latents of each embedding.
@@ -86,12 +88,15 @@ class SparseAutoencoder(nn.Module):
         Returns:
             Indices (n, k) and values (n, k), strongest first.
         """
-        return top_k(self.pre_acts(x), k or self.config.k)
+        values, indices = SelectTopK.apply(
+            x, self.W_enc, self.b_enc, self.b_dec, min(k or self.config.k, self.config.n_latents)
+        )
+        return Codes(indices, values)
 
     def decode(self, indices: Tensor, values: Tensor) -> Tensor:
         """Reconstruct embeddings from sparse codes, shape (n, d_in), without a dense code matrix."""
-        # embedding_bag accepts each row's atoms in turn: memory stays (n, d_in) forward and backward.
-        return F.embedding_bag(indices, self.W_dec, per_sample_weights=values, mode="sum") + self.b_dec
+        rows: Tensor = SparseSum.apply(indices, values, self.W_dec)
+        return rows + self.b_dec
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode and decode: reconstructions of shape (n, d_in)."""
@@ -129,12 +134,6 @@ class SparseAutoencoder(nn.Module):
         sae.load_state_dict(state)
         sae.info = info
         return sae
-
-
-def top_k(pre_acts: Tensor, k: int) -> Codes:
-    """TopK on the raw pre-activations, then ReLU: a row may end with fewer than `k` active latents."""
-    values, indices = pre_acts.topk(min(k, pre_acts.shape[1]), dim=1)
-    return Codes(indices, values.relu())
 
 
 def _uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator | None) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from steersearch.export.embedder import load_embedder
+from steersearch.export.embedder import embedder_graph, load_embedder
 from steersearch.training.config import SaeConfig
 from steersearch.training.embedding import EmbedderSource, resolve_embedder
 from steersearch.training.sae import SparseAutoencoder
@@ -41,3 +41,12 @@ def tiny_model(tiny_source: EmbedderSource):
 @pytest.fixture
 def tiny_sae(tiny_source: EmbedderSource) -> SparseAutoencoder:
     return random_sae(tiny_source, 32)
+
+
+@pytest.fixture(scope="session")
+def tiny_graphs(tiny_model, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The embedder graph of each exporter, serialised."""
+    scratch = tmp_path_factory.mktemp("scratch")
+    graphs = {via: embedder_graph(tiny_model, via, scratch).SerializeToString() for via in ("optimum", "torch")}
+    assert list(scratch.iterdir()) == []
+    return graphs

@@ -1,9 +1,12 @@
+from itertools import pairwise
+
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from steersearch.errors import ExportMismatchError
-from steersearch.export.embedder import embedder_graph, load_embedder, write_tokenizer
+from steersearch.export.embedder import load_embedder, write_tokenizer
 from steersearch.export.graphs import decoder_graph, encoder_graph
 from steersearch.export.onnx_files import write_model
 from steersearch.export.parity import (
@@ -21,11 +24,11 @@ from .conftest import random_sae
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_model, tiny_source, tmp_path_factory):
+def folder(tiny_graphs, tiny_source, tmp_path_factory):
     path = tmp_path_factory.mktemp("parity")
     sae = random_sae(tiny_source, 32)
     write_tokenizer(load_embedder(tiny_source), path / "tokenizer.json")
-    graphs = {"embedder": embedder_graph(tiny_model, "optimum", path), "encoder": encoder_graph(sae)}
+    graphs = {"embedder": onnx.load_from_string(tiny_graphs["optimum"]), "encoder": encoder_graph(sae)}
     for name, graph in {**graphs, "decoder": decoder_graph(sae)}.items():
         write_model(graph, path / f"{name}.onnx")
     return path
@@ -83,7 +86,7 @@ def test_another_embedder_is_refused(folder, tiny_source, tiny_sae):
     model = load_embedder(tiny_source)
     with torch.no_grad():
         model[0].auto_model.encoder.layer[1].output.dense.weight.mul_(1.05)
-    with pytest.raises(ExportMismatchError, match="embedder_max_abs is .*, allowed at most 1e-05"):
+    with pytest.raises(ExportMismatchError, match=r"embedder_max_abs is .*, allowed at most 1e-05"):
         check_parity(folder, model, tiny_sae, parity_texts([]), "fp32")
 
 
@@ -95,7 +98,7 @@ def test_nan_is_never_within_a_limit(folder, tiny_model, tiny_sae):
 
 def test_limits_loosen_with_the_precision():
     order = [TOLERANCES[p] for p in ("fp32", "w8", "int8")]
-    for tighter, looser in zip(order, order[1:], strict=False):
+    for tighter, looser in pairwise(order):
         assert tighter.embedder_max_abs < looser.embedder_max_abs
         assert tighter.embedder_min_cosine > looser.embedder_min_cosine
         assert tighter.end_to_end_agreement > looser.end_to_end_agreement

@@ -1,11 +1,13 @@
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import onnx
 import pytest
 
 from steersearch.errors import ConfigError
-from steersearch.export.embedder import embedder_graph, write_tokenizer
+from steersearch.export.embedder import load_embedder, write_tokenizer
 from steersearch.export.onnx_files import write_model
 from steersearch.export.quantize import check_precision, is_batch_invariant, quantize
 from steersearch.runtime.embedder import OnnxEmbedder
@@ -15,19 +17,19 @@ TEXTS = ["open a file", "!", "the class statement makes a class " * 9, "import t
 
 
 @pytest.fixture(scope="module", params=["optimum", "torch"])
-def graph(request, tiny_model, tmp_path_factory) -> bytes:
-    return embedder_graph(tiny_model, request.param, tmp_path_factory.mktemp("scratch")).SerializeToString()
+def graph(request, tiny_graphs) -> bytes:
+    return tiny_graphs[request.param]
 
 
 @pytest.fixture
-def quantised(graph, tiny_model, tmp_path):
+def quantised(graph, tiny_source, tmp_path):
     def make(precision: str, *, batch_invariant: bool = True) -> OnnxEmbedder:
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
         path = tmp_path / f"{precision}.onnx"
         write_model(quantize(onnx.load_from_string(graph), precision, scratch), path)
         assert list(scratch.iterdir()) == []
-        write_tokenizer(tiny_model, tmp_path / "tokenizer.json")
+        write_tokenizer(load_embedder(tiny_source), tmp_path / "tokenizer.json")
         return OnnxEmbedder(open_session(path, 1), tmp_path / "tokenizer.json", 64, 32, batch_invariant)
 
     return make
@@ -64,6 +66,20 @@ def test_logging_stays_as_the_application_set_it(graph, tmp_path, capfd):
         quantize(onnx.load_from_string(graph), precision, tmp_path)
     assert (list(root.handlers), root.level) == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_application_without_logging_hears_nothing(graph, tmp_path):
+    # In a new process: onnxruntime configures the root logger when its module is imported for the first time.
+    (tmp_path / "graph.onnx").write_bytes(graph)
+    code = """if True:
+        import logging, pathlib, onnx
+        from steersearch.export.quantize import quantize
+        for precision in ("w8", "int8"):
+            quantize(onnx.load("graph.onnx"), precision, pathlib.Path("."))
+        assert logging.getLogger().handlers == [] and logging.getLogger().level == logging.WARNING
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_unknown_precision():

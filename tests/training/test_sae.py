@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from steersearch.errors import ConfigError
 from steersearch.training.config import SaeConfig, TrainConfig
-from steersearch.training.sae import SparseAutoencoder, top_k
+from steersearch.training.sae import SparseAutoencoder
 
 
 def identity_sae(d: int = 3, k: int = 1) -> SparseAutoencoder:
@@ -25,7 +25,7 @@ def test_by_hand_the_largest_coordinate_survives():
 
 
 def test_topk_is_on_raw_pre_activations_and_relu_comes_after():
-    codes = top_k(torch.tensor([[-1.0, -2.0, 0.5]]), 2)
+    codes = identity_sae(k=2).encode(torch.tensor([[-1.0, -2.0, 0.5]]))
     assert codes.indices.tolist() == [[2, 0]]
     assert codes.values.tolist() == [[0.5, 0.0]]
 
