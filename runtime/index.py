@@ -87,9 +87,7 @@ class SteerableIndex:
         opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         folder = Path(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise IndexFolderError(
-                f"{folder} exists and is not empty: open it with SteerableIndex.open, or choose another path"
-            )
+            raise IndexFolderError(f"{folder} exists and is not empty: use SteerableIndex.open")
         meta = {
             "bundle": os.path.relpath(opened.path.resolve(), folder.resolve()),
             "model_digest": opened.manifest.model_digest,
@@ -150,7 +148,8 @@ class SteerableIndex:
                 opened = Bundle.load(where)
             if opened.manifest.model_digest != meta["model_digest"] or opened.d_in != store.d_in:
                 raise IndexFolderError(
-                    f"{folder} was made with another model (d_in {store.d_in}) than {opened.path} (d_in {opened.d_in}): "
+                    f"{folder} was made with another model (d_in {store.d_in}) than {opened.path} "
+                    f"(d_in {opened.d_in}): "
                     "open it with its own bundle, or index the documents again"
                 )
             return cls(folder, store, opened, backend)

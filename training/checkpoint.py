@@ -113,7 +113,8 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
         raise CheckpointError(f"{path} has no format_version: it is not a checkpoint of `sae train`")
     if version > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format_version {version}, this steersearch reads up to {FORMAT_VERSION}: pip install -U steersearch"
+            f"{path} has format_version {version}, this steersearch reads up to {FORMAT_VERSION}: "
+            "pip install -U steersearch"
         )
     try:
         config = SaeConfig(**payload["config"])

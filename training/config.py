@@ -33,7 +33,7 @@ class SaeConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How the autoencoder is trained. The defaults keep the ranking; `TrainConfig.paper()` is arXiv 2411.00786 as coded."""
+    """How the autoencoder is trained. The defaults keep the ranking; `paper()` is arXiv 2411.00786 as coded."""
 
     loss: Loss = "ranking"
     """`ranking`: MSE + softmax KL on reconstructed scores + the same on latent scores. `mse`: MSE only. `paper`: the
@@ -55,7 +55,7 @@ class TrainConfig:
     """Random documents that every query of the batch is also scored against."""
 
     extra_documents: int = 256
-    """Further documents that are only reconstructed, so that all of the corpus is seen, not just what is near a query."""
+    """Further documents that are only reconstructed, so that all of the corpus is seen and not only what is near."""
 
     learning_rate: float = 1e-3
     """Peak rate of Adam, reached after `warmup_steps`, then a cosine to zero."""

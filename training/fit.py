@@ -221,7 +221,7 @@ def check_embeddings(array: FloatArray, name: str) -> FloatArray:
 
 
 def _describe(sae: SparseAutoencoder, documents: FloatArray, source: Corpus | None, progress: Progress | None) -> None:
-    """Fill `info.features`, `info.sample_texts` and `info.corpus`, from 200,000 documents spread over the corpus at most."""
+    """Fill `info.features`, `info.sample_texts` and `info.corpus` from up to 200,000 documents all over the corpus."""
     step = -(-len(documents) // REFERENCE_DOCUMENTS)
     codes = encode_all(sae, documents[::step])
     n = len(codes[0])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .sparse_ops import SparseSum
+from .sparse_ops import sparse_sum
 
 
 def squared_error(x: Tensor, x_hat: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -69,6 +69,6 @@ def aux_k(error: Tensor, pre_acts: Tensor, atoms: Tensor, k_aux: int) -> Tensor:
     if n_dead == 0:
         return error.new_zeros(())
     values, columns = pre_acts.topk(min(k_aux, n_dead), dim=1)
-    predicted: Tensor = SparseSum.apply(columns, values.relu(), atoms)
+    predicted = sparse_sum(columns, values.relu(), atoms)
     spread = (error - error.mean(0)).pow(2).sum().clamp_min(1e-12)
     return min(n_dead / k_aux, 1.0) * (error - predicted).pow(2).sum() / spread

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from .checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
 from .config import SaeConfig
-from .sparse_ops import SelectTopK, SparseSum
+from .sparse_ops import select_top_k, sparse_sum
 
 
 class Codes(NamedTuple):
@@ -88,15 +88,13 @@ class SparseAutoencoder(nn.Module):
         Returns:
             Indices (n, k) and values (n, k), strongest first.
         """
-        values, indices = SelectTopK.apply(
-            x, self.W_enc, self.b_enc, self.b_dec, min(k or self.config.k, self.config.n_latents)
-        )
+        width = min(k or self.config.k, self.config.n_latents)
+        values, indices = select_top_k(x, self.W_enc, self.b_enc, self.b_dec, width)
         return Codes(indices, values)
 
     def decode(self, indices: Tensor, values: Tensor) -> Tensor:
         """Reconstruct embeddings from sparse codes, shape (n, d_in), without a dense code matrix."""
-        rows: Tensor = SparseSum.apply(indices, values, self.W_dec)
-        return rows + self.b_dec
+        return sparse_sum(indices, values, self.W_dec) + self.b_dec
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode and decode: reconstructions of shape (n, d_in)."""

@@ -65,6 +65,18 @@ class SparseSum(Function):
         return None, grad_values, transposed_product(indices, values, grad, len(rows))
 
 
+def select_top_k(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Values and indices of the `k` strongest latents, each (n, k), strongest first; see `SelectTopK`."""
+    values, indices = SelectTopK.apply(x, W_enc, b_enc, b_dec, k)  # type: ignore[no-untyped-call]
+    return values, indices
+
+
+def sparse_sum(indices: Tensor, values: Tensor, rows: Tensor) -> Tensor:
+    """A sparse code (n, k) times a matrix (n_latents, d), shape (n, d); see `SparseSum`."""
+    out: Tensor = SparseSum.apply(indices, values, rows)  # type: ignore[no-untyped-call]
+    return out
+
+
 def row_sums(indices: Tensor, values: Tensor, rows: Tensor) -> Tensor:
     """``Z rows`` for the sparse ``Z`` of a code, shape (n, d), without gradient."""
     return F.embedding_bag(indices, rows, per_sample_weights=values, mode="sum")

@@ -18,7 +18,7 @@ from .checkpoint import atomic_torch_save, load_plain
 from .config import TrainConfig
 from .losses import aux_k, paper_kl, ranking_kl, squared_error
 from .sae import Codes, SparseAutoencoder
-from .sparse_ops import SparseSum
+from .sparse_ops import sparse_sum
 
 logger = logging.getLogger(__name__)
 Report = Callable[[int, dict[str, float]], None]
@@ -131,9 +131,7 @@ class Trainer:
             if config.latent_kl_weight:
                 own = slice(n_queries, n_queries + n_documents)
                 z_q = Codes(codes.indices[:n_queries], codes.values[:n_queries]).dense(sae.config.n_latents)
-                scores = SparseSum.apply(
-                    codes.indices[own], codes.values[own], z_q.T.contiguous()
-                )  # (documents, queries)
+                scores = sparse_sum(codes.indices[own], codes.values[own], z_q.T.contiguous())  # (documents, queries)
                 parts["latent_kl"] = ranking_kl(target, scores.T, config.temperature)
                 total = total + config.latent_kl_weight * parts["latent_kl"]
         self._count_idle(codes)

@@ -259,7 +259,8 @@ def test_jsonl_keeps_every_text(tmp_path_factory, rows):
 def test_other_fields_are_metadata(tmp_path):
     path = tmp_path / "docs.jsonl"
     path.write_text(
-        '{"_id": "a", "title": "T", "text": "one", "year": 2024, "metadata": {"tags": ["x"]}, "query": "q"}\n{"id": "b", "text": "two"}\n'
+        '{"_id": "a", "title": "T", "text": "one", "year": 2024, "metadata": {"tags": ["x"]}, "query": "q"}\n'
+        '{"id": "b", "text": "two"}\n'
     )
     first, second = Corpus.open(path).documents()
     assert first.metadata == {"title": "T", "year": 2024, "tags": ["x"]}

@@ -29,7 +29,7 @@ def test_inverted_lists_equal_the_dense_product(seed, n, k):
     latents = np.sort(rng.choice(n_latents, 4, replace=False))
     after = rng.standard_normal(4).astype(np.float32)
     change = Change(latents, np.zeros(4, np.float32), after)
-    found, scores = view.search(change, 5, None)
+    _, scores = view.search(change, 5, None)
     expected = dense[:, latents] @ after
     assert np.allclose(scores, np.sort(expected)[::-1][:5], atol=1e-5)
     allowed = rows[::2]

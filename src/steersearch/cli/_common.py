@@ -58,9 +58,7 @@ def parse_boost(
         try:
             boost[concept.strip()] = float(strength)
         except ValueError:
-            raise ConfigError(
-                f"{name} {option!r}: {strength!r} is not a number; write CONCEPT=STRENGTH, for example jazz=1.5"
-            ) from None
+            raise ConfigError(f"{name} {option!r}: {strength!r} is not a number; write it like jazz=1.5") from None
     return boost
 
 
@@ -83,7 +81,7 @@ def parse_filter(text: str | None) -> dict[str, Any] | None:
 
 @contextmanager
 def progress_bars(quiet: bool = False) -> Iterator[Callable[..., None]]:
-    """A function ``show(stage, done, total, figures)`` that draws one bar per stage, with the time left, on a terminal."""
+    """A function ``show(stage, done, total, figures)``: one bar per stage with the time left, on a terminal."""
     columns = (
         TextColumn("{task.description:<18}"),
         BarColumn(bar_width=28),

@@ -50,50 +50,47 @@ def demo(
         raise ConfigError(f"{out} holds an earlier demo: add --overwrite, or choose another --out")
     started = time.monotonic()
     corpus, model = python_documentation(), Embedder(embedder)
-    texts, ids = [d.text for d in corpus.documents()], [d.id for d in corpus.documents()]
+    documents = list(corpus.documents())
+    texts, ids = [d.text for d in documents], [d.id for d in documents]
     stderr.print(f"{len(texts):,} documents: the documentation of this Python installation")
-    training = TrainConfig(steps=steps)
+    # Half the usual batch: this corpus is small, and the demo should end while you watch.
+    training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
+    shape = SaeConfig(n_latents=latents, k=k)
+    checkpoint = out / "model.pt"
     with progress_bars(quiet=json) as show:
-        sae = fit(
-            corpus,
-            model,
-            SaeConfig(n_latents=latents, k=k),
-            training,
-            resume_path=out / "model.pt.resume",
-            resume=True,
-            progress=show,
-        )
-        sae.save(out / "model.pt")
+        sae = fit(corpus, model, shape, training, resume_path=out / "model.pt.resume", resume=True, progress=show)
+        sae.save(checkpoint)
         show("export", 0, 1)
-        manifest = export_bundle(out / "model.pt", out / "bundle", overwrite=True)
+        manifest = export_bundle(checkpoint, out / "bundle", overwrite=True)
         show("export", 1, 1)
         shutil.rmtree(out / "index", ignore_errors=True)
+        vectors = embed_cached(
+            model, texts, cache_dir=default_cache_dir()
+        )  # made for the training: read from the cache
         with SteerableIndex.create(out / "index", out / "bundle") as index:
-            vectors = embed_cached(
-                model, texts, cache_dir=default_cache_dir()
-            )  # made for the training: not embedded again
             index.add(texts, ids=ids, embeddings=vectors, progress=lambda done, total: show("index", done, total))
+    seconds, metrics = time.monotonic() - started, sae.info.metrics
     with SteerableIndex.open(out / "index") as index:
         if json:
-            seconds = round(time.monotonic() - started, 1)
-            print_json({"out": str(out), "seconds": seconds, "metrics": sae.info.metrics, "parity": manifest.parity, "searches": [
-                _search(index, query, boost) for query, boost in QUERIES
-            ]})  # fmt: skip
+            searches = [_search(index, query, boost) for query, boost in QUERIES]
+            body = {"out": str(out), "seconds": round(seconds, 1), "metrics": metrics, "parity": manifest.parity}
+            print_json(body | {"searches": searches})
             return
         for query, boost in QUERIES:
             _show(index, query, boost)
-    metrics = sae.info.metrics
+        first, boost = QUERIES[0]
+        example = index.search(first, 1, boost=boost)[0].id
     console.print(
-        f"\n[bold]{time.monotonic() - started:.0f} s[/bold]: {latents} latents, {metrics['alive']:.0%} alive, {metrics['l0']:.0f} active per text; "
-        f"exported graphs differ from torch by at most {manifest.parity['max_abs_diff']:.1e}"
+        f"\n[bold]{seconds:.0f} s[/bold]: {latents:,} latents, {metrics['alive']:.0%} alive, {metrics['l0']:.0f} per text. "
+        f"ONNX against torch: embeddings within {manifest.parity['embedder_max_abs']:.0e}, "
+        f"{manifest.parity['encoder_agreement']:.2%} of TopK codes equal."
     )
+    steering = " ".join(f'--boost "{concept}={strength}"' for concept, strength in boost.items())
     console.print("Now you:")
-    query, boost = QUERIES[0]
-    concept, strength = next(iter(boost.items()))
     for command in (
-        f'sae search "{query}" --index {out}/index --boost "{concept}={strength}" --compare',
+        f'sae search "{first}" --index {out}/index {steering} --compare',
+        f'sae explain "{first}" {example} --index {out}/index {steering}',
         f'sae features "network sockets" --bundle {out}/bundle',
-        f'sae explain "{query}" {_first(out, query)} --index {out}/index',
     ):
         console.print(f"  {escape(command)}", soft_wrap=True)
 
@@ -110,10 +107,3 @@ def _search(index: SteerableIndex, query: str, boost: dict[int | str, float]) ->
     return {"query": query, "boost": boost} | {
         name: [{"id": h.id, "score": h.score} for h in found] for name, found in hits.items()
     }
-
-
-def _first(out: Path, query: str) -> str:
-    from steersearch.runtime import SteerableIndex
-
-    with SteerableIndex.open(out / "index", readonly=True) as index:
-        return index.search(query, 1)[0].id

@@ -15,9 +15,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("bundle"),
     precision: Annotated[
         Literal["fp32", "w8", "int8"],
-        typer.Option(
-            help="Of the embedder: fp32; w8 = 8-bit weights, a third smaller at the same answers; int8 = smallest and fastest, less exact."
-        ),
+        typer.Option(help="Of the embedder: fp32; w8 = 8-bit weights, a third smaller; int8 = smallest, less exact."),
     ] = "fp32",
     embedder: Annotated[
         str | None, typer.Option(help="Where the embedder's weights are now, if not where they were at training.")
@@ -38,12 +36,12 @@ def export(
     manifest = export_bundle(
         ckpt, out, precision=precision, embedder=embedder, via=via, overwrite=overwrite, progress=show
     )
-    size = sum(entry["bytes"] for entry in manifest.files.values())
+    size = sum(int(entry["bytes"]) for entry in manifest.files.values())
     if json:
         print_json(
             {"bundle": str(out), "bytes": size, "precision": manifest.precision, "parity": dict(manifest.parity)}
         )
         return
-    figures = ", ".join(f"{name} {value:.3g}" for name, value in manifest.parity.items())
+    figures = ", ".join(f"{name} {float(value):.3g}" for name, value in manifest.parity.items())
     stderr.print(f"wrote {out} ({size / 1e6:.0f} MB, {manifest.precision}); against torch: {figures}")
     stderr.print(f"next: sae index --bundle {out} --data docs.jsonl")

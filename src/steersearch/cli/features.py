@@ -36,9 +36,8 @@ def features(
         return
     for feature in found:
         share = f"{feature.density:.2%} of documents" if feature.p95 else "never fires"
-        console.print(
-            f"[bold]{feature.name:>6}[/bold]  {escape(feature.label or '-')}  [dim]{share}, typical {feature.p95:.2f}[/dim]"
-        )
+        about = f"[dim]{share}, typical {feature.p95:.2f}[/dim]"
+        console.print(f"[bold]{feature.name:>6}[/bold]  {escape(feature.label or '-')}  {about}")
     if one:
         console.print(f"        words: {escape(', '.join(one.keywords))}")
         for example in one.examples:

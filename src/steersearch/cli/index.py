@@ -32,8 +32,8 @@ def index(
 ) -> None:
     """Embed documents and put them into a searchable folder, without torch.
 
-    A document with an id that is already there is replaced, so an interrupted run can simply be repeated. Further fields
-    of .jsonl and .csv become metadata for `sae search --filter`. Then: `sae search "your words" --index index`.
+    A document whose id is already there is replaced, so an interrupted run can simply be repeated. Further fields of
+    .jsonl and .csv become metadata for `sae search --filter`. Then: `sae search "your words" --index index`.
     """
     from steersearch.corpus import Corpus
     from steersearch.runtime import SteerableIndex

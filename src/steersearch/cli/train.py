@@ -15,7 +15,7 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="Documents: .jsonl(.gz), .csv, .txt (one per line), a folder of .txt/.md, a BEIR folder, or .npy embeddings."
+            help="Documents: .jsonl(.gz), .csv, .txt (one per line), a folder of .txt/.md, a BEIR folder; or .npy."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path("model.pt"),
@@ -35,13 +35,13 @@ def train(
     loss: Annotated[
         Literal["ranking", "paper", "mse"],
         typer.Option(
-            help="`ranking` keeps the ranking on reconstructions and latents; `paper` is arXiv 2411.00786 as coded; `mse` only reconstructs."
+            help="`ranking` keeps the ranking; `paper` is arXiv 2411.00786 as coded; `mse` only reconstructs."
         ),
     ] = "ranking",
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="Query-document pairs: .jsonl {query, id}, .tsv or .csv. Without them, queries are made from the documents."
+            help="Query-document pairs: .jsonl {query, id}, .tsv or .csv. Without them, documents make the queries."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same machine: same weights.")] = 0,
