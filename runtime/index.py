@@ -68,6 +68,7 @@ class SteerableIndex:
         self._vectors: VectorIndex | None = None
         self._generation = -1
         self._saved_generation = -1
+        self._closed = False
         self._views: dict[View, tuple[int, ReconstructionView | LatentView]] = {}
 
     @classmethod
@@ -304,7 +305,10 @@ class SteerableIndex:
             self._saved_generation = self._generation
 
     def close(self) -> None:
-        """Write the caches if they are out of date and can be written, then let go of the folder."""
+        """Write the caches if they are out of date and can be written, then let go of the folder; harmless twice."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             if self._vectors is not None and not self._store.readonly:
                 self.save()

@@ -57,7 +57,7 @@ class TrainConfig:
     extra_documents: int = 256
     """Further documents that are only reconstructed, so that all of the corpus is seen and not only what is near."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Peak rate of Adam, reached after `warmup_steps`, then a cosine to zero."""
 
     warmup_steps: int = 50
@@ -150,6 +150,7 @@ class TrainConfig:
             pool=16,
             random_documents=0,
             extra_documents=0,
+            learning_rate=1e-3,
             warmup_steps=0,
             kl_weight=1.0,
             latent_kl_weight=0.0,

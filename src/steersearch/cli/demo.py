@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 QUERIES: tuple[tuple[str, dict[int | str, float]], ...] = (
     ("read a file line by line", {"compressed archives": 1.5}),
-    ("wait until something finishes", {"threads": 1.5}),
-    ("parse a string into parts", {"email messages": 1.5}),
+    ("parse a string into parts", {"dates and times": 1.0}),
+    ("open a connection", {"network sockets": -1.0}),
 )
 K = 5
 
@@ -31,7 +31,7 @@ def demo(
         str, typer.Option(help="A sentence-transformers folder or name; `minilm` = the weights of steersearch[minilm].")
     ] = "minilm",
     steps: Annotated[int, typer.Option(help="Training steps.")] = 600,
-    latents: Annotated[int, typer.Option(help="Number of latents.")] = 4096,
+    latents: Annotated[int, typer.Option(help="Number of latents.")] = 2048,
     k: Annotated[int, typer.Option("-k", help="Latents active per text.")] = 32,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier demo left in OUT.")] = False,
     json: Json = False,

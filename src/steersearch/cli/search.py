@@ -117,9 +117,9 @@ def print_hits(hits: list[Hit]) -> None:
 
 def print_side_by_side(plain: list[Hit], steered: list[Hit]) -> None:
     """Two columns, with an arrow for where each steered hit came from."""
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("plain", ratio=1)
-    table.add_column("steered", ratio=1)
+    table = Table(show_edge=False, pad_edge=False, expand=True)
+    for title in ("plain", "steered"):
+        table.add_column(title, ratio=1, no_wrap=True, overflow="ellipsis")
     before = {hit.id: hit.rank for hit in plain}
     for i in range(max(len(plain), len(steered))):
         left = plain[i] if i < len(plain) else None

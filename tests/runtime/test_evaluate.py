@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from steersearch.errors import DataError
+from steersearch.runtime.evaluate import evaluate
+
+
+@pytest.fixture
+def beir(topic_texts, tmp_path):
+    """Each sentence's beginning asks for the sentence."""
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    rows = list(zip(topic_texts.ids, topic_texts.texts, strict=True))
+    (folder / "corpus.jsonl").write_text("".join(json.dumps({"_id": i, "text": t}) + "\n" for i, t in rows))
+    queries = [(f"q{n}", i, t.rsplit(" ", 2)[0]) for n, (i, t) in enumerate(rows[::5])]
+    (folder / "queries.jsonl").write_text("".join(json.dumps({"_id": q, "text": t}) + "\n" for q, _, t in queries))
+    lines = ["query-id\tcorpus-id\tscore", *(f"{q}\t{i}\t1" for q, i, _ in queries)]
+    (folder / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_report(tiny_bundle, beir, tmp_path):
+    report = evaluate(tiny_bundle, beir, index_path=tmp_path / "index")
+    assert (report.queries, report.documents, report.dataset) == (12, 60, "beir")
+    assert report.empty_boost_identical
+    assert report.views["dense"] == report.views["dense_empty_boost"]
+    assert report.views["dense"]["MRR@10"] > 0.5
+    assert set(report.views) == {"dense", "dense_empty_boost", "reconstruction", "latent"}
+    assert report.share_of_dense["dense"]["nDCG@10"] == 1
+    assert 0 < report.sparsity["l0"] <= 8
+    again = evaluate(tiny_bundle, beir, index_path=tmp_path / "index")  # the kept index is used again
+    assert again == report
+
+
+def test_wrong_folders(tiny_bundle, beir, tmp_path):
+    with pytest.raises(DataError, match="dev"):
+        evaluate(tiny_bundle, beir, split="dev")
+    with pytest.raises(DataError):
+        evaluate(tiny_bundle, tmp_path / "nothing")
+    with (beir / "qrels" / "test.tsv").open("a") as file:
+        file.write("nobody\tnumbers-1\t1\n")
+    with pytest.raises(DataError, match="nobody"):
+        evaluate(tiny_bundle, beir)
