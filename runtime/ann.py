@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._extras import installed
+from .._extras import installed, require
 from ..errors import ConfigError
 from ..metrics import FloatArray, IntArray
 from .exact import ExactIndex
@@ -93,8 +93,7 @@ def open_index(source: VectorSource, folder: Path, backend: Backend = "auto") ->
         ConfigError: There is no such backend.
         MissingExtraError: ``"hnsw"`` was asked for and hnswlib is not installed.
     """
-    if backend not in ("auto", "exact", "hnsw"):
-        raise ConfigError(f"backend is {backend!r}: choose auto, exact or hnsw")
+    check_backend(backend)
     with source.snapshot():
         graph = backend == "hnsw" or (backend == "auto" and len(source) >= EXACT_BELOW and installed("hnswlib"))
         kind: type[HnswIndex] | type[ExactIndex] = HnswIndex if graph else ExactIndex
@@ -104,6 +103,14 @@ def open_index(source: VectorSource, folder: Path, backend: Backend = "auto") ->
             index = kind(source.d_in)
         sync(index, source)
     return index
+
+
+def check_backend(backend: str) -> None:
+    """Raise what `open_index` would raise for this backend, before anything is made."""
+    if backend not in ("auto", "exact", "hnsw"):
+        raise ConfigError(f"backend is {backend!r}: choose auto, exact or hnsw")
+    if backend == "hnsw":
+        require("hnsw", "hnswlib")
 
 
 def sync(index: VectorIndex, source: VectorSource) -> int:

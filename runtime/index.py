@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ..metrics import FloatArray, IntArray
-from .ann import Backend, VectorIndex, open_index, sync
+from .ann import Backend, VectorIndex, check_backend, open_index, sync
 from .bundle import Bundle
 from .explain import Explanation, explain
 from .records import Record
@@ -85,6 +85,7 @@ class SteerableIndex:
             BundleError: The bundle cannot be used.
             StorageError: The folder cannot be written.
         """
+        check_backend(backend)
         opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         folder = Path(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -130,6 +131,7 @@ class SteerableIndex:
             IndexFolderError: Missing, damaged, or made with another model than the bundle's.
             BundleError: The bundle is missing or damaged.
         """
+        check_backend(backend)
         folder = Path(path)
         if not (folder / DATABASE).is_file():
             raise IndexFolderError(

@@ -81,7 +81,8 @@ def demo(
         first, boost = QUERIES[0]
         example = index.search(first, 1, boost=boost)[0].id
     console.print(
-        f"\n[bold]{seconds:.0f} s[/bold]: {latents:,} latents, {metrics['alive']:.0%} alive, {metrics['l0']:.0f} per text. "
+        f"\n[bold]{seconds:.0f} s[/bold]: {latents:,} latents, {metrics['alive']:.0%} alive, {metrics['l0']:.0f} per "
+        "text. "
         f"ONNX against torch: embeddings within {manifest.parity['embedder_max_abs']:.0e}, "
         f"{manifest.parity['encoder_agreement']:.2%} of TopK codes equal."
     )
