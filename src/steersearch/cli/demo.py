@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,8 +59,8 @@ def demo(
     shape = SaeConfig(n_latents=latents, k=k)
     checkpoint = out / "model.pt"
     with progress_bars(quiet=json) as show:
-        sae = fit(corpus, model, shape, training, resume_path=out / "model.pt.resume", resume=True, progress=show)
-        sae.save(checkpoint)
+        trained = fit(corpus, model, shape, training, resume_path=out / "model.pt.resume", resume=True, progress=show)
+        trained.save(checkpoint)
         show("export", 0, 1)
         manifest = export_bundle(checkpoint, out / "bundle", overwrite=True)
         show("export", 1, 1)
@@ -69,7 +70,7 @@ def demo(
         )  # made for the training: read from the cache
         with SteerableIndex.create(out / "index", out / "bundle") as index:
             index.add(texts, ids=ids, embeddings=vectors, progress=lambda done, total: show("index", done, total))
-    seconds, metrics = time.monotonic() - started, sae.info.metrics
+    seconds, metrics = time.monotonic() - started, trained.info.metrics
     with SteerableIndex.open(out / "index") as index:
         if json:
             searches = [_search(index, query, boost) for query, boost in QUERIES]
@@ -87,11 +88,12 @@ def demo(
         f"{manifest.parity['encoder_agreement']:.2%} of TopK codes equal."
     )
     steering = " ".join(f'--boost "{concept}={strength}"' for concept, strength in boost.items())
+    sae = sys.argv[0] if Path(sys.argv[0]).name == "sae" else "sae"  # inside `make demo` it is not on the PATH
     console.print("Now you:")
     for command in (
-        f'sae search "{first}" --index {out}/index {steering} --compare',
-        f'sae explain "{first}" {example} --index {out}/index {steering}',
-        f'sae features "network sockets" --bundle {out}/bundle',
+        f'{sae} search "{first}" --index {out}/index {steering} --compare',
+        f'{sae} explain "{first}" {example} --index {out}/index {steering}',
+        f'{sae} features "network sockets" --bundle {out}/bundle',
     ):
         console.print(f"  {escape(command)}", soft_wrap=True)
 
