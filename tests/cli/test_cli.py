@@ -97,6 +97,7 @@ def test_features(tiny_bundle):
     assert json.loads(sae("features", "exception", "--bundle", tiny_bundle, "--json").stdout)
 
 
+@pytest.mark.slow
 def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
     out, cache = tmp_path / "model.pt", tmp_path / "cache"
     trained = sae(
