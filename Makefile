@@ -36,7 +36,7 @@ check: $(VENV)/.dev  ## lint, format, types, links, packaging
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_project.py
-	rm -rf dist && $(BIN)/python -m build --quiet --outdir dist . && $(BIN)/twine check --strict dist/*
+	rm -rf build dist && $(BIN)/python -m build --quiet --outdir dist . && $(BIN)/twine check --strict dist/*
 
 fix: $(VENV)/.dev  ## format and mend what can be mended
 	$(BIN)/ruff check --fix .

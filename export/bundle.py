@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from .._files import sha256_of
 from ..errors import DataError
 from ..runtime.manifest import (
     DECODER,
@@ -22,7 +23,6 @@ from ..runtime.manifest import (
     MANIFEST,
     TOKENIZER,
     Manifest,
-    sha256_of,
 )
 from ..training.embedding import EmbedderSource, resolve_embedder
 from ..training.sae import SparseAutoencoder

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .._files import sync_folder
 from ..errors import BundleError, StorageError
 from ..runtime.manifest import EMBEDDER, MANIFEST, REQUIRED_FILES
 
@@ -66,17 +67,7 @@ def _sync(folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("r+b") as file:
             os.fsync(file.fileno())
-    _sync_entries(folder)
-
-
-def _sync_entries(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)
 
 
 def _publish(folder: Path, out: Path) -> None:
@@ -92,4 +83,4 @@ def _publish(folder: Path, out: Path) -> None:
             os.rename(old, out)
             raise
         shutil.rmtree(old, ignore_errors=True)
-    _sync_entries(out.parent)
+    sync_folder(out.parent)

@@ -1,6 +1,5 @@
 """Files that can be made again: written so that a half-written or altered one is noticed, never used."""
 
-import hashlib
 import json
 import logging
 import os
@@ -11,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .._files import sha256_of, sync_folder
 from ..errors import StorageError
-from .database import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def write_cache(
         for name, write in files.items():
             write(temporary[name])
             _flush(temporary[name])
-            digests[name] = file_sha256(temporary[name])
+            digests[name] = sha256_of(temporary[name])
         content = {**facts, "format_version": FORMAT_VERSION, "sha256": digests}
         temporary[sidecar].write_text(json.dumps(content, indent=1), encoding="utf-8")
         _flush(temporary[sidecar])
@@ -87,7 +86,7 @@ def read_cache(
                 return None
         before |= _state(folder, list(facts["sha256"]))
         for name, digest in facts["sha256"].items():
-            if file_sha256(folder / name) != digest:
+            if sha256_of(folder / name) != digest:
                 logger.warning("the cache %s is damaged or half-written: it will be made again", folder / name)
                 return None
         loaded = load(facts)
@@ -97,15 +96,6 @@ def read_cache(
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         logger.warning("the cache %s cannot be read and will be made again: %r", folder / sidecar, error)
     return None
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal, read in blocks of 1 MB."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _state(folder: Path, names: list[str]) -> dict[str, tuple[int, int, int]]:

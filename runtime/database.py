@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .._files import sync_folder
 from ..errors import DataError, FilterError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 
 logger = logging.getLogger(__name__)
@@ -182,17 +183,6 @@ def create_database(path: Path, write: Callable[[Database], None]) -> None:
         for leftover in (temporary, *(Path(f"{temporary}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
             with suppress(OSError):  # most are not there; the error under way says more
                 leftover.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` durable; Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _connect(path: Path, readonly: bool) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from .._files import sha256_of
 from ..errors import BundleError, ChecksumError, FormatVersionError, StorageError
 
 FORMAT_VERSION = 1
@@ -145,15 +146,6 @@ def read_manifest(folder: str | Path, verify: bool = True) -> Manifest:
     except OSError as error:
         raise StorageError(f"cannot read the bundle {folder}: {error}") from error
     return manifest
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of a file, read in blocks of 1 MiB."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check_file(path: Path, expected: Mapping[str, str | int], verify: bool) -> None:

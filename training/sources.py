@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 
+from .._files import sha256_of
 from ..errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class EmbedderSource:
                 and path.name not in _NO_INFLUENCE
                 and not name.startswith(".")
             ):
-                digest.update(f"{name} {_sha256(path)}\n".encode())
+                digest.update(f"{name} {sha256_of(path)}\n".encode())
         return digest.hexdigest()
 
 
@@ -155,7 +156,10 @@ def _describe(folder: Path, *, id_: str, revision: str) -> EmbedderSource:
     files = _weight_files(folder)
     if not files:
         raise DataError(f"{folder} has no weights (model.safetensors or pytorch_model.bin): {_CURE}")
-    sums = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    try:
+        sums = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror or error}") from error
     digest = sums[0][:64] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
     return EmbedderSource(str(folder), id_, revision, digest, _max_length(folder))
 
@@ -195,14 +199,3 @@ def _read_json(path: Path) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}): copy the model again") from error
     return content if isinstance(content, dict) else {}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    return digest.hexdigest()

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from steersearch import __version__, export
+from steersearch._files import sha256_of
 from steersearch.errors import (
     BundleError,
     CheckpointError,
@@ -22,7 +23,7 @@ from steersearch.errors import (
 )
 from steersearch.export import export_bundle, parity
 from steersearch.runtime.embedder import OnnxEmbedder
-from steersearch.runtime.manifest import REQUIRED_FILES, read_manifest, sha256_of
+from steersearch.runtime.manifest import REQUIRED_FILES, read_manifest
 from steersearch.runtime.sessions import open_session
 from steersearch.training.embedding import Embedder, resolve_embedder
 
