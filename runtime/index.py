@@ -21,7 +21,7 @@ from ..metrics import FloatArray, IntArray
 from .ann import Backend, VectorIndex, check_backend, open_index, sync
 from .bundle import Bundle
 from .explain import Explanation, explain
-from .records import Record
+from .records import Record, check_documents
 from .resolver import Boost, Resolver, SteeredQuery
 from .store import DocumentStore
 from .views import LatentView, ReconstructionView
@@ -199,9 +199,7 @@ class SteerableIndex:
         for name, given in (("ids", names), ("metadata", extra), ("embeddings", rows)):
             if given is not None and len(given) != len(texts):
                 raise DataError(f"{len(texts)} texts but {len(given)} {name}: give one per text")
-        if len(set(names)) != len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
-            raise DataError(f"the id {twice!r} occurs twice: ids must be unique")
+        check_documents(names, texts, extra)  # all of them, before the first is embedded
         for start in range(0, len(texts), COMMIT_EVERY):
             block = slice(start, start + COMMIT_EVERY)
             vectors = self.bundle.embed(list(texts[block])) if rows is None else rows[block]

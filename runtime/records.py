@@ -84,6 +84,31 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def check_documents(ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, object]]) -> list[str]:
+    """Check documents and return the metadata of each as JSON.
+
+    Args:
+        ids: n different, non-empty strings.
+        texts: n strings, may be empty.
+        metadata: n mappings of string keys to what JSON can hold; tuples become lists.
+
+    Raises:
+        DataError: Something is not as above; the message names the first culprit.
+    """
+    ids, texts, n = check_strings("ids", ids), check_strings("texts", texts), len(ids)
+    for name, length in (("texts", len(texts)), ("metadata", len(metadata))):
+        if length != n:
+            raise DataError(f"{name} has {length} items and ids has {n}: they must be equally many")
+    seen: set[str] = set()
+    for id in ids:
+        if not id:
+            raise DataError("an id is the empty string: every document needs an id of at least one character")
+        if id in seen:
+            raise DataError(f"id {short(id)} occurs twice in one call: ids must differ")
+        seen.add(id)
+    return [_metadata_json(id, entry) for id, entry in zip(ids, metadata, strict=True)]
+
+
 def encode_rows(
     ids: Sequence[str],
     texts: Sequence[str],
@@ -111,17 +136,8 @@ def encode_rows(
     Raises:
         DataError: Something is not as above; the message names the first culprit.
     """
-    ids, texts, n = check_strings("ids", ids), check_strings("texts", texts), len(ids)
-    for name, length in (("texts", len(texts)), ("metadata", len(metadata))):
-        if length != n:
-            raise DataError(f"{name} has {length} items and ids has {n}: they must be equally many")
-    seen: set[str] = set()
-    for id in ids:
-        if not id:
-            raise DataError("an id is the empty string: every document needs an id of at least one character")
-        if id in seen:
-            raise DataError(f"id {short(id)} occurs twice in one call: ids must differ")
-        seen.add(id)
+    n = len(ids)
+    documents = check_documents(ids, texts, metadata)
     if n == 0:
         return []
     vector_rows = finite_rows("vectors", vectors, n, d_in)
@@ -134,7 +150,7 @@ def encode_rows(
         raise DataError(f"latents reach from {codes.min()} to {codes.max()}: expected latent ids in [0, {2**31})")
     code_rows, value_rows = codes.astype("<i4"), finite_rows("values", values, n, codes.shape[1])
     return [
-        (ids[i], _metadata_json(ids[i], metadata[i]), texts[i], *(part[i].tobytes() for part in parts))
+        (ids[i], documents[i], texts[i], *(part[i].tobytes() for part in parts))
         for parts in [(vector_rows, code_rows, value_rows)]
         for i in range(n)
     ]

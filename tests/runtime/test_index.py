@@ -195,11 +195,13 @@ def test_threads_get_the_serial_answers(tiny_index):
         (lambda i: i.explain("x", "nobody"), DataError, "nobody"),
         (lambda i: i.add("text"), DataError, "single string"),
         (lambda i: i.add(["a", "b"], ids=["1"]), DataError, "2 texts but 1 ids"),
-        (lambda i: i.add(["a", "b"], ids=["1", "1"]), DataError, "'1' occurs twice"),
+        (lambda i: i.add(["a", "b"], ids=["1", "1"]), DataError, "occurs twice"),
         (lambda i: i.add(["a"], metadata=[{1: 2}]), DataError, "key"),
         (lambda i: i.add(["a"], embeddings=np.full((1, 32), np.nan)), DataError, "row 0"),
         (lambda i: i.add(["a"], embeddings=np.ones((1, 31))), DataError, "length 32"),
         (lambda i: i.add(["ok", 3]), DataError, "int"),
+        (lambda i: i.add(["ok"] * 600, metadata=[{}] * 599 + [{"a": {1}}]), DataError, "metadata"),
+        (lambda i: i.add(["a", "b"], ids=["1", ""]), DataError, "empty string"),
     ],
 )
 def test_bad_input_is_named_and_changes_nothing(tiny_index, call, error, message):

@@ -58,8 +58,9 @@ def demo(
     training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
     shape = SaeConfig(n_latents=latents, k=k)
     checkpoint = out / "model.pt"
+    unfinished = out / f"model.pt.{latents}-{k}-{steps}.resume"  # an interrupted demo goes on with the same command
     with progress_bars(quiet=json) as show:
-        trained = fit(corpus, model, shape, training, resume_path=out / "model.pt.resume", resume=True, progress=show)
+        trained = fit(corpus, model, shape, training, resume_path=unfinished, resume=True, progress=show)
         trained.save(checkpoint)
         show("export", 0, 1)
         manifest = export_bundle(checkpoint, out / "bundle", overwrite=True)
