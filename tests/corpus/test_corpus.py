@@ -1,9 +1,12 @@
 import codecs
 import csv
+import gc
 import gzip
 import json
 import logging
+import os
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import pytest
@@ -271,3 +274,22 @@ def test_numbers_in_a_table_become_numbers_where_nothing_is_lost(tmp_path):
     path = tmp_path / "docs.csv"
     path.write_text("id,text,year,price,code,empty\n1,one,2024,-1.5,007,\n")
     assert next(Corpus.open(path).documents()).metadata == {"year": 2024, "price": -1.5, "code": "007"}
+
+
+def test_a_pass_that_is_given_up_leaves_no_open_file(tmp_path):
+    """Also when the garbage collector finds the pass in a cycle, as it does after an exception."""
+    path = tmp_path / "docs.jsonl"
+    path.write_text('{"text": "one"}\n{"text": "two"}\n')
+    for _ in range(20):
+        documents = Corpus.open(path).documents()
+        next(documents)
+        cycle = [documents]
+        cycle.append(cycle)
+        del documents, cycle
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert not caught
+    folder = Path("/proc/self/fd")
+    if folder.exists():
+        assert str(path) not in [os.path.realpath(entry) for entry in folder.iterdir()]

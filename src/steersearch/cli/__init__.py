@@ -14,7 +14,13 @@ import typer
 
 from .. import __version__
 from ..errors import SteersearchError
-from . import demo, evaluate, export, features, index, search, train
+from .demo import demo
+from .evaluate import evaluate
+from .export import export
+from .features import features
+from .index import index
+from .search import explain, search
+from .train import train
 
 app = typer.Typer(
     name="sae",
@@ -25,17 +31,17 @@ app = typer.Typer(
     help="Dense retrieval that you can read and steer.\n\n"
     "Start with `sae demo`. With your own documents: `sae train`, `sae export`, `sae index`, `sae search`.",
 )
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("export")(export.export)
-app.command("index")(index.index)
-app.command("search")(search.search)
-app.command("explain")(search.explain)
-app.command("features")(features.features)
-app.command("eval")(evaluate.evaluate)
+app.command("demo")(demo)
+app.command("train")(train)
+app.command("export")(export)
+app.command("index")(index)
+app.command("search")(search)
+app.command("explain")(explain)
+app.command("features")(features)
+app.command("eval")(evaluate)
 
 export_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-export_app.command()(export.export)
+export_app.command()(export)
 
 
 @app.callback(invoke_without_command=True)

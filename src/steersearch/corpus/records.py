@@ -3,11 +3,11 @@
 import csv
 import gzip
 import json
+import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from ..errors import DataError
 
@@ -36,10 +36,14 @@ def read_lines(path: Path) -> Iterator[str]:
     Raises:
         DataError: The file is missing or unreadable, is not UTF-8, or its gzip stream is damaged.
     """
-    number = 0
+    number, descriptor = 0, -1
     try:
-        with cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
-            for number, raw in enumerate(stream, start=1):
+        # The generator owns the descriptor and not the stream: one that is given up half-way may be collected after its
+        # stream, which would then complain that nobody closed it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb", closefd=False) as stream:
+            packed = path.suffix.lower() == ".gz"
+            for number, raw in enumerate(gzip.GzipFile(fileobj=stream) if packed else stream, start=1):
                 yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
@@ -50,6 +54,9 @@ def read_lines(path: Path) -> Iterator[str]:
         raise DataError(f"{path} does not exist") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, int, Mapping[str, object]]]:
