@@ -116,9 +116,8 @@ class Trainer:
             return self._paper_loss(batch, x_hat, codes)
         parts = {"mse": squared_error(x, x_hat, weights) / self.variance}
         total = parts["mse"]
-        quarter = slice(
-            self.step % 4, None, 4
-        )  # what costs several times as much per text is done for a quarter of them
+        # What costs several times as much per text is done for a quarter of them, each in its turn.
+        quarter = slice(self.step % 4, None, 4)
         if config.multi_topk_weight:
             some = x[quarter]
             parts["mse_4k"] = squared_error(some, sae.decode(*sae.encode(some, 4 * sae.config.k))) / self.variance
