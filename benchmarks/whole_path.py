@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from steersearch.corpus import read_queries
 
+from steersearch.corpus import read_queries
 from steersearch.export import export_bundle
 from steersearch.runtime import Bundle, SteerableIndex
 from steersearch.runtime.evaluate import evaluate
