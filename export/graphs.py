@@ -19,10 +19,20 @@ class _Encoder(nn.Module):
         self.k = sae.config.k
         self.weight = nn.Parameter(sae.W_enc.detach().clone())  # (d_in, n_latents)
         self.bias = nn.Parameter((sae.b_enc - sae.b_dec @ sae.W_enc).detach())  # (n_latents,)
+        self.step_size = nn.Parameter(sae.step_size.detach().clone())  # (encoder_depth - 1, n_latents)
+        self.b_step = nn.Parameter(sae.b_step.detach().clone())
+        self.decoder = _Decoder(sae) if len(self.step_size) else None
 
     def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         values, indices = torch.addmm(self.bias, embeddings, self.weight).topk(self.k, dim=1, sorted=True)
-        return indices, values.relu()
+        values = values.relu()
+        if self.decoder is not None:
+            for step_size, b_step in zip(self.step_size, self.b_step, strict=True):
+                rest = embeddings - self.decoder(indices, values)
+                pre_acts = (rest @ self.weight * step_size + b_step).scatter_add(1, indices, values)
+                values, indices = pre_acts.topk(self.k, dim=1, sorted=True)
+                values = values.relu()
+        return indices, values
 
 
 class _Decoder(nn.Module):

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .._extras import require
 from ..corpus import Corpus, read_qrels, read_queries
 from ..errors import DataError
 from ..metrics import FloatArray, alive_share, fvu, l0, mean_jaccard
+from ..ranking import Run, score_run
 from .bundle import Bundle
 from .index import SteerableIndex, View
 
@@ -25,7 +25,6 @@ VIEWS: dict[str, tuple[View, dict[int | str, float] | None]] = {
     "reconstruction": ("reconstruction", None),
     "latent": ("latent", None),
 }
-Run = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def evaluate(
             runs = {name: _run(index, name, list(texts), vectors, show) for name in VIEWS}
             sparsity = _sparsity(index, vectors)
             documents = len(index)
-    scores = {name: _score(run, qrels) for name, run in runs.items()}
+    scores = {name: score_run(run, qrels) for name, run in runs.items()}
     dense = scores["dense"]
     shares = {
         name: {m: v / dense[m] if dense[m] else 0.0 for m, v in figures.items()} for name, figures in scores.items()
@@ -133,20 +132,11 @@ def _run(
     index: SteerableIndex, name: str, queries: list[str], vectors: FloatArray, show: Callable[[str, int, int], None]
 ) -> Run:
     view, boost = VIEWS[name]
-    run: Run = {}
+    run: dict[str, dict[str, float]] = {}
     for i, (query, vector) in enumerate(zip(queries, vectors, strict=True)):
         run[query] = {hit.id: hit.score for hit in index.search(vector, DEPTH, boost=boost, view=view)}
         show(f"search {name.replace('_', ' ')}", i + 1, len(queries))
     return run
-
-
-def _score(run: Run, qrels: dict[str, dict[str, int]]) -> dict[str, float]:
-    """nDCG@10, MRR@10 and R@100 by trec_eval's definitions."""
-    import ir_measures
-
-    measures = {"nDCG@10": ir_measures.nDCG @ 10, "MRR@10": ir_measures.RR @ 10, "R@100": ir_measures.R @ 100}
-    values: dict[Any, float] = ir_measures.calc_aggregate(list(measures.values()), qrels, run)
-    return {name: float(values[measure]) for name, measure in measures.items()}
 
 
 def _sparsity(index: SteerableIndex, queries: FloatArray, limit: int = 20_000) -> dict[str, float]:

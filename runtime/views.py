@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..metrics import FloatArray, IntArray
+from ..metrics import FloatArray, IntArray, unit_rows
 from .bundle import Bundle
 from .steering import Change
 
@@ -23,7 +23,10 @@ def best_rows(rows: IntArray, scores: FloatArray, k: int) -> tuple[IntArray, Flo
 
 
 class ReconstructionView:
-    """Searches ``q_hat' . d_hat``: the steered code of the query, decoded, against decoded documents.
+    """Searches by ``cos(q_hat', d_hat)``: the steered code of the query, decoded, against decoded documents.
+
+    The paper takes the inner product; a reconstruction is shorter the less of a text it holds, and the cosine, which
+    costs nothing more, does not punish long texts for that.
 
     Args:
         rows: Row id of each document, ascending, shape (n,).
@@ -36,19 +39,19 @@ class ReconstructionView:
         self._matrix = np.empty((len(rows), bundle.d_in), np.float32)
         start = 0
         for indices, values in codes:
-            self._matrix[start : start + len(indices)] = bundle.decode(indices, values)
+            self._matrix[start : start + len(indices)] = unit_rows(bundle.decode(indices, values))
             start += len(indices)
 
     def search(self, change: Change, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
         """Row ids and scores, best first. Steering is in `change`; its `after` may be negative."""
-        query = self._bundle.decode(change.latents[None], change.after[None])[0]
+        query = unit_rows(self._bundle.decode(change.latents[None], change.after[None]))[0]
         scores = self._matrix @ query
         keep = slice(None) if allowed is None else np.isin(self._rows, allowed)
         return best_rows(self._rows[keep], scores[keep], k)
 
 
 class LatentView:
-    """Searches ``z' . z_d`` with inverted lists: only documents that share a latent with the query are touched.
+    """Searches by ``cos(z', z_d)`` with inverted lists: only documents that share a latent with the query are touched.
 
     Args:
         rows: Row id of each document, ascending, shape (n,).
@@ -60,7 +63,7 @@ class LatentView:
         self._rows = rows
         latents, positions, values, start = [], [], [], 0
         for indices, acts in codes:
-            active = acts > 0
+            active, acts = acts > 0, unit_rows(acts)
             latents.append(indices[active])
             values.append(acts[active])
             positions.append(start + np.nonzero(active)[0])
@@ -74,7 +77,7 @@ class LatentView:
     def search(self, change: Change, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
         """Row ids and scores, best first; documents that share no latent score 0."""
         scores = np.zeros(len(self._rows), np.float32)
-        for latent, weight in zip(change.latents, change.after, strict=True):
+        for latent, weight in zip(change.latents, unit_rows(change.after[None])[0], strict=True):
             part = slice(self._starts[latent], self._starts[latent + 1])
             scores[self._positions[part]] += weight * self._values[part]
         keep = slice(None) if allowed is None else np.isin(self._rows, allowed)

@@ -6,7 +6,7 @@ checkpoint), `features` (what each latent responds to).
 
 from .._extras import require
 
-require("train", "torch", "sentence_transformers")
+require("train", "torch", "sentence_transformers", "ir_measures")
 
 from .cache import default_cache_dir, embed_cached  # noqa: E402  the line above says what to install
 from .config import SaeConfig, TrainConfig  # noqa: E402

@@ -34,10 +34,21 @@ class BatchSampler:
         documents: Unit rows, shape (documents, d_in), float32; may be memory-mapped.
         neighbours: Rows of each query's nearest documents, best first, shape (queries, pool).
         config: Batch sizes and seed.
+        n_real: The first so many queries are real ones, at least `config.real_share` of every batch; the others were
+            made from the documents.
     """
 
-    def __init__(self, queries: FloatArray, documents: FloatArray, neighbours: IntArray, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        queries: FloatArray,
+        documents: FloatArray,
+        neighbours: IntArray,
+        config: TrainConfig,
+        *,
+        n_real: int = 0,
+    ) -> None:
         self.queries, self.documents, self.neighbours, self.config = queries, documents, neighbours, config
+        self.n_real = n_real
         pool = neighbours.shape[1]
         # Nearer documents more often: the order at the top of the list is what a user sees.
         weights = 1.0 / np.sqrt(np.arange(1, pool + 1))
@@ -47,8 +58,8 @@ class BatchSampler:
         """The batch of `step`, on `device`."""
         config = self.config
         rng = np.random.default_rng([config.seed, step])
-        n_queries = min(config.queries_per_step, len(self.queries))
-        chosen = rng.choice(len(self.queries), n_queries, replace=False)
+        chosen = self._choose_queries(rng)
+        n_queries = len(chosen)
         n_candidates = min(config.candidates, self.neighbours.shape[1])
         if n_candidates == self.neighbours.shape[1]:
             candidates = self.neighbours[chosen]
@@ -66,6 +77,18 @@ class BatchSampler:
             documents=_gather(self.documents, rows, device),
             own=torch.from_numpy(own).to(device),
             extra=_gather(self.documents, extra, device),
+        )
+
+    def _choose_queries(self, rng: np.random.Generator) -> IntArray:
+        n, n_real = len(self.queries), self.n_real
+        wanted = min(self.config.queries_per_step, n)
+        if n_real in (0, n):
+            return rng.choice(n, wanted, replace=False)
+        share = max(self.config.real_share, n_real / n)
+        real = min(round(share * wanted), n_real)
+        made = min(wanted - real, n - n_real)
+        return np.concatenate(
+            [rng.choice(n_real, real, replace=False), n_real + rng.choice(n - n_real, made, replace=False)]
         )
 
 

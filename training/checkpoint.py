@@ -17,8 +17,8 @@ from .. import __version__
 from ..errors import CheckpointError, ConfigError, StorageError
 from .config import SaeConfig
 
-FORMAT_VERSION = 1
-PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec")
+FORMAT_VERSION = 2
+PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec", "step_size", "b_step")
 
 
 @dataclass
@@ -117,13 +117,21 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
             "pip install -U steersearch"
         )
     try:
-        config = SaeConfig(**payload["config"])
+        shape, found = payload["config"], payload["state"]
+        if version == 1:  # before there were corrections
+            shape = {"encoder_depth": 1} | shape
+            found = {
+                "step_size": torch.zeros(0, shape["n_latents"]),
+                "b_step": torch.zeros(0, shape["n_latents"]),
+            } | found
+        config = SaeConfig(**shape)
         info = CheckpointInfo(**payload["info"])
-        state = {name: payload["state"][name] for name in PARAMETERS}
+        state = {name: found[name] for name in PARAMETERS}
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}): train it again") from error
     d_in, n_latents = config.d_in, config.n_latents
     shapes = {"W_enc": (d_in, n_latents), "b_enc": (n_latents,), "W_dec": (n_latents, d_in), "b_dec": (d_in,)}
+    shapes |= dict.fromkeys(("step_size", "b_step"), (config.encoder_depth - 1, n_latents))
     for name, tensor in state.items():
         if tuple(tensor.shape) != shapes[name]:
             raise CheckpointError(f"{path}: {name} has shape {tuple(tensor.shape)}, its config says {shapes[name]}")

@@ -1,9 +1,10 @@
 """What can be chosen about a sparse autoencoder and about its training."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..errors import ConfigError
+from .devices import Precision
 
 Loss = Literal["ranking", "paper", "mse"]
 
@@ -18,6 +19,10 @@ class SaeConfig:
     k: int = 32
     """Latents that may be active per text."""
 
+    encoder_depth: int = 2
+    """1: one linear map, as in the paper. 2: the code is then corrected once by what it left over, which costs one more
+    small product and keeps more of the ranking at the same k. More is possible."""
+
     d_in: int = 0
     """Width of the embeddings; 0 until training has seen them."""
 
@@ -27,6 +32,8 @@ class SaeConfig:
             raise ConfigError(f"n_latents is {self.n_latents}: it must be at least 1")
         if not 1 <= self.k <= self.n_latents:
             raise ConfigError(f"k is {self.k}: it must be between 1 and n_latents ({self.n_latents})")
+        if not 1 <= self.encoder_depth <= 8:
+            raise ConfigError(f"encoder_depth is {self.encoder_depth}: it must be between 1 and 8")
         if self.d_in < 0:
             raise ConfigError(f"d_in is {self.d_in}: it must be the width of the embeddings, or 0 to take it from them")
 
@@ -59,6 +66,10 @@ class TrainConfig:
 
     learning_rate: float = 2e-3
     """Peak rate of Adam, reached after `warmup_steps`, then a cosine to zero."""
+
+    real_share: float = 0.25
+    """Share of a batch's queries that come from pairs, where there are pairs; if they are a larger share of all
+    queries, that share. The others are made from the documents: varied queries matter more than many real ones."""
 
     warmup_steps: int = 50
     """Steps of linear warm-up."""
@@ -102,34 +113,35 @@ class TrainConfig:
     device: str = "auto"
     """`auto` (CUDA, else MPS, else CPU) or a torch device name."""
 
+    precision: Precision = "auto"
+    """Of the encoder's dense product in training: bf16 is several times faster than fp32 where the hardware knows it,
+    which `auto` finds out. Everything else, and the finished model, is float32."""
+
+    eval_every: int = 250
+    """Steps between measurements on the held-out queries; the weights that did best there are kept."""
+
+    patience: int = 0
+    """Stop after so many measurements in a row that were no better; 0 never stops early."""
+
     save_every: int = 250
     """Steps between resume points."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.loss not in ("ranking", "paper", "mse"):
-            raise ConfigError(f"loss is {self.loss!r}: choose ranking, paper or mse")
-        for name in (
-            "steps",
-            "queries_per_step",
-            "candidates",
-            "pool",
-            "max_queries",
-            "dead_steps",
-            "k_aux",
-            "save_every",
-        ):
+        for name, choices in (("loss", get_args(Loss)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}: choose {', '.join(choices)}")
+        for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name in ("random_documents", "extra_documents", "warmup_steps", "seed"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
-        for name in ("kl_weight", "latent_kl_weight", "query_weight", "aux_weight", "multi_topk_weight"):
+        for name in _NOT_NEGATIVE:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more, and finite")
         for name in ("learning_rate", "temperature"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be above 0, and finite")
+        if self.real_share > 1:
+            raise ConfigError(f"real_share is {self.real_share}: it must be between 0 and 1")
         if self.candidates > self.pool:
             raise ConfigError(f"candidates is {self.candidates}: it must not exceed pool ({self.pool})")
 
@@ -160,5 +172,16 @@ class TrainConfig:
             multi_topk_weight=0.0,
             tied_init=False,
             unit_norm=False,
+            precision="fp32",
         )
         return replace(recipe, **changes)
+
+
+_AT_LEAST_ONE = (
+    *("steps", "queries_per_step", "candidates", "pool", "max_queries"),
+    *("dead_steps", "k_aux", "save_every", "eval_every"),
+)
+_NOT_NEGATIVE = (
+    *("random_documents", "extra_documents", "warmup_steps", "patience", "seed", "real_share"),
+    *("kl_weight", "latent_kl_weight", "query_weight", "aux_weight", "multi_topk_weight"),
+)

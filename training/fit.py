@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -14,15 +14,18 @@ import torch
 
 from ..corpus import Corpus, read_pairs
 from ..errors import ConfigError, DataError
-from ..metrics import FloatArray, alive_share, fvu, l0, mean_jaccard, overlap_at
+from ..metrics import FloatArray
 from .batches import BatchSampler
 from .cache import default_cache_dir, embed_cached
-from .codes import decode_all, encode_all
+from .codes import encode_all
 from .config import SaeConfig, TrainConfig
+from .dev import DevSet
 from .embedding import Embedder
 from .features import describe_latents, latent_statistics
+from .heldout import check_embeddings, moments, split_queries
+from .monitor import MetricsLog
 from .neighbours import nearest
-from .queries import natural_queries
+from .queries import natural_queries, relevant_rows
 from .sae import SparseAutoencoder
 from .trainer import Trainer
 
@@ -31,9 +34,8 @@ logger = logging.getLogger(__name__)
 Stage = Literal["embed documents", "embed queries", "find neighbours", "train", "describe latents"]
 Progress = Callable[[Stage, int, int, dict[str, float]], None]
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-REFERENCE_DOCUMENTS = 200_000
+REFERENCE_DOCUMENTS = 50_000
 SAMPLE_TEXTS = 256
-HELD_OUT = 0.05
 
 
 def train(
@@ -46,6 +48,7 @@ def train(
     cache_dir: str | Path | None = None,
     resume_path: str | Path | None = None,
     resume: bool = False,
+    log_path: str | Path | None = None,
     progress: Progress | None = None,
 ) -> SparseAutoencoder:
     """Fit a sparse autoencoder to the embeddings of a corpus so that the ranking survives.
@@ -61,6 +64,7 @@ def train(
         cache_dir: Where embeddings are kept between runs; the user's cache folder by default.
         resume_path: Where the state of an unfinished run is kept; None keeps none.
         resume: Go on from `resume_path` if it is there.
+        log_path: JSON-lines file for the figures of every step; with TensorBoard installed, its events beside it.
         progress: Called with (stage, done, total, figures).
 
     Returns:
@@ -76,13 +80,15 @@ def train(
     source, ready = _open(corpus)
     if ready is not None:
         documents, queries, model = ready, ready, None
+        n_real, relevant = 0, None
         if pairs is not None:
             raise ConfigError("pairs need texts: give documents instead of ready embeddings, or leave pairs out")
     else:
         assert source is not None
         if pairs is not None:
             source = source.with_pairs(read_pairs(Path(pairs)) if isinstance(pairs, str | Path) else list(pairs))
-        texts = natural_queries(source, limit=training.max_queries, seed=training.seed)
+        texts, n_real = natural_queries(source, limit=training.max_queries, seed=training.seed)
+        relevant = relevant_rows(source, texts[:n_real]) if n_real else None
         model = embedder if isinstance(embedder, Embedder) else Embedder(embedder, device=training.device)
         documents = embed_cached(
             model,
@@ -96,8 +102,11 @@ def train(
         queries,
         config,
         training,
+        n_real=n_real,
+        relevant=relevant,
         resume_path=Path(resume_path) if resume_path else None,
         resume=resume,
+        log_path=Path(log_path) if log_path else None,
         progress=progress,
     )
     _describe(sae, documents, source, progress)
@@ -112,116 +121,97 @@ def fit_embeddings(
     config: SaeConfig,
     training: TrainConfig,
     *,
+    n_real: int = 0,
+    relevant: Sequence[Mapping[int, int]] | None = None,
+    dev: DevSet | None = None,
     resume_path: Path | None = None,
     resume: bool = False,
+    log_path: Path | None = None,
     progress: Progress | None = None,
 ) -> SparseAutoencoder:
     """Fit an autoencoder to embeddings that are already there.
 
     Args:
         documents: Unit rows, shape (n, d_in), float32; may be memory-mapped.
-        queries: Unit rows, shape (m, d_in), float32; a twentieth of them is held out and measured at the end.
+        queries: Unit rows, shape (m, d_in), float32.
         config: Shape of the autoencoder.
         training: The recipe.
+        n_real: The first so many queries are real ones, the others were made from documents.
+        relevant: Judgments of the real queries: row of a document -> grade, one mapping per query.
+        dev: Held-out queries; by default a part of `queries` is held out (see `split_queries`).
         resume_path: Where the state of an unfinished run is kept.
         resume: Go on from there.
+        log_path: JSON-lines file for the figures of every step.
         progress: Called with (stage, done, total, figures).
 
     Returns:
-        The model on the CPU; `info.metrics` has fvu, l0, alive, jaccard and the top-10 overlap on held-out queries.
+        The model on the CPU; `info.metrics` has what `DevSet.measure` found for the weights that were kept.
+
+    Raises:
+        DataError: The embeddings cannot be used.
+        ConfigError: The configuration does not fit them.
+        CheckpointError: `resume_path` belongs to another run.
     """
     if len(documents) < 2 or len(queries) < 1:
         raise DataError(f"{len(documents)} documents and {len(queries)} queries: training needs at least 2 and 1")
+    check_embeddings(documents, "documents")
+    if queries is not documents:
+        check_embeddings(queries, "queries")
     if config.d_in not in (0, documents.shape[1]):
         raise ConfigError(f"d_in is {config.d_in}, the embeddings have {documents.shape[1]} columns: leave d_in out")
-    rng = np.random.default_rng(training.seed)
-    held = rng.permutation(len(queries))[: min(int(len(queries) * HELD_OUT), 1000)]
-    kept = np.setdiff1d(np.arange(len(queries)), held)
+    if len(documents) < config.k:
+        raise DataError(f"{len(documents)} documents and k = {config.k}: add documents or lower k to {len(documents)}")
     if queries is documents:  # bare embeddings: documents stand in for queries, only as many as are needed
-        kept = kept[rng.permutation(len(kept))[: training.max_queries]]
-    kept_queries = np.array(queries[np.sort(kept)], np.float32)
-    neighbours = nearest(kept_queries, documents, training.pool, progress=_at(progress, "find neighbours"))
-    sample = np.array(documents[:: max(1, len(documents) // 100_000)], np.float32)
-    mean = sample.mean(0)
-    variance = float(((sample - mean) ** 2).sum(1).mean())
-    if variance < 1e-8:
-        raise DataError(f"the embeddings are all the same (variance {variance:.1e}): nothing can be learned from them")
+        rows = np.random.default_rng(training.seed).permutation(len(documents))[: training.max_queries]
+        queries = np.array(documents[np.sort(rows)], np.float32)
+    if dev is None:
+        queries, n_real, dev = split_queries(documents, queries, n_real, relevant, seed=training.seed)
+    kept = np.array(queries, np.float32)
+    neighbours = nearest(kept, documents, training.pool, progress=_at(progress, "find neighbours"))
+    mean, variance = moments(documents)
     sae = SparseAutoencoder(
         dataclasses.replace(config, d_in=documents.shape[1]),
         mean=torch.from_numpy(mean),
         tied=training.tied_init,
         generator=torch.Generator().manual_seed(training.seed),
     )
-    sampler = BatchSampler(kept_queries, documents, neighbours, training)
-    trainer = Trainer(sae, sampler, training, variance=variance, resume_path=resume_path)
+    sampler = BatchSampler(kept, documents, neighbours, training, n_real=n_real)
+    trainer = Trainer(sae, sampler, training, variance=variance, dev=dev, resume_path=resume_path)
     if resume and (step := trainer.resume()):
         logger.info("going on from step %d of %d", step, training.steps)
-    trainer.run(lambda step, figures: progress("train", step, training.steps, figures) if progress else None)
+    log = MetricsLog(log_path, step=trainer.step) if log_path and trainer.ranks.is_first else None
+
+    def report(step: int, figures: dict[str, float]) -> None:
+        if log:
+            log.write(step, figures)
+        if progress:
+            progress("train", step, training.steps, figures)
+
+    try:
+        metrics = trainer.run(report)
+    finally:
+        if log:
+            log.close()
     sae.cpu().eval().requires_grad_(False)
     sae.info.training = dataclasses.asdict(training)
     sae.info.reference_mean = [float(x) for x in mean]
-    sae.info.metrics = measure(
-        sae, sample[:20_000], np.array(queries[np.sort(held)], np.float32) if len(held) else kept_queries
-    )
+    sae.info.metrics = metrics
     return sae
-
-
-def measure(sae: SparseAutoencoder, documents: FloatArray, queries: FloatArray) -> dict[str, float]:
-    """Quality on a sample: fvu of documents and queries, l0, alive, jaccard, and top-10 overlap with dense search.
-
-    Args:
-        sae: The model, on the CPU.
-        documents: Unit rows, shape (n, d_in).
-        queries: Unit rows, shape (m, d_in), not trained on.
-    """
-    d_codes, q_codes = encode_all(sae, documents), encode_all(sae, queries)
-    d_hat, q_hat = decode_all(sae, *d_codes), decode_all(sae, *q_codes)
-    dense = queries @ documents.T
-    return {
-        "fvu": fvu(documents, d_hat),
-        "fvu_queries": fvu(queries, q_hat, documents.mean(0)),
-        "l0": l0(d_codes[1]),
-        "alive": alive_share(*d_codes, sae.config.n_latents),
-        "jaccard": mean_jaccard(*d_codes),
-        "overlap10_reconstruction": overlap_at(dense, q_hat @ d_hat.T),
-    }
 
 
 def _open(corpus: str | Path | Sequence[str] | Corpus | FloatArray) -> tuple[Corpus | None, FloatArray | None]:
     if isinstance(corpus, np.ndarray):
-        return None, check_embeddings(corpus, "the array")
+        return None, corpus
     if isinstance(corpus, str | Path) and Path(corpus).suffix == ".npy":
         try:
-            return None, check_embeddings(np.load(corpus, mmap_mode="r", allow_pickle=False), str(corpus))
+            return None, np.load(corpus, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
             raise DataError(f"{corpus} cannot be read as a NumPy array of embeddings: {error}") from error
     return (corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)), None
 
 
-def check_embeddings(array: FloatArray, name: str) -> FloatArray:
-    """Refuse what is not a matrix of finite unit rows; read block by block.
-
-    Raises:
-        DataError: Wrong shape or dtype, NaN, infinite or zero rows, rows that are not of unit length.
-    """
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
-        raise DataError(f"{name} has shape {array.shape} and dtype {array.dtype}: expected (n, d_in) of floats")
-    if array.shape[0] < 2 or array.shape[1] < 2:
-        raise DataError(f"{name} has shape {array.shape}: expected at least 2 rows and 2 columns")
-    for start in range(0, len(array), 65_536):
-        norms = np.linalg.norm(np.asarray(array[start : start + 65_536], np.float32), axis=1)
-        bad = np.flatnonzero(~np.isfinite(norms) | (np.abs(norms - 1) > 1e-2))
-        if len(bad):
-            row, norm = start + int(bad[0]), float(norms[bad[0]])
-            cure = "remove NaN and infinite values" if not np.isfinite(norm) else "divide every row by its length first"
-            raise DataError(f"{name}: row {row} has length {norm:.4g}, expected unit rows (length 1): {cure}")
-    return array
-
-
 def _describe(sae: SparseAutoencoder, documents: FloatArray, source: Corpus | None, progress: Progress | None) -> None:
-    """Fill `info.features`, `info.sample_texts` and `info.corpus` from up to 200,000 documents all over the corpus."""
+    """Fill `info.features`, `info.sample_texts` and `info.corpus` from up to 50,000 documents all over the corpus."""
     step = -(-len(documents) // REFERENCE_DOCUMENTS)
     codes = encode_all(sae, documents[::step])
     n = len(codes[0])

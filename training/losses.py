@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .sparse_ops import sparse_sum
-
 
 def squared_error(x: Tensor, x_hat: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean over texts of the squared distance ``|x - x_hat|^2``.
@@ -50,25 +48,17 @@ def paper_kl(target: Tensor, scores: Tensor) -> Tensor:
     return F.kl_div(log_q, p, reduction="batchmean")
 
 
-def aux_k(error: Tensor, pre_acts: Tensor, atoms: Tensor, k_aux: int) -> Tensor:
+def aux_k(error: Tensor, predicted: Tensor) -> Tensor:
     """AuxK: how badly the dead latents predict what the living ones left over (arXiv 2406.04093, section A.2).
 
-    The weight falls with the number of dead latents, and the error is relative to what is left over, as in
-    github.com/EleutherAI/sparsify.
+    Relative to the spread of what is left over, as in github.com/EleutherAI/sparsify.
 
     Args:
         error: ``x - x_hat`` without gradient, shape (n, d_in).
-        pre_acts: Activations of the dead latents before TopK, shape (n, dead).
-        atoms: Their atoms, shape (dead, d_in).
-        k_aux: Dead latents used per text.
+        predicted: What the dead latents make of it, shape (n, d_in).
 
     Returns:
-        A scalar in [0, about 1]; 0 when none is dead.
+        A scalar, about 1 when nothing is predicted.
     """
-    n_dead = len(atoms)
-    if n_dead == 0:
-        return error.new_zeros(())
-    values, columns = pre_acts.topk(min(k_aux, n_dead), dim=1)
-    predicted = sparse_sum(columns, values.relu(), atoms)
     spread = (error - error.mean(0)).pow(2).sum().clamp_min(1e-12)
-    return min(n_dead / k_aux, 1.0) * (error - predicted).pow(2).sum() / spread
+    return (error - predicted).pow(2).sum() / spread

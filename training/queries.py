@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import cycle, islice
+from typing import NamedTuple
 
 from ..corpus import Corpus
 from ..errors import ConfigError
@@ -18,10 +19,22 @@ DRAWS_PER_QUERY = 4
 MAX_PER_DOCUMENT = 256
 """Candidates per document at most, which bounds the work on a few long documents."""
 
+REAL_SHARE = 0.5
+"""Real queries are at most this share of the wanted number: varied ones matter as much."""
+
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n")
 
 
-def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> list[str]:
+class Queries(NamedTuple):
+    """Training queries, the real ones first."""
+
+    texts: list[str]
+    """Different, non-empty strings."""
+    n_real: int
+    """How many of them come from pairs."""
+
+
+def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> Queries:
     """Choose training queries: those of the pairs first, then pieces of the documents.
 
     The pieces are of three kinds in turn: a document's beginning (its title, else its first sentence), a random
@@ -31,10 +44,10 @@ def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> list[str]:
     Args:
         corpus: Read twice: once for its pairs and length, once for its texts.
         limit: Number of queries wanted; fewer are returned when the corpus has no more different ones.
-        seed: The same corpus, limit and seed give the same list.
+        seed: The same corpus, limit and seed give the same queries.
 
     Returns:
-        Different, non-empty strings. With more pairs than `limit`, a random choice of their queries.
+        With more pairs than half of `limit`, a random choice of their queries.
 
     Raises:
         ConfigError: `limit` is below 1.
@@ -43,12 +56,31 @@ def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> list[str]:
     if limit < 1:
         raise ConfigError(f"limit is {limit}: at least one query is needed")
     rng = random.Random(seed)
-    queries = _sample((partial(_tidy, query) for query, _ in corpus.pairs()), limit, rng, set())
-    wanted = limit - len(queries)
-    if wanted:
-        per_document = min(max(3, -(-DRAWS_PER_QUERY * wanted // len(corpus))), MAX_PER_DOCUMENT)
-        queries += _sample(_candidates(corpus, per_document, rng), wanted, rng, set(queries))
-    return queries
+    most = max(1, int(REAL_SHARE * limit))
+    real = _sample((partial(_tidy, query) for query, _ in corpus.pairs()), most, rng, set())
+    wanted = limit - len(real)
+    per_document = min(max(3, -(-DRAWS_PER_QUERY * wanted // len(corpus))), MAX_PER_DOCUMENT)
+    made = _sample(_candidates(corpus, per_document, rng), wanted, rng, set(real)) if wanted else []
+    return Queries(real + made, len(real))
+
+
+def relevant_rows(corpus: Corpus, queries: list[str]) -> list[dict[int, int]]:
+    """Judgments of real queries: for each of them, row of a document -> 1.
+
+    Args:
+        corpus: Read twice: its pairs, then its ids.
+        queries: As `natural_queries` returned them.
+    """
+    place = {query: i for i, query in enumerate(queries)}
+    answers: dict[str, list[int]] = {}
+    for query, id_ in corpus.pairs():
+        if (i := place.get(_tidy(query))) is not None:
+            answers.setdefault(id_, []).append(i)
+    judged: list[dict[int, int]] = [{} for _ in queries]
+    for row, document in enumerate(corpus.documents()):
+        for i in answers.get(document.id, ()):
+            judged[i][row] = 1
+    return judged
 
 
 def _sample(candidates: Iterable[Callable[[], str]], size: int, rng: random.Random, taken: set[str]) -> list[str]:

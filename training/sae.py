@@ -37,6 +37,10 @@ class Codes(NamedTuple):
 class SparseAutoencoder(nn.Module):
     """``a = (x - b_dec) W_enc + b_enc;  z = ReLU(TopK_k(a));  x_hat = z W_dec + b_dec``.
 
+    With `encoder_depth` 2 or more the encoder then looks at what its code left over and corrects it, once per further
+    layer: ``r = x - x_hat;  z <- ReLU(TopK_k(z + step_size * (r W_enc) + b_step))``, a learned step of iterative
+    shrinkage (Gregor, LeCun 2010, "Learning fast approximations of sparse coding") that shares its weights.
+
     Args:
         config: Shape; `config.d_in` must be set.
         mean: Data mean, shape (d_in,): where `b_dec` starts. None with `tied=False` starts it like a linear layer.
@@ -71,11 +75,15 @@ class SparseAutoencoder(nn.Module):
         self.b_enc = nn.Parameter(b_enc)  # (n_latents,)
         self.W_dec = nn.Parameter(atoms)  # (n_latents, d_in), one row = one atom
         self.b_dec = nn.Parameter(b_dec)  # (d_in,)
+        corrections = config.encoder_depth - 1
+        self.step_size = nn.Parameter(torch.full((corrections, n_latents), 0.5))
+        self.b_step = nn.Parameter(torch.zeros(corrections, n_latents))
+        self.product_dtype = torch.float32
+        """Of the encoder's dense product; training may lower it to bfloat16 for speed, the result is always float32."""
 
     def pre_acts(self, x: Tensor, latents: Tensor | None = None) -> Tensor:
-        """Activations before TopK, of all latents or of some: shape (n, latents), for embeddings of shape (n, d_in)."""
+        """First activations before TopK, of all latents or of some: shape (n, latents), for embeddings (n, d_in)."""
         W_enc, b_enc = (self.W_enc, self.b_enc) if latents is None else (self.W_enc[:, latents], self.b_enc[latents])
-        # x W - b W: the bias folds into one addmm and no centred copy of x is made.
         return torch.addmm(b_enc - self.b_dec @ W_enc, x, W_enc)
 
     def encode(self, x: Tensor, k: int | None = None) -> Codes:
@@ -88,8 +96,14 @@ class SparseAutoencoder(nn.Module):
         Returns:
             Indices (n, k) and values (n, k), strongest first.
         """
-        width = min(k or self.config.k, self.config.n_latents)
-        values, indices = select_top_k(x, self.W_enc, self.b_enc, self.b_dec, width)
+        width, dtype = min(k or self.config.k, self.config.n_latents), self.product_dtype
+        # x W - b W: the bias folds into one product and no centred copy of x is made.
+        values, indices = select_top_k(x, self.W_enc, self.b_enc - self.b_dec @ self.W_enc, width, dtype=dtype)
+        for step_size, b_step in zip(self.step_size, self.b_step, strict=True):
+            rest = x - self.decode(indices, values)
+            values, indices = select_top_k(
+                rest, self.W_enc, b_step, width, dtype=dtype, scale=step_size, prior=(indices, values)
+            )
         return Codes(indices, values)
 
     def decode(self, indices: Tensor, values: Tensor) -> Tensor:

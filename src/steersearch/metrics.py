@@ -9,6 +9,12 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 
+def unit_rows(x: FloatArray) -> FloatArray:
+    """Every row divided by its length, shape (n, d); a row of zeros stays one."""
+    lengths: FloatArray = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.divide(x, np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
 def fvu(x: FloatArray, x_hat: FloatArray, mean: FloatArray | None = None) -> float:
     """Fraction of variance unexplained: ``sum |x - x_hat|^2 / sum |x - mean|^2``; 0 is perfect, 1 is the mean.
 

@@ -15,7 +15,7 @@ from steersearch.training.sae import SparseAutoencoder
 @pytest.fixture(scope="module")
 def by_hand(tmp_path_factory):
     """Four latents, one per axis of a plane and its opposite; b_dec shifts, b_enc favours the last."""
-    sae = SparseAutoencoder(SaeConfig(n_latents=4, k=2, d_in=2))
+    sae = SparseAutoencoder(SaeConfig(n_latents=4, k=2, d_in=2, encoder_depth=1))
     atoms = torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
     for name, value in {"W_enc": atoms.T, "W_dec": atoms, "b_dec": [0.5, 0], "b_enc": [0, 0, 0, 0.25]}.items():
         getattr(sae, name).data = torch.as_tensor(value).clone()
@@ -52,8 +52,8 @@ def test_decoder_by_hand(by_hand):
     assert decode(np.zeros((0, 2), np.int64), np.zeros((0, 2))) == []
 
 
-@pytest.mark.parametrize(("d_in", "n_latents", "k"), [(16, 64, 4), (3, 5, 5), (48, 200, 1)])
-def test_graphs_follow_the_model_at_any_batch_size(tmp_path, d_in, n_latents, k):
+@pytest.mark.parametrize(("d_in", "n_latents", "k", "depth"), [(16, 64, 4, 1), (3, 5, 5, 2), (48, 200, 1, 3)])
+def test_graphs_follow_the_model_at_any_batch_size(tmp_path, d_in, n_latents, k, depth):
     torch.manual_seed(0)
     sae = SparseAutoencoder(SaeConfig(n_latents=n_latents, k=k, d_in=d_in), mean=torch.randn(d_in) * 0.1, tied=False)
     write_model(encoder_graph(sae), tmp_path / "encoder.onnx")

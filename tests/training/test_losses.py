@@ -38,11 +38,8 @@ def test_paper_kl_is_the_formula_of_its_code():
     assert float(paper_kl(target, scores)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_aux_k_is_zero_without_dead_latents_and_when_they_predict_the_error():
-    W_dec = torch.eye(2)
-    error = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    pre_acts = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    assert float(aux_k(error, pre_acts[:, :0], W_dec[:0], 2)) == 0
-    assert float(aux_k(error, pre_acts, W_dec, 2)) == pytest.approx(0)
-    half = float(aux_k(error, pre_acts[:, :1], W_dec[:1], 2))
-    assert half == pytest.approx(0.5 * 1.0)  # weight 1 of 2 dead; error 1 left of a spread of 1
+def test_aux_k_by_hand():
+    error = torch.tensor([[1.0, 0.0], [0.0, 1.0]])  # spread about its mean: 1
+    assert float(aux_k(error, error)) == pytest.approx(0)
+    assert float(aux_k(error, torch.zeros(2, 2))) == pytest.approx(2)
+    assert float(aux_k(error, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))) == pytest.approx(1)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from steersearch.corpus import Corpus, Document
 from steersearch.errors import ConfigError
-from steersearch.training.queries import MAX_CHARS, natural_queries
+from steersearch.training.queries import MAX_CHARS, natural_queries, relevant_rows
 
 TEXTS = [
     f"The title of number {i}. A sentence about topic {i} that has some words. Another one follows it, also {i}."
@@ -15,7 +15,7 @@ TEXTS = [
 
 
 def test_kinds_of_queries():
-    queries = natural_queries(Corpus.open(TEXTS), limit=600, seed=0)
+    queries = natural_queries(Corpus.open(TEXTS), limit=600, seed=0).texts
     assert len(queries) == len(set(queries)) == 600
     beginnings = [query for query in queries if query.startswith("The title of number") and query.endswith(".")]
     spans = [query for query in queries if not query.endswith(".")]
@@ -29,16 +29,16 @@ def test_kinds_of_queries():
 
 def test_same_seed_same_queries():
     corpus = Corpus.open(TEXTS)
-    first = natural_queries(corpus, limit=50, seed=1)
-    assert first == natural_queries(Corpus.open(list(TEXTS)), limit=50, seed=1)
-    assert first != natural_queries(corpus, limit=50, seed=2)
+    first = natural_queries(corpus, limit=50, seed=1).texts
+    assert first == natural_queries(Corpus.open(list(TEXTS)), limit=50, seed=1).texts
+    assert first != natural_queries(corpus, limit=50, seed=2).texts
 
 
 def test_every_document_has_the_same_chance():
     texts = [f"alpha{i} beta{i} gamma{i}" for i in range(100)]
     counts = [0] * 100
     for seed in range(200):
-        for query in natural_queries(Corpus.open(texts), limit=10, seed=seed):
+        for query in natural_queries(Corpus.open(texts), limit=10, seed=seed).texts:
             counts[int(query.split()[0][len("alpha") :])] += 1
     assert sum(counts) == 2000
     # 20 expected per document; a quarter of them must not come from the first or from the last tenth.
@@ -46,34 +46,45 @@ def test_every_document_has_the_same_chance():
     assert 140 < sum(counts[-10:]) < 260
 
 
-def test_pairs_come_first():
+@pytest.fixture
+def paired():
     documents = [Document(f"d{i}", text) for i, text in enumerate(TEXTS)]
     pairs = [(f"question {i}?", f"d{i}") for i in range(30)] + [("question 0?", "d5"), ("  ", "d1")]
-    corpus = Corpus.from_documents("paired", documents, pairs)
-    queries = natural_queries(corpus, limit=100, seed=0)
+    return Corpus.from_documents("paired", documents, pairs)
+
+
+def test_pairs_come_first(paired):
+    queries, n_real = natural_queries(paired, limit=100, seed=0)
+    assert n_real == 30
     assert queries[:30] == [f"question {i}?" for i in range(30)]
     assert len(queries) == 100
-    chosen = natural_queries(corpus, limit=10, seed=0)
-    assert len(set(chosen)) == 10
-    assert set(chosen) <= set(queries[:30])
-    assert chosen != queries[:10]  # a random choice, not the first ones
+
+
+def test_real_queries_are_at_most_half(paired):
+    chosen, n_real = natural_queries(paired, limit=10, seed=0)
+    assert (len(set(chosen)), n_real) == (10, 5)
+    assert all(query.startswith("question") for query in chosen[:5])
+    assert chosen[:5] != [f"question {i}?" for i in range(5)]  # a random choice, not the first ones
+
+
+def test_judgments_by_row(paired):
+    assert relevant_rows(paired, ["question 7?", "question 0?", "no such question"]) == [{7: 1}, {0: 1, 5: 1}, {}]
 
 
 def test_small_corpus_gives_what_it_has():
-    assert natural_queries(Corpus.open(["one"]), limit=50, seed=0) == ["one"]
-    many = natural_queries(
-        Corpus.open(["one two three four five six seven eight nine ten. And more words here."]), limit=30, seed=0
-    )
+    assert natural_queries(Corpus.open(["one"]), limit=50, seed=0).texts == ["one"]
+    text = "one two three four five six seven eight nine ten. And more words here."
+    many = natural_queries(Corpus.open([text]), limit=30, seed=0).texts
     assert 25 <= len(set(many)) == len(many) <= 30
 
 
 def test_scripts_without_spaces_and_texts_without_sentences():
     chinese = "太阳风暴影响无线电通信。卫星导航也会受到干扰。科学家正在研究预测方法。"
-    queries = natural_queries(Corpus.open([chinese]), limit=10, seed=0)
+    queries = natural_queries(Corpus.open([chinese]), limit=10, seed=0).texts
     assert "太阳风暴影响无线电通信。" in queries
     assert all(len(query) <= 24 for query in queries)
     assert any(len(query) <= 12 and query in chinese for query in queries)
-    long = natural_queries(Corpus.open(["word " * 5000]), limit=5, seed=0)
+    long = natural_queries(Corpus.open(["word " * 5000]), limit=5, seed=0).texts
     assert max(map(len, long)) <= MAX_CHARS
     assert not any(query.endswith(" ") for query in long)
 
@@ -89,8 +100,8 @@ def test_limit_below_one():
     seed=st.integers(0, 3),
 )
 def test_any_text(texts, limit, seed):
-    queries = natural_queries(Corpus.open(texts), limit=limit, seed=seed)
+    queries = natural_queries(Corpus.open(texts), limit=limit, seed=seed).texts
     assert 1 <= len(queries) <= limit
     assert len(set(queries)) == len(queries)
     assert all(query.strip() == query and query for query in queries)
-    assert json.dumps(queries) == json.dumps(natural_queries(Corpus.open(texts), limit=limit, seed=seed))
+    assert json.dumps(queries) == json.dumps(natural_queries(Corpus.open(texts), limit=limit, seed=seed).texts)

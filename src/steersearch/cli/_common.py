@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import ConfigError
 
 console = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+# Under torchrun the first process speaks for all.
+stderr = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
@@ -79,18 +81,24 @@ def parse_filter(text: str | None) -> dict[str, Any] | None:
     return value
 
 
-@contextmanager
-def progress_bars(quiet: bool = False) -> Iterator[Callable[..., None]]:
-    """A function ``show(stage, done, total, figures)``: one bar per stage with the time left, on a terminal."""
-    columns = (
+def make_bars(console: Console, *, disable: bool = False) -> Progress:
+    """Bars with the number of things done, the time since the start and the time left."""
+    return Progress(
         TextColumn("{task.description:<18}"),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
+        console=console,
+        disable=disable,
     )
-    with Progress(*columns, console=stderr, disable=quiet or not stderr.is_terminal) as bars:
+
+
+@contextmanager
+def progress_bars(quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """A function ``show(stage, done, total, figures)``: one bar per stage with the time left, on a terminal."""
+    with make_bars(stderr, disable=quiet or not stderr.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 
         def show(stage: str, done: int, total: int, figures: dict[str, float] | None = None) -> None:
