@@ -7,6 +7,7 @@ from ..errors import ConfigError
 from .devices import Precision
 
 Loss = Literal["ranking", "paper", "mse"]
+Activation = Literal["topk", "batch_topk"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class TrainConfig:
 
     steps: int = 2000
     """Optimiser steps."""
+
+    activation: Activation = "topk"
+    """`topk`: k latents of every text. `batch_topk`: in training k per text on average, so that a text with much to say
+    may use more (arXiv 2412.06410, at most 2 k here); the finished model takes k of every text all the same."""
 
     queries_per_step: int = 128
     """Queries in a batch."""
@@ -128,7 +133,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, choices in (("loss", get_args(Loss)), ("precision", get_args(Precision))):
+        for name, choices in (
+            ("loss", get_args(Loss)),
+            ("activation", get_args(Activation)),
+            ("precision", get_args(Precision)),
+        ):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}: choose {', '.join(choices)}")
         for name in _AT_LEAST_ONE:

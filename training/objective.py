@@ -83,7 +83,11 @@ class Objective:
     def _reconstruct(self, x: Tensor, k: int | None = None) -> tuple[Tensor, Codes]:
         """Each process encodes and decodes its share of the rows."""
         ranks, n = self.ranks, len(x)
-        codes = self.sae.encode(ranks.share(x), k)
+        k = k or self.sae.config.k
+        if self.config.activation == "batch_topk":
+            codes = largest_of_batch(self.sae.encode(ranks.share(x), 2 * k), k)
+        else:
+            codes = self.sae.encode(ranks.share(x), k)
         x_hat = ranks.gather(self.sae.decode(*codes), n)
         return x_hat, Codes(ranks.gather(codes.indices, n), ranks.gather(codes.values, n))
 
@@ -111,6 +115,16 @@ class Objective:
             parts["kl"] = paper_kl(target, scores)
             total = total + self.config.kl_weight * parts["kl"]
         return Loss(total, parts, codes)
+
+
+def largest_of_batch(codes: Codes, k: int) -> Codes:
+    """BatchTopK (arXiv 2412.06410): keep the ``n k`` largest activations of a batch of `n` texts, zero the others."""
+    values = codes.values.flatten()
+    kept = min(k * len(codes.values), len(values))
+    if kept == 0:
+        return codes
+    least = values.topk(kept).values[-1]
+    return Codes(codes.indices, codes.values * (codes.values >= least))
 
 
 def _cosine(queries: Tensor, documents: Tensor) -> Tensor:

@@ -37,7 +37,10 @@ def run(arguments, processes):
         "OMP_NUM_THREADS": "1",
     }
     started = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], env=os.environ | common | {"RANK": str(rank)})
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *arguments],
+            env=os.environ | common | {"RANK": str(rank), "OMP_NUM_THREADS": "1"},
+        )
         for rank in range(processes)
     ]
     assert [process.wait(timeout=120) for process in started] == [0] * processes

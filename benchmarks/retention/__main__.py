@@ -1,0 +1,89 @@
+"""Run the experiments of some groups, then write the tables and plots of all groups that have results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import time
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from . import experiments
+from .experiments import Experiment
+from .report import write_report
+from .run import Bench
+
+RESULTS = Path(__file__).parent.parent / "results"
+STEPS = {"headline": 2000, "transfer": 2000, "mpnet": 1000, "paper": 600, "ablation": 600}
+"""Where the curve of held-out retention has flattened, or for comparisons where all variants have had the same."""
+
+_bench: Bench | None = None
+
+
+def main() -> None:
+    """Train what has no results yet, `--jobs` at a time, one thread each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.retention", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of BEIR folders")
+    parser.add_argument("--only", nargs="*", default=list(STEPS), choices=list(STEPS), help="groups of experiments")
+    parser.add_argument("--mpnet", help="folder of all-mpnet-base-v2, for the group mpnet")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="for every group, in place of its own")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trainings at a time")
+    parser.add_argument("--work", type=Path, default=Path("demo/retention"), help="checkpoints and single results")
+    parser.add_argument("--report", action="store_true", help="only tables and plots, from the results that are there")
+    args = parser.parse_args()
+    if not args.report:
+        # Seed by seed: what is stopped early has all rows once.
+        wanted = sorted(
+            chain.from_iterable(getattr(experiments, g)(args.seeds, args.steps or STEPS[g]) for g in args.only),
+            key=lambda experiment: (args.only.index(experiment.group), experiment.seed),
+        )
+        if args.mpnet is None:
+            wanted = [experiment for experiment in wanted if experiment.embedder != "mpnet"]
+        run_all(wanted, args)
+    found = [json.loads(path.read_text()) for path in sorted(args.work.glob("*.json"))]
+    write_report(found, RESULTS)
+
+
+def run_all(wanted: list[Experiment], args: argparse.Namespace) -> None:
+    """Embed first, in this process with all its threads; then train in processes of one thread."""
+    started = time.monotonic()
+    bench = Bench(args.data, args.work, args.mpnet)
+    for name, set_ in sorted({(e.embedder, e.trained_on) for e in wanted}):
+        bench.material(bench.sources[name], set_)
+    for name, set_ in sorted({(e.embedder, set_) for e in wanted for set_ in e.measured_on}):
+        bench.sources[name].judged(set_)
+    print(f"embeddings are there after {time.monotonic() - started:.0f} s; {len(wanted)} trainings", flush=True)
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(args.jobs, _start, (args.data, args.work, args.mpnet)) as pool:
+        for done, figures in enumerate(pool.imap_unordered(_run, wanted), start=1):
+            shares = ", ".join(
+                f"{name} {f['reconstruction share']:.4f} {f['latent share']:.4f}" for name, f in figures["sets"].items()
+            )
+            print(
+                f"[{done}/{len(wanted)}, {time.monotonic() - started:.0f} s] {figures['group']} {figures['name']} "
+                f"k={figures['k']} seed={figures['seed']} ({figures['seconds']} s): {shares}",
+                flush=True,
+            )
+
+
+def _start(data: Path, work: Path, mpnet: str | None) -> None:
+    import torch
+
+    global _bench
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.WARNING)
+    _bench = Bench(data, work, mpnet)
+
+
+def _run(experiment: Experiment) -> dict[str, Any]:
+    assert _bench is not None
+    return _bench.run(experiment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Embeddings and judgments of BEIR folders, made once and cached."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from steersearch.corpus import Corpus, read_qrels, read_queries
+from steersearch.metrics import FloatArray
+from steersearch.training import Embedder, default_cache_dir, embed_cached
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Judged queries of one split, and the documents they are searched in."""
+
+    documents: FloatArray
+    queries: FloatArray
+    relevant: list[dict[int, int]]
+    """Row of a document -> grade, per query."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What one autoencoder is trained on."""
+
+    documents: FloatArray
+    queries: FloatArray
+    n_real: int
+    relevant: list[dict[int, int]] | None
+
+
+class Source:
+    """One folder of BEIR sets seen through one embedder.
+
+    Args:
+        folder: Holds one folder per set.
+        embedder: What `Embedder` takes.
+        precision: `fp32`, or `bf16` for models that would take an hour otherwise.
+    """
+
+    def __init__(self, folder: Path, embedder: str, precision: str = "fp32") -> None:
+        self.folder, self.embedder, self.precision = folder, embedder, precision
+
+    @cache  # noqa: B019  one per process
+    def model(self) -> Embedder:
+        """The embedder, loaded when first needed."""
+        return Embedder(self.embedder, precision=self.precision)
+
+    def embed(self, texts: list[str]) -> FloatArray:
+        """Unit rows, from the cache where they are there."""
+        return embed_cached(self.model(), texts, cache_dir=default_cache_dir())
+
+    @cache  # noqa: B019
+    def documents(self, name: str, limit: int | None = None) -> FloatArray:
+        """Title and text of every document of a set, or of a random choice of them."""
+        return self.embed(choose([document.text for document in Corpus.open(self.folder / name).documents()], limit))
+
+    @cache  # noqa: B019
+    def queries(self, name: str) -> FloatArray:
+        """All queries of a set, in the order of its file; which of them may be trained on, the caller decides."""
+        return self.embed(list(read_queries(self.folder / name).values()))
+
+    def judged(self, name: str, split: str = "test") -> Judged:
+        """Queries of one split that have a relevant document."""
+        folder = self.folder / name
+        row = {document.id: i for i, document in enumerate(Corpus.open(folder).documents())}
+        qrels = read_qrels(folder, split)
+        place = {query: i for i, query in enumerate(read_queries(folder))}
+        kept = [query for query, judged in qrels.items() if any(grade > 0 for grade in judged.values())]
+        return Judged(
+            documents=self.documents(name),
+            queries=np.array(self.queries(name)[[place[query] for query in kept]]),
+            relevant=[{row[id_]: grade for id_, grade in qrels[query].items() if id_ in row} for query in kept],
+        )
+
+    def pieces(self, name: str, limit: int | None = None) -> FloatArray:
+        """Queries made of a set's documents: titles, and sentences of 30 to 300 characters; at most `limit` of each."""
+        records = list(Corpus.open(self.folder / name).documents())
+        titles = [str(record.metadata.get("title", "")) for record in records]
+        bodies = [record.text.removeprefix(title + ". ") for record, title in zip(records, titles, strict=True)]
+        parts = ([title for title in titles if title], sentences(bodies))
+        return np.concatenate([self.embed(choose(part, limit)) for part in parts if part])
+
+
+def choose(texts: list[str], limit: int | None) -> list[str]:
+    """A random choice, always the same one."""
+    return texts if limit is None or len(texts) <= limit else random.Random(0).sample(texts, limit)
+
+
+def sentences(texts: list[str]) -> list[str]:
+    """Sentences of 30 to 300 characters."""
+    return [s for text in texts for s in _SENTENCE_END.split(text) if 30 <= len(s) <= 300]

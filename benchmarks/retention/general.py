@@ -1,0 +1,35 @@
+"""Text for the general model: sets whose stated licence allows it, and nothing that is measured on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from steersearch.metrics import FloatArray
+
+from .data import Material, Source
+from .experiments import UNSEEN
+
+DOCUMENTS = {"medquad": 6000, "2wiki-passages": None, "foldoc-dictionary": None, "debates": None, "perspectrum": None}
+"""CC BY 4.0, CC BY-SA, GFDL, CC BY-SA, CC BY-SA 4.0; documents taken at most."""
+QUESTIONS = ("medquad", "debates")
+PIECES_OF = {"2wiki-passages": 6000, "foldoc-dictionary": 6000, "debates": 6000}
+SAME = 0.95
+"""A text whose cosine with one that is measured on reaches this is left out: LiveQA-Med cites pages of MedQuAD."""
+
+
+def general_material(source: Source) -> Material:
+    """Documents of five sets; questions of two of them, and pieces of three, as queries."""
+    documents = np.concatenate([source.documents(name, limit) for name, limit in DOCUMENTS.items()])
+    queries = np.concatenate(
+        [source.queries(name) for name in QUESTIONS] + [source.pieces(name, limit) for name, limit in PIECES_OF.items()]
+    )
+    measured = np.concatenate(
+        [array for name in UNSEEN for array in (source.documents(name), source.judged(name).queries)]
+    )
+    return Material(unlike(documents, measured), unlike(queries, measured), 0, None)
+
+
+def unlike(rows: FloatArray, others: FloatArray) -> FloatArray:
+    """The rows that are nearly the same as none of the others."""
+    nearest = np.concatenate([(rows[at : at + 2048] @ others.T).max(1) for at in range(0, len(rows), 2048)])
+    return rows[nearest < SAME]

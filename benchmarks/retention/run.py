@@ -1,0 +1,116 @@
+"""One training and its figures, kept in a file of its own, so that a stopped benchmark goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steersearch.metrics import alive_share, fvu, l0, mean_jaccard, unit_rows
+from steersearch.ranking import qrels_of, run_of, score_run
+from steersearch.training import SaeConfig, SparseAutoencoder, TrainConfig, fit_embeddings
+from steersearch.training.codes import decode_all, encode_all
+from steersearch.training.dev import latent_scores
+
+from .data import Judged, Material, Source
+from .experiments import LATENTS, Experiment
+from .general import general_material
+
+
+class Bench:
+    """Runs experiments.
+
+    Args:
+        folder: BEIR sets.
+        work: Where checkpoints and figures of single runs are kept.
+        mpnet: Folder of all-mpnet-base-v2; only its group needs it.
+    """
+
+    def __init__(self, folder: Path, work: Path, mpnet: str | None) -> None:
+        self.work = work
+        self.sources = {"minilm": Source(folder, "minilm")}
+        if mpnet:
+            self.sources["mpnet"] = Source(folder, mpnet, "bf16")
+
+    def run(self, experiment: Experiment) -> dict[str, Any]:
+        """Train, measure and keep the figures; read them when they are there."""
+        path = self.work / f"{experiment.key}.json"
+        if path.exists():
+            found: dict[str, Any] = json.loads(path.read_text())
+            return found
+        source = self.sources[experiment.embedder]
+        material = self.material(source, experiment.trained_on)
+        started = time.monotonic()
+        sae = fit(experiment, material)
+        figures: dict[str, Any] = {
+            "group": experiment.group,
+            "name": experiment.name,
+            "k": experiment.k,
+            "seed": experiment.seed,
+            "seconds": round(time.monotonic() - started, 1),
+            "dev": {name: round(value, 4) for name, value in sae.info.metrics.items()},
+            "sets": {name: measure(sae, source.judged(name)) for name in experiment.measured_on},
+        }
+        self.work.mkdir(parents=True, exist_ok=True)
+        sae.save(self.work / f"{experiment.key}.pt")
+        path.write_text(json.dumps(figures, indent=1) + "\n")
+        return figures
+
+    @cache  # noqa: B019  one per process
+    def material(self, source: Source, name: str) -> Material:
+        """Training queries of a set: those of its train split, then pieces of its documents."""
+        if name == "general":
+            return general_material(source)
+        judged = source.judged(name, "train")
+        pieces = source.pieces(name)
+        return Material(
+            documents=judged.documents,
+            queries=np.concatenate([judged.queries, pieces]),
+            n_real=len(judged.queries),
+            relevant=judged.relevant,
+        )
+
+
+def fit(experiment: Experiment, material: Material) -> SparseAutoencoder:
+    """Train one autoencoder; a part of the real queries is held out and chooses the weights that are kept."""
+    recipe = dict(experiment.recipe)
+    make = TrainConfig.paper if recipe.pop("paper", False) else TrainConfig
+    return fit_embeddings(
+        material.documents,
+        material.queries,
+        SaeConfig(**{"n_latents": LATENTS, "k": experiment.k} | experiment.shape),
+        make(seed=experiment.seed, **recipe),
+        n_real=material.n_real,
+        relevant=material.relevant,
+    )
+
+
+def measure(sae: SparseAutoencoder, judged: Judged) -> dict[str, float]:
+    """nDCG@10, MRR@10 and R@100 of dense search, reconstructions and sparse codes; fvu and sparsity."""
+    codes, query_codes = encode_all(sae, judged.documents), encode_all(sae, judged.queries)
+    x_hat, q_hat = decode_all(sae, *codes), decode_all(sae, *query_codes)
+    scores = {
+        "dense": judged.queries @ judged.documents.T,
+        "reconstruction": unit_rows(q_hat) @ unit_rows(x_hat).T,
+        "reconstruction, inner product": q_hat @ x_hat.T,
+        "latent": latent_scores(query_codes, codes, sae.config.n_latents),
+    }
+    qrels = qrels_of(judged.relevant)
+    figures: dict[str, float] = {}
+    for view, found in scores.items():
+        figures |= {f"{view} {name}": value for name, value in score_run(run_of(found), qrels).items()}
+    for view in scores:
+        if view != "dense":
+            figures[f"{view} share"] = figures[f"{view} nDCG@10"] / figures["dense nDCG@10"]
+    figures |= {
+        "fvu": fvu(judged.documents, x_hat),
+        "fvu queries": fvu(judged.queries, q_hat, judged.documents.mean(0)),
+        "l0": l0(codes[1]),
+        "alive": alive_share(*codes, sae.config.n_latents),
+        "jaccard": mean_jaccard(*codes),
+    }
+    return {name: round(float(value), 5) for name, value in figures.items()}
