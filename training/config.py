@@ -69,7 +69,7 @@ class TrainConfig:
     extra_documents: int = 256
     """Further documents that are only reconstructed, so that all of the corpus is seen and not only what is near."""
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Peak rate of Adam, reached after `warmup_steps`, then a cosine to zero."""
 
     real_share: float = 0.25
@@ -79,17 +79,18 @@ class TrainConfig:
     warmup_steps: int = 50
     """Steps of linear warm-up."""
 
-    kl_weight: float = 0.3
+    kl_weight: float = 0.1
     """Weight of the KL on reconstructed scores, against a variance-normalised MSE of weight 1."""
 
-    latent_kl_weight: float = 0.3
+    latent_kl_weight: float = 0.1
     """Weight of the KL on latent dot products (the paper trains none)."""
 
     temperature: float = 0.05
     """Divides scores before the softmax; cosines of sentence embeddings differ by hundredths, so 1 is nearly flat."""
 
-    query_weight: float = 2.0
-    """Weight of a query's row in the MSE; queries are fewer and harder to reconstruct than documents."""
+    query_weight: float = 5.0
+    """Weight of a query's row in the MSE: queries are fewer and harder to reconstruct than documents, and errors in a
+    query move all of its scores."""
 
     aux_weight: float = 1 / 32
     """Weight of AuxK, the error predicted from dead latents (arXiv 2406.04093, section A.2); 0 turns it off."""

@@ -131,11 +131,11 @@ def row_sums(indices: Tensor, values: Tensor, rows: Tensor) -> Tensor:
 def transposed_product(indices: Tensor, values: Tensor, x: Tensor, n_latents: int) -> Tensor:
     """``Zᵀ x`` for the sparse ``Z`` (n, n_latents) of a code and ``x`` (n, d): shape (n_latents, d)."""
     n, k = indices.shape
-    if indices.device.type != "cpu":  # a dense product is the fast way there, and MPS has no sparse one
-        return values.new_zeros(n, n_latents).scatter_(1, indices, values).T @ x
+    if indices.device.type not in ("cpu", "cuda"):
+        return column_by_column(indices, values, x, n_latents)
     latents = indices.flatten()
     order = torch.argsort(latents, stable=True)  # entries by latent, then by row: the rows of Zᵀ
-    starts = torch.zeros(n_latents + 1, dtype=torch.int64)
+    starts = torch.zeros(n_latents + 1, dtype=torch.int64, device=indices.device)
     starts[1:] = torch.bincount(latents, minlength=n_latents).cumsum(0)
     with warnings.catch_warnings():  # "Sparse CSR tensor support is in beta state": only this product is used
         warnings.filterwarnings("ignore", "Sparse", UserWarning)
@@ -147,6 +147,14 @@ def transposed_product(indices: Tensor, values: Tensor, x: Tensor, n_latents: in
             check_invariants=False,
         )
         return matrix @ x
+
+
+def column_by_column(indices: Tensor, values: Tensor, x: Tensor, n_latents: int) -> Tensor:
+    """`transposed_product` for devices without sparse matrices, such as MPS."""
+    out = x.new_zeros(n_latents, x.shape[1])
+    for column in range(indices.shape[1]):
+        out.index_add_(0, indices[:, column], values[:, column, None] * x)
+    return out
 
 
 def lookup(indices: Tensor, values: Tensor, wanted: Tensor) -> Tensor:

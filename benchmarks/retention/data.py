@@ -61,7 +61,11 @@ class Source:
     @cache  # noqa: B019
     def documents(self, name: str, limit: int | None = None) -> FloatArray:
         """Title and text of every document of a set, or of a random choice of them."""
-        return self.embed(choose([document.text for document in Corpus.open(self.folder / name).documents()], limit))
+        return self.embed(self.texts(name, limit))
+
+    def texts(self, name: str, limit: int | None = None) -> list[str]:
+        """What `documents` embeds."""
+        return choose([document.text for document in Corpus.open(self.folder / name).documents()], limit)
 
     @cache  # noqa: B019
     def queries(self, name: str) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from steersearch.metrics import FloatArray
+from steersearch.metrics import FloatArray, IntArray
 
 from .data import Material, Source
 from .experiments import UNSEEN
@@ -17,19 +17,31 @@ SAME = 0.95
 """A text whose cosine with one that is measured on reaches this is left out: LiveQA-Med cites pages of MedQuAD."""
 
 
+def general_texts(source: Source) -> list[str]:
+    """Texts of the documents that `general_material` keeps, in the same order."""
+    texts = [text for name, limit in DOCUMENTS.items() for text in source.texts(name, limit)]
+    return [texts[row] for row in unlike(_documents(source), _measured(source))]
+
+
 def general_material(source: Source) -> Material:
     """Documents of five sets; questions of two of them, and pieces of three, as queries."""
-    documents = np.concatenate([source.documents(name, limit) for name, limit in DOCUMENTS.items()])
+    documents, measured = _documents(source), _measured(source)
     queries = np.concatenate(
         [source.queries(name) for name in QUESTIONS] + [source.pieces(name, limit) for name, limit in PIECES_OF.items()]
     )
-    measured = np.concatenate(
-        [array for name in UNSEEN for array in (source.documents(name), source.judged(name).queries)]
-    )
-    return Material(unlike(documents, measured), unlike(queries, measured), 0, None)
+    return Material(documents[unlike(documents, measured)], queries[unlike(queries, measured)], 0, None)
 
 
-def unlike(rows: FloatArray, others: FloatArray) -> FloatArray:
-    """The rows that are nearly the same as none of the others."""
+def _documents(source: Source) -> FloatArray:
+    return np.concatenate([source.documents(name, limit) for name, limit in DOCUMENTS.items()])
+
+
+def _measured(source: Source) -> FloatArray:
+    arrays = (array for name in UNSEEN for array in (source.documents(name), source.judged(name).queries))
+    return np.concatenate(list(arrays))
+
+
+def unlike(rows: FloatArray, others: FloatArray) -> IntArray:
+    """Numbers of the rows that are nearly the same as none of the others."""
     nearest = np.concatenate([(rows[at : at + 2048] @ others.T).max(1) for at in range(0, len(rows), 2048)])
-    return rows[nearest < SAME]
+    return np.flatnonzero(nearest < SAME)

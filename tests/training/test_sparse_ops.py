@@ -2,7 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steersearch.training.sparse_ops import SparseSum, lookup, select_top_k, transposed_product
+from steersearch.training.sparse_ops import SparseSum, column_by_column, lookup, select_top_k, transposed_product
 
 
 def tensors(seed, *shapes):
@@ -70,7 +70,8 @@ def test_sums_have_the_gradients_of_the_dense_product(seed, n, k):
 def test_transposed_product_by_hand():
     indices, values = torch.tensor([[0, 2], [2, 1]]), torch.tensor([[1.0, 2.0], [3.0, 0.0]])
     x = torch.tensor([[1.0, 10.0], [2.0, 20.0]])
-    assert transposed_product(indices, values, x, 4).tolist() == [[1, 10], [0, 0], [2 + 6, 20 + 60], [0, 0]]
+    for product in (transposed_product, column_by_column):
+        assert product(indices, values, x, 4).tolist() == [[1, 10], [0, 0], [2 + 6, 20 + 60], [0, 0]]
 
 
 def test_lookup_by_hand():

@@ -11,7 +11,13 @@ from ._common import Json, print_json, stderr
 
 
 def export(
-    ckpt: Annotated[Path, typer.Option(help="The checkpoint that `sae train` wrote.")],
+    ckpt: Annotated[Path | None, typer.Option(help="The checkpoint that `sae train` wrote.")] = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of --ckpt: a general model that comes with the package, `minilm`; no training needed."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("bundle"),
     precision: Annotated[
         Literal["fp32", "w8", "int8"],
@@ -30,11 +36,20 @@ def export(
 
     Nothing is written unless the graphs reproduce the model. Then: `sae index --bundle bundle --data docs.jsonl`.
     """
-    from steersearch.export import export_bundle
+    from steersearch.errors import ConfigError
+    from steersearch.export import export_bundle, load_pretrained
 
+    if (ckpt is None) == (pretrained is None):
+        raise ConfigError("give either --ckpt model.pt (from `sae train`) or --pretrained minilm")
     show = None if json else (lambda stage: stderr.print(f"[dim]{stage}[/dim]"))
     manifest = export_bundle(
-        ckpt, out, precision=precision, embedder=embedder, via=via, overwrite=overwrite, progress=show
+        ckpt or load_pretrained(str(pretrained)),
+        out,
+        precision=precision,
+        embedder=embedder,
+        via=via,
+        overwrite=overwrite,
+        progress=show,
     )
     size = sum(int(entry["bytes"]) for entry in manifest.files.values())
     if json:
