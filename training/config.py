@@ -57,16 +57,16 @@ class TrainConfig:
     queries_per_step: int = 128
     """Queries in a batch."""
 
-    candidates: int = 5
+    candidates: int = 4
     """Documents drawn for each query from its `pool` nearest ones, nearer ones more often."""
 
     pool: int = 64
     """Nearest documents kept per query."""
 
-    random_documents: int = 128
+    random_documents: int = 64
     """Random documents that every query of the batch is also scored against."""
 
-    extra_documents: int = 256
+    extra_documents: int = 64
     """Further documents that are only reconstructed, so that all of the corpus is seen and not only what is near."""
 
     learning_rate: float = 4e-3

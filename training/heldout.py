@@ -67,7 +67,7 @@ def moments(documents: FloatArray) -> tuple[FloatArray, float]:
     variance = float(spread.sum())
     if variance < 1e-8:
         raise DataError(f"the embeddings are all the same (variance {variance:.1e}): nothing can be learned from them")
-    constant = np.flatnonzero(spread < 1e-10)
+    constant = np.flatnonzero(sample.min(0) == sample.max(0))
     if len(constant):
         logger.warning(
             "%d column(s) of the embeddings never change, the first is %d: training goes on without them, "

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import multiprocessing
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from . import experiments
 from .experiments import Experiment
 from .report import write_report
-from .run import Bench
+from .run import Bench, run_in_worker, start_worker
 
 RESULTS = Path(__file__).parent.parent / "results"
-STEPS = {"headline": 2000, "transfer": 2000, "mpnet": 1000, "paper": 600, "ablation": 600}
+STEPS = {"headline": 1200, "transfer": 1200, "mpnet": 800, "paper": 400, "ablation": 400}
 """Where the curve of held-out retention has flattened, or for comparisons where all variants have had the same."""
-
-_bench: Bench | None = None
 
 
 def main() -> None:
@@ -58,9 +55,10 @@ def run_all(wanted: list[Experiment], args: argparse.Namespace) -> None:
     for name, set_ in sorted({(e.embedder, set_) for e in wanted for set_ in e.measured_on}):
         bench.sources[name].judged(set_)
     print(f"embeddings are there after {time.monotonic() - started:.0f} s; {len(wanted)} trainings", flush=True)
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(args.jobs, _start, (args.data, args.work, args.mpnet)) as pool:
-        for done, figures in enumerate(pool.imap_unordered(_run, wanted), start=1):
+    arguments = (args.data, args.work, args.mpnet)
+    with ProcessPoolExecutor(args.jobs, get_context("spawn"), start_worker, arguments) as pool:
+        for done, running in enumerate(as_completed([pool.submit(run_in_worker, e) for e in wanted]), start=1):
+            figures = running.result()
             shares = ", ".join(
                 f"{name} {f['reconstruction share']:.4f} {f['latent share']:.4f}" for name, f in figures["sets"].items()
             )
@@ -69,20 +67,6 @@ def run_all(wanted: list[Experiment], args: argparse.Namespace) -> None:
                 f"k={figures['k']} seed={figures['seed']} ({figures['seconds']} s): {shares}",
                 flush=True,
             )
-
-
-def _start(data: Path, work: Path, mpnet: str | None) -> None:
-    import torch
-
-    global _bench
-    torch.set_num_threads(1)
-    logging.basicConfig(level=logging.WARNING)
-    _bench = Bench(data, work, mpnet)
-
-
-def _run(experiment: Experiment) -> dict[str, Any]:
-    assert _bench is not None
-    return _bench.run(experiment)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,10 @@ class Source:
         """All queries of a set, in the order of its file; which of them may be trained on, the caller decides."""
         return self.embed(list(read_queries(self.folder / name).values()))
 
+    def questions(self, name: str, limit: int | None) -> FloatArray:
+        """A random choice of a set's queries."""
+        return self.embed(choose(list(read_queries(self.folder / name).values()), limit))
+
     def judged(self, name: str, split: str = "test") -> Judged:
         """Queries of one split that have a relevant document."""
         folder = self.folder / name

@@ -84,7 +84,7 @@ ABLATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no L(4k)": ({}, {"multi_topk_weight": 0.0}),
     "untied init": ({}, {"tied_init": False}),
     "no random documents": ({}, {"random_documents": 0}),
-    "only random documents": ({}, {"candidates": 1, "random_documents": 640}),
+    "only random documents": ({}, {"candidates": 1, "random_documents": 450}),
     "4x (1,536 latents)": ({"n_latents": 1536}, {}),
     "8x (3,072 latents)": ({"n_latents": 3072}, {}),
     "32x (12,288 latents)": ({"n_latents": 12_288}, {}),

@@ -114,3 +114,19 @@ def measure(sae: SparseAutoencoder, judged: Judged) -> dict[str, float]:
         "jaccard": mean_jaccard(*codes),
     }
     return {name: round(float(value), 5) for name, value in figures.items()}
+
+
+_bench: list[Bench] = []
+
+
+def start_worker(folder: Path, work: Path, mpnet: str | None) -> None:
+    """Prepare a process of its own for `run_in_worker`: one thread, since several trainings run at a time."""
+    import torch
+
+    torch.set_num_threads(1)
+    _bench.append(Bench(folder, work, mpnet))
+
+
+def run_in_worker(experiment: Experiment) -> dict[str, Any]:
+    """`Bench.run` in a process that `start_worker` prepared."""
+    return _bench[0].run(experiment)

@@ -7,8 +7,12 @@ import torch
 from steersearch.errors import CheckpointError, ConfigError, DataError
 from steersearch.training.batches import BatchSampler
 from steersearch.training.config import SaeConfig, TrainConfig
-from steersearch.training.fit import check_embeddings, fit_embeddings
+from steersearch.training.devices import product_dtype
+from steersearch.training.fit import fit_embeddings
+from steersearch.training.heldout import check_embeddings
 from steersearch.training.neighbours import nearest
+from steersearch.training.objective import largest_of_batch
+from steersearch.training.sae import Codes
 
 SMALL = TrainConfig(
     steps=40, queries_per_step=16, random_documents=8, extra_documents=16, warmup_steps=5, save_every=10, dead_steps=5
@@ -156,3 +160,57 @@ def test_aux_k_brings_dead_latents_back():
     without = fit_embeddings(x, x, shape, dataclasses.replace(config, aux_weight=0.0)).info.metrics["alive"]
     with_aux = fit_embeddings(x, x, shape, dataclasses.replace(config, aux_weight=0.5)).info.metrics["alive"]
     assert with_aux > 1.2 * without
+
+
+def test_real_queries_have_their_share(data):
+    documents, queries = data
+    neighbours = nearest(queries, documents, 64)
+
+    def real_ones(n_real, share):
+        config = dataclasses.replace(SMALL, real_share=share)
+        batch = BatchSampler(queries, documents, neighbours, config, n_real=n_real).draw(0, torch.device("cpu"))
+        own = {row.tobytes() for row in queries[:n_real]}
+        return len(batch.queries), sum(row.numpy().tobytes() in own for row in batch.queries)
+
+    assert real_ones(30, 0.25) == (16, 4)
+    assert real_ones(90, 0.25) == (16, 12)  # 90 of 120: more than the least share
+    assert real_ones(2, 0.5) == (16, 2)  # there are no more
+    assert real_ones(0, 0.5) == (16, 0)
+
+
+def test_batch_topk_spends_k_per_text_on_average():
+    codes = Codes(torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]]), torch.tensor([[9.0, 8, 7, 1], [6, 2, 1, 0]]))
+    kept = largest_of_batch(codes, 2)
+    assert kept.values.tolist() == [[9, 8, 7, 0], [6, 0, 0, 0]]
+    assert torch.equal(kept.indices, codes.indices)
+    assert len(largest_of_batch(Codes(codes.indices[:0], codes.values[:0]), 2).values) == 0
+
+
+@pytest.mark.parametrize("change", [{"activation": "batch_topk"}, {"precision": "bf16"}, {"precision": "fp32"}])
+def test_variants_learn_too(data, change):
+    figures = []
+    fit_embeddings(
+        *data,
+        SHAPE,
+        dataclasses.replace(SMALL, steps=150, learning_rate=1e-2, **change),
+        progress=lambda stage, done, total, f: figures.append(f["mse"]) if stage == "train" else None,
+    )
+    assert np.mean(figures[-10:]) < 0.7 * np.mean(figures[:5])
+
+
+def test_a_second_layer_reconstructs_better(data):
+    config = dataclasses.replace(SMALL, steps=200, learning_rate=1e-2, eval_every=200)
+    fvus = [
+        fit_embeddings(*data, dataclasses.replace(SHAPE, encoder_depth=depth), config).info.metrics["fvu"]
+        for depth in (1, 2)
+    ]
+    assert fvus[1] < fvus[0]
+
+
+def test_precision_follows_the_hardware(monkeypatch):
+    cpu = torch.device("cpu")
+    for flags, expected in (({"avx512_bf16": True}, torch.bfloat16), ({}, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flags=flags: flags, raising=False)
+        assert product_dtype("auto", cpu) == expected
+    assert product_dtype("bf16", cpu) == torch.bfloat16
+    assert product_dtype("auto", torch.device("mps")) == torch.float32
