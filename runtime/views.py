@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..metrics import FloatArray, IntArray, unit_rows
+from ..metrics import FloatArray, IntArray, unit_codes, unit_rows
 from .bundle import Bundle
 from .steering import Change
 
@@ -51,7 +51,8 @@ class ReconstructionView:
 
 
 class LatentView:
-    """Searches by ``cos(z', z_d)`` with inverted lists: only documents that share a latent with the query are touched.
+    """Searches by the cosine of sublinear codes (`unit_codes`), with inverted lists: only documents that share a latent
+    with the query are touched.
 
     Args:
         rows: Row id of each document, ascending, shape (n,).
@@ -63,7 +64,7 @@ class LatentView:
         self._rows = rows
         latents, positions, values, start = [], [], [], 0
         for indices, acts in codes:
-            active, acts = acts > 0, unit_rows(acts)
+            active, acts = acts > 0, unit_codes(acts)
             latents.append(indices[active])
             values.append(acts[active])
             positions.append(start + np.nonzero(active)[0])
@@ -77,7 +78,7 @@ class LatentView:
     def search(self, change: Change, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
         """Row ids and scores, best first; documents that share no latent score 0."""
         scores = np.zeros(len(self._rows), np.float32)
-        for latent, weight in zip(change.latents, unit_rows(change.after[None])[0], strict=True):
+        for latent, weight in zip(change.latents, unit_codes(change.after[None])[0], strict=True):
             part = slice(self._starts[latent], self._starts[latent + 1])
             scores[self._positions[part]] += weight * self._values[part]
         keep = slice(None) if allowed is None else np.isin(self._rows, allowed)

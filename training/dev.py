@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from ..metrics import FloatArray, IntArray, alive_share, fvu, l0, mean_jaccard, overlap_at, unit_rows
+from ..metrics import FloatArray, IntArray, alive_share, fvu, l0, mean_jaccard, overlap_at, unit_codes, unit_rows
 from ..ranking import qrels_of, run_of, score_run
 from .codes import decode_all, encode_all
 from .neighbours import nearest
@@ -103,12 +101,10 @@ class DevSet:
 
 
 def latent_scores(queries: Pair, documents: Pair, n_latents: int) -> FloatArray:
-    """Cosines of sparse codes, shape (queries, documents), without a dense matrix of the documents' codes."""
-    (ids, values), (own_ids, own_values) = ((torch.from_numpy(i), _unit(v)) for i, v in (queries, documents))
+    """Cosines of sublinear codes, shape (queries, documents), without a dense matrix of the documents' codes."""
+    (ids, values), (own_ids, own_values) = (
+        (torch.from_numpy(i), torch.from_numpy(unit_codes(v))) for i, v in (queries, documents)
+    )
     rows = Codes(ids, values).dense(n_latents).T.contiguous()  # (n_latents, queries)
     blocks = (slice(start, start + BLOCK) for start in range(0, len(own_ids), BLOCK))
     return torch.cat([row_sums(own_ids[b], own_values[b], rows) for b in blocks]).T.numpy()
-
-
-def _unit(values: FloatArray) -> Tensor:
-    return F.normalize(torch.from_numpy(values), dim=1)

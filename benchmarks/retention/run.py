@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from steersearch.metrics import alive_share, fvu, l0, mean_jaccard, unit_rows
+from steersearch.metrics import SUBLINEAR, FloatArray, IntArray, alive_share, fvu, l0, mean_jaccard, unit_rows
 from steersearch.ranking import qrels_of, run_of, score_run
 from steersearch.training import SaeConfig, SparseAutoencoder, TrainConfig, fit_embeddings
 from steersearch.training.codes import decode_all, encode_all
@@ -19,6 +19,8 @@ from steersearch.training.dev import latent_scores
 from .data import Judged, Material, Source
 from .experiments import LATENTS, Experiment
 from .general import general_material
+
+Codes = tuple[IntArray, FloatArray]
 
 
 class Bench:
@@ -98,6 +100,7 @@ def measure(sae: SparseAutoencoder, judged: Judged) -> dict[str, float]:
         "reconstruction": unit_rows(q_hat) @ unit_rows(x_hat).T,
         "reconstruction, inner product": q_hat @ x_hat.T,
         "latent": latent_scores(query_codes, codes, sae.config.n_latents),
+        "latent, exponent 1": linear_scores(query_codes, codes, sae.config.n_latents),
     }
     qrels = qrels_of(judged.relevant)
     figures: dict[str, float] = {}
@@ -114,6 +117,12 @@ def measure(sae: SparseAutoencoder, judged: Judged) -> dict[str, float]:
         "jaccard": mean_jaccard(*codes),
     }
     return {name: round(float(value), 5) for name, value in figures.items()}
+
+
+def linear_scores(queries: Codes, documents: Codes, n_latents: int) -> FloatArray:
+    """Cosines of codes as they are: `latent_scores` without its exponent, to see what that is worth."""
+    undone = [(indices, values ** (1 / SUBLINEAR)) for indices, values in (queries, documents)]
+    return latent_scores(undone[0], undone[1], n_latents)
 
 
 _bench: list[Bench] = []

@@ -107,6 +107,10 @@ def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
     assert trained.returncode == 0, trained.stderr
     assert 0 < json.loads(trained.stdout)["metrics"]["l0"] <= 4
     assert not out.with_name("model.pt.resume").exists()
+    lines = [json.loads(line) for line in out.with_name("model.metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
+    assert "dev_retention" in lines[-1]
+    assert "step 5 of 5: loss" in trained.stderr
     exported = sae("--ckpt", out, "--out", tmp_path / "bundle", "--via", "torch", "--json", script="main_export")
     assert exported.returncode == 0, exported.stderr
     assert json.loads(exported.stdout)["parity"]["encoder_agreement"] >= 0.999
@@ -128,7 +132,10 @@ def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
         (["index", "--data", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["train", "--data", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["train", "--data", "{documents}", "--k", "0"], 2, "k is 0"),
+        (["train", "--data", "{documents}", "--depth", "0"], 2, "encoder_depth is 0"),
         (["export", "--ckpt", "nowhere.pt"], 1, "sae train"),
+        (["export", "--pretrained", "bge"], 2, "no pretrained model 'bge'"),
+        (["export"], 2, "--pretrained minilm"),
     ],
 )
 def test_errors_are_one_line(arguments, exit_code, message, index, documents):

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steersearch.metrics import unit_rows
+from steersearch.metrics import unit_codes
 from steersearch.runtime.steering import Change
 from steersearch.runtime.views import LatentView, best_rows
 
@@ -31,7 +31,7 @@ def test_inverted_lists_equal_the_cosine_of_dense_codes(seed, n, k):
     after = rng.standard_normal(4).astype(np.float32)
     change = Change(latents, np.zeros(4, np.float32), after)
     _, scores = view.search(change, 5, None)
-    expected = unit_rows(dense)[:, latents] @ unit_rows(after[None])[0]
+    expected = unit_codes(dense)[:, latents] @ unit_codes(after[None])[0]
     assert np.allclose(scores, np.sort(expected)[::-1][:5], atol=1e-5)
     allowed = rows[::2]
     narrowed, _ = view.search(change, n, allowed)
