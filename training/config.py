@@ -66,7 +66,7 @@ class TrainConfig:
     random_documents: int = 64
     """Random documents that every query of the batch is also scored against."""
 
-    extra_documents: int = 64
+    extra_documents: int = 256
     """Further documents that are only reconstructed, so that all of the corpus is seen and not only what is near."""
 
     learning_rate: float = 4e-3
@@ -99,7 +99,7 @@ class TrainConfig:
     """Dead latents used by AuxK per text."""
 
     dead_steps: int = 50
-    """Steps without firing after which a latent counts as dead."""
+    """Steps without firing on a document after which a latent counts as dead."""
 
     multi_topk_weight: float = 1 / 8
     """Weight of the MSE read at 4 k, so that one model reads well at several k (arXiv 2406.04093, section 6.2)."""

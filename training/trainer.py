@@ -130,7 +130,7 @@ class Trainer:
         self.optimiser.step()
         if self.config.unit_norm:
             self.sae.normalise_atoms()
-        return figures | self._activity(loss.codes)
+        return figures | self._activity(loss.codes, len(batch.queries))
 
     def _schedule(self) -> float:
         warmup = self.config.warmup_steps
@@ -139,11 +139,11 @@ class Trainer:
         return 0.5 * (1 + math.cos(math.pi * (self.step - warmup) / max(self.config.steps - warmup, 1)))
 
     @torch.no_grad()
-    def _activity(self, codes: Codes) -> dict[str, float]:
-        """Count the steps since each latent fired."""
+    def _activity(self, codes: Codes, n_queries: int) -> dict[str, float]:
+        """Count the steps since each latent fired on a document: one that fires on queries alone finds nothing."""
         active = codes.values > 0
         self.idle_steps += 1
-        self.idle_steps[codes.indices[active]] = 0
+        self.idle_steps[codes.indices[n_queries:][active[n_queries:]]] = 0
         dead = self.idle_steps >= self.config.dead_steps
         return {"l0": float(active.sum(1).float().mean()), "alive": 1.0 - float(dead.float().mean())}
 

@@ -37,7 +37,7 @@ def main() -> None:
         # Seed by seed: what is stopped early has all rows once.
         wanted = sorted(
             chain.from_iterable(getattr(experiments, g)(args.seeds, args.steps or STEPS[g]) for g in args.only),
-            key=lambda experiment: (args.only.index(experiment.group), experiment.seed),
+            key=lambda experiment: (experiment.seed, args.only.index(experiment.group)),
         )
         if args.mpnet is None:
             wanted = [experiment for experiment in wanted if experiment.embedder != "mpnet"]

@@ -45,9 +45,8 @@ class Bench:
             found: dict[str, Any] = json.loads(path.read_text())
             return found
         source = self.sources[experiment.embedder]
-        material = self.material(source, experiment.trained_on)
         started = time.monotonic()
-        sae = fit(experiment, material)
+        sae = fit(experiment, self.material(source, experiment.trained_on))
         figures: dict[str, Any] = {
             "group": experiment.group,
             "name": experiment.name,
