@@ -42,8 +42,11 @@ fix: $(VENV)/.dev  ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.all  ## the figures of benchmarks/README.md; DATA=folder of BEIR folders
+bench: $(VENV)/.all  ## the figures of benchmarks/README.md, hours; DATA=folder of BEIR folders, MPNET=its model's folder
+	$(PIP) --group bench
+	$(BIN)/python -m benchmarks.training_cost
 	$(BIN)/python -m benchmarks.whole_path --data $(DATA)
+	$(BIN)/python -m benchmarks.retention --data $(DATA) $(if $(MPNET),--mpnet $(MPNET))
 
 clean:  ## remove what was built; keeps demo/
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
