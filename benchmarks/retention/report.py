@@ -8,6 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from steersearch.ranking import NAMES
+
 from .plots import draw_ablation, draw_curves
 
 VIEWS = ("reconstruction", "latent")
@@ -33,6 +35,7 @@ def write_report(found: list[dict[str, Any]], folder: Path) -> None:
         for name, figures in run["sets"].items():
             rows[run["group"], run["name"], run["k"], name].append({**figures, "seconds": run["seconds"]})
     sections = [
+        _dense(found),
         _table("Headline: SciFact test, all-MiniLM-L6-v2", rows, "headline", targets=True),
         _table("Transfer: one general model, sets it has never seen", rows, "transfer", sets=True),
         _table("A second embedder: SciFact test, all-mpnet-base-v2", rows, "mpnet"),
@@ -42,6 +45,17 @@ def write_report(found: list[dict[str, Any]], folder: Path) -> None:
     (folder / "retention.md").write_text("\n\n".join(section for section in sections if section) + "\n")
     draw_curves(rows, PAPER, folder / "retention")
     draw_ablation(rows, folder / "ablation")
+
+
+def _dense(found: list[dict[str, Any]]) -> str:
+    """Dense search on the same vectors: what everything is a share of."""
+    seen = {(run["group"] == "mpnet", name): f for run in found for name, f in run["sets"].items()}
+    lines = ["### Dense search", "", "| set | embedder | nDCG@10 | MRR@10 | R@100 |", "|---|---|---|---|---|"]
+    for (is_mpnet, name), figures in sorted(seen.items()):
+        model = "all-mpnet-base-v2" if is_mpnet else "all-MiniLM-L6-v2"
+        values = " | ".join(f"{figures[f'dense {metric}']:.4f}".lstrip("0") for metric in NAMES)
+        lines.append(f"| {name} | {model} | {values} |")
+    return "\n".join(lines)
 
 
 def mean(figures: list[dict[str, float]], name: str) -> float:
