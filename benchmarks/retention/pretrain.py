@@ -36,6 +36,8 @@ def main() -> None:
     bench = Bench(args.data, args.work, None)
     source = bench.sources["minilm"]
     experiment = next(e for e in transfer(1, STEPS["transfer"]) if e.k == 64)
+    if not (args.work / f"{experiment.key}.pt").exists():  # figures alone may have come from an earlier report
+        (args.work / f"{experiment.key}.json").unlink(missing_ok=True)
     bench.run(experiment)
     sae = SparseAutoencoder.load(args.work / f"{experiment.key}.pt")
     texts, material = general_texts(source), general_material(source)

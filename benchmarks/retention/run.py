@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,21 @@ class Bench:
     def run(self, experiment: Experiment) -> dict[str, Any]:
         """Train, measure and keep the figures; read them when they are there."""
         path = self.work / f"{experiment.key}.json"
+        shape, recipe = configuration(experiment)
+        wanted = {"shape": asdict(shape), "recipe": asdict(recipe)}
         if path.exists():
             found: dict[str, Any] = json.loads(path.read_text())
-            return found
+            if found.get("config") == wanted:
+                return found
         source = self.sources[experiment.embedder]
         started = time.monotonic()
-        sae = fit(experiment, self.material(source, experiment.trained_on))
+        material = self.material(source, experiment.trained_on)
+        sae = fit_embeddings(
+            *(material.documents, material.queries, shape, recipe), n_real=material.n_real, relevant=material.relevant
+        )
         figures: dict[str, Any] = {
+            "key": experiment.key,
+            "config": wanted,
             "group": experiment.group,
             "name": experiment.name,
             "k": experiment.k,
@@ -76,18 +85,12 @@ class Bench:
         )
 
 
-def fit(experiment: Experiment, material: Material) -> SparseAutoencoder:
-    """Train one autoencoder; a part of the real queries is held out and chooses the weights that are kept."""
+def configuration(experiment: Experiment) -> tuple[SaeConfig, TrainConfig]:
+    """The whole of an experiment's settings: what is kept of an earlier run is used only if they are the same."""
     recipe = dict(experiment.recipe)
     make = TrainConfig.paper if recipe.pop("paper", False) else TrainConfig
-    return fit_embeddings(
-        material.documents,
-        material.queries,
-        SaeConfig(**{"n_latents": LATENTS, "k": experiment.k} | experiment.shape),
-        make(seed=experiment.seed, **recipe),
-        n_real=material.n_real,
-        relevant=material.relevant,
-    )
+    shape = SaeConfig(**{"n_latents": LATENTS, "k": experiment.k} | experiment.shape)
+    return shape, make(seed=experiment.seed, **recipe)
 
 
 def measure(sae: SparseAutoencoder, judged: Judged) -> dict[str, float]:
