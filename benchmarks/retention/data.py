@@ -59,13 +59,13 @@ class Source:
         return embed_cached(self.model(), texts, cache_dir=default_cache_dir())
 
     @cache  # noqa: B019
-    def documents(self, name: str, limit: int | None = None) -> FloatArray:
-        """Title and text of every document of a set, or of a random choice of them."""
-        return self.embed(self.texts(name, limit))
+    def documents(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray:
+        """Title and text of every document of a set, or of a part of them in random order."""
+        return self.embed(self.texts(name, start, stop))
 
-    def texts(self, name: str, limit: int | None = None) -> list[str]:
+    def texts(self, name: str, start: int = 0, stop: int | None = None) -> list[str]:
         """What `documents` embeds."""
-        return choose([document.text for document in Corpus.open(self.folder / name).documents()], limit)
+        return choose([document.text for document in Corpus.open(self.folder / name).documents()], stop)[start:]
 
     @cache  # noqa: B019
     def queries(self, name: str) -> FloatArray:

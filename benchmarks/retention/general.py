@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
+from steersearch.corpus import python_documentation
 from steersearch.metrics import FloatArray, IntArray
 
 from .data import Material, Source
 from .experiments import UNSEEN
 
-DOCUMENTS = {
-    "medquad": 3000,
-    "2wiki-passages": 4000,
-    "foldoc-dictionary": 5000,
-    "debates": 2500,
-    "perspectrum": 5000,
-}
-"""CC BY 4.0, CC BY-SA, GFDL, CC BY-SA, CC BY-SA 4.0; documents taken at most."""
+DOCUMENTS = (
+    ("medquad", 0, 3000),
+    ("medquad", 3000, 6000),
+    ("2wiki-passages", 0, 4000),
+    ("foldoc-dictionary", 0, 5000),
+    ("foldoc-dictionary", 5000, 9000),
+    ("debates", 0, 2500),
+    ("perspectrum", 0, 5000),
+)
+"""CC BY 4.0, CC BY-SA, GFDL, CC BY-SA, CC BY-SA 4.0: parts of a random order, embedded one by one. With them goes the
+documentation of the running Python (PSF)."""
 QUESTIONS = {"medquad": 6000, "debates": None}
-PIECES_OF = {"2wiki-passages": 4000, "foldoc-dictionary": 4000, "debates": 4000}
+PIECES_OF = {"2wiki-passages": 4000, "foldoc-dictionary": 4000, "debates": 4000, "medquad": 12_000}
 SAME = 0.95
 """A text whose cosine with one that is measured on reaches this is left out: LiveQA-Med cites pages of MedQuAD."""
 
 
 def general_texts(source: Source) -> list[str]:
     """Texts of the documents that `general_material` keeps, in the same order."""
-    texts = [text for name, limit in DOCUMENTS.items() for text in source.texts(name, limit)]
+    texts = [text for part in DOCUMENTS for text in source.texts(*part)] + _python_texts()
     return [texts[row] for row in unlike(_documents(source), _measured(source))]
 
 
 def general_material(source: Source) -> Material:
-    """Documents of five sets; questions of two of them, and pieces of three, as queries."""
+    """Documents of five sets and of Python; questions of two sets, and pieces of four, as queries."""
     documents, measured = _documents(source), _measured(source)
     queries = np.concatenate(
         [source.questions(name, limit) for name, limit in QUESTIONS.items()]
@@ -40,7 +44,11 @@ def general_material(source: Source) -> Material:
 
 
 def _documents(source: Source) -> FloatArray:
-    return np.concatenate([source.documents(name, limit) for name, limit in DOCUMENTS.items()])
+    return np.concatenate([source.documents(*part) for part in DOCUMENTS] + [source.embed(_python_texts())])
+
+
+def _python_texts() -> list[str]:
+    return [document.text for document in python_documentation().documents()]
 
 
 def _measured(source: Source) -> FloatArray:

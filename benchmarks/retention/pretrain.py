@@ -22,7 +22,7 @@ from .run import Bench
 
 NAME = (
     "MedQuAD (CC BY 4.0), passages of 2WikiMultihopQA (Wikipedia, CC BY-SA), FOLDOC (GFDL), "
-    "debate paragraphs (Wikipedia and others, CC BY-SA), Perspectrum (CC BY-SA 4.0)"
+    "debate paragraphs (Wikipedia and others, CC BY-SA), Perspectrum (CC BY-SA 4.0), Python's documentation (PSF)"
 )
 
 
