@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -182,7 +183,8 @@ class TestConfigurable:
         assert "".join([piece async for piece in chain.astream(QUERY, config)]).strip() == expected
 
     async def test_one_boost_per_item_of_a_batch(self, chain: Runnable[str, str], tiny_index: SteerableIndex) -> None:
-        boosts = [{PHRASE: i / 2, i: 1.0} for i in range(12)]
+        live = np.flatnonzero(tiny_index.bundle.features.typical > 0)[:12].tolist()
+        boosts = [{PHRASE: i / 2, latent: 1.0} for i, latent in enumerate(live)]
         configs: Any = [{"configurable": {"boost": boost}} for boost in boosts]
         expected = [self.answer(tiny_index, boost=boost) for boost in boosts]
         assert chain.batch([QUERY] * 12, configs) == expected
