@@ -93,7 +93,9 @@ class Trainer:
                 "keeping the weights of step %d of %d: retention %.4f", self.best_step, self.step, self.best_retention
             )
             self.sae.load_state_dict(self.best)
-            measured = self.dev.measure(self.sae) if self.dev else {}
+            measured = {}
+        if self.dev and not measured:  # also when the run was resumed after its last step
+            measured = self.dev.measure(self.sae)
         if self.resume_path and self.ranks.is_first:
             self.resume_path.unlink(missing_ok=True)
         return measured

@@ -170,6 +170,19 @@ def test_a_resumed_run_remembers_its_best(tmp_path):
     assert torch.equal(again.best["W_dec"], run.best["W_dec"])
 
 
+def test_a_run_resumed_after_its_last_step_still_has_figures(tmp_path):
+    documents, queries = unit(0, 200), unit(1, 60)
+
+    def stop(stage, done, total, figures):
+        if stage == "train" and done == SMALL.steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_embeddings(documents, queries, SHAPE, SMALL, resume_path=tmp_path / "r", progress=stop)
+    sae = fit_embeddings(documents, queries, SHAPE, SMALL, resume_path=tmp_path / "r", resume=True)
+    assert sae.info.metrics["retention"] > 0
+
+
 def test_metrics_file_goes_on_after_the_step_that_is_resumed(tmp_path):
     path = tmp_path / "log" / "m.jsonl"
     log = MetricsLog(path)
