@@ -44,10 +44,11 @@ class Source:
         folder: Holds one folder per set.
         embedder: What `Embedder` takes.
         precision: `fp32`, or `bf16` for models that would take an hour otherwise.
+        pieces: Titles, and sentences, at most when `pieces` is not told.
     """
 
-    def __init__(self, folder: Path, embedder: str, precision: str = "fp32") -> None:
-        self.folder, self.embedder, self.precision = folder, embedder, precision
+    def __init__(self, folder: Path, embedder: str, precision: str = "fp32", pieces: int | None = None) -> None:
+        self.folder, self.embedder, self.precision, self.limit = folder, embedder, precision, pieces
 
     @cache  # noqa: B019  one per process
     def model(self) -> Embedder:
@@ -95,7 +96,7 @@ class Source:
         titles = [str(record.metadata.get("title", "")) for record in records]
         bodies = [record.text.removeprefix(title + ". ") for record, title in zip(records, titles, strict=True)]
         parts = ([title for title in titles if title], sentences(bodies))
-        return np.concatenate([self.embed(choose(part, limit)) for part in parts if part])
+        return np.concatenate([self.embed(choose(part, limit or self.limit)) for part in parts if part])
 
 
 def choose(texts: list[str], limit: int | None) -> list[str]:

@@ -37,7 +37,7 @@ class Bench:
         self.work = work
         self.sources = {"minilm": Source(folder, "minilm")}
         if mpnet:
-            self.sources["mpnet"] = Source(folder, mpnet, "bf16")
+            self.sources["mpnet"] = Source(folder, mpnet, "bf16", pieces=8000)
 
     def run(self, experiment: Experiment) -> dict[str, Any]:
         """Train, measure and keep the figures; read them when they are there."""

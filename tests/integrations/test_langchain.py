@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from langchain_core.documents import Document
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.output_parsers import StrOutputParser
@@ -89,16 +90,23 @@ class TestCalls:
             "clamp": {"import": 1.0},
             "filter": {"number": {"$gt": 3}},
         }
-        built = SteerableRetriever(index=retriever.index, **how)
+        built = SteerableRetriever(index=retriever.index, include_scores=True, **how)
+
+        def scored(documents: list[Document]) -> list[tuple[str | None, float]]:
+            return [(document.id, document.metadata["relevance_score"]) for document in documents]
+
+        def expect(**how: Any) -> list[tuple[str, float]]:  # with scores: a small change may keep the order
+            return [(hit.id, hit.score) for hit in retriever.index.search(QUERY, **how)]
+
         other: dict[str, Any] = {"k": 3, "boost": {3: 2.0}, "clamp": {"class": 1.0}, "filter": {"number": {"$lt": 9}}}
         for name, value in other.items():
             for given in (value, type(value)()) if name != "k" else (value,):  # {} means none this time
-                expected = found(retriever.index, **{**how, name: given})
-                assert expected != found(retriever.index, **how)
-                assert ids(built.invoke(QUERY, **{name: given})) == expected
-                assert ids(await built.ainvoke(QUERY, **{name: given})) == expected
+                expected = expect(**{**how, name: given})
+                assert expected != expect(**how)
+                assert scored(built.invoke(QUERY, **{name: given})) == expected
+                assert scored(await built.ainvoke(QUERY, **{name: given})) == expected
         none = dict.fromkeys(how)
-        assert ids(built.invoke(QUERY, **none)) == found(retriever.index, **how)
+        assert scored(built.invoke(QUERY, **none)) == expect(**how)
 
     @pytest.mark.parametrize("view", ["dense", "reconstruction", "latent"])
     def test_views(self, retriever: SteerableRetriever, view: Any) -> None:
