@@ -92,7 +92,7 @@ class TrainConfig:
     """Weight of a query's row in the MSE: queries are fewer and harder to reconstruct than documents, and errors in a
     query move all of its scores."""
 
-    aux_weight: float = 1 / 32
+    aux_weight: float = 0.25
     """Weight of AuxK, the error predicted from dead latents (arXiv 2406.04093, section A.2); 0 turns it off."""
 
     k_aux: int = 64
@@ -105,7 +105,11 @@ class TrainConfig:
     """Weight of the MSE read at 4 k, so that one model reads well at several k (arXiv 2406.04093, section 6.2)."""
 
     tied_init: bool = True
-    """Start with W_enc = W_decᵀ and b_dec = data mean; otherwise both as two independent linear layers."""
+    """Start with W_enc = encoder_scale W_decᵀ and b_dec = data mean; otherwise both as two independent linear layers."""
+
+    encoder_scale: float = 0.35
+    """Of a tied start. At 1 the sum of the k strongest of many random atoms is far too long when k is large (2.7 times
+    at k = 256 of 4,096), and atoms learn before the encoder has shrunk. A small start also lets the encoder turn faster."""
 
     unit_norm: bool = True
     """Keep every atom at unit length and remove the gradient along it."""
@@ -147,7 +151,7 @@ class TrainConfig:
         for name in _NOT_NEGATIVE:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more, and finite")
-        for name in ("learning_rate", "temperature"):
+        for name in ("learning_rate", "temperature", "encoder_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be above 0, and finite")
         if self.real_share > 1:

@@ -173,6 +173,7 @@ def fit_embeddings(
         dataclasses.replace(config, d_in=documents.shape[1]),
         mean=torch.from_numpy(mean),
         tied=training.tied_init,
+        encoder_scale=training.encoder_scale,
         generator=torch.Generator().manual_seed(training.seed),
     )
     sampler = BatchSampler(kept, documents, neighbours, training, n_real=n_real)

@@ -44,7 +44,8 @@ class SparseAutoencoder(nn.Module):
     Args:
         config: Shape; `config.d_in` must be set.
         mean: Data mean, shape (d_in,): where `b_dec` starts. None with `tied=False` starts it like a linear layer.
-        tied: Start with W_enc = W_decᵀ, atoms of unit length; otherwise as two independent linear layers.
+        tied: Start with W_enc = encoder_scale W_decᵀ, atoms of unit length; otherwise as two independent linear layers.
+        encoder_scale: See `TrainConfig.encoder_scale`.
         generator: Source of the initial weights.
     """
 
@@ -54,6 +55,7 @@ class SparseAutoencoder(nn.Module):
         *,
         mean: Tensor | None = None,
         tied: bool = True,
+        encoder_scale: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -66,7 +68,7 @@ class SparseAutoencoder(nn.Module):
         d_in, n_latents = config.d_in, config.n_latents
         if tied:
             atoms = F.normalize(torch.randn(n_latents, d_in, generator=generator), dim=1)
-            W_enc, b_enc = atoms.T.clone(), torch.zeros(n_latents)
+            W_enc, b_enc = encoder_scale * atoms.T, torch.zeros(n_latents)
             b_dec = torch.zeros(d_in) if mean is None else mean.detach().clone().float()
         else:  # torch.nn.Linear's own start: uniform in +-1/sqrt(fan in), for weights and biases
             W_enc, b_enc = (_uniform(shape, d_in, generator) for shape in ((d_in, n_latents), (n_latents,)))

@@ -83,6 +83,7 @@ ABLATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no AuxK": ({}, {"aux_weight": 0.0}),
     "no L(4k)": ({}, {"multi_topk_weight": 0.0}),
     "untied init": ({}, {"tied_init": False}),
+    "encoder starts at full scale": ({}, {"encoder_scale": 1.0}),
     "no random documents": ({}, {"random_documents": 0}),
     "only random documents": ({}, {"candidates": 1, "random_documents": 450}),
     "4x (1,536 latents)": ({"n_latents": 1536}, {}),
