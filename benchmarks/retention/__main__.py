@@ -17,7 +17,7 @@ from .report import write_report
 from .run import Bench, run_in_worker, start_worker
 
 RESULTS = Path(__file__).parent.parent / "results"
-STEPS = {"headline": 1200, "transfer": 1600, "mpnet": 800, "paper": 400, "ablation": 400}
+STEPS = {"headline": 1200, "transfer": 1600, "mpnet": 800, "paper": 300, "ablation": 300}
 """Where the curve of held-out retention has flattened, or for comparisons where all variants have had the same."""
 
 
@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retention", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of BEIR folders")
     parser.add_argument("--only", nargs="*", default=list(STEPS), choices=list(STEPS), help="groups of experiments")
+    parser.add_argument("--k", nargs="*", type=int, default=experiments.WIDTHS, choices=experiments.WIDTHS)
     parser.add_argument("--mpnet", help="folder of all-mpnet-base-v2, for the group mpnet")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="for every group, in place of its own")
@@ -40,6 +41,7 @@ def main() -> None:
             chain.from_iterable(getattr(experiments, g)(args.seeds, args.steps or STEPS[g]) for g in args.only),
             key=lambda experiment: (experiment.seed, args.only.index(experiment.group)),
         )
+        wanted = [experiment for experiment in wanted if experiment.k in args.k]
         if args.mpnet is None:
             wanted = [experiment for experiment in wanted if experiment.embedder != "mpnet"]
         run_all(wanted, args)
