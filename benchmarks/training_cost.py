@@ -64,7 +64,7 @@ def ours(depth: int, dtype: torch.dtype, *, whole: bool) -> Step:
     """Our step: reconstruction only, or with L(4k) and AuxK on dead latents as other trainers have them."""
     sae = SparseAutoencoder(SaeConfig(n_latents=N_LATENTS, k=K, d_in=D_IN, encoder_depth=depth), mean=torch.zeros(D_IN))
     sae.product_dtype = dtype
-    config = TrainConfig(loss="mse") if whole else TrainConfig(loss="mse", multi_topk_weight=0.0, aux_weight=0.0)
+    config = TrainConfig(loss="mse", multi_topk_weight=0.125 if whole else 0.0, aux_weight=0.25 if whole else 0.0)
     objective = Objective(sae, config, 1.0, Ranks(torch.device("cpu")))
     optimiser = torch.optim.Adam(sae.parameters(), lr=1e-3, fused=True)
     none, own = torch.zeros(0, D_IN), torch.zeros(0, 0, dtype=torch.int64)
