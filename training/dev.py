@@ -70,8 +70,9 @@ class DevSet:
 
         Returns:
             `fvu`, `fvu_queries`, `l0`, `alive`, `jaccard`; `overlap10_reconstruction` and `overlap10_latent`, the share
-            of the dense top 10 that is kept; with judgments also `ndcg10_reconstruction` and `ndcg10_latent`, shares of
-            the dense nDCG@10; and `retention`, the mean of the last two that are there.
+            of the dense top 10 that is kept, and `retention`, their mean; with judgments also `ndcg10_reconstruction`
+            and `ndcg10_latent`, shares of the dense nDCG@10. Weights are chosen by `retention`: over a hundred judged
+            queries nDCG differs by 1.5 points between equal models, and would choose half-trained ones.
         """
         codes, query_codes = encode_all(sae, self.documents), encode_all(sae, self.queries)
         x_hat, q_hat = decode_all(sae, *codes), decode_all(sae, *query_codes)
@@ -88,16 +89,15 @@ class DevSet:
             "jaccard": mean_jaccard(*codes),
         }
         kept = {f"overlap10_{view}": overlap_at(dense, found) for view, found in scores.items()}
-        figures |= kept
+        figures |= kept | {"retention": sum(kept.values()) / len(kept)}
         if self.relevant is not None:
             qrels = qrels_of(self.relevant)
             best = score_run(run_of(dense), qrels)["nDCG@10"]
-            kept = {
+            figures |= {
                 f"ndcg10_{view}": score_run(run_of(found), qrels)["nDCG@10"] / max(best, 1e-9)
                 for view, found in scores.items()
             }
-            figures |= kept
-        return figures | {"retention": sum(kept.values()) / len(kept)}
+        return figures
 
 
 def latent_scores(queries: Pair, documents: Pair, n_latents: int) -> FloatArray:

@@ -18,7 +18,7 @@ HELD_OUT = 0.05
 JUDGED_HELD_OUT = 0.15
 """Share of the real queries that is held out: they have judgments, but there are often only hundreds of them."""
 MIN_JUDGED = 100
-"""With fewer real queries, nDCG over the held-out part would be noise: overlap with dense search is used."""
+"""With fewer real queries nDCG over the held-out part would say nothing, and all queries take part in the split."""
 SAMPLE = 20_000
 """Rows that the mean and the variance are taken from."""
 

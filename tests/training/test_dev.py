@@ -49,7 +49,7 @@ def test_a_lossless_model_keeps_everything():
     assert 0.7 < figures["overlap10_latent"] < 1
 
 
-def test_retention_is_that_of_the_judgments_where_there_are_any():
+def test_retention_is_the_overlap_with_or_without_judgments():
     queries, documents = unit(0, 30), unit(1, 80)
     sae = SparseAutoencoder(SHAPE, mean=torch.from_numpy(documents.mean(0)))
     without = DevSet.choose(queries, documents).measure(sae)
@@ -58,7 +58,8 @@ def test_retention_is_that_of_the_judgments_where_there_are_any():
     assert without["retention"] == pytest.approx(
         (without["overlap10_reconstruction"] + without["overlap10_latent"]) / 2
     )
-    assert judged["retention"] == pytest.approx((judged["ndcg10_reconstruction"] + judged["ndcg10_latent"]) / 2)
+    assert judged["retention"] == without["retention"]  # nDCG of a few queries would choose weights by chance
+    assert 0 < judged["ndcg10_latent"] <= 1
 
 
 def test_a_large_corpus_is_cut_to_what_matters():

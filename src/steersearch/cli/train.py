@@ -65,7 +65,7 @@ def train(
 
     Embeddings are made once and cached; an interrupted run goes on with `--resume`. Every 250 steps the model is
     measured on queries that were held out, and the weights that did best there are kept: `retention` is the share of
-    dense nDCG@10 (with at least 100 pairs; else of the dense top 10) that reconstructions and sparse codes keep.
+    the dense top 10 that reconstructions and sparse codes keep. With at least 100 pairs, shares of dense nDCG@10 too.
     On several GPUs: `torchrun --nproc-per-node 4 --no-python sae train …`. Then: `sae export --ckpt model.pt`.
     """
     from steersearch.training import SaeConfig, TrainConfig
