@@ -1,0 +1,95 @@
+"""Labels without a language model: the few phrases whose embeddings together point where the latent's atom points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...metrics import FloatArray, unit_rows
+from .phrases import Phrases
+
+LENGTH = 3
+"""Phrases per label. One is easier to read but detects less, eight detect little more; see benchmarks/README.md."""
+POOL = 300
+"""Nearest phrases that are considered for one label."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label and the direction it stands for."""
+
+    phrases: tuple[str, ...]
+    direction: FloatArray
+    """Sum of the phrases' centred embeddings, unit length, shape (d_in,): what a document is compared with."""
+
+    @property
+    def text(self) -> str:
+        """What people see."""
+        return ", ".join(self.phrases)
+
+
+def label_direction(direction: FloatArray, phrases: Phrases, *, length: int = LENGTH) -> Label:
+    """Greedy matching pursuit over phrases: each next one brings the sum of all nearest to the direction.
+
+    Words that say the same as those chosen are passed over: `receptor` after `receptors`, or a part of a phrase.
+
+    Args:
+        direction: A latent's atom, shape (d_in,).
+        phrases: Candidates.
+        length: Phrases at most; fewer when no other brings the sum nearer.
+
+    References:
+        Mallat, Zhang 1993, "Matching pursuits with time-frequency dictionaries".
+    """
+    goal = direction / max(float(np.linalg.norm(direction)), 1e-12)
+    near = phrases.centred @ goal
+    pool = np.argpartition(-near, min(POOL, len(near) - 1))[:POOL]
+    pool = pool[np.argsort(-near[pool], kind="stable")]
+    rows = phrases.centred[pool]
+    total: FloatArray = np.zeros_like(goal)
+    chosen: list[str] = []
+    reached = 0.0
+    for _ in range(length):
+        sums = total + rows
+        fit = (sums @ goal) / np.linalg.norm(sums, axis=1)
+        for at in np.argsort(-fit, kind="stable"):
+            if not any(says_the_same(phrases.texts[pool[at]], other) for other in chosen):
+                break
+        else:
+            break
+        if fit[at] <= reached:
+            break
+        reached, total = float(fit[at]), sums[at]
+        chosen.append(phrases.texts[pool[at]])
+    return Label(tuple(chosen), unit_rows(total[None])[0])
+
+
+def says_the_same(phrase: str, other: str) -> bool:
+    """Whether two phrases share a word, up to its ending."""
+    return any(stem(a) == stem(b) for a in phrase.split() for b in other.split())
+
+
+def stem(word: str) -> str:
+    """The beginning that inflected forms of a word share, near enough for comparing words of one label."""
+    return word[: max(4, len(word) - 3)]
+
+
+def make_unique(labels: Sequence[Label | None], keys: Iterable[int]) -> list[str | None]:
+    """Label texts with no two the same: the later of two, in the order of `keys`, gets its latent's name.
+
+    Args:
+        labels: One per latent, None for a latent without one.
+        keys: Latents by right of way, for example the most frequent first.
+    """
+    taken: set[str] = set()
+    texts: list[str | None] = [None] * len(labels)
+    for latent in keys:
+        label = labels[latent]
+        if label is None or not label.phrases:
+            continue
+        text = label.text if label.text not in taken else f"{label.text} (f{latent})"
+        taken.add(text)
+        texts[latent] = text
+    return texts
