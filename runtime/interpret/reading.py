@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,31 +69,20 @@ class Reading:
     @cached_property
     def typical(self) -> FloatArray:
         """95th percentile of each latent's activation where it is active, shape (n_latents,); 0 where it never is."""
-        typical = np.zeros(self.n_latents, np.float32)
-        for latent, _, values in self._active():
-            typical[latent] = np.percentile(values, 95)
-        return typical
+        return np.array([np.percentile(v, 95) if len(v) else 0.0 for _, v in self.active], np.float32)
 
     @cached_property
     def firing(self) -> list[tuple[IntArray, FloatArray]]:
         """Per latent: rows of the documents on which it fires, strongest first, and the activations there."""
-        nothing: tuple[IntArray, FloatArray] = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-        lists = [nothing] * self.n_latents
-        for latent, rows, values in self._active():
-            kept = values >= FIRES * self.typical[latent]
-            lists[latent] = rows[kept], values[kept]
-        return lists
+        counts = [int((v >= FIRES * typical).sum()) for (_, v), typical in zip(self.active, self.typical, strict=True)]
+        return [(rows[:n], values[:n]) for (rows, values), n in zip(self.active, counts, strict=True)]
 
-    def active(self, latent: int) -> BoolArray:
-        """On which documents a latent is active at all, however weakly, shape (n,)."""
-        return ((self.indices == latent) & (self.values > 0)).any(1)
-
-    def _active(self) -> Iterator[tuple[int, IntArray, FloatArray]]:
-        """Inverted lists, strongest first."""
+    @cached_property
+    def active(self) -> list[tuple[IntArray, FloatArray]]:
+        """The same for all documents on which a latent is active at all, however weakly."""
         row, column = np.nonzero(self.values > 0)
         latents, values = self.indices[row, column], self.values[row, column]
         order = np.lexsort((row, -values, latents))
         latents, values, row = latents[order], values[order], row[order]
-        starts = np.flatnonzero(np.diff(latents, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(latents)], strict=True):
-            yield int(latents[start]), row[start:stop], values[start:stop]
+        ends = np.searchsorted(latents, np.arange(self.n_latents + 1))
+        return [(row[a:b], values[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
