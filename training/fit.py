@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from ..cache import default_cache_dir, embed_cached
 from ..corpus import Corpus, read_pairs
 from ..errors import ConfigError, DataError
 from ..metrics import FloatArray
 from .batches import BatchSampler
-from .cache import default_cache_dir, embed_cached
 from .codes import encode_all
 from .config import SaeConfig, TrainConfig
 from .dev import DevSet
@@ -173,7 +173,7 @@ def fit_embeddings(
         dataclasses.replace(config, d_in=documents.shape[1]),
         mean=torch.from_numpy(mean),
         tied=training.tied_init,
-        encoder_scale=training.encoder_scale,
+        encoder_scale=training.encoder_scale * min(1.0, 64 / config.k),
         generator=torch.Generator().manual_seed(training.seed),
     )
     sampler = BatchSampler(kept, documents, neighbours, training, n_real=n_real)

@@ -45,7 +45,7 @@ class SparseAutoencoder(nn.Module):
         config: Shape; `config.d_in` must be set.
         mean: Data mean, shape (d_in,): where `b_dec` starts. None with `tied=False` starts it like a linear layer.
         tied: Start with W_enc = encoder_scale W_decᵀ, atoms of unit length; otherwise as two independent linear layers.
-        encoder_scale: See `TrainConfig.encoder_scale`.
+        encoder_scale: See `TrainConfig.encoder_scale`; here it is taken as it is.
         generator: Source of the initial weights.
     """
 
