@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steersearch import blocks
+from steersearch.cache import default_cache_dir, embed_cached
 from steersearch.errors import DataError, StorageError
-from steersearch.training import blocks
-from steersearch.training.cache import default_cache_dir, embed_cached
 
 
 class HashEmbedder:
