@@ -32,7 +32,7 @@ from .licences import licences_text
 from .onnx_files import opset_of, write_model
 from .parity import check_parity, parity_texts
 from .quantize import MIN_ONNXRUNTIME, Precision, check_precision, is_batch_invariant, quantize
-from .staging import check_target, staged_folder
+from ..runtime.staging import check_target, staged_folder
 
 logger = logging.getLogger(__name__)
 

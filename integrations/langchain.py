@@ -70,8 +70,8 @@ class SteerableRetriever(BaseRetriever):
 
     ``{score, rank, rank_without_steering, plain_top, concepts, features}``: `rank_without_steering` is null when the
     document is not among the first `plain_top` plain results; `concepts` is what was asked and how well it could be
-    expressed (`fit`, 0 to 1); `features` are the five largest parts of the dense score. Prompts that print metadata
-    will show it to the model."""
+    expressed (`fit`, 0 to 1); `features` are the five largest parts of the dense score, with the score of each label
+    (held-out AUC, null when it was not measured). Prompts that print metadata will show it to the model."""
 
     @classmethod
     def open(
@@ -178,7 +178,12 @@ class SteerableRetriever(BaseRetriever):
     def _top_features(self, vector: Any, hit: Hit, boost: Boost, clamp: Boost) -> list[dict[str, Any]]:
         parts = self.index.explain(vector, hit.id, boost=boost, clamp=clamp).parts[:TOP_FEATURES]
         return [
-            {"feature": part.feature.name, "label": part.feature.label, "contribution": round(part.contribution, 4)}
+            {
+                "feature": part.feature.name,
+                "label": part.feature.label,
+                "score": part.feature.score,
+                "contribution": round(part.contribution, 4),
+            }
             for part in parts
         ]
 

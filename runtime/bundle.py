@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
@@ -12,8 +13,12 @@ from ..errors import DataError
 from ..metrics import FloatArray, IntArray
 from .embedder import OnnxEmbedder, Progress
 from .features import Features, read_features
+from .interpret.edits import Edits
 from .manifest import Manifest, read_manifest
 from .sessions import open_session
+
+if TYPE_CHECKING:
+    from .interpret.entries import Interpretation
 
 BATCH = 1024
 
@@ -58,6 +63,18 @@ class Bundle:
             DataError: Not a list of strings.
         """
         return self._embedder.embed(texts, progress=progress)
+
+    def tokenise(self, texts: list[str]) -> list[IntArray]:
+        """Token ids of texts as the embedder reads them: with special tokens, cut at its maximal length.
+
+        Raises:
+            DataError: Not a list of strings, or a text without tokens.
+        """
+        return self._embedder.tokenise(texts)
+
+    def token_text(self, token: int) -> str:
+        """A token as people read it; empty for one that does not exist."""
+        return self._embedder.token_text(token)
 
     def encode(self, embeddings: FloatArray) -> tuple[IntArray, FloatArray]:
         """Sparse codes of embeddings.
@@ -108,9 +125,26 @@ class Bundle:
 
     @cached_property
     def features(self) -> Features:
-        """What each latent is called and how it behaves."""
+        """What each latent is called and how it behaves, as people edited it.
+
+        Raises:
+            BundleError: The features, or the edits beside the bundle, cannot be used.
+        """
         path = self.path / "features.json"
-        return read_features(path, n_latents=self.n_latents, d_in=self.d_in, encode=self._encode_text)
+        features = read_features(path, n_latents=self.n_latents, d_in=self.d_in, bundle=self)
+        edits = Edits.load(self)
+        return edits.apply(features) if edits else features
+
+    @cached_property
+    def interpretation(self) -> Interpretation | None:
+        """What `sae features label` found out about each latent; None when the bundle was never interpreted.
+
+        Raises:
+            BundleError: It cannot be read.
+        """
+        from .interpret.storage import read_interpretation
+
+        return read_interpretation(self)
 
     @cached_property
     def b_dec(self) -> FloatArray:
@@ -126,10 +160,6 @@ class Bundle:
         # Read through the graph, so that the weights exist once on disk. Zero codes tell the bias apart exactly.
         ids = np.arange(self.n_latents, dtype=np.int64)[:, None]
         return self.decode(ids, np.ones_like(ids, np.float32)) - self.b_dec
-
-    def _encode_text(self, text: str) -> tuple[IntArray, FloatArray]:
-        indices, values = self.encode(self.embed([text]))
-        return indices[0], values[0]
 
     def _check(self, embeddings: FloatArray) -> FloatArray:
         rows = np.ascontiguousarray(embeddings, np.float32)

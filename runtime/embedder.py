@@ -107,8 +107,20 @@ class OnnxEmbedder:
             raise BundleError(f"the embedder gave NaN or infinite numbers for text {row}: export the bundle again")
         return out
 
+    def tokenise(self, texts: Sequence[str]) -> list[IntArray]:
+        """Token ids per text, special tokens included, at most `max_length` each.
+
+        Raises:
+            DataError: A text without tokens, or not a list of texts.
+        """
+        check_texts(texts)
+        return self._tokenise(texts)
+
+    def token_text(self, token: int) -> str:
+        """A token as people read it; empty for one that does not exist."""
+        return self._tokenizer.id_to_token(token) or ""
+
     def _tokenise(self, texts: Sequence[str]) -> list[IntArray]:
-        """Token ids per text, special tokens included, at most `max_length` each."""
         # sentence-transformers strips every text, which some tokenizers (Metaspace) can tell.
         stripped = [text.strip() for text in texts]
         heads = list(self._heads(stripped))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError, FormatVersionError, UnknownFeatureError
 
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .interpret.find import Finder, Similar
+
 FORMAT_VERSION = 1
 FloatArray = NDArray[np.float32]
-Encode = Callable[[str], tuple[NDArray[np.int64], FloatArray]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Feature:
     id: int
     """Latent id, 0 to n_latents - 1."""
     label: str | None
-    """A few words, unique within the bundle; None when the latent has none."""
+    """A few words, unique within the bundle; None when the latent has none, when it is unclear, and when a person hid
+    it."""
     density: float
     """Share of the reference documents it is active on, 0 to 1."""
     mean: float
@@ -39,14 +44,38 @@ class Feature:
     """Words that its strongest texts share and few others have, most telling first."""
     examples: tuple[str, ...] = ()
     """Beginnings of its strongest texts, strongest first."""
+    score: float | None = None
+    """How well the label tells on held-out documents where the feature fires, an AUC: 1 always, 0.5 by chance. None
+    when it was not measured, and when a person gave the label."""
+    pattern_score: float | None = None
+    """The same for what Neuron-to-Graph read from the texts."""
+    unclear: bool = False
+    """Whether no label was found that tells where it fires."""
+    guess: str | None = None
+    """The best words for an unclear feature."""
+    renamed: bool = False
+    """Whether a person gave the label."""
+    hidden: bool = False
+    """Whether a person hid it: it is not listed or found, but its latent still works as a key."""
+    note: str = ""
+    """What a person wrote about it."""
+    family: str | None = None
+    """The family that a person put it into."""
 
     @property
     def name(self) -> str:
         """`f412`, the key that always works."""
         return f"f{self.id}"
 
+    @property
+    def title(self) -> str | None:
+        """The label with its score, `stem cells, .83`; or `unclear`; None when there is nothing to say."""
+        if self.label is None:
+            return "unclear" if self.unclear and not self.hidden else None
+        return self.label if self.score is None else f"{self.label}, {short(self.score)}"
+
     def __str__(self) -> str:
-        return f"{self.name} ({self.label})" if self.label else self.name
+        return f"{self.name} ({self.title})" if self.title else self.name
 
 
 class Features(Sequence[Feature]):
@@ -55,16 +84,26 @@ class Features(Sequence[Feature]):
     Args:
         features: One per latent.
         reference_mean: Mean embedding of the reference corpus, shape (d_in,), float32.
-        encode: Text -> (indices (k,), values (k,)), for searching features by phrase; None searches words only.
+        bundle: Embeds phrases, encodes examples and knows the atoms; None searches words only.
+        unedited: The features before people edited them; the same ones by default.
     """
 
-    def __init__(self, features: Sequence[Feature], reference_mean: FloatArray, encode: Encode | None = None) -> None:
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        reference_mean: FloatArray,
+        bundle: Bundle | None = None,
+        *,
+        unedited: Sequence[Feature] | None = None,
+    ) -> None:
         self._features = tuple(features)
         self.reference_mean = reference_mean
         self.typical: FloatArray = np.array([f.p95 for f in features], np.float32)
         """Typical activation per latent, shape (n_latents,): its 95th percentile; 0 for one that never fires."""
+        self.unedited: tuple[Feature, ...] = self._features if unedited is None else tuple(unedited)
+        """The features before people edited them."""
         self._by_label = {f.label.casefold(): f for f in features if f.label}
-        self._encode = encode
+        self._bundle = bundle
 
     def __len__(self) -> int:
         return len(self._features)
@@ -81,7 +120,7 @@ class Features(Sequence[Feature]):
         Raises:
             UnknownFeatureError: A latent id outside the bundle.
         """
-        latent = _latent_id(key)
+        latent = latent_id(key)
         if latent is None:
             return self._by_label.get(str(key).strip().casefold())
         if not 0 <= latent < len(self):
@@ -106,37 +145,51 @@ class Features(Sequence[Feature]):
         """Features whose label is spelled like the text or shares words with it."""
         key = text.strip().casefold()
         close = [self._by_label[label] for label in difflib.get_close_matches(key, self._by_label, n=limit, cutoff=0.5)]
-        return _unique(close + self._by_words(text))[:limit]
+        return list({feature.id: feature for feature in close + self._finder.by_words(text)}.values())[:limit]
 
     def search(self, text: str, limit: int = 10) -> list[Feature]:
-        """Features for a phrase: those whose words hold it, then those that are most active on it.
+        """Features for a phrase: the one with that label, then by its words and by how near their atoms are to it.
 
         Args:
             text: A word or phrase.
             limit: Features to return at most.
         """
-        active: list[Feature] = []
-        if self._encode is not None and text.strip():
-            indices, values = self._encode(text)
-            # Activation in units of what is typical: otherwise latents that always fire strongly win every phrase.
-            strength = values / np.maximum(self.typical[indices], 1e-6)
-            active = [self._features[indices[i]] for i in np.argsort(-strength, kind="stable") if values[i] > 0]
-        by_words = self._by_words(text)
-        both = [feature for feature in active if feature in by_words]
-        exact = self.find(text) if text.strip() and _latent_id(text) is None else None
-        return _unique(([exact] if exact else []) + both + by_words[: max(1, limit // 2)] + active)[:limit]
+        return self._finder.search(text, limit)
 
-    def _by_words(self, text: str) -> list[Feature]:
-        wanted = set(text.casefold().split())
-        scored = []
-        for feature in self._features:
-            score = sum(1.0 / (rank + 2) for rank, word in enumerate(feature.keywords) if word in wanted)
-            if score:
-                scored.append((-score, feature.id))
-        return [self._features[latent] for _, latent in sorted(scored)]
+    def search_examples(self, examples: Sequence[str] | FloatArray, limit: int = 10) -> list[tuple[Feature, float]]:
+        """Features that are typical of example documents.
+
+        Args:
+            examples: Texts, or unit embeddings of shape (n, d_in).
+            limit: Features to return at most.
+
+        Returns:
+            Features, most typical first, and how much more active they are on the examples than on the reference
+            corpus: the difference of the mean activations, in units of what is typical.
+
+        Raises:
+            DataError: No examples, or they are no texts or embeddings of this bundle.
+        """
+        return self._finder.search_examples(examples, limit)
+
+    def similar(self, key: int | str, limit: int = 10) -> list[Similar]:
+        """Features like one: with a near atom or, when the bundle was interpreted, that fire on the same documents.
+
+        Likeness is the cosine of the atoms plus half the share of common firings that chance does not explain.
+
+        Raises:
+            UnknownFeatureError: No such feature.
+        """
+        return self._finder.similar(self.get(key), limit)
+
+    @cached_property
+    def _finder(self) -> Finder:
+        from .interpret.find import Finder  # which needs what is defined here
+
+        return Finder(self, self._bundle)
 
 
-def read_features(path: Path, *, n_latents: int, d_in: int, encode: Encode | None = None) -> Features:
+def read_features(path: Path, *, n_latents: int, d_in: int, bundle: Bundle | None = None) -> Features:
     """Read features.json.
 
     Raises:
@@ -165,21 +218,50 @@ def read_features(path: Path, *, n_latents: int, d_in: int, encode: Encode | Non
         raise BundleError(
             f"{path} has a reference mean of shape {mean.shape}, the bundle has d_in {d_in}: export it again"
         )
-    return Features(features, mean, encode)
+    return Features(features, mean, bundle)
 
 
 def _feature(entry: dict[str, Any]) -> Feature:
     density, mean, p95, largest = (float(entry[name]) for name in ("density", "mean", "p95", "max"))
     if not np.isfinite([density, mean, p95, largest]).all():
         raise ValueError(f"latent {entry['id']} has statistics that are not finite")
-    label = entry["label"]
-    if label is not None and not isinstance(label, str):
-        raise TypeError(f"label of latent {entry['id']} is {label!r}")
     keywords, examples = (tuple(str(text) for text in entry.get(name, ())) for name in ("keywords", "examples"))
-    return Feature(int(entry["id"]), label, density, mean, p95, largest, keywords, examples)
+    return Feature(
+        int(entry["id"]),
+        _text(entry, "label"),
+        density,
+        mean,
+        p95,
+        largest,
+        keywords,
+        examples,
+        score=_score(entry, "score"),  # a bundle that was never interpreted has none of these
+        pattern_score=_score(entry, "pattern_score"),
+        unclear=bool(entry.get("unclear", False)),
+        guess=_text(entry, "guess"),
+    )
 
 
-def _latent_id(key: int | str) -> int | None:
+def _text(entry: dict[str, Any], name: str) -> str | None:
+    text = entry["label"] if name == "label" else entry.get(name)
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"{name} of latent {entry['id']} is {text!r}")
+    return text
+
+
+def _score(entry: dict[str, Any], name: str) -> float | None:
+    score = entry.get(name)
+    if score is not None and not 0 <= score <= 1:
+        raise ValueError(f"{name} of latent {entry['id']} is {score!r}, expected 0 to 1")
+    return None if score is None else float(score)
+
+
+def latent_id(key: int | str) -> int | None:
+    """The latent that a key names, `412` of `412`, `"f412"` and `"412"`; None for any other text.
+
+    Raises:
+        UnknownFeatureError: True or False.
+    """
     if isinstance(key, bool):
         raise UnknownFeatureError(f"{key!r} is not a feature: give a latent id, a label or a phrase")
     if isinstance(key, int | np.integer):
@@ -188,5 +270,6 @@ def _latent_id(key: int | str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() else None
 
 
-def _unique(features: list[Feature]) -> list[Feature]:
-    return list({feature.id: feature for feature in features}.values())
+def short(share: float) -> str:
+    """A share of at most 1 with two decimals, as it stands behind labels: `.83`."""
+    return f"{share:.2f}".removeprefix("0")

@@ -294,6 +294,13 @@ class SteerableIndex:
         rows = rows[:: max(1, -(-len(rows) // limit))]
         return self._store.vectors_of(rows), self._store.codes_of(rows)
 
+    def documents(self) -> tuple[list[str], list[str], FloatArray]:
+        """All documents in the order they came: ids, texts, and vectors of shape (n, d_in)."""
+        with self._store.snapshot():
+            rows = self._store.rowids()
+            records = self._store.by_rowid(rows)
+            return [r.id for r in records], [r.text for r in records], self._store.vectors_of(rows)
+
     def save(self) -> None:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
         with self._lock:

@@ -24,8 +24,12 @@ DECODER = "decoder.onnx"
 TOKENIZER = "tokenizer.json"
 FEATURES = "features.json"
 LICENSES = "LICENSES"
+INTERPRETATION = "interpretation.jsonl.gz"
+TOKEN_MODEL = "tokens.npz"
 REQUIRED_FILES = (EMBEDDER, ENCODER, DECODER, TOKENIZER, FEATURES, LICENSES)
 """Every bundle lists these; an embedder above 2 GB adds `embedder.onnx.data`."""
+OPTIONAL_FILES = (INTERPRETATION, TOKEN_MODEL)
+"""What `sae features label` adds: nothing that searching or steering needs."""
 
 _CURE = "export it again with: sae-export --ckpt model.pt"
 _SELF = "manifest_sha256"

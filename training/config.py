@@ -109,9 +109,9 @@ class TrainConfig:
     """Start with W_enc = scale W_decᵀ, b_dec = data mean; otherwise both as two independent linear layers."""
 
     encoder_scale: float = 0.35
-    """Of a tied start, for k up to 64; above, it shrinks as 64 / k. At 1 the sum of the k strongest of many random atoms
-    is far too long when k is large (2.7 times at k = 256 of 4,096). A small start also lets the encoder turn faster, and
-    keeps texts from sharing their latents."""
+    """Of a tied start, for k up to 64; above, it shrinks as 64 / k. At 1 the sum of the k strongest of many random
+    atoms is far too long when k is large (2.7 times at k = 256 of 4,096). A small start also lets the encoder turn
+    faster, and keeps texts from sharing their latents."""
 
     unit_norm: bool = True
     """Keep every atom at unit length and remove the gradient along it."""

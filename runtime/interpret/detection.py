@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from ...metrics import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
-MIN_POSITIVES = 5
-"""With fewer held-out documents on which a feature fires, its score would be chance."""
+MIN_POSITIVES = 3
+"""With fewer documents on which a feature fires, on either side, its score would say nothing."""
+MAX_POSITIVES = 100
+MAX_NEGATIVES = 5000
+"""More would not change a score by as much as another choice of them does."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Trial:
 def make_trial(
     fires: IntArray, active: BoolArray, among: BoolArray, embeddings: FloatArray, rng: np.random.Generator
 ) -> Trial | None:
-    """Choose the documents of a test.
+    """Choose the documents of a test, at most `MAX_POSITIVES` of a kind.
 
     Args:
         fires: Rows on which the feature fires.
@@ -58,7 +61,11 @@ def make_trial(
         are not enough of either.
     """
     positives = fires[among[fires]]
+    if len(positives) > MAX_POSITIVES:
+        positives = rng.choice(positives, MAX_POSITIVES, replace=False)
     negatives = np.flatnonzero(among & ~active)
+    if len(negatives) > MAX_NEGATIVES:
+        negatives = rng.choice(negatives, MAX_NEGATIVES, replace=False)
     if len(positives) < MIN_POSITIVES or len(negatives) < MIN_POSITIVES:
         return None
     near = negatives[(embeddings[positives] @ embeddings[negatives].T).argmax(1)]
@@ -75,9 +82,7 @@ def score(predicted: FloatArray, held_out: Trial, others: Trial) -> Score:
     """
     up, near, far = (predicted[rows] for rows in (held_out.positives, held_out.near, held_out.random))
     negatives = np.concatenate([near, far])
-    threshold = best_threshold(
-        predicted[others.positives], predicted[np.concatenate([others.near, others.random])]
-    )
+    threshold = best_threshold(predicted[others.positives], predicted[np.concatenate([others.near, others.random])])
     hits, wrong = float((up >= threshold).mean()), float((negatives >= threshold).mean())
     return Score(
         auc=auc(up, negatives),

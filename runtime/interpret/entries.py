@@ -33,14 +33,15 @@ class Pattern:
     """Tokens that together make a latent fire: a path through its trie."""
 
     tokens: tuple[tuple[str, ...], ...]
-    """Per place the words that fit there: the one that was found first, then its substitutes. In reading order."""
+    """Per place the words that fit there: those that were found, then their substitutes. The place that matters most
+    comes first."""
     weight: float
     """Activation of the tokens alone, in units of the latent's typical activation."""
     support: int
     """Passages it was found in."""
 
     def __str__(self) -> str:
-        return " … ".join("|".join(words[:3]) for words in self.tokens)
+        return " + ".join("|".join(words[:3]) for words in self.tokens)
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ class Evidence:
 
 def gather(reading: Reading) -> Iterator[Evidence]:
     """Evidence of every latent, in the order of their ids, a block of latents at a time."""
-    share = np.array([len(rows) for rows, _ in reading.active]) / len(reading)
+    share = np.array([len(rows) for rows, _ in reading.active], np.float32) / np.float32(len(reading))
     for start in range(0, reading.n_latents, BLOCK):
         latents = range(start, min(start + BLOCK, reading.n_latents))
-        closeness = _middles(reading, latents) @ reading.centred.T  # (latents, n)
+        closeness = mean_documents(reading, latents) @ reading.centred.T  # (latents, n)
         for latent, near in zip(latents, closeness, strict=True):
             (fires, _), (active, values) = reading.firing[latent], reading.active[latent]
             near[active] = -np.inf
@@ -58,8 +58,8 @@ def gather(reading: Reading) -> Iterator[Evidence]:
             )
 
 
-def _middles(reading: Reading, latents: range) -> FloatArray:
-    """Mean of the documents on which each latent fires, weighted by how strongly, shape (latents, d_in)."""
+def mean_documents(reading: Reading, latents: range) -> FloatArray:
+    """Where the documents lie on which each latent fires: their sum by activation, shape (latents, d_in)."""
     return np.stack([reading.firing[latent][1] @ reading.centred[reading.firing[latent][0]] for latent in latents])
 
 
@@ -68,9 +68,7 @@ def _largest(values: FloatArray, count: int) -> IntArray:
     return rows[np.argsort(-values[rows], kind="stable")]
 
 
-def _companions(
-    reading: Reading, latent: int, rows: IntArray, share: FloatArray
-) -> tuple[tuple[int, float], ...]:
+def _companions(reading: Reading, latent: int, rows: IntArray, share: FloatArray) -> tuple[tuple[int, float], ...]:
     rows = rows[:COMPANION_DOCUMENTS]
     with_it = reading.indices[rows][reading.values[rows] > 0]
     together = np.bincount(with_it, minlength=reading.n_latents)

@@ -12,6 +12,8 @@ from .phrases import Phrases
 
 LENGTH = 3
 """Phrases per label. One is easier to read but detects less, eight detect little more; see benchmarks/README.md."""
+STEM, ENDING = 4, 3
+"""Letters that two forms of a word share at least, and those in which they may differ at most."""
 POOL = 300
 """Nearest phrases that are considered for one label."""
 
@@ -68,12 +70,17 @@ def label_direction(direction: FloatArray, phrases: Phrases, *, length: int = LE
 
 def says_the_same(phrase: str, other: str) -> bool:
     """Whether two phrases share a word, up to its ending."""
-    return any(stem(a) == stem(b) for a in phrase.split() for b in other.split())
+    return any(a == b or inflected(a, b) for a in phrase.split() for b in other.split())
 
 
-def stem(word: str) -> str:
-    """The beginning that inflected forms of a word share, near enough for comparing words of one label."""
-    return word[: max(4, len(word) - 3)]
+def inflected(word: str, other: str) -> bool:
+    """Whether two words differ in their endings only: `cell` and `cells`, `histone` and `histones`."""
+    shared = 0
+    for a, b in zip(word, other, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return shared >= STEM and max(len(word), len(other)) - shared <= ENDING
 
 
 def make_unique(labels: Sequence[Label | None], keys: Iterable[int]) -> list[str | None]:

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ...metrics import FloatArray, unit_rows
+from ...metrics import FloatArray
 from ..bundle import Bundle
 from ..embedder import Progress
+from .reading import centred_rows
 
 MAX_WORDS = 3
 MAX_PHRASES = 40_000
@@ -18,8 +19,8 @@ MAX_SHARE = 0.2
 _WORD = re.compile(r"[^\W\d_][\w'-]+")
 _BREAK = re.compile(r"[.,;:!?()\[\]{}\"“”\n|/]+")
 STOP_WORDS = frozenset(
-    """a about above after again against all almost along already also although always among an and another any are as at
-    be because been before being below between both but by can cannot could did do does doing done down during each
+    """a about above after again against all almost along already also although always among an and another any are as
+    at be because been before being below between both but by can cannot could did do does doing done down during each
     either else especially et etc every few first for from further given had has have having he hence her here him his
     how however i if in indeed instead into is it its itself just last least less like made main mainly make makes many
     may me might more moreover most much must my near nearly neither never no nor not now of off often on once one only
@@ -38,10 +39,12 @@ class Phrases:
     texts: list[str]
     centred: FloatArray
     """Unit rows after the mean of all phrases is taken away, shape (n, d_in)."""
+    mean: FloatArray
+    """That mean, shape (d_in,)."""
 
 
 def phrases_of(text: str) -> Iterator[str]:
-    """Phrases of one to three words that stand in a text as they are, lower-cased; none starts or ends with a stop word."""
+    """Phrases of one to three words in a text, lower-cased; none starts or ends with a stop word."""
     for part in _BREAK.split(text.casefold()):
         words = _WORD.findall(part)
         for start, word in enumerate(words):
@@ -73,4 +76,4 @@ def frequent_phrases(texts: Iterable[str], limit: int = MAX_PHRASES) -> list[str
 def embed_phrases(bundle: Bundle, texts: list[str], *, progress: Progress | None = None) -> Phrases:
     """Embed phrases with the bundle's own embedder."""
     embeddings = bundle.embed(texts, progress=progress)
-    return Phrases(texts, unit_rows(embeddings - embeddings.mean(0)))
+    return Phrases(texts, centred_rows(embeddings), embeddings.mean(0))

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from ...errors import DataError
 from ...metrics import FloatArray, IntArray, unit_rows
 from ..bundle import Bundle
-from ..embedder import Progress
 
 BoolArray = NDArray[np.bool_]
 
@@ -39,17 +39,22 @@ class Reading:
     n_latents: int
 
     @classmethod
-    def of(
-        cls, bundle: Bundle, ids: Sequence[str], texts: Sequence[str], *, progress: Progress | None = None
-    ) -> Reading:
-        """Embed and encode documents.
+    def of(cls, bundle: Bundle, ids: Sequence[str], texts: Sequence[str], embeddings: FloatArray) -> Reading:
+        """Encode documents.
+
+        Args:
+            bundle: Encodes.
+            ids: One per document.
+            texts: The documents.
+            embeddings: By the bundle's embedder, unit rows, shape (n, d_in).
 
         Raises:
-            DataError: Too few documents, or some are not text.
+            DataError: Too few documents, ids or embeddings that do not fit them.
         """
         if len(texts) < MIN_DOCUMENTS:
             raise DataError(f"{len(texts)} documents: interpreting features takes at least {MIN_DOCUMENTS}")
-        embeddings = bundle.embed(list(texts), progress=progress)
+        if not len(ids) == len(texts) == len(embeddings):
+            raise DataError(f"{len(texts)} texts, {len(ids)} ids, {len(embeddings)} embeddings: one of each is needed")
         return cls(list(ids), list(texts), embeddings, *bundle.encode(embeddings), bundle.n_latents)
 
     def __len__(self) -> int:
@@ -58,13 +63,14 @@ class Reading:
     @cached_property
     def held_out(self) -> BoolArray:
         """Half of the documents, shape (n,): labels are made on the others and scored on these. Decided by the id, so
-        that a document stays on its side when others come and go."""
+        that a document stays on its side when others come and go.
+        """
         return np.array([zlib.crc32(id_.encode()) % 2 == 1 for id_ in self.ids], bool)
 
     @cached_property
     def centred(self) -> FloatArray:
         """Unit rows after the mean is taken away, shape (n, d_in): what documents share says nothing about any one."""
-        return unit_rows(self.embeddings - self.embeddings.mean(0))
+        return centred_rows(self.embeddings)
 
     @cached_property
     def typical(self) -> FloatArray:
@@ -85,4 +91,9 @@ class Reading:
         order = np.lexsort((row, -values, latents))
         latents, values, row = latents[order], values[order], row[order]
         ends = np.searchsorted(latents, np.arange(self.n_latents + 1))
-        return [(row[a:b], values[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [(row[a:b], values[a:b]) for a, b in pairwise(ends)]
+
+
+def centred_rows(embeddings: FloatArray) -> FloatArray:
+    """Unit rows after the mean is taken away, shape (n, d_in): what all texts of a kind share tells none apart."""
+    return unit_rows(embeddings - embeddings.mean(0))

@@ -30,8 +30,13 @@ Texts = Callable[[], Iterable[str]] | Sequence[str]
 class TextEmbedder(Protocol):
     """What the cache needs of an `Embedder`."""
 
-    fingerprint: str
-    d_in: int
+    @property
+    def fingerprint(self) -> str:
+        """What an embedding depends on besides the text."""
+
+    @property
+    def d_in(self) -> int:
+        """Width of the embeddings."""
 
     @property
     def max_length(self) -> int:

@@ -93,8 +93,11 @@ def test_features(tiny_bundle):
     assert len(listed) == 5
     assert listed[0]["density"] >= listed[-1]["density"]
     one = sae("features", listed[0]["name"], "--bundle", tiny_bundle)
-    assert "words:" in one.stdout
+    assert one.stdout.startswith(listed[0]["name"])
+    assert "words" in one.stdout
     assert json.loads(sae("features", "exception", "--bundle", tiny_bundle, "--json").stdout)
+    similar = sae("features", "similar", listed[0]["name"], "-n", 3, "--bundle", tiny_bundle, "--json")
+    assert len(json.loads(similar.stdout)) == 3
 
 
 @pytest.mark.slow
@@ -129,6 +132,14 @@ def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
         (["search", "x", "--index", "nowhere"], 1, "sae index"),
         (["explain", "x", "nobody", "--index", "{index}"], 1, "nobody"),
         (["features", "--bundle", "nowhere"], 1, "nowhere"),
+        (["features", "show", "f64", "--bundle", "{bundle}"], 2, "f0 to f63"),
+        (["features", "show", "nobody", "--bundle", "{bundle}"], 2, "nearest"),
+        (["features", "rename", "f1", "f2", "--bundle", "{bundle}"], 2, "looks like a latent"),
+        (["features", "merge", "f1", "--into", "alone", "--bundle", "{bundle}"], 2, "one member"),
+        (["features", "search", "--bundle", "{bundle}"], 2, "--like"),
+        (["features", "--bundle", "{bundle}", "list"], 2, "before the options"),
+        (["features", "export", "--out", "x.txt", "--bundle", "{bundle}"], 2, ".csv or .jsonl"),
+        (["features", "export", "f1", "--out", "nowhere/x.csv", "--bundle", "{bundle}"], 2, ".svg"),
         (["index", "--data", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["train", "--data", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["train", "--data", "{documents}", "--k", "0"], 2, "k is 0"),
@@ -138,14 +149,16 @@ def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
         (["export"], 2, "--pretrained minilm"),
     ],
 )
-def test_errors_are_one_line(arguments, exit_code, message, index, documents):
-    filled = [argument.replace("{index}", str(index)).replace("{documents}", str(documents)) for argument in arguments]
-    assert message in one_line(sae(*filled), exit_code)
+def test_errors_are_one_line(arguments, exit_code, message, index, documents, tiny_bundle):
+    places = {"{index}": index, "{documents}": documents, "{bundle}": tiny_bundle}
+    assert message in one_line(sae(*(places.get(argument, argument) for argument in arguments)), exit_code)
 
 
 def test_wrong_use_is_exit_code_2():
     assert sae("search").returncode == 2
     assert sae("train", "--steps", "many", "--data", "x").returncode == 2
+    assert sae("features", "rename", "f1").returncode == 2
+    assert sae("features", "serach", "cells").returncode == 2
 
 
 @pytest.mark.parametrize(

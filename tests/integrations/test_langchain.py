@@ -266,7 +266,12 @@ class TestDocuments:
                 {"concept", "clamp", "fit"},
             )
             assert why["features"] == [
-                {"feature": p.feature.name, "label": p.feature.label, "contribution": round(p.contribution, 4)}
+                {
+                    "feature": p.feature.name,
+                    "label": p.feature.label,
+                    "score": p.feature.score,
+                    "contribution": round(p.contribution, 4),
+                }
                 for p in explanation.parts[:5]
             ]
         monkeypatch.setattr(module, "PLAIN_TOP", 1)

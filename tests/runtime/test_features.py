@@ -13,12 +13,18 @@ MADE = [
 ]
 
 
+class FakeBundle:
+    """Every text points along latent 1, a little along latent 0, and away from latent 2."""
+
+    atoms = np.eye(3, dtype=np.float32)
+
+    def embed(self, texts):
+        return np.tile(np.array([0.1, 0.4, -0.1], np.float32), (len(texts), 1))
+
+
 @pytest.fixture
 def features():
-    def encode(text):
-        return np.array([1, 0, 2]), np.array([0.4, 0.1, 0.0], np.float32)
-
-    return Features(MADE, np.zeros(4, np.float32), encode)
+    return Features(MADE, np.zeros(3, np.float32), FakeBundle())
 
 
 def test_keys(features):
@@ -42,10 +48,17 @@ def test_unknown_keys_name_the_nearest(features):
 
 
 def test_search_takes_words_and_meaning(features):
-    assert [f.id for f in features.search("cats")] == [1, 0] or [f.id for f in features.search("cats")] == [0, 1]
-    assert [f.id for f in features.search("canine")] == [1, 0]  # by the encoder alone, inactive latents left out
+    assert {f.id for f in features.search("cats")} == {0, 1}
+    assert [f.id for f in features.search("canine")] == [1, 0]  # by meaning alone; f2 never fires
     assert features.search("dogs, puppies")[0].id == 1
     assert Features(MADE, np.zeros(4, np.float32)).search("purr")[0].id == 0
+
+
+def test_the_score_stands_behind_the_label():
+    assert str(Feature(412, "stem cells", 0.1, 0.1, 0.2, 0.3, score=0.834)) == "f412 (stem cells, .83)"
+    assert str(Feature(412, "stem cells", 0.1, 0.1, 0.2, 0.3, score=0.999)) == "f412 (stem cells, 1.00)"
+    assert str(Feature(412, None, 0.1, 0.1, 0.2, 0.3, unclear=True, guess="a, b")) == "f412 (unclear)"
+    assert str(Feature(412, None, 0.1, 0.1, 0.2, 0.3, unclear=True, hidden=True)) == "f412"
 
 
 def entry(i, **changes):
@@ -78,6 +91,16 @@ def test_read(tmp_path):
     assert features.typical.tolist() == [pytest.approx(0.2)] * 2
 
 
+def test_read_what_an_interpretation_adds(tmp_path):
+    path = tmp_path / "features.json"
+    found = [entry(0, score=0.83, pattern_score=0.9), entry(1, label=None, unclear=True, guess="a, b", score=None)]
+    path.write_text(json.dumps(body(latents=found)))
+    clear, unclear = read_features(path, n_latents=2, d_in=2)
+    assert (clear.score, clear.pattern_score, clear.unclear, clear.guess) == (0.83, 0.9, False, None)
+    assert (unclear.score, unclear.unclear, unclear.guess, str(unclear)) == (None, True, "a, b", "f1 (unclear)")
+    assert (clear.hidden, clear.note, clear.family, clear.renamed) == (False, "", None, False)
+
+
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
@@ -88,6 +111,10 @@ def test_read(tmp_path):
         (body(latents=[entry(0), {"id": 1}]), BundleError),
         (body(latents=[entry(0), entry(1, p95=float("nan"))]), BundleError),
         (body(latents=[entry(0), entry(1, label=3)]), BundleError),
+        (body(latents=[entry(0), entry(1, guess=3)]), BundleError),
+        (body(latents=[entry(0), entry(1, score=1.5)]), BundleError),
+        (body(latents=[entry(0), entry(1, score=float("nan"))]), BundleError),
+        (body(latents=[entry(0), entry(1, pattern_score="high")]), BundleError),
         (body(reference={"mean": [1.0]}), BundleError),
         ([], BundleError),
         ("text", BundleError),

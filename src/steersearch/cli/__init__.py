@@ -17,7 +17,7 @@ from ..errors import SteersearchError
 from .demo import demo
 from .evaluate import evaluate
 from .export import export
-from .features import features
+from .features import features_app
 from .index import index
 from .search import explain, search
 from .train import train
@@ -37,7 +37,7 @@ app.command("export")(export)
 app.command("index")(index)
 app.command("search")(search)
 app.command("explain")(explain)
-app.command("features")(features)
+app.add_typer(features_app, name="features")
 app.command("eval")(evaluate)
 
 export_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")

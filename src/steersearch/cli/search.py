@@ -96,6 +96,7 @@ def explain(
             {
                 "feature": p.feature.name,
                 "label": p.feature.label,
+                "score": p.feature.score,
                 "contribution": p.contribution,
                 "before": p.before,
                 "after": p.after,
@@ -148,4 +149,4 @@ def _move(hit: Hit | None, before: dict[str, int]) -> str:
 def why(index: SteerableIndex, query: str, id: str, boost: dict[int | str, float], limit: int = 4) -> str:
     """The features that add most to a hit's score, in one line."""
     parts = index.explain(query, id, boost=boost).parts[:limit]
-    return ", ".join(f"{part.feature.label or part.feature.name} {part.contribution:+.3f}" for part in parts)
+    return ", ".join(f"{part.feature} {part.contribution:+.3f}" for part in parts)

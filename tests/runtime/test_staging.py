@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from steersearch.errors import BundleError, StorageError
-from steersearch.export.staging import check_target, staged_folder
 from steersearch.runtime.manifest import MANIFEST, REQUIRED_FILES
+from steersearch.runtime.staging import check_target, staged_folder
 
 
 def make_bundle(folder: Path, content: str = "old") -> Path:

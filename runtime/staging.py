@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .._files import sync_folder
 from ..errors import BundleError, StorageError
-from ..runtime.manifest import EMBEDDER, MANIFEST, REQUIRED_FILES
+from .manifest import EMBEDDER, MANIFEST, OPTIONAL_FILES, REQUIRED_FILES
 
 
 def check_target(out: Path, overwrite: bool) -> None:
@@ -24,7 +24,8 @@ def check_target(out: Path, overwrite: bool) -> None:
         return
     if not (out / MANIFEST).is_file():
         raise BundleError(f"{out} exists and is not a bundle: choose another --out")
-    foreign = sorted(p.name for p in out.iterdir() if p.name not in (MANIFEST, *REQUIRED_FILES, f"{EMBEDDER}.data"))
+    ours = {MANIFEST, *REQUIRED_FILES, *OPTIONAL_FILES, f"{EMBEDDER}.data"}
+    foreign = sorted(p.name for p in out.iterdir() if p.name not in ours)
     if foreign:  # replacing the folder would delete it
         raise BundleError(f"{out} holds {foreign[0]!r}, which is no part of a bundle: move it, or choose another --out")
     if not overwrite:

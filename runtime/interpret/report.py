@@ -1,0 +1,188 @@
+"""The report: all features of a bundle on one page, which any browser opens without a network."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ...errors import StorageError
+from ..features import Feature, Features
+from .detection import Score
+from .entries import UNCLEAR, Entry, Interpretation, Passage, Pattern
+from .reading import FIRES
+
+TOO_DENSE = 0.1
+"""A latent that is active on a larger share of the documents tells few of them apart."""
+LENGTH = 240
+"""Characters of a passage that are shown: with the limits below, 4,096 features make a page of about 10 MB."""
+TOP, NEAR_MISSES, QUERIES, PATTERNS, WORDS = 5, 3, 3, 8, 4
+"""Per feature: strongest passages, near misses, queries, patterns, and words that fit one place of a pattern."""
+_PAGE = Path(__file__).with_name("page")
+_PARTS = {"style": "report.css", "charts": "charts.js", "overview": "overview.js", "feature": "feature.js"}
+
+
+def write_report(interpretation: Interpretation, features: Features, out: Path, *, title: str) -> None:
+    """Write the report, by rename.
+
+    Args:
+        interpretation: What was found out.
+        features: The bundle's, with the labels as people edited them; hidden ones are left out.
+        out: The page, conventionally ``report.html``.
+        title: Its headline.
+
+    Raises:
+        StorageError: It cannot be written; what was there before is unchanged.
+    """
+    data = report_data(interpretation, features)
+    # Without "<" nothing inside the block can end or open an element; JSON reads it back as it was.
+    block = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    values = {"title": html.escape(title), "summary": html.escape(_summary(data)), "data": block}
+    values |= {name: _read(file) for name, file in _PARTS.items()}
+    page = re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _read("report.html"))
+    temporary = Path(f"{out}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(page.encode(errors="replace"))  # half a surrogate pair is text that no file can hold
+        os.replace(temporary, out)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise StorageError(f"cannot write {out}: {error}; name a file in a folder that exists") from error
+
+
+def report_data(interpretation: Interpretation, features: Features) -> dict[str, Any]:
+    """What the page shows, as plain values: figures of all features together, then a record of each."""
+    shown = [entry for entry in interpretation.entries if not features[entry.latent].hidden]
+    records = [_record(entry, features[entry.latent], interpretation.positions[entry.latent]) for entry in shown]
+    alive = [record for record in records if record["fires"]]
+    return {
+        "corpus": interpretation.corpus,
+        "documents": interpretation.documents,
+        "hidden": len(interpretation.entries) - len(shown),
+        "alive": len(alive),
+        "clear": sum(record["label"] is not None for record in alive),
+        "median_score": _median(record["score"] for record in alive),
+        "median_pattern_score": _median(record["pattern_score"] for record in alive),
+        "covered": [round(share, 4) for share in interpretation.covered],
+        "limits": {"unclear": UNCLEAR, "too_dense": TOO_DENSE, "fires": FIRES},
+        "families": _families(interpretation.families, [features[entry.latent] for entry in shown]),
+        "features": records,
+    }
+
+
+def _record(entry: Entry, feature: Feature, at: tuple[float, float]) -> dict[str, Any]:
+    label = feature.label if feature.renamed or not entry.unclear else None
+    found: dict[str, Any] = {
+        "id": entry.latent,
+        "label": label,
+        "renamed": feature.renamed,
+        "automatic": entry.label if entry.label != label else None,
+        "source": entry.source,
+        "note": feature.note,
+        # Measured for the automatic label: it says nothing about what a person calls the feature.
+        "score": None if feature.renamed else _score(entry.score),
+        "pattern_score": _score(entry.pattern_score),
+        "fires": entry.fires,
+        "active": entry.active,
+        "at": [round(place, 3) for place in at],
+    }
+    if entry.active:
+        typical = entry.quantiles[3] or 1.0
+        found |= {
+            "typical": float(f"{typical:.3g}"),
+            "quantiles": [round(value / typical, 2) for value in entry.quantiles],
+            "top": [_passage(passage) for passage in entry.top[:TOP]],
+            "near_misses": [_passage(passage) for passage in entry.near_misses[:NEAR_MISSES]],
+            "queries": [[_shorten(text), round(value, 2)] for text, value in entry.queries[:QUERIES]],
+            "companions": [[latent, round(lift, 1)] for latent, lift in entry.companions],
+            "similar": [[latent, round(cosine, 2)] for latent, cosine in entry.similar],
+            "patterns": [_pattern(pattern) for pattern in entry.patterns[:PATTERNS]],
+        }
+    return found
+
+
+def _families(automatic: Iterable[Sequence[int]], features: Sequence[Feature]) -> list[dict[str, Any]]:
+    """Families of the features that are shown; where a person named one, that one counts."""
+    named: dict[str, list[int]] = {}
+    for feature in features:
+        if feature.family is not None:
+            named.setdefault(feature.family, []).append(feature.id)
+    others = {feature.id for feature in features if feature.family is None}
+    rest = [[latent for latent in family if latent in others] for family in automatic]
+    return [{"name": name, "members": members} for name, members in named.items()] + [
+        {"name": None, "members": members} for members in rest if len(members) > 1
+    ]
+
+
+def _score(score: Score | None) -> list[float] | None:
+    if score is None:
+        return None
+    shares = (score.auc, score.auc_near, score.auc_random, score.precision, score.recall)
+    return [*(round(share, 4) for share in shares), score.positives]
+
+
+def _pattern(pattern: Pattern) -> list[Any]:
+    return [[list(words[:WORDS]) for words in pattern.tokens], round(pattern.weight, 2), pattern.support]
+
+
+def _passage(passage: Passage) -> list[Any]:
+    return [passage.document, round(passage.activation, 2), _parts(passage)]
+
+
+def _parts(passage: Passage) -> list[Any]:
+    """The shown text in pieces: a string, or [string, saliency, 1 inside the minimal span and else 0].
+
+    Pieces and no offsets: Python counts characters, JavaScript counts UTF-16 units.
+    """
+    start, stop = _window(passage)
+    minimal = passage.minimal or (0, 0)
+    edges = {start, stop, *minimal, *(edge for span in passage.spans for edge in span[:2])}
+    inside = sorted(edge for edge in edges if start <= edge <= stop)
+    parts: list[Any] = ["… "] if start else []
+    for a, b in pairwise(inside):
+        saliency = max((found for first, last, found in passage.spans if first <= a and b <= last), default=0.0)
+        within = int(minimal[0] <= a and b <= minimal[1])
+        parts.append([passage.text[a:b], round(saliency, 2), within] if saliency or within else passage.text[a:b])
+    return [*parts, " …"] if stop < len(passage.text) else parts
+
+
+def _window(passage: Passage) -> tuple[int, int]:
+    """Which characters to show: all, or `LENGTH` from between two words around what matters most."""
+    size = len(passage.text)
+    if size <= LENGTH:
+        return 0, size
+    first, last = passage.minimal or max(passage.spans, key=lambda span: span[2], default=(0, 0, 0.0))[:2]
+    start = min(max(0, (first + last - LENGTH) // 2), size - LENGTH)
+    stop = start + LENGTH
+    if start:
+        start = passage.text.find(" ", start, start + 30) + 1 or start
+    if stop < size:
+        stop = max(passage.text.rfind(" ", stop - 30, stop), 0) or stop
+    return start, stop
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
+
+
+def _median(scores: Iterable[list[float] | None]) -> float | None:
+    known = [score[0] for score in scores if score is not None]
+    return round(median(known), 4) if known else None
+
+
+def _summary(data: dict[str, Any]) -> str:
+    return (
+        f"{data['alive']:,} of {len(data['features']):,} features are alive on the {data['documents']:,} documents of "
+        f"{data['corpus']}, {data['clear']:,} have a clear label."
+    )
+
+
+def _read(file: str) -> str:
+    return (_PAGE / file).read_text(encoding="utf-8")

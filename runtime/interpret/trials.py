@@ -1,0 +1,56 @@
+"""The documents on which the labels of a bundle are tested, chosen once, and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...metrics import FloatArray
+from .detection import Score, Trial, make_trial, score
+from .reading import Reading
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Documents of one latent on both sides."""
+
+    held_out: Trial
+    """Labels and patterns were not made from these: scores come from here."""
+    seen: Trial
+    """Thresholds are chosen on these."""
+
+
+def choose_trials(reading: Reading, seed: int = 0) -> list[Pair | None]:
+    """One pair of trials per latent; None for a latent that fires on too few documents of either half."""
+    pairs: list[Pair | None] = []
+    for latent in range(reading.n_latents):
+        rng = np.random.default_rng((seed, latent))
+        active = np.zeros(len(reading), bool)
+        active[reading.active[latent][0]] = True
+        fires = reading.firing[latent][0]
+        held_out, seen = (
+            make_trial(fires, active, side, reading.embeddings, rng) for side in (reading.held_out, ~reading.held_out)
+        )
+        pairs.append(Pair(held_out, seen) if held_out and seen else None)
+    return pairs
+
+
+def score_directions(
+    pairs: list[Pair | None], rows: FloatArray, directions: Sequence[FloatArray | None] | FloatArray
+) -> list[Score | None]:
+    """Score predictions of the form ``rows @ direction``.
+
+    Args:
+        pairs: One per latent.
+        rows: What stands for each document, shape (n, d_in).
+        directions: One per latent, shape (d_in,); None when there is nothing to score.
+    """
+    scores: list[Score | None] = []
+    for pair, direction in zip(pairs, directions, strict=True):
+        if pair is None or direction is None:
+            scores.append(None)
+        else:
+            scores.append(score(rows @ direction, pair.held_out, pair.seen))
+    return scores

@@ -1,0 +1,41 @@
+"""`sae features export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._common import BundlePath, Json, print_json, stderr
+
+
+def export(
+    feature: Annotated[
+        str | None, typer.Argument(help="One feature: f412 or its label. Without one, all of them.")
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="All features: .csv or .jsonl. What makes one fire: .json, .dot or .svg."),
+    ] = Path("features.csv"),
+    bundle: BundlePath = Path("bundle"),
+    json: Json = False,
+) -> None:
+    """Write all features as a table, or the words that make one feature fire as a graph.
+
+    Examples: `sae features export --out features.csv`, `sae features export f412 --out f412.svg`
+    """
+    from ...runtime import Bundle
+    from ...runtime.interpret.export import export_feature, export_features
+
+    opened = Bundle.load(bundle)
+    if feature is None:
+        export_features(opened.features, out)
+        written = len(opened.features)
+    else:
+        export_feature(opened, feature, out)
+        written = 1
+    if json:
+        print_json({"out": str(out), "features": written})
+        return
+    stderr.print(f"{out}: {written:,} features" if feature is None else f"{out}: {opened.features.get(feature)}")
