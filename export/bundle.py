@@ -24,6 +24,7 @@ from ..runtime.manifest import (
     TOKENIZER,
     Manifest,
 )
+from ..runtime.staging import check_target, staged_folder
 from ..training.embedding import EmbedderSource, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
@@ -32,7 +33,6 @@ from .licences import licences_text
 from .onnx_files import opset_of, write_model
 from .parity import check_parity, parity_texts
 from .quantize import MIN_ONNXRUNTIME, Precision, check_precision, is_batch_invariant, quantize
-from ..runtime.staging import check_target, staged_folder
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steersearch.runtime.interpret.detection import (
+    MAX_POSITIVES,
+    MIN_POSITIVES,
+    Trial,
+    auc,
+    best_threshold,
+    make_trial,
+    score,
+)
+
+NUMBERS = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=8)
+
+
+def test_auc_by_hand():
+    assert auc(np.array([3.0, 2.0]), np.array([1.0, 0.0])) == 1
+    assert auc(np.array([1.0]), np.array([1.0, 1.0])) == 0.5
+    assert auc(np.array([2.0, 0.0]), np.array([1.0])) == 0.5
+    assert auc(np.array([3.0, 1.0]), np.array([2.0, 0.0])) == 0.75
+
+
+@given(NUMBERS, NUMBERS)
+def test_auc_is_the_share_of_pairs_in_order(up, down):
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in up for b in down]
+    assert auc(np.array(up), np.array(down)) == pytest.approx(sum(pairs) / len(pairs))
+
+
+@given(NUMBERS, NUMBERS)
+def test_no_threshold_is_better(up, down):
+    def f1(threshold):
+        hits, wrong = np.mean(np.array(up) >= threshold), np.mean(np.array(down) >= threshold)
+        return 2 * hits / (1 + hits + wrong)
+
+    found = best_threshold(np.array(up), np.array(down))
+    assert f1(found) == pytest.approx(max(f1(t) for t in up))
+
+
+def test_threshold_comes_from_the_other_documents():
+    predicted = np.array([0.9, 0.8, 0.1, 0.2, 0.7, 0.3, 0.4, 0.0])
+    held_out = Trial(np.array([0, 5]), np.array([2]), np.array([6]))
+    others = Trial(np.array([1, 4]), np.array([3]), np.array([7]))
+    found = score(predicted, held_out, others)
+    assert found.auc == 0.75  # .9 beats .1 and .4, .3 beats .1
+    assert (found.auc_near, found.auc_random) == (1.0, 0.5)
+    assert (found.precision, found.recall, found.positives) == (1.0, 0.5, 2)  # from .7 on it says yes
+
+
+def test_negatives_are_near_misses_and_random_ones_that_are_not_active():
+    angles = np.linspace(0, 3, 31)
+    rows = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    active = np.zeros(31, bool)
+    active[[0, 5, 10, 11]] = True  # 11: active, but not enough to fire
+    trial = make_trial(np.array([0, 5, 10]), active, np.ones(31, bool), rows, np.random.default_rng(0))
+    assert trial is not None
+    assert trial.positives.tolist() == [0, 5, 10]
+    assert trial.near[0] == 1
+    assert trial.near[1] in (4, 6)
+    assert trial.near[2] == 9  # 11 is as near, but the latent is active there
+    assert not active[trial.random].any()
+
+
+def test_only_documents_of_its_side_and_not_too_many():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(1000, 4)).astype(np.float32)
+    active = np.zeros(1000, bool)
+    active[:500] = True
+    side = np.arange(1000) % 2 == 0
+    trial = make_trial(np.arange(500), active, side, rows, rng)
+    assert trial is not None
+    assert len(trial.positives) == len(trial.near) == len(trial.random) == MAX_POSITIVES
+    assert all(side[part].all() for part in (trial.positives, trial.near, trial.random))
+    assert make_trial(np.arange(MIN_POSITIVES - 1), active, np.ones(1000, bool), rows, rng) is None

@@ -1,0 +1,195 @@
+"""The whole path on sixty real sentences: interpret, save, read, predict, label again."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from steersearch.errors import BundleError, ConfigError, DataError
+from steersearch.runtime import Bundle, SteerableIndex
+from steersearch.runtime.interpret.pipeline import interpret
+from steersearch.runtime.interpret.relabel import as_candidates_see_them, score_candidate, with_labels
+from steersearch.runtime.interpret.storage import read_graph, read_interpretation, save
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_bundle, tmp_path_factory):
+    return shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("interpreted") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def found(folder, topic_texts, tmp_path_factory):
+    steps = []
+    # Three times the sentences: enough documents on which each latent fires.
+    ids = [f"{id}-{i}" for i in range(3) for id in topic_texts.ids]
+    texts = [f"{text} {more}" for more in ("", "Indeed.", "Once more.") for text in topic_texts.texts]
+    result = interpret(
+        Bundle.load(folder, threads=1),
+        ids,
+        texts,
+        corpus="docs",
+        queries=["how is an exception raised?"],
+        cache_dir=tmp_path_factory.mktemp("cache"),
+        progress=lambda *step: steps.append(step),
+    )
+    assert {"read documents", "name features", "leave words out", "weigh words"} <= {stage for stage, *_ in steps}
+    assert all(done <= total for _, done, total in steps)
+    return result
+
+
+@pytest.fixture(scope="module")
+def labelled(folder, found):
+    return save(Bundle.load(folder, threads=1), found)
+
+
+def test_what_is_known_about_a_latent(found, opened_bundle):
+    entries = found.interpretation.entries
+    assert [entry.latent for entry in entries] == list(range(opened_bundle.n_latents))
+    labels = [entry.label for entry in entries if entry.label]
+    assert len(labels) == len(set(labels)) > 10
+    scored = [entry for entry in entries if entry.score]
+    assert scored
+    for entry in scored:
+        assert entry.label
+        assert 0 <= entry.score.auc <= 1
+        assert entry.fires <= entry.active
+        assert entry.unclear == (entry.score.auc < 0.65)
+        for passage in entry.top:
+            assert all(0 <= a < b <= len(passage.text) and 0 < share <= 1 for a, b, share in passage.spans)
+            assert passage.activation > 0
+    assert any(entry.patterns for entry in entries)
+    assert any(entry.queries for entry in entries)
+    assert all(len(entry.similar) > 0 for entry in entries)
+    silent = [entry for entry in entries if not entry.active]
+    assert all(entry.label is None and entry.unclear and not entry.top for entry in silent)
+
+
+def test_passages_come_from_the_half_that_labels_are_made_from(found):
+    held_out = {id for id, held in zip(found.reading.ids, found.reading.held_out, strict=True) if held}
+    for entry in found.interpretation.entries:
+        assert not held_out & {passage.document for passage in entry.top}
+
+
+def test_it_comes_back_as_it_was(labelled, found):
+    again = read_interpretation(labelled)
+    assert again is not None
+    assert again.documents == 180
+    assert again.families == found.interpretation.families
+    for entry, before in zip(again.entries, found.interpretation.entries, strict=True):
+        assert (entry.label, entry.phrases, entry.patterns, entry.top) == (
+            *(before.label, before.phrases, before.patterns),
+            before.top,
+        )
+        if before.score:
+            assert entry.score.auc == pytest.approx(before.score.auc, abs=1e-4)
+
+
+def test_the_score_travels_with_the_feature(labelled, found):
+    for feature, entry in zip(labelled.features, found.interpretation.entries, strict=True):
+        assert feature.label == (None if entry.unclear else entry.label)
+        assert feature.unclear == (entry.unclear and entry.active > 0)
+        if not entry.unclear:
+            assert feature.score == pytest.approx(entry.score.auc, abs=1e-4)
+            assert str(feature).startswith(f"{feature.name} ({entry.label}, ")
+
+
+def test_an_index_goes_on_working(tiny_bundle, topic_texts, tmp_path, found):
+    folder = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    with SteerableIndex.create(tmp_path / "index", folder) as index:
+        index.add(topic_texts.texts, topic_texts.ids)
+        before = [(hit.id, hit.score) for hit in index.search("raise an exception", k=5)]
+    save(Bundle.load(folder), found)
+    with SteerableIndex.open(tmp_path / "index") as index:
+        assert [(hit.id, hit.score) for hit in index.search("raise an exception", k=5)] == before
+        clear = next(feature for feature in index.bundle.features if feature.label and feature.p95)
+        assert index.search("raise", k=3, boost={clear.label: 1.0})
+        ids, texts, vectors = index.documents()
+        assert (ids, texts) == (topic_texts.ids, topic_texts.texts)
+        assert np.allclose(vectors, index.bundle.embed(texts), atol=1e-5)
+
+
+def test_the_graph_predicts_from_words_alone(labelled, found, topic_texts):
+    graph = read_graph(labelled)
+    predicted = graph.predict(topic_texts.texts)
+    assert predicted.shape == (60, labelled.n_latents)
+    assert (predicted >= 0).all()
+    indices, values = labelled.encode(labelled.embed(topic_texts.texts))
+    real = np.zeros_like(predicted)
+    np.put_along_axis(real, indices, values, 1)
+    scored = [e.latent for e in found.interpretation.entries if e.pattern_score and e.fires >= 10]
+    correlations = [np.corrcoef(predicted[:, f], real[:, f])[0, 1] for f in scored if real[:, f].std() > 0]
+    assert np.nanmedian(correlations) > 0.4
+    one = graph.predict(topic_texts.texts[:3], [5, 2])
+    assert np.allclose(one, predicted[:3][:, [5, 2]], atol=1e-6)
+    text = topic_texts.texts[0]
+    assert graph.shares(0, text)[0][0] == "[CLS]"
+    latent, patterns = next(iter(graph.patterns.items()))
+    words = " ".join(place[0] for place in patterns[0].tokens)
+    assert patterns[0] in graph.matches(latent, words)
+    assert graph.matches(latent, "nothing of that kind") == ()
+    with pytest.raises(DataError, match="this bundle has 0 to 63"):
+        graph.predict(["a"], [64])
+
+
+def test_the_same_run_again_embeds_nothing(found, folder, topic_texts, tmp_path, monkeypatch):
+    bundle = Bundle.load(folder, threads=1)
+    once = interpret(bundle, topic_texts.ids, topic_texts.texts, corpus="docs", cache_dir=tmp_path)
+    monkeypatch.setattr(Bundle, "embed", lambda *arguments, **more: pytest.fail("embedded again"))
+    again = interpret(bundle, topic_texts.ids, topic_texts.texts, corpus="docs", cache_dir=tmp_path)
+    assert again.interpretation == once.interpretation
+
+
+def test_labels_of_another_kind_are_chosen_and_scored_on_different_halves(found, folder):
+    bundle = Bundle.load(folder, threads=1)
+    latent = max(found.interpretation.entries, key=lambda e: e.fires if e.score else -1).latent
+    seen = list(as_candidates_see_them(found))[latent]
+    text = found.interpretation.entries[latent].label.removesuffix(f" (f{latent})")
+    assert score_candidate(bundle, found, latent, text) == pytest.approx(seen.score.auc, abs=1e-6)
+    changed = with_labels(bundle, found, {latent: text}, "a model").interpretation.entries[latent]
+    assert changed.source == "a model"
+    assert changed.score.auc == pytest.approx(found.interpretation.entries[latent].score.auc, abs=1e-6)
+    rare = next(e.latent for e in found.interpretation.entries if found.trials[e.latent] is None)
+    assert score_candidate(bundle, found, rare, text) is None
+
+
+def test_bad_input(opened_bundle, topic_texts, tmp_path):
+    with pytest.raises(DataError, match="3 documents: interpreting features takes at least 20"):
+        interpret(opened_bundle, ["a", "b", "c"], ["x", "y", "z"], corpus="docs", cache_dir=tmp_path)
+    with pytest.raises(DataError, match="60 texts, 59 ids"):
+        interpret(opened_bundle, topic_texts.ids[1:], topic_texts.texts, corpus="docs", cache_dir=tmp_path)
+    assert opened_bundle.interpretation is None
+    with pytest.raises(ConfigError, match="was never interpreted: sae features label"):
+        read_graph(opened_bundle)
+
+
+def test_documents_without_words_are_no_obstacle(opened_bundle, topic_texts, tmp_path):
+    texts = [*topic_texts.texts, *["", "12 34", "???", "。", "a" * 2000] * 4]
+    ids = [str(i) for i in range(len(texts))]
+    found = interpret(opened_bundle, ids, texts, corpus="docs", cache_dir=tmp_path)
+    assert found.interpretation.documents == 80
+
+
+@pytest.mark.parametrize("name", ["interpretation.jsonl.gz", "tokens.npz"])
+def test_a_damaged_file_is_named(labelled, tmp_path, name):
+    folder = shutil.copytree(labelled.path, tmp_path / "bundle")
+    (folder / name).write_bytes(b"x" * (folder / name).stat().st_size)
+    with pytest.raises(BundleError, match=f"{name} was altered"):
+        Bundle.load(folder)
+    with pytest.raises(BundleError, match=f"{name} cannot be read.*sae features label"):
+        read_graph(Bundle.load(folder, verify=False))
+
+
+def test_of_another_bundle(labelled, tmp_path):
+    entries = replace(labelled.interpretation, entries=labelled.interpretation.entries[1:])
+    folder = shutil.copytree(labelled.path, tmp_path / "bundle")
+    from steersearch.runtime.interpret.storage import _interpretation_bytes
+
+    (folder / "interpretation.jsonl.gz").write_bytes(_interpretation_bytes(entries))
+    raw = json.loads((folder / "manifest.json").read_text())
+    raw["files"]["interpretation.jsonl.gz"]["bytes"] = (folder / "interpretation.jsonl.gz").stat().st_size
+    broken = Bundle.load(labelled.path)
+    broken.path = folder
+    with pytest.raises(BundleError, match="describes 63 latents, the bundle has 64"):
+        read_interpretation(broken)
