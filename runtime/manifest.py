@@ -71,7 +71,15 @@ class Manifest:
     @property
     def model_digest(self) -> str:
         """What an index is tied to: sha256 over the graphs and the tokenizer, but not over labels and licences."""
-        names = sorted(n for n in self.files if n.startswith(EMBEDDER) or n in (ENCODER, DECODER, TOKENIZER))
+        return self._digest_of(ENCODER, DECODER)
+
+    @property
+    def embedder_digest(self) -> str:
+        """What an embedding is tied to: sha256 over the embedder's graph and the tokenizer."""
+        return self._digest_of()
+
+    def _digest_of(self, *more: str) -> str:
+        names = sorted(n for n in self.files if n.startswith(EMBEDDER) or n in (TOKENIZER, *more))
         lines = "".join(f"{name} {self.files[name]['sha256']}\n" for name in names)
         return hashlib.sha256(lines.encode()).hexdigest()
 

@@ -16,7 +16,7 @@ import numpy as np
 from ...cache import default_cache_dir, embed_cached
 from ...metrics import FloatArray, unit_rows
 from ..bundle import Bundle
-from .entries import Entry, Interpretation, Passage
+from .entries import Entry, Interpretation, Passage, Pattern
 from .evidence import Evidence, gather, mean_documents
 from .families import find_families
 from .labels import Label, label_direction, make_unique
@@ -47,7 +47,7 @@ class CachedEmbedder:
     @property
     def fingerprint(self) -> str:
         """What an embedding depends on besides the text."""
-        return f"bundle {self.bundle.manifest.model_digest}"
+        return f"bundle {self.bundle.manifest.embedder_digest}"
 
     @property
     def d_in(self) -> int:
@@ -91,6 +91,7 @@ def interpret(
     embeddings: FloatArray | None = None,
     cache_dir: Path | None = None,
     seed: int = 0,
+    patterns: bool = True,
     progress: Progress | None = None,
 ) -> Interpreted:
     """Find out what every latent of a bundle stands for on a corpus, and how sure that is.
@@ -104,6 +105,8 @@ def interpret(
         embeddings: Of the documents by this bundle, unit rows of shape (n, d_in), where they are known.
         cache_dir: Where embeddings are kept between runs; the user's cache folder by default.
         seed: Chooses the random negatives of the trials.
+        patterns: Look for the words that matter in the strongest sentences, which takes most of the time. Labels,
+            scores and what `Neuron2Graph` predicts are the same without.
         progress: Told about every step.
 
     Raises:
@@ -126,8 +129,11 @@ def interpret(
     model = fit([], np.empty((0, bundle.d_in), np.float32))
     say("weigh words", 1, 2)
     chosen = choose_sentences(bundle, model, reading, evidence, embed)
-    founds = occlude(bundle, model, [found for _, found in chosen.places], embed)
-    patterns = find_patterns(bundle, founds, phrases, reading.typical, embed)
+    founds = [found for _, found in chosen.places]
+    tries: dict[int, tuple[Pattern, ...]] = {}
+    if patterns:
+        founds = occlude(bundle, model, founds, embed)
+        tries = find_patterns(bundle, founds, phrases, reading.typical, embed)
     passages: dict[int, list[Passage]] = {}
     for (row, _), found in zip(chosen.places, founds, strict=True):
         passages.setdefault(found.latent, []).append(as_passage(reading, row, found))
@@ -155,7 +161,7 @@ def interpret(
             queries=asked.get(f, ()),
             companions=evidence[f].companions,
             similar=similar[f],
-            patterns=patterns.get(f, ()),
+            patterns=tries.get(f, ()),
         )
         for f in range(bundle.n_latents)
     )

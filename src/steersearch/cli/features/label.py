@@ -37,6 +37,9 @@ def label(
     max_calls: Annotated[int | None, typer.Option(help="With --model: stop after so many calls.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="With --model: stop before using more tokens.")] = None,
     timeout: Annotated[float, typer.Option(help="With --model: seconds to wait for an answer.")] = 60.0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the search for decisive words, which takes most of the time.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Chooses the random documents that labels are tested on.")] = 0,
     json: Json = False,
 ) -> None:
@@ -59,7 +62,13 @@ def label(
     ids, texts, embeddings, name, queries = _from_index(opened, index) if index else _from_data(data)
     with progress_bars() as show:
         found = interpret(
-            opened, ids, texts, corpus=name, queries=queries, embeddings=embeddings, seed=seed, progress=show
+            *(opened, ids, texts),
+            corpus=name,
+            queries=queries,
+            embeddings=embeddings,
+            seed=seed,
+            patterns=not quick,
+            progress=show,
         )
     summary: dict[str, Any] = {}
     if model is not None:

@@ -1,0 +1,1 @@
+"""Can people read the features? Labels and Neuron-to-Graph on held-out documents, against controls."""
