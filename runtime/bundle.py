@@ -13,7 +13,6 @@ from ..errors import DataError
 from ..metrics import FloatArray, IntArray
 from .embedder import OnnxEmbedder, Progress
 from .features import Features, read_features
-from .interpret.edits import Edits
 from .manifest import Manifest, read_manifest
 from .sessions import open_session
 
@@ -130,6 +129,8 @@ class Bundle:
         Raises:
             BundleError: The features, or the edits beside the bundle, cannot be used.
         """
+        from .interpret.edits import Edits  # which needs what is defined here
+
         path = self.path / "features.json"
         features = read_features(path, n_latents=self.n_latents, d_in=self.d_in, bundle=self)
         edits = Edits.load(self)

@@ -69,7 +69,7 @@ def measure(data: Path, name: str, seed: int, work: Path) -> dict[str, Any]:
         source = corpus if EVERY.get(name, 1) == 1 else texts
         train(source, "minilm", SaeConfig(n_latents=4096, k=32), TrainConfig(seed=seed)).save(folder / "model.pt")
     if not (folder / "bundle").exists():
-        export_bundle(folder / "model.pt", folder / "bundle")
+        export_bundle(folder / "model.pt", folder / "bundle", embedder="minilm")
     bundle = Bundle.load(folder / "bundle")
     started = time.monotonic()
     found = interpret(bundle, ids, texts, corpus=name, seed=seed, patterns=False)

@@ -21,6 +21,7 @@ PASSAGES = 2
 CANDIDATES = 2
 """Sentences per document that are embedded to find the one in which a latent is strongest."""
 MAX_CHARACTERS = 320
+SHOWN = 5
 NEAR_MISSES = 3
 MARKED = 0.1
 """Words below this share are not worth a colour."""
@@ -95,6 +96,18 @@ def as_passage(reading: Reading, row: int, found: Found) -> Passage:
     activation = float(activations[documents == row][0] / reading.typical[found.latent])
     marked = tuple(span for span in found.spans if span[2] >= MARKED)
     return Passage(reading.ids[row], found.sentence, round(activation, 4), marked, found.minimal)
+
+
+def more_passages(reading: Reading, evidence: Evidence, shown: Sequence[Passage]) -> tuple[Passage, ...]:
+    """What is shown of the next strongest documents, up to `SHOWN` in all: their beginnings."""
+    seen = {passage.document for passage in shown}
+    documents, activations = reading.firing[evidence.latent]
+    strength = dict(zip(documents.tolist(), (activations / reading.typical[evidence.latent]).tolist(), strict=True))
+    rows = [int(row) for row in evidence.top if not reading.held_out[row] and reading.ids[row] not in seen]
+    return tuple(
+        Passage(reading.ids[row], shortened(" ".join(reading.texts[row].split())), round(strength[row], 4))
+        for row in rows[: SHOWN - len(shown)]
+    )
 
 
 def near_passages(reading: Reading, rows: IntArray) -> tuple[Passage, ...]:

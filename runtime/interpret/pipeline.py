@@ -22,7 +22,7 @@ from .families import find_families
 from .labels import Label, label_direction, make_unique
 from .neuron2graph import Calibration, calibrate
 from .occlusion import occlude
-from .passages import as_passage, choose_sentences, near_passages
+from .passages import as_passage, choose_sentences, more_passages, near_passages
 from .patterns import find_patterns
 from .phrases import Phrases, frequent_phrases
 from .positions import map_positions
@@ -156,7 +156,7 @@ def interpret(
             fires=evidence[f].fires,
             active=evidence[f].active,
             quantiles=evidence[f].quantiles,
-            top=tuple(passages.get(f, ())),
+            top=(*(mine := passages.get(f, [])), *more_passages(reading, evidence[f], mine)),
             near_misses=near_passages(reading, evidence[f].near_misses),
             queries=asked.get(f, ()),
             companions=evidence[f].companions,
