@@ -13,7 +13,6 @@ BoolArray = NDArray[np.bool_]
 MIN_POSITIVES = 3
 """With fewer documents on which a feature fires, on either side, its score would say nothing."""
 MAX_POSITIVES = 100
-MAX_NEGATIVES = 5000
 """More would not change a score by as much as another choice of them does."""
 
 
@@ -45,7 +44,12 @@ class Trial:
 
 
 def make_trial(
-    fires: IntArray, active: BoolArray, among: BoolArray, embeddings: FloatArray, rng: np.random.Generator
+    fires: IntArray,
+    active: BoolArray,
+    among: BoolArray,
+    neighbours: IntArray,
+    embeddings: FloatArray,
+    rng: np.random.Generator,
 ) -> Trial | None:
     """Choose the documents of a test, at most `MAX_POSITIVES` of a kind.
 
@@ -53,6 +57,7 @@ def make_trial(
         fires: Rows on which the feature fires.
         active: Where it is active at all, shape (n,): such documents are no negatives.
         among: Documents to use, shape (n,).
+        neighbours: Rows of the nearest documents of the same side, nearest first, shape (n, m).
         embeddings: Unit rows, shape (n, d_in).
         rng: Chooses the random negatives.
 
@@ -64,11 +69,12 @@ def make_trial(
     if len(positives) > MAX_POSITIVES:
         positives = rng.choice(positives, MAX_POSITIVES, replace=False)
     negatives = np.flatnonzero(among & ~active)
-    if len(negatives) > MAX_NEGATIVES:
-        negatives = rng.choice(negatives, MAX_NEGATIVES, replace=False)
     if len(positives) < MIN_POSITIVES or len(negatives) < MIN_POSITIVES:
         return None
-    near = negatives[(embeddings[positives] @ embeddings[negatives].T).argmax(1)]
+    quiet = ~active[neighbours[positives]]  # (positives, m)
+    near = neighbours[positives, quiet.argmax(1)]
+    if len(lost := np.flatnonzero(~quiet.any(1))):  # it is active on all neighbours: look at every document
+        near[lost] = negatives[(embeddings[positives[lost]] @ embeddings[negatives].T).argmax(1)]
     return Trial(positives, near, rng.choice(negatives, len(positives), replace=len(negatives) < len(positives)))
 
 

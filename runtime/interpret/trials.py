@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...metrics import FloatArray
+from ...metrics import FloatArray, IntArray
 from .detection import Score, Trial, make_trial, score
 from .reading import Reading
+
+NEIGHBOURS = 64
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Pair:
 
 def choose_trials(reading: Reading, seed: int = 0) -> list[Pair | None]:
     """One pair of trials per latent; None for a latent that fires on too few documents of either half."""
+    neighbours = nearest_of_the_same_side(reading)
     pairs: list[Pair | None] = []
     for latent in range(reading.n_latents):
         rng = np.random.default_rng((seed, latent))
@@ -31,10 +34,31 @@ def choose_trials(reading: Reading, seed: int = 0) -> list[Pair | None]:
         active[reading.active[latent][0]] = True
         fires = reading.firing[latent][0]
         held_out, seen = (
-            make_trial(fires, active, side, reading.embeddings, rng) for side in (reading.held_out, ~reading.held_out)
+            make_trial(fires, active, side, neighbours, reading.embeddings, rng)
+            for side in (reading.held_out, ~reading.held_out)
         )
         pairs.append(Pair(held_out, seen) if held_out and seen else None)
     return pairs
+
+
+def nearest_of_the_same_side(reading: Reading, block: int = 512) -> IntArray:
+    """Rows of the `NEIGHBOURS` nearest documents among those on the same side, nearest first, shape (n, at most that).
+
+    One pass for all latents: the near miss of a document is the first of them without the feature.
+    """
+    sides = [np.flatnonzero(side) for side in (reading.held_out, ~reading.held_out)]
+    count = max(1, min(NEIGHBOURS, *(len(rows) - 1 for rows in sides)))
+    found = np.zeros((len(reading), count), np.int64)
+    for rows in sides:
+        candidates = np.ascontiguousarray(reading.embeddings[rows])
+        for start in range(0, len(rows), block):
+            mine = rows[start : start + block]
+            closeness = reading.embeddings[mine] @ candidates.T
+            closeness[np.arange(len(mine)), np.arange(start, start + len(mine))] = -np.inf
+            best = np.argpartition(-closeness, count - 1, axis=1)[:, :count]
+            order = np.argsort(-np.take_along_axis(closeness, best, 1), axis=1, kind="stable")
+            found[mine] = rows[np.take_along_axis(best, order, 1)]
+    return found
 
 
 def score_directions(

@@ -54,7 +54,8 @@ def test_negatives_are_near_misses_and_random_ones_that_are_not_active():
     rows = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
     active = np.zeros(31, bool)
     active[[0, 5, 10, 11]] = True  # 11: active, but not enough to fire
-    trial = make_trial(np.array([0, 5, 10]), active, np.ones(31, bool), rows, np.random.default_rng(0))
+    neighbours = np.argsort(-(rows @ rows.T), axis=1, kind="stable")[:, 1:4]
+    trial = make_trial(np.array([0, 5, 10]), active, np.ones(31, bool), neighbours, rows, np.random.default_rng(0))
     assert trial is not None
     assert trial.positives.tolist() == [0, 5, 10]
     assert trial.near[0] == 1
@@ -69,8 +70,12 @@ def test_only_documents_of_its_side_and_not_too_many():
     active = np.zeros(1000, bool)
     active[:500] = True
     side = np.arange(1000) % 2 == 0
-    trial = make_trial(np.arange(500), active, side, rows, rng)
+    ours = np.flatnonzero(side)
+    neighbours = np.tile(ours[:3], (1000, 1))  # the feature is active on all of them: every document is looked at
+    trial = make_trial(np.arange(500), active, side, neighbours, rows, rng)
     assert trial is not None
     assert len(trial.positives) == len(trial.near) == len(trial.random) == MAX_POSITIVES
     assert all(side[part].all() for part in (trial.positives, trial.near, trial.random))
-    assert make_trial(np.arange(MIN_POSITIVES - 1), active, np.ones(1000, bool), rows, rng) is None
+    quiet = np.flatnonzero(side & ~active)
+    assert trial.near.tolist() == [quiet[(rows[quiet] @ rows[p]).argmax()] for p in trial.positives]
+    assert make_trial(np.arange(MIN_POSITIVES - 1), active, np.ones(1000, bool), neighbours, rows, rng) is None

@@ -1,0 +1,58 @@
+"""Evidence, labels and trials for 60,000 documents and 8,192 latents: seconds, and memory besides the documents.
+
+    python -m benchmarks.interpretation.cost
+
+Shape is all that matters here, so embeddings are random directions around random topics.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+
+from steersearch.metrics import unit_rows
+from steersearch.runtime.interpret.evidence import gather
+from steersearch.runtime.interpret.reading import Reading
+from steersearch.runtime.interpret.trials import choose_trials
+
+DOCUMENTS, LATENTS, K, D_IN, TOPICS = 60_000, 8_192, 32, 384, 500
+RESULTS = Path(__file__).parent.parent / "results" / "interpretation_cost.json"
+
+
+def main() -> None:
+    """Time every step that does not embed."""
+    rng = np.random.default_rng(0)
+    topics = rng.normal(size=(TOPICS, D_IN)).astype(np.float32)
+    rows = topics[rng.integers(0, TOPICS, DOCUMENTS)] + rng.normal(size=(DOCUMENTS, D_IN)).astype(np.float32)
+    rows = unit_rows(rows)
+    atoms = unit_rows(rng.normal(size=(LATENTS, D_IN)).astype(np.float32))
+    indices, values = np.empty((DOCUMENTS, K), np.int64), np.empty((DOCUMENTS, K), np.float32)
+    for start in range(0, DOCUMENTS, 2048):
+        block = slice(start, start + 2048)
+        codes = rows[block] @ atoms.T
+        indices[block] = np.argpartition(-codes, K, axis=1)[:, :K]
+        values[block] = np.take_along_axis(codes, indices[block], 1)
+    reading = Reading([str(i) for i in range(DOCUMENTS)], [""] * DOCUMENTS, rows, indices, values, LATENTS)
+    figures: dict[str, float] = {"documents": DOCUMENTS, "latents": LATENTS}
+    _ = reading.firing, reading.held_out, reading.centred
+    tracemalloc.start()
+    started = time.monotonic()
+    found = sum(1 for _ in gather(reading))
+    figures["evidence, seconds"] = round(time.monotonic() - started, 1)
+    assert found == LATENTS
+    started = time.monotonic()
+    trials = choose_trials(reading)
+    figures["trials, seconds"] = round(time.monotonic() - started, 1)
+    figures["latents with trials"] = sum(pair is not None for pair in trials)
+    figures["peak MB besides documents and codes"] = round(tracemalloc.get_traced_memory()[1] / 1e6)
+    RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
+    for name, value in figures.items():
+        print(f"{name:<40} {value:g}")
+
+
+if __name__ == "__main__":
+    main()
