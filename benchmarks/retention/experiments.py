@@ -41,6 +41,8 @@ def headline(seeds: int, steps: int) -> Iterator[Experiment]:
     for k in WIDTHS:
         for seed in range(seeds):
             yield Experiment("headline", "ours", k, seed, recipe={"steps": steps})
+    for seed in range(seeds):  # what the ranking losses are worth when training is long enough
+        yield Experiment("headline", "ours, MSE only", 32, seed, recipe={"steps": steps, "loss": "mse"})
 
 
 def transfer(seeds: int, steps: int) -> Iterator[Experiment]:
