@@ -88,8 +88,8 @@ def label_with_model(
     Args:
         model: A LangChain chat model, or `provider:name`, which takes the package `langchain` and the provider's.
         entries: What is known of the features to label. Their scores are what a new label has to beat.
-        score: (latent, label) -> held-out AUC of the label, 0 to 1; None when too few documents are held out. Called
-            in this thread only.
+        score: (latent, label) -> AUC of the label, 0 to 1; None when there are too few documents to tell. Called in
+            this thread only. It chooses among candidates, so it should not be what is reported afterwards.
         candidates: Labels to ask for, per feature.
         cache: JSON-lines file of the answers; made when missing.
         max_calls: Calls at most, second tries included; None = no cap.

@@ -95,6 +95,7 @@ def demo(
         f'{sae} search "{first}" --index {out}/index {steering} --compare',
         f'{sae} explain "{first}" {example} --index {out}/index {steering}',
         f'{sae} features "network sockets" --bundle {out}/bundle',
+        f"{sae} features label --index {out}/index --bundle {out}/bundle",
     ):
         console.print(f"  {escape(command)}", soft_wrap=True)
 

@@ -59,4 +59,6 @@ def export(
         return
     figures = ", ".join(f"{name} {float(value):.3g}" for name, value in manifest.parity.items())
     stderr.print(f"wrote {out} ({size / 1e6:.0f} MB, {manifest.precision}); against torch: {figures}")
-    stderr.print(f"next: sae index --bundle {out} --data docs.jsonl")
+    stderr.print(
+        f"next: sae index --bundle {out} --data docs.jsonl, sae features label --bundle {out} --data docs.jsonl"
+    )

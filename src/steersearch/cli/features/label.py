@@ -113,7 +113,7 @@ def _ask(
     with progress_bars() as show:
         outcome = label_with_model(
             model,
-            as_candidates_see_them(found),
+            sorted(as_candidates_see_them(found), key=lambda entry: -entry.fires),  # a cap leaves out the rarest
             lambda latent, text: score_candidate(bundle, found, latent, text),
             candidates=candidates,
             cache=default_cache_dir() / "labels.jsonl",
