@@ -63,6 +63,8 @@ def demo(
         trained = fit(corpus, model, shape, training, resume_path=unfinished, resume=True, progress=show)
         trained.save(checkpoint)
         show("export", 0, 1)
+        if (edits := out / "bundle.edits.json").exists():  # of the autoencoder that is replaced now
+            edits.replace(out / "bundle.edits.old.json")
         manifest = export_bundle(checkpoint, out / "bundle", overwrite=True)
         show("export", 1, 1)
         shutil.rmtree(out / "index", ignore_errors=True)

@@ -52,7 +52,8 @@ def show(
     console.print(f"[bold]{escape(str(shown))}[/bold]")
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", width=MARGIN - 1, no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    # Without a limit, rich makes room for long lines by cutting the headings.
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(20, console.width - MARGIN))
     for heading, text in rows:
         table.add_row(heading, text)
     console.print(table)
