@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-SERIES = {"headline": "ours", "paper": None}
-COLOURS = {"ours": "#0b6e4f", "paper mse+kl": "#c8553d", "paper mse": "#e0a899", "general": "#3d5a80"}
+COLOURS = {"ours": "#0b6e4f", "paper mse+kl": "#c8553d", "paper mse": "#e0a899", "ours, MSE only": "#888888"}
 
 
 def _mean(figures: list[dict[str, float]], name: str) -> float:

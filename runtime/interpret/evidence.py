@@ -47,6 +47,7 @@ def gather(reading: Reading) -> Iterator[Evidence]:
         for latent, near in zip(latents, closeness, strict=True):
             (fires, _), (active, values) = reading.firing[latent], reading.active[latent]
             near[active] = -np.inf
+            near[reading.held_out] = -np.inf  # who labels by what is shown must not see what labels are tested on
             yield Evidence(
                 latent=latent,
                 fires=len(fires),
@@ -65,7 +66,8 @@ def mean_documents(reading: Reading, latents: range) -> FloatArray:
 
 def _largest(values: FloatArray, count: int) -> IntArray:
     rows = np.argpartition(-values, min(count, len(values) - 1))[:count]
-    return rows[np.argsort(-values[rows], kind="stable")]
+    rows = rows[np.argsort(-values[rows], kind="stable")]
+    return rows[np.isfinite(values[rows])]
 
 
 def _companions(reading: Reading, latent: int, rows: IntArray, share: FloatArray) -> tuple[tuple[int, float], ...]:
