@@ -54,7 +54,12 @@ def shortened(text: str) -> str:
 
 
 def choose_sentences(
-    bundle: Bundle, model: TokenModel, reading: Reading, evidence: Sequence[Evidence], embed: Embed
+    bundle: Bundle,
+    model: TokenModel,
+    reading: Reading,
+    evidence: Sequence[Evidence],
+    tested: Sequence[bool],
+    embed: Embed,
 ) -> Chosen:
     """Find the sentence in which each latent is strongest, in the strongest documents that labels are made from.
 
@@ -63,9 +68,13 @@ def choose_sentences(
         model: Proposes sentences.
         reading: The documents.
         evidence: One per latent.
+        tested: Whether each latent's label can be tested; of the others only the strongest document is looked at.
         embed: Embeds texts.
     """
-    rows = [each.top[~reading.held_out[each.top]][:PASSAGES] for each in evidence]
+    rows = [
+        each.top[~reading.held_out[each.top]][: PASSAGES if on else 1]
+        for each, on in zip(evidence, tested, strict=True)
+    ]
     if not sum(len(each) for each in rows):
         return Chosen([], np.empty((0, bundle.d_in), np.float32), [])
     split: dict[int, list[str]] = {

@@ -128,7 +128,7 @@ def interpret(
     say("weigh words", 0, 2)
     model = fit([], np.empty((0, bundle.d_in), np.float32))
     say("weigh words", 1, 2)
-    chosen = choose_sentences(bundle, model, reading, evidence, embed)
+    chosen = choose_sentences(bundle, model, reading, evidence, [pair is not None for pair in trials], embed)
     founds = [found for _, found in chosen.places]
     tries: dict[int, tuple[Pattern, ...]] = {}
     if patterns:
