@@ -9,6 +9,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from steersearch.cli import app
+from steersearch.cli._common import console
 from steersearch.cli.features._passage import one_line
 from steersearch.cli.features._table import frequency_bar
 from steersearch.errors import BundleError, ConfigError, UnknownFeatureError
@@ -62,7 +63,7 @@ def sae(folder, found, monkeypatch):
     load = Bundle.load
     monkeypatch.setattr(Bundle, "load", lambda path, **more: load(path, verify=False, threads=1))
     monkeypatch.setattr(Bundle, "interpretation", found)
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(console, "_width", 100)  # COLUMNS is read once, when the console is made
 
     def run(*arguments):
         return CliRunner().invoke(app, ["features", *map(str, arguments), "--bundle", str(folder)])

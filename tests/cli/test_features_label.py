@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from steersearch.cli import app
+from steersearch.cli._common import console, stderr
 from steersearch.errors import BundleError, ConfigError, DataError, IndexFolderError
 from steersearch.runtime import Bundle, SteerableIndex
 
@@ -20,7 +21,8 @@ def sae(*arguments):
 @pytest.fixture
 def folder(tiny_bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("STEERSEARCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "_width", 200)
+    monkeypatch.setattr(stderr, "_width", 200)
     return shutil.copytree(tiny_bundle, tmp_path / "bundle")
 
 

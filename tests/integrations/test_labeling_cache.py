@@ -78,15 +78,15 @@ from steersearch.integrations.labeling import label_with_model
 from steersearch.runtime.interpret.entries import Entry, Passage
 
 entries = [Entry(n, top=(Passage("d", f"passage {n}", 1.0),)) for n in range(9)]
-threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-model = FakeListChatModel(responses=['["some words"]'], sleep=60)
+threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+model = FakeListChatModel(responses=['["some words"]'], sleep=300)
 label_with_model(model, entries, lambda *_: 0.9, cache=Path(sys.argv[1]))
 """
 
 
 def test_ctrl_c_does_not_wait_for_answers(cache):
     command = [sys.executable, "-c", INTERRUPTED, str(cache)]
-    result = subprocess.run(command, check=False, timeout=30, capture_output=True, text=True)
+    result = subprocess.run(command, check=False, timeout=120, capture_output=True, text=True)
     assert "KeyboardInterrupt" in result.stderr
     assert result.returncode != 0
 
