@@ -14,6 +14,7 @@ from typing import Any
 from .. import __version__
 from .._files import sha256_of
 from ..errors import DataError
+from ..runtime.interpret.storage import carry_over
 from ..runtime.manifest import (
     DECODER,
     EMBEDDER,
@@ -97,6 +98,8 @@ def export_bundle(
         for name, graph in graphs.items():
             write_model(graph, folder / name)
         _write_json(folder / FEATURES, _features(sae))
+        if carry_over(Path(out), folder):
+            say("keeping the labels of the bundle that is replaced")
         licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"))
         (folder / LICENSES).write_text(licences, encoding="utf-8")
         texts = parity_texts(sae.info.sample_texts)

@@ -21,7 +21,7 @@ import numpy as np
 from ..._files import sha256_of
 from ...errors import BundleError, ConfigError, FormatVersionError
 from ..bundle import Bundle
-from ..manifest import FEATURES, INTERPRETATION, MANIFEST, TOKEN_MODEL
+from ..manifest import DECODER, FEATURES, INTERPRETATION, MANIFEST, OPTIONAL_FILES, TOKEN_MODEL
 from ..staging import staged_folder
 from .entries import Entry, Interpretation, entry_from_json, entry_to_json
 from .neuron2graph import Calibration, Neuron2Graph
@@ -56,6 +56,25 @@ def save(bundle: Bundle, found: Interpreted) -> Bundle:
         }
         (folder / MANIFEST).write_text(replace(bundle.manifest, files=listed).to_json(), encoding="utf-8")
     return Bundle.load(bundle.path)
+
+
+def carry_over(old: Path, new: Path) -> bool:
+    """Take the interpretation of a bundle into the folder of another export of the same autoencoder.
+
+    Args:
+        old: The bundle that is replaced, or nothing.
+        new: A folder that has everything but its manifest.
+
+    Returns:
+        Whether there was one. The decoder has to be the same: it holds the atoms.
+    """
+    if not all((old / name).is_file() for name in OPTIONAL_FILES):
+        return False
+    if sha256_of(old / DECODER) != sha256_of(new / DECODER):
+        return False
+    for name in (*OPTIONAL_FILES, FEATURES):
+        shutil.copyfile(old / name, new / name)
+    return True
 
 
 def read_interpretation(bundle: Bundle) -> Interpretation | None:

@@ -23,6 +23,7 @@ from steersearch.errors import (
 )
 from steersearch.export import export_bundle, parity
 from steersearch.runtime.embedder import OnnxEmbedder
+from steersearch.runtime.interpret.storage import carry_over
 from steersearch.runtime.manifest import REQUIRED_FILES, read_manifest
 from steersearch.runtime.sessions import open_session
 from steersearch.training.embedding import Embedder, resolve_embedder
@@ -128,6 +129,24 @@ def test_overwriting(bundle, tiny_sae, tmp_path):
     manifest = export_bundle(tiny_sae, out, overwrite=True)
     assert read_manifest(out) == manifest
     assert listing(tmp_path) == ["bundle"]
+
+
+def test_labels_stay_when_the_same_model_is_exported_again(tiny_checkpoint, tiny_bundle, topic_texts, tmp_path):
+    from steersearch.runtime import Bundle
+    from steersearch.runtime.interpret import interpret, save
+
+    out = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    bundle = Bundle.load(out, threads=1)
+    found = interpret(bundle, topic_texts.ids, topic_texts.texts, corpus="docs", cache_dir=tmp_path / "cache")
+    labels = [str(feature) for feature in save(bundle, found).features]
+    export_bundle(tiny_checkpoint, out, precision="w8", via="torch", overwrite=True)
+    again = Bundle.load(out, threads=1)
+    assert again.manifest.precision == "w8"
+    assert [str(feature) for feature in again.features] == labels
+    assert again.interpretation is not None
+    other = shutil.copytree(out, tmp_path / "other")
+    (other / "decoder.onnx").write_bytes(b"another autoencoder")
+    assert not carry_over(other, out)
 
 
 def test_a_model_that_does_not_agree_is_not_written(tiny_sae, tmp_path, monkeypatch):
