@@ -78,7 +78,8 @@ from steersearch.integrations.labeling import label_with_model
 from steersearch.runtime.interpret.entries import Entry, Passage
 
 entries = [Entry(n, top=(Passage("d", f"passage {n}", 1.0),)) for n in range(9)]
-threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
 model = FakeListChatModel(responses=['["some words"]'], sleep=300)
 label_with_model(model, entries, lambda *_: 0.9, cache=Path(sys.argv[1]))
 """
