@@ -177,8 +177,13 @@ def _features(sae: SparseAutoencoder) -> dict[str, Any]:
         "format_version": FEATURES_FORMAT_VERSION,
         "n_latents": sae.config.n_latents,
         "reference": reference,
-        "latents": info.features,
+        "latents": info.features or [_silent(latent) for latent in range(sae.config.n_latents)],
     }
+
+
+def _silent(latent: int) -> dict[str, Any]:
+    """What is known of a latent when the autoencoder was fitted to embeddings without texts: nothing."""
+    return {"id": latent, "label": None, "density": 0.0, "mean": 0.0, "p95": 0.0, "max": 0.0}
 
 
 def _write_json(path: Path, value: object) -> None:

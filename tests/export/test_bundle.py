@@ -195,6 +195,11 @@ def test_trained_on_bare_embeddings(tiny_embedder_folder, tmp_path):
         export_bundle(random_sae(None, 31), tmp_path / "bundle", embedder=tiny_embedder_folder)
     manifest = export_bundle(random_sae(None, 32), tmp_path / "bundle", embedder=tiny_embedder_folder)
     assert manifest.embedder["sha256"] == resolve_embedder(tiny_embedder_folder).sha256
+    from steersearch.runtime import Bundle
+
+    opened = Bundle.load(tmp_path / "bundle")
+    assert len(opened.features) == opened.n_latents
+    assert all(feature.label is None and feature.p95 == 0 for feature in opened.features)
 
 
 def test_wrong_use(tiny_sae, tmp_path):
