@@ -1,7 +1,6 @@
 """Training queries that look like what people type, made from the documents where there are no real ones."""
 
 import random
-import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import cycle, islice
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from ..corpus import Corpus
 from ..errors import ConfigError
+from ..texts import SENTENCE_END
 
 MIN_WORDS = 3
 MAX_WORDS = 12
@@ -21,8 +21,6 @@ MAX_PER_DOCUMENT = 256
 
 REAL_SHARE = 0.5
 """Real queries are at most this share of the wanted number: varied ones matter as much."""
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n")
 
 
 class Queries(NamedTuple):
@@ -110,12 +108,12 @@ def _candidates(corpus: Corpus, per_document: int, rng: random.Random) -> Iterat
 
 
 def _beginning(text: str, rng: random.Random) -> str:
-    return _tidy(_SENTENCE_END.split(text.strip(), maxsplit=1)[0])
+    return _tidy(SENTENCE_END.split(text.strip(), maxsplit=1)[0])
 
 
 def _sentence(text: str, rng: random.Random) -> str:
     """Choose a sentence; one of a word or two says nothing, a span of words takes its place."""
-    sentence = _tidy(rng.choice(_SENTENCE_END.split(text.strip())))
+    sentence = _tidy(rng.choice(SENTENCE_END.split(text.strip())))
     return sentence if len(_words(sentence)[0]) >= MIN_WORDS else _span(text, rng)
 
 

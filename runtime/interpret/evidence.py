@@ -11,7 +11,7 @@ from ...metrics import FloatArray, IntArray
 from .reading import Reading
 
 TOP = 20
-NEAR_MISSES = 5
+NEAR_MISSES = 3
 COMPANIONS = 8
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 1.0)
 BLOCK = 128

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 
 from ...errors import ConfigError, DataError
 from ...metrics import FloatArray, unit_rows
+from ...texts import WORD
 from ..features import Feature, Features, latent_id
 from .labels import STEM, inflected
 
@@ -27,7 +27,6 @@ CO_FIRING = 0.5
 """What firing together always is worth in likeness, where atoms that are the same are worth 1."""
 CONTRAST = 64
 """Words whose mean is what short texts have in common."""
-_WORD = re.compile(r"\w[\w'-]*")
 
 
 @dataclass(frozen=True)
@@ -167,4 +166,4 @@ class WordIndex:
 
 def words_of(text: str | None) -> list[str]:
     """Lower-cased words of a text."""
-    return _WORD.findall(text.casefold()) if text else []
+    return WORD.findall(text.casefold()) if text else []

@@ -7,13 +7,13 @@ would take hours on a small CPU: the token model proposes which words matter, th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...metrics import FloatArray
+from ...texts import WORD
 from ..bundle import Bundle
 from .phrases import STOP_WORDS
 from .token_model import TokenModel
@@ -25,7 +25,6 @@ SPANS = 3
 """Spans that are tried: around the one, two and three chunks that promise most."""
 MOST_LEFT_OUT = 6
 """Chunks of a text that are left out one by one."""
-_WORD = re.compile(r"\w[\w'-]*")
 
 Span = tuple[int, int]
 Embed = Callable[[Sequence[str], str], FloatArray]
@@ -53,7 +52,7 @@ def chunks_of(sentence: str) -> list[Span]:
     """Where the words are that may matter: runs of at most two that are no stop words, character ranges in order."""
     found: list[Span] = []
     words = 0
-    for match in _WORD.finditer(sentence):
+    for match in WORD.finditer(sentence):
         if match.group().casefold() in STOP_WORDS:
             continue
         if found and words < CHUNK_WORDS and sentence[found[-1][1] : match.start()] == " ":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...metrics import FloatArray, IntArray
+from ...texts import SENTENCE_END
 from ..bundle import Bundle
 from .entries import Passage
 from .evidence import Evidence
@@ -22,10 +22,8 @@ CANDIDATES = 2
 """Sentences per document that are embedded to find the one in which a latent is strongest."""
 MAX_CHARACTERS = 320
 SHOWN = 5
-NEAR_MISSES = 3
 MARKED = 0.1
 """Words below this share are not worth a colour."""
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n")
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Chosen:
 
 def sentences_of(text: str) -> list[str]:
     """Sentences of a text, each at most `MAX_CHARACTERS` long; the whole text when it has no words."""
-    parts = (" ".join(part.split()) for part in _SENTENCE_END.split(text))
+    parts = (" ".join(part.split()) for part in SENTENCE_END.split(text))
     return [shortened(part) for part in parts if any(c.isalpha() for c in part)]
 
 
@@ -121,6 +119,4 @@ def more_passages(reading: Reading, evidence: Evidence, shown: Sequence[Passage]
 
 def near_passages(reading: Reading, rows: IntArray) -> tuple[Passage, ...]:
     """What is shown of documents in which a latent is not active: their beginnings."""
-    return tuple(
-        Passage(reading.ids[row], shortened(" ".join(reading.texts[row].split())), 0.0) for row in rows[:NEAR_MISSES]
-    )
+    return tuple(Passage(reading.ids[row], shortened(" ".join(reading.texts[row].split())), 0.0) for row in rows)

@@ -8,9 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ...metrics import FloatArray
-from ..bundle import Bundle
-from ..embedder import Progress
-from .reading import centred_rows
 
 MAX_WORDS = 3
 MAX_PHRASES = 40_000
@@ -71,9 +68,3 @@ def frequent_phrases(texts: Iterable[str], limit: int = MAX_PHRASES) -> list[str
     kept = [(count, phrase) for phrase, count in frequency.items() if 2 <= count <= most]
     kept.sort(key=lambda pair: (-pair[0], pair[1]))
     return [phrase for _, phrase in kept[:limit]]
-
-
-def embed_phrases(bundle: Bundle, texts: list[str], *, progress: Progress | None = None) -> Phrases:
-    """Embed phrases with the bundle's own embedder."""
-    embeddings = bundle.embed(texts, progress=progress)
-    return Phrases(texts, centred_rows(embeddings), embeddings.mean(0))
