@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from .._files import replace_file
 from ..errors import ConfigError, DataError, StorageError, UnknownFeatureError
 from .features import FloatArray
 from .pursuit import sparse_direction
@@ -174,12 +174,9 @@ class Concept:
 
     def save(self, path: str | Path) -> None:
         """Write the concept as JSON, by rename."""
-        temporary = Path(f"{path}.{os.getpid()}.tmp")
         try:
-            temporary.write_text(self.to_json(), encoding="utf-8")
-            os.replace(temporary, path)
+            replace_file(Path(path), self.to_json().encode())
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise StorageError(f"cannot write {path}: {error}") from error
 
     @classmethod

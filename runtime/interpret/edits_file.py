@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._files import sync_folder
+from ..._files import replace_file
 from ...errors import BundleError, ConfigError, FormatVersionError
 from ...metrics import FloatArray
 from ..features import latent_id
@@ -99,16 +99,7 @@ def write_edits(bundle: Bundle, edits: Mapping[int, Edit]) -> None:
             for latent in sorted(edits)
         },
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(body, ensure_ascii=False, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, (json.dumps(body, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def atoms_digest(atoms: FloatArray) -> str:

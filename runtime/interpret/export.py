@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from ..._files import replace_file
 from ...errors import BundleError, ConfigError, StorageError
 from ..bundle import Bundle
 from ..features import Feature, Features
@@ -90,11 +90,8 @@ def _cell(value: Any) -> Any:
 
 def _write(out: Path, text: str) -> None:
     """By rename, so that there is never half a file."""
-    temporary = Path(f"{out}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(text.encode(errors="replace"))  # half a surrogate pair is text that no file can hold
-        os.replace(temporary, out)
+        replace_file(out, text.encode(errors="replace"))  # half a surrogate pair is text that no file can hold
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         reason = error.strerror or error
         raise StorageError(f"cannot write {out} ({reason}): give a file in a folder that exists") from error

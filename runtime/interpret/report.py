@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ..._files import replace_file
 from ...errors import StorageError
 from ..features import Feature, Features
 from .detection import Score
@@ -47,13 +46,9 @@ def write_report(interpretation: Interpretation, features: Features, out: Path, 
     values = {"title": html.escape(title), "summary": html.escape(_summary(data)), "data": block}
     values |= {name: _read(file) for name, file in _PARTS.items()}
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _read("report.html"))
-    temporary = Path(f"{out}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(page.encode(errors="replace"))  # half a surrogate pair is text that no file can hold
-        os.replace(temporary, out)
+        replace_file(out, page.encode(errors="replace"))  # half a surrogate pair is text that no file can hold
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise StorageError(f"cannot write {out}: {error}; name a file in a folder that exists") from error
 
 
