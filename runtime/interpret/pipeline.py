@@ -197,7 +197,7 @@ def _calibrate(bundle: Bundle, reading: Reading, trials: list[Pair | None], pred
             activations = np.zeros(len(reading), np.float32)
             rows, values = reading.active[f]
             activations[rows] = values / reading.typical[f]
-            slope[f], offset[f] = calibrate(predicted @ bundle.atoms[f], activations, pair.seen)
+            slope[f], offset[f] = calibrate(pair.along(predicted, bundle.atoms[f]), activations, pair.seen)
     return Calibration(slope, offset)
 
 

@@ -21,7 +21,7 @@ def as_candidates_see_them(found: Interpreted) -> Iterable[Entry]:
     for entry, label, pair in zip(found.interpretation.entries, found.labels, found.trials, strict=True):
         known = None
         if label is not None and pair is not None:
-            known = score(found.reading.centred @ label.direction, pair.seen, pair.held_out)
+            known = score(pair.along(found.reading.centred, label.direction), pair.seen, pair.held_out)
         yield replace(entry, score=known)
 
 
@@ -30,7 +30,7 @@ def score_candidate(bundle: Bundle, found: Interpreted, latent: int, text: str) 
     pair = found.trials[latent]
     if pair is None:
         return None
-    return score(found.reading.centred @ direction_of(bundle, found, text), pair.seen, pair.held_out).auc
+    return score(pair.along(found.reading.centred, direction_of(bundle, found, text)), pair.seen, pair.held_out).auc
 
 
 def direction_of(bundle: Bundle, found: Interpreted, text: str) -> FloatArray:
@@ -52,8 +52,10 @@ def with_labels(bundle: Bundle, found: Interpreted, labels: Mapping[int, str], s
     entries = list(found.interpretation.entries)
     for latent, text in labels.items():
         pair = found.trials[latent]
-        predicted = found.reading.centred @ direction_of(bundle, found, text)
-        measured = score(predicted, pair.held_out, pair.seen) if pair else None
+        measured = None
+        if pair is not None:
+            predicted = pair.along(found.reading.centred, direction_of(bundle, found, text))
+            measured = score(predicted, pair.held_out, pair.seen)
         entries[latent] = replace(entries[latent], label=text, phrases=(text,), source=source, score=measured)
     changed = replace(found.interpretation, entries=tuple(entries), covered=coverage(entries, found.reading))
     return replace(found, interpretation=changed)

@@ -23,6 +23,16 @@ class Pair:
     seen: Trial
     """Thresholds are chosen on these."""
 
+    def along(self, rows: FloatArray, direction: FloatArray) -> FloatArray:
+        """``rows @ direction`` for the documents of both trials, zero elsewhere, shape (n,).
+
+        They are at most 600, where a corpus may have many thousands.
+        """
+        needed = np.concatenate([part for side in (self.held_out, self.seen) for part in vars(side).values()])
+        values = np.zeros(len(rows), np.float32)
+        values[needed] = rows[needed] @ direction
+        return values
+
 
 def choose_trials(reading: Reading, seed: int = 0) -> list[Pair | None]:
     """One pair of trials per latent; None for a latent that fires on too few documents of either half."""
@@ -76,5 +86,5 @@ def score_directions(
         if pair is None or direction is None:
             scores.append(None)
         else:
-            scores.append(score(rows @ direction, pair.held_out, pair.seen))
+            scores.append(score(pair.along(rows, direction), pair.held_out, pair.seen))
     return scores
