@@ -147,7 +147,7 @@ class _Run:
         left = 0
         for entry in entries:
             if not entry.top or (entry.score is None and self._score(entry.latent, entry.top[0].text) is None):
-                self.skipped[entry.latent] = "it fires on too few documents to score a label"
+                self.skipped[entry.latent] = "it fires on no document that labels are chosen on"
             else:
                 left += not self._begin(entry, capped=left > 0)
             while len(self.pending) >= concurrency:

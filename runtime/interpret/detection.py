@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...metrics import FloatArray, IntArray
+from .chance import chance_of
 
 BoolArray = NDArray[np.bool_]
-MIN_POSITIVES = 3
-"""With fewer documents on which a feature fires, on either side, its score would say nothing."""
+MIN_NEGATIVES = 20
+"""Of either kind: against fewer, the one document on which a rare feature fires could not stand out."""
 MAX_POSITIVES = 100
 """More would not change a score by as much as another choice of them does."""
 
@@ -27,6 +28,8 @@ class Score:
     """Against near misses only."""
     auc_random: float
     """Against random documents only."""
+    p_value: float
+    """Chance that a label which says nothing has this AUC or a better one."""
     precision: float
     """Among equally many positives and negatives, at the threshold with the best F1 on the other documents."""
     recall: float
@@ -51,7 +54,7 @@ def make_trial(
     embeddings: FloatArray,
     rng: np.random.Generator,
 ) -> Trial | None:
-    """Choose the documents of a test, at most `MAX_POSITIVES` of a kind.
+    """Choose the documents of a test.
 
     Args:
         fires: Rows on which the feature fires.
@@ -62,20 +65,23 @@ def make_trial(
         rng: Chooses the random negatives.
 
     Returns:
-        Positives, for each of them the nearest document without the feature, and as many random ones; None when there
-        are not enough of either.
+        At most `MAX_POSITIVES` positives, possibly none; for each of them its near misses, the nearest documents
+        without the feature: one, or as many as make `MIN_NEGATIVES`; as many random ones. None when it is active on
+        all documents.
     """
     positives = fires[among[fires]]
     if len(positives) > MAX_POSITIVES:
         positives = rng.choice(positives, MAX_POSITIVES, replace=False)
     negatives = np.flatnonzero(among & ~active)
-    if len(positives) < MIN_POSITIVES or len(negatives) < MIN_POSITIVES:
+    if not len(negatives):
         return None
+    each = -(-MIN_NEGATIVES // max(len(positives), 1))
     quiet = ~active[neighbours[positives]]  # (positives, m)
-    near = neighbours[positives, quiet.argmax(1)]
-    if len(lost := np.flatnonzero(~quiet.any(1))):  # it is active on all neighbours: look at every document
-        near[lost] = negatives[(embeddings[positives[lost]] @ embeddings[negatives].T).argmax(1)]
-    return Trial(positives, near, rng.choice(negatives, len(positives), replace=len(negatives) < len(positives)))
+    near = neighbours[positives][quiet & (quiet.cumsum(1) <= each)]
+    if len(lost := positives[~quiet.any(1)]):  # it is active on all neighbours: look at every document
+        near = np.append(near, negatives[(embeddings[lost] @ embeddings[negatives].T).argmax(1)])
+    count = min(max(len(near), MIN_NEGATIVES), len(negatives))
+    return Trial(positives, near, rng.choice(negatives, count, replace=False))
 
 
 def score(predicted: FloatArray, held_out: Trial, others: Trial) -> Score:
@@ -83,17 +89,19 @@ def score(predicted: FloatArray, held_out: Trial, others: Trial) -> Score:
 
     Args:
         predicted: One number per document, shape (n,), higher where the feature is expected to fire.
-        held_out: Documents that the prediction was not made from.
+        held_out: Documents that the prediction was not made from, at least one positive among them.
         others: Documents that it may have been made from: the threshold is chosen on them.
     """
     up, near, far = (predicted[rows] for rows in (held_out.positives, held_out.near, held_out.random))
     negatives = np.concatenate([near, far])
     threshold = best_threshold(predicted[others.positives], predicted[np.concatenate([others.near, others.random])])
     hits, wrong = float((up >= threshold).mean()), float((negatives >= threshold).mean())
+    found = auc(up, negatives)
     return Score(
-        auc=auc(up, negatives),
+        auc=found,
         auc_near=auc(up, near),
         auc_random=auc(up, far),
+        p_value=chance_of(found, len(up), len(negatives)),
         precision=hits / max(hits + wrong, 1e-12),
         recall=hits,
         positives=len(up),
@@ -109,7 +117,12 @@ def auc(positives: FloatArray, negatives: FloatArray) -> float:
 
 
 def best_threshold(positives: FloatArray, negatives: FloatArray) -> float:
-    """The value from which on to say yes, so that F1 is best when both kinds are equally many."""
+    """The value from which on to say yes, so that F1 is best when both kinds are equally many.
+
+    Without any positive it is the first value above all negatives.
+    """
+    if not len(positives):
+        return float(np.nextafter(negatives.max(), np.inf))
     candidates = np.unique(positives)
     recall = (positives[None, :] >= candidates[:, None]).mean(1)
     wrong = (negatives[None, :] >= candidates[:, None]).mean(1)

@@ -9,6 +9,9 @@ from .detection import Score
 
 UNCLEAR = 0.65
 """Below this held-out AUC a label is not shown as a name: such a feature is called unclear."""
+CHANCE = 0.05
+"""So is one whose AUC a label that says nothing would reach more often than this, because it fires on so few documents:
+one held-out document has to be first or second among 41, three need .80, ten .67."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Entry:
     source: str = "phrases"
     """Where the label comes from: ``phrases``, or the name of a language model."""
     score: Score | None = None
-    """How well the label predicts firing on held-out documents; None when too few fire to measure it."""
+    """How well the label predicts firing on held-out documents; None when it fires on none of them."""
     pattern_score: Score | None = None
     """The same for `Neuron2Graph`."""
     fires: int = 0
@@ -86,7 +89,7 @@ class Entry:
     @property
     def unclear(self) -> bool:
         """Whether nothing is known that deserves to be its name."""
-        return self.label is None or self.score is None or self.score.auc < UNCLEAR
+        return self.label is None or self.score is None or self.score.auc < UNCLEAR or self.score.p_value > CHANCE
 
     @property
     def title(self) -> str:

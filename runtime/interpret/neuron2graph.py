@@ -34,7 +34,7 @@ class Calibration:
 
 
 def calibrate(shares: FloatArray, activations: FloatArray, trial: Trial) -> tuple[float, float]:
-    """Least squares over the documents of a trial: as many that fire as near misses and random ones.
+    """Least squares over the documents of a trial, where positives, near misses and random ones weigh the same.
 
     Args:
         shares: Cosine of predicted embedding and atom per document, shape (n,).
@@ -44,11 +44,15 @@ def calibrate(shares: FloatArray, activations: FloatArray, trial: Trial) -> tupl
     Returns:
         Slope, at least 0, and offset.
     """
-    rows = np.concatenate([trial.positives, trial.near, trial.random])
+    kinds = [trial.positives, trial.near, trial.random]
+    rows = np.concatenate(kinds)
+    weights = np.concatenate([np.full(len(kind), 1 / len(kind)) for kind in kinds if len(kind)])
     x, y = shares[rows].astype(np.float64), activations[rows].astype(np.float64)
-    spread = float(x.var())
-    slope = max(float(((x - x.mean()) * (y - y.mean())).mean()) / spread, 0.0) if spread > 1e-12 else 0.0
-    return slope, float(y.mean() - slope * x.mean())
+    weights /= weights.sum()
+    x_mean, y_mean = weights @ x, weights @ y
+    spread, together = weights @ (x - x_mean) ** 2, weights @ ((x - x_mean) * (y - y_mean))
+    slope = max(float(together / spread), 0.0) if spread > 1e-12 else 0.0
+    return slope, float(y_mean - slope * x_mean)
 
 
 @dataclass(frozen=True)

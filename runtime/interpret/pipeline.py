@@ -193,7 +193,7 @@ def _labels(bundle: Bundle, phrases: Phrases, evidence: Sequence[Evidence], say:
 def _calibrate(bundle: Bundle, reading: Reading, trials: list[Pair | None], predicted: FloatArray) -> Calibration:
     slope, offset = np.zeros(bundle.n_latents, np.float32), np.zeros(bundle.n_latents, np.float32)
     for f, pair in enumerate(trials):
-        if pair is not None:
+        if pair is not None and len(pair.seen.positives):
             activations = np.zeros(len(reading), np.float32)
             rows, values = reading.active[f]
             activations[rows] = values / reading.typical[f]

@@ -20,15 +20,15 @@ def as_candidates_see_them(found: Interpreted) -> Iterable[Entry]:
     """
     for entry, label, pair in zip(found.interpretation.entries, found.labels, found.trials, strict=True):
         known = None
-        if label is not None and pair is not None:
+        if label is not None and pair is not None and len(pair.seen.positives):
             known = score(pair.along(found.reading.centred, label.direction), pair.seen, pair.held_out)
         yield replace(entry, score=known)
 
 
 def score_candidate(bundle: Bundle, found: Interpreted, latent: int, text: str) -> float | None:
-    """AUC of a text as label on the documents that labels are made from; None where too few fire to tell."""
+    """AUC of a text as label on the documents that labels are made from; None where it fires on none of them."""
     pair = found.trials[latent]
-    if pair is None:
+    if pair is None or not len(pair.seen.positives):
         return None
     return score(pair.along(found.reading.centred, direction_of(bundle, found, text)), pair.seen, pair.held_out).auc
 

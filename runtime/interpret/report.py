@@ -15,7 +15,7 @@ from ..._files import replace_file
 from ...errors import StorageError
 from ..features import Feature, Features
 from .detection import Score
-from .entries import UNCLEAR, Entry, Interpretation, Passage, Pattern
+from .entries import CHANCE, UNCLEAR, Entry, Interpretation, Passage, Pattern
 from .reading import FIRES
 
 TOO_DENSE = 0.1
@@ -66,7 +66,7 @@ def report_data(interpretation: Interpretation, features: Features) -> dict[str,
         "median_score": _median(record["score"] for record in alive),
         "median_pattern_score": _median(record["pattern_score"] for record in alive),
         "covered": [round(share, 4) for share in interpretation.covered],
-        "limits": {"unclear": UNCLEAR, "too_dense": TOO_DENSE, "fires": FIRES},
+        "limits": {"unclear": UNCLEAR, "chance": CHANCE, "too_dense": TOO_DENSE, "fires": FIRES},
         "families": _families(interpretation.families, [features[entry.latent] for entry in shown]),
         "features": records,
     }
@@ -120,7 +120,7 @@ def _score(score: Score | None) -> list[float] | None:
     if score is None:
         return None
     shares = (score.auc, score.auc_near, score.auc_random, score.precision, score.recall)
-    return [*(round(share, 4) for share in shares), score.positives]
+    return [*(round(share, 4) for share in shares), float(f"{score.p_value:.2g}"), score.positives]
 
 
 def _pattern(pattern: Pattern) -> list[Any]:

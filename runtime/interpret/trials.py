@@ -21,7 +21,7 @@ class Pair:
     held_out: Trial
     """Labels and patterns were not made from these: scores come from here."""
     seen: Trial
-    """Thresholds are chosen on these."""
+    """Thresholds are chosen on these. A rare latent may fire on none of them."""
 
     def along(self, rows: FloatArray, direction: FloatArray) -> FloatArray:
         """``rows @ direction`` for the documents of both trials, zero elsewhere, shape (n,).
@@ -35,7 +35,7 @@ class Pair:
 
 
 def choose_trials(reading: Reading, seed: int = 0) -> list[Pair | None]:
-    """One pair of trials per latent; None for a latent that fires on too few documents of either half."""
+    """One pair of trials per latent; None for a latent that fires on no held-out document."""
     neighbours = nearest_of_the_same_side(reading)
     pairs: list[Pair | None] = []
     for latent in range(reading.n_latents):
@@ -47,7 +47,7 @@ def choose_trials(reading: Reading, seed: int = 0) -> list[Pair | None]:
             make_trial(fires, active, side, neighbours, reading.embeddings, rng)
             for side in (reading.held_out, ~reading.held_out)
         )
-        pairs.append(Pair(held_out, seen) if held_out and seen else None)
+        pairs.append(Pair(held_out, seen) if held_out and seen and len(held_out.positives) else None)
     return pairs
 
 

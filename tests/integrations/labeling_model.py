@@ -22,7 +22,7 @@ def entry(latent: int, auc: float | None = 0.6, *, label: str | None = "") -> En
         latent,
         phrases=(f"{topic} words",),
         label=f"old {latent}" if label == "" else label,
-        score=None if auc is None else Score(auc, auc, auc, 0.5, 0.5, 9),
+        score=None if auc is None else Score(auc, auc, auc, 0.01, 0.5, 0.5, 9),
         top=(Passage(f"d{latent}", f"All about {topic} no. {latent}.", 2.0),),
         near_misses=(Passage("other", "Something else.", 0.0),),
     )

@@ -42,7 +42,7 @@ def test_too_few_documents_cost_no_call(cache):
     never = Entry(3)
     outcome = label_with_model(model, [entry(0, None), never], lambda latent, label: None, cache=cache)
     assert set(outcome.skipped) == {0, 3}
-    assert "too few documents" in outcome.skipped[0]
+    assert "no document" in outcome.skipped[0]
     assert (outcome.calls, model.prompts) == (0, [])
 
 

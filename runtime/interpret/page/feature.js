@@ -64,17 +64,19 @@ function strengths(feature) {
   return [bar, el("div", { class: "quantile-names" }, ...values), el("p", { class: "note" }, note)];
 }
 
+const chance = (p) => (p < 0.001 ? "< .001" : p.toFixed(3).replace(/^0/, ""));
+
 // Label and Neuron2Graph side by side: what each of them tells about the documents that were held out.
 function scores(feature) {
   const kinds = [
     ["Label", feature.score],
     ["N2G", feature.pattern_score],
   ].filter((kind) => kind[1]);
-  const names = ["Score (AUC)", "near misses only", "random only", "Precision", "Recall", "Held-out documents"];
+  const names = ["Score (AUC)", "near misses only", "random only", "Precision", "Recall", "Chance (p)", "Held-out documents"];
   const head = kinds.map(([name]) => el("th", { scope: "col", class: "right" }, name));
   const lines = names.map((name, at) => {
     const cells = kinds.map(([, score]) =>
-      el("td", { class: "right number" }, at < 5 ? cut(score[at]) : whole(score[at])),
+      el("td", { class: "right number" }, at < 5 ? cut(score[at]) : at === 5 ? chance(score[at]) : whole(score[at])),
     );
     return el("tr", {}, el("th", { scope: "row" }, name), ...cells);
   });
@@ -168,7 +170,7 @@ function showFeature(feature) {
   if (feature.automatic) {
     const why = feature.score
       ? "They tell too poorly where it fires to be its name."
-      : "It fires on too few documents to measure whether they fit.";
+      : "It fires on no held-out document: whether they fit cannot be measured.";
     const text = feature.renamed
       ? `The automatic label was: ${feature.automatic}.`
       : `Nearest words: ${feature.automatic}. ${why}`;

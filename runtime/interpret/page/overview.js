@@ -90,8 +90,9 @@ function showDistributions() {
   }
   if (scored.length) slot("scores").append(scoreHistogram());
   slot("scores-note").append(
-    `${counted(scored.length, "label")} could be measured, the other features fire on too few documents. ` +
-      `Below ${fixed(data.limits.unclear)} a label is not used as a name, the feature is called unclear.`,
+    `${counted(scored.length, "label")} could be measured, the other features fire on no held-out document. ` +
+      `Below ${fixed(data.limits.unclear)}, or where chance alone does as well in more than ` +
+      `${data.limits.chance * 100} % of cases, a label is not used as a name, the feature is called unclear.`,
   );
   CLASS_NAMES.forEach((name, at) =>
     slot("legend").append(el("li", { class: "dot", "--c": `var(${SHADES[at]})` }, name)),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from steersearch.runtime.interpret.detection import (
     MAX_POSITIVES,
-    MIN_POSITIVES,
+    MIN_NEGATIVES,
     Trial,
     auc,
     best_threshold,
@@ -47,9 +47,19 @@ def test_threshold_comes_from_the_other_documents():
     assert found.auc == 0.75  # .9 beats .1 and .4, .3 beats .1
     assert (found.auc_near, found.auc_random) == (1.0, 0.5)
     assert (found.precision, found.recall, found.positives) == (1.0, 0.5, 2)  # from .7 on it says yes
+    assert found.p_value == pytest.approx(2 / 6)
 
 
-def test_negatives_are_near_misses_and_random_ones_that_are_not_active():
+def test_without_a_positive_the_threshold_is_above_all_negatives():
+    predicted = np.array([0.9, 0.4, 0.3, 0.6])
+    nothing = Trial(np.array([], int), np.array([], int), np.array([1, 2]))
+    found = score(predicted, Trial(np.array([0]), np.array([3]), np.array([2])), nothing)
+    assert (found.recall, found.precision) == (1.0, 2 / 3)  # .9 and .6 are above .4, .3 is not
+    assert best_threshold(np.array([]), np.array([0.4, 0.3])) > 0.4
+
+
+def test_negatives_are_near_misses_and_random_ones_that_are_not_active(monkeypatch):
+    monkeypatch.setattr("steersearch.runtime.interpret.detection.MIN_NEGATIVES", 3)
     angles = np.linspace(0, 3, 31)
     rows = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
     active = np.zeros(31, bool)
@@ -78,4 +88,24 @@ def test_only_documents_of_its_side_and_not_too_many():
     assert all(side[part].all() for part in (trial.positives, trial.near, trial.random))
     quiet = np.flatnonzero(side & ~active)
     assert trial.near.tolist() == [quiet[(rows[quiet] @ rows[p]).argmax()] for p in trial.positives]
-    assert make_trial(np.arange(MIN_POSITIVES - 1), active, np.ones(1000, bool), neighbours, rows, rng) is None
+    assert make_trial(np.arange(500), np.ones(1000, bool), side, neighbours, rows, rng) is None
+
+
+def test_a_rare_feature_is_told_from_as_many_as_it_takes():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 4)).astype(np.float32)
+    active = np.zeros(200, bool)
+    active[[7, 8, 9]] = True
+    neighbours = np.argsort(-(rows @ rows.T), axis=1, kind="stable")[:, 1:65]
+    everywhere = np.ones(200, bool)
+    trial = make_trial(np.array([7]), active, everywhere, neighbours, rows, rng)
+    assert trial is not None
+    quiet = [row for row in neighbours[7] if not active[row]]
+    assert trial.near.tolist() == quiet[:MIN_NEGATIVES]
+    assert len(trial.random) == len(set(trial.random)) == MIN_NEGATIVES
+    trial = make_trial(np.array([7, 8, 9]), active, everywhere, neighbours, rows, rng)
+    assert trial is not None
+    assert len(trial.near) == 21  # seven for each of three
+    trial = make_trial(np.array([], int), active, everywhere, neighbours, rows, rng)
+    assert trial is not None
+    assert (len(trial.positives), len(trial.near), len(trial.random)) == (0, 0, MIN_NEGATIVES)

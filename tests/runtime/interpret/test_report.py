@@ -13,8 +13,8 @@ from steersearch.runtime.interpret.entries import Entry, Interpretation, Passage
 from steersearch.runtime.interpret.report import LENGTH, report_data, write_report
 
 EVIL = "</script><script>alert(1)</script><!-- {{data}}"
-CLEAR = Score(0.9, 0.85, 0.95, 0.8, 0.7, 12)
-POOR = Score(0.6, 0.5, 0.7, 0.5, 0.5, 8)
+CLEAR = Score(0.9, 0.85, 0.95, 0.001, 0.8, 0.7, 12)
+POOR = Score(0.6, 0.5, 0.7, 0.2, 0.5, 0.5, 8)
 TEXT = "Purring cats sleep."
 ENTRIES = (
     Entry(
@@ -99,8 +99,8 @@ def test_the_data_in_the_page_are_the_entries(tmp_path):
         "automatic": None,
         "source": "phrases",
         "note": "",
-        "score": [0.9, 0.85, 0.95, 0.8, 0.7, 12],
-        "pattern_score": [0.6, 0.5, 0.7, 0.5, 0.5, 8],
+        "score": [0.9, 0.85, 0.95, 0.8, 0.7, 0.001, 12],
+        "pattern_score": [0.6, 0.5, 0.7, 0.5, 0.5, 0.2, 8],
         "fires": 4,
         "active": 10,
         "at": [0.5, 0.25],

@@ -107,13 +107,15 @@ def _interpreted(feature: Feature, found: Interpretation, features: Features) ->
 
 def _score(score: Score | None) -> Text:
     from ...runtime.features import short
+    from ...runtime.interpret.entries import CHANCE
 
     if score is None:
-        return Text("not measured: it fires on too few held-out documents")
-    return Text(
+        return Text("not measured: it fires on no held-out document")
+    found = (
         f"AUC {short(score.auc)} on held-out documents: {score.positives} on which it fires, against near misses "
         f"{short(score.auc_near)}, against random ones {short(score.auc_random)}"
     )
+    return Text(found if score.p_value <= CHANCE else f"{found}; may be chance, p = {score.p_value:.2f}")
 
 
 def _frequency(share: float, of: str) -> Text:
