@@ -14,7 +14,7 @@ from ..metrics import FloatArray, IntArray
 from .embedder import OnnxEmbedder, Progress
 from .features import Features, read_features
 from .manifest import Manifest, read_manifest
-from .sessions import open_session
+from .sessions import open_session, run
 
 if TYPE_CHECKING:
     from .interpret.entries import Interpretation
@@ -91,7 +91,7 @@ class Bundle:
         indices, values = np.empty((len(rows), self.k), np.int64), np.empty((len(rows), self.k), np.float32)
         for start in range(0, len(rows), BATCH):
             block = slice(start, start + BATCH)
-            indices[block], values[block] = self._encoder.run(None, {"embeddings": rows[block]})
+            indices[block], values[block] = run(self._encoder, None, {"embeddings": rows[block]})
         return indices, values
 
     def decode(self, indices: IntArray, values: FloatArray) -> FloatArray:
@@ -119,7 +119,7 @@ class Bundle:
         rows = np.tile(self.b_dec, (len(ids), 1)) if ids.shape[1] == 0 else np.empty((len(ids), self.d_in), np.float32)
         for start in range(0, len(ids) if ids.shape[1] else 0, BATCH):
             block = slice(start, start + BATCH)
-            rows[block] = self._decoder.run(None, {"sae_indices": ids[block], "sae_values": acts[block]})[0]
+            rows[block] = run(self._decoder, None, {"sae_indices": ids[block], "sae_values": acts[block]})[0]
         return rows
 
     @cached_property
@@ -150,9 +150,8 @@ class Bundle:
     @cached_property
     def b_dec(self) -> FloatArray:
         """The decoder's bias, shape (d_in,): the reconstruction of an empty code."""
-        row: FloatArray = self._decoder.run(
-            None, {"sae_indices": np.zeros((1, 1), np.int64), "sae_values": np.zeros((1, 1), np.float32)}
-        )[0][0]
+        nothing = {"sae_indices": np.zeros((1, 1), np.int64), "sae_values": np.zeros((1, 1), np.float32)}
+        row: FloatArray = run(self._decoder, None, nothing)[0][0]
         return row
 
     @cached_property

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from ..errors import BundleError, ConfigError, DataError
 from ..metrics import FloatArray, IntArray
+from .sessions import run
 
 Progress = Callable[[int, int], None]
 """Called with (done, in all) after every step of a long job."""
@@ -156,7 +157,7 @@ class OnnxEmbedder:
         feeds: dict[str, Any] = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
         if "token_type_ids" in self._inputs:
             feeds["token_type_ids"] = np.zeros_like(ids)
-        result = self.session.run([OUTPUT], {name: feeds[name] for name in self._inputs})[0]
+        result = run(self.session, [OUTPUT], {name: feeds[name] for name in self._inputs})[0]
         return np.asarray(result, np.float32)
 
 

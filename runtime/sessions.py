@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 
@@ -11,6 +13,8 @@ from ..errors import BundleError, ConfigError
 
 MAX_THREADS = 8
 """Default ceiling: a sentence embedder on one short text stops getting faster around here."""
+_GIVE_BACK = ort.RunOptions()
+_GIVE_BACK.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
 def usable_cpus() -> int:
@@ -37,9 +41,7 @@ def open_session(path: str | Path, threads: int | None = None) -> ort.InferenceS
     # Explicit, because an unset value makes onnxruntime pin threads to CPUs that a container may not own.
     options.intra_op_num_threads = threads or min(usable_cpus(), MAX_THREADS)
     options.inter_op_num_threads = 1
-    # The arena keeps the memory of the largest batch for ever, and the memory pattern plans for one fixed shape:
-    # without both a process that once embedded 32 long texts needs a fifth of the memory, at the same speed.
-    options.enable_cpu_mem_arena = False
+    # The memory pattern plans for one fixed shape, and no two batches have the same. The arena stays on, see `run`.
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors only
     try:
@@ -50,3 +52,13 @@ def open_session(path: str | Path, threads: int | None = None) -> ort.InferenceS
             f"onnxruntime {ort.__version__} cannot load {path} ({reason}): upgrade onnxruntime, "
             "or export the bundle again with: sae-export --ckpt model.pt"
         ) from error
+
+
+def run(session: ort.InferenceSession, outputs: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
+    """Run a graph, and give the memory that the run took back to the system.
+
+    Left alone, the arena keeps what the largest batch took for ever: 500 MB after 32 long texts, 230 MB like this.
+    Without an arena every intermediate result is mapped anew: 1.6 times as long for long texts, and a higher peak.
+    """
+    found: list[Any] = session.run(outputs, feeds, _GIVE_BACK)
+    return found
