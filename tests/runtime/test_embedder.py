@@ -71,7 +71,7 @@ class Recording:
     def __getattr__(self, name):
         return getattr(self._session, name)
 
-    def run(self, outputs, feeds):
+    def run(self, outputs, feeds, options=None):
         self.fed.append(feeds)
         return self._session.run(outputs, feeds)
 
