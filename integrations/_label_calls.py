@@ -9,6 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin
 from typing import Any, TypeVar
 
 from .._extras import require
+from ..texts import one_line
 
 require("langchain", "langchain_core")
 
@@ -152,5 +153,4 @@ def estimate(text: str) -> int:
 
 def shortened(text: object, length: int = 200) -> str:
     """The beginning of a text in one line."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+    return one_line(str(text), length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -16,6 +16,7 @@ from ...errors import StorageError
 from ..features import Feature, Features
 from .detection import Score
 from .entries import CHANCE, UNCLEAR, Entry, Interpretation, Passage, Pattern
+from .families import named_families
 from .reading import FIRES
 
 TOO_DENSE = 0.1
@@ -67,7 +68,10 @@ def report_data(interpretation: Interpretation, features: Features) -> dict[str,
         "median_pattern_score": _median(record["pattern_score"] for record in alive),
         "covered": [round(share, 4) for share in interpretation.covered],
         "limits": {"unclear": UNCLEAR, "chance": CHANCE, "too_dense": TOO_DENSE, "fires": FIRES},
-        "families": _families(interpretation.families, [features[entry.latent] for entry in shown]),
+        "families": [
+            {"name": name, "members": list(members)}
+            for name, members in named_families(features, interpretation.families).items()
+        ],
         "features": records,
     }
 
@@ -101,19 +105,6 @@ def _record(entry: Entry, feature: Feature, at: tuple[float, float]) -> dict[str
             "patterns": [_pattern(pattern) for pattern in entry.patterns[:PATTERNS]],
         }
     return found
-
-
-def _families(automatic: Iterable[Sequence[int]], features: Sequence[Feature]) -> list[dict[str, Any]]:
-    """Families of the features that are shown; where a person named one, that one counts."""
-    named: dict[str, list[int]] = {}
-    for feature in features:
-        if feature.family is not None:
-            named.setdefault(feature.family, []).append(feature.id)
-    others = {feature.id for feature in features if feature.family is None}
-    rest = [[latent for latent in family if latent in others] for family in automatic]
-    return [{"name": name, "members": members} for name, members in named.items()] + [
-        {"name": None, "members": members} for members in rest if len(members) > 1
-    ]
 
 
 def _score(score: Score | None) -> list[float] | None:

@@ -3,10 +3,7 @@
 const familyOf = new Map(data.families.flatMap((family) => family.members.map((id) => [id, family])));
 const familyName = (feature) => {
   const family = familyOf.get(feature.id);
-  if (!family) return null;
-  const labelled = family.members.map((id) => byId.get(id)).filter((member) => member.label !== null);
-  const first = labelled.sort((a, b) => b.fires - a.fires)[0];
-  return `${family.name ?? (first ? first.label : `f${family.members[0]}`)} (${family.members.length})`;
+  return family ? `${family.name} (${family.members.length})` : null;
 };
 const titleOf = (feature) => feature.label ?? (feature.fires ? "unclear" : "dead");
 const look = (feature) => (feature.label === null ? "unclear" : null);

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import ConfigError
+from ..texts import one_line
 
 console = Console(highlight=False)
 # Under torchrun the first process speaks for all.
@@ -115,5 +116,4 @@ SHOWN = ("loss", "mse", "kl", "latent_kl", "alive")
 
 def first_line(text: str, width: int = 78) -> str:
     """The beginning of a text on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"
+    return one_line(text, width)

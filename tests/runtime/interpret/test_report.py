@@ -157,12 +157,12 @@ def test_hidden_features_are_left_out():
     found, records = data(f0={"hidden": True, "label": None})
     assert set(records) == {1, 2, 3, 4}
     assert (found["hidden"], found["alive"], found["clear"]) == (1, 3, 1)
-    assert found["families"] == [{"name": None, "members": [1, 4]}, {"name": None, "members": [2, 3]}]
+    assert found["families"] == [{"name": "fish", "members": [1, 4]}, {"name": "f2", "members": [2, 3]}]
 
 
 def test_a_family_that_people_made_counts():
     found, _ = data(f1={"family": "pets"}, f2={"family": "pets"})
-    assert found["families"] == [{"name": "pets", "members": [1, 2]}, {"name": None, "members": [0, 4]}]
+    assert found["families"] == [{"name": "pets", "members": [1, 2]}, {"name": "cats, purring", "members": [0, 4]}]
 
 
 def test_texts_stay_texts(tmp_path):
