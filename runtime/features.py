@@ -147,6 +147,14 @@ class Features(Sequence[Feature]):
         close = [self._by_label[label] for label in difflib.get_close_matches(key, self._by_label, n=limit, cutoff=0.5)]
         return list({feature.id: feature for feature in close + self._finder.by_words(text)}.values())[:limit]
 
+    def has_words(self, text: str) -> bool:
+        """Whether one feature has all words of a text, in any form, in its label or keywords."""
+        return self._finder.has_words(text)
+
+    def some_words(self, limit: int) -> list[str]:
+        """Words that features are about, one per feature, spread over the bundle; none when there are fewer."""
+        return self._finder.some_words(limit)
+
     def search(self, text: str, limit: int = 10) -> list[Feature]:
         """Features for a phrase: the one with that label, then by its words and by how near their atoms are to it.
 

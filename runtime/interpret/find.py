@@ -56,6 +56,17 @@ class Finder:
         """Features that have words of a text, best first."""
         return self._ranked(self._words.scores(text))
 
+    def has_words(self, text: str) -> bool:
+        """See `Features.has_words`."""
+        found = [{feature.id for feature in self.by_words(word)} for word in words_of(text)]
+        return bool(found and set.intersection(*found))
+
+    def some_words(self, limit: int) -> list[str]:
+        """See `Features.some_words`."""
+        told = [f.keywords[:1] or (f.label, f.guess) for f in self._features.unedited]
+        words = [text.split(",")[0] for texts in told for text in texts if text]
+        return words[:: len(words) // limit][:limit] if len(words) >= limit else []
+
     def search(self, text: str, limit: int) -> list[Feature]:
         """See `Features.search`."""
         if not text.strip():
@@ -117,11 +128,10 @@ class Finder:
     @cached_property
     def _contrast(self) -> FloatArray:
         """Mean embedding of words of the bundle, shape (d_in,); of its reference corpus when it has too few words."""
-        told = [f.keywords[:1] or (f.label, f.guess) for f in self._features.unedited]
-        words = [text.split(",")[0] for texts in told for text in texts if text]
-        if len(words) < CONTRAST:
+        words = self.some_words(CONTRAST)
+        if not words:
             return self._features.reference_mean
-        mean: FloatArray = self._opened().embed(words[:: len(words) // CONTRAST]).mean(0, dtype=np.float32)
+        mean: FloatArray = self._opened().embed(words).mean(0, dtype=np.float32)
         return mean
 
 
