@@ -55,8 +55,8 @@ class Concept:
     """How sure: cosine between the direction that was asked for and the one that the weights made when they were
     resolved; None before `resolve`."""
     evidence: float | None = None
-    """How much the documents of the index say about a text, 0 to 1: the share of the bundle's own words to which no
-    document is nearer. None where it was not measured. Below a quarter there is a warning."""
+    """How much the documents of the index say about a text, 0 to 1: the share of words that they are about to which no
+    document is nearer. None where it was not measured. Below a third there is a warning."""
     model: str | None = None
     """sha256 of the decoder that the latents belong to; None when they were given by hand."""
 

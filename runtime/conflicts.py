@@ -54,8 +54,8 @@ class Conflicts:
             for clamped, value in clamps:
                 if strength and (self._left(boosted, clamped) < NOTHING or self._cosine(boosted, clamped) > SAME):
                     warn(
-                        f"{boosted.name!r} is in boost and {clamped.name!r}, which is the same or contains it, is in "
-                        f"clamp: the clamp wins and sets them to {value:g}; leave one of them out"
+                        f"{boosted.name!r} is in boost and {clamped.name!r}, which is nearly the same or contains it, "
+                        f"is in clamp at {value:g}: the clamp wins where they share latents; leave one of them out"
                     )
 
     def _cosine(self, one: Concept, other: Concept) -> float:

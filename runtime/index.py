@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,22 +20,24 @@ from ..metrics import FloatArray, IntArray
 from .ann import Backend, VectorIndex, check_backend, open_index, sync
 from .budget import KEEP
 from .bundle import Bundle
+from .evidence import Evidence
 from .explain import Explanation
-from .hits import COMPARED, compared, explain_steered
-from .hits import Hit as Hit  # also importable from here
+from .hits import COMPARED, Hit, compared, explain_steered
 from .inputs import check_unit_rows, query_vector
 from .records import Record, check_documents
 from .resolver import Boost, Resolver, SteeredQuery
 from .steering import Change
 from .store import DocumentStore
-from .views import LatentView, ReconstructionView
+from .views import View, Views
+
+__all__ = ["Hit", "SteerableIndex", "View"]
 
 logger = logging.getLogger(__name__)
 
-View = Literal["dense", "reconstruction", "latent"]
 DATABASE = "documents.sqlite"
 COMMIT_EVERY = 512
 SAVE_AFTER = 1000
+SAMPLED = 512
 
 
 class SteerableIndex:
@@ -51,13 +53,14 @@ class SteerableIndex:
         self.bundle = bundle
         """What embeds, encodes and names the features."""
         self._store, self._backend = store, backend
-        self._resolver = Resolver(bundle, self._vector_of, self._nearest, lambda: self._store.generation)
+        evidence = Evidence(bundle, self._nearest, lambda: self.sample(SAMPLED)[1], lambda: self._store.generation)
+        self._resolver = Resolver(bundle, self._vector_of, evidence, lambda: self._store.generation)
         self._lock = RLock()
         self._vectors: VectorIndex | None = None
         self._generation = -1
         self._saved_generation = -1
         self._closed = False
-        self._views: dict[View, tuple[int, ReconstructionView | LatentView]] = {}
+        self._views = Views(store, bundle)
 
     @classmethod
     def create(cls, path: str | Path, bundle: str | Path | Bundle, *, backend: Backend = "auto") -> SteerableIndex:
@@ -362,7 +365,7 @@ class SteerableIndex:
             rows, scores = vectors.search(vector, k, allowed)
         else:
             assert change is not None
-            rows, scores = self._view(view).search(change, k, allowed)
+            rows, scores = self._views.get(view, self._generation).search(change, k, allowed)
         found = {record.rowid: record for record in self._store.by_rowid(rows)}
         # One deleted by another process a moment ago is left out.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
@@ -381,17 +384,3 @@ class SteerableIndex:
         elif self._generation != self._store.generation:
             self._generation = sync(self._vectors, self._store)
         return self._vectors
-
-    def _view(self, view: View) -> ReconstructionView | LatentView:
-        known = self._views.get(view)
-        if known is None or known[0] != self._generation:
-            with self._store.snapshot():
-                rows, generation = self._store.rowids(), self._store.generation
-                codes = (block[1:] for block in self._store.iter_codes())
-                made: ReconstructionView | LatentView = (
-                    ReconstructionView(rows, codes, self.bundle)
-                    if view == "reconstruction"
-                    else LatentView(rows, codes, self.bundle.n_latents)
-                )
-            self._views[view] = known = (generation, made)
-        return known[1]

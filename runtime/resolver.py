@@ -70,19 +70,13 @@ class Resolver:
     Args:
         bundle: Embeds, encodes and knows the features.
         vector_of: Id of an indexed document -> its vector, for concepts from examples.
-        nearest: Unit vectors (n, d_in) -> the cosine of each to its nearest document, (n,).
+        evidence: Says how much the documents are about a phrase.
         generation: How often the documents were changed.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        vector_of: VectorOf,
-        nearest: Callable[[FloatArray], FloatArray],
-        generation: Callable[[], int],
-    ) -> None:
-        self._bundle, self._vector_of, self._generation = bundle, vector_of, generation
-        self._evidence, self._conflicts = Evidence(bundle, nearest, generation), Conflicts(bundle)
+    def __init__(self, bundle: Bundle, vector_of: VectorOf, evidence: Evidence, generation: Callable[[], int]) -> None:
+        self._bundle, self._vector_of, self._evidence, self._generation = bundle, vector_of, evidence, generation
+        self._conflicts = Conflicts(bundle)
         self._known: OrderedDict[str | Concept, tuple[int, Concept]] = OrderedDict()
         self._lock = Lock()
 

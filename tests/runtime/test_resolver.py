@@ -141,7 +141,7 @@ def test_contradictions_name_both(tiny_index):
         tiny_index.steer(
             QUERY, {Concept.from_latents({latent: 1.0}, "a"): 1.0, Concept.from_latents({latent: 2.0}, "b"): -0.5}
         )
-    with pytest.warns(SteeringWarning, match=f"'{PHRASE}' is in boost and '{PHRASE}'.*sets them to 0"):
+    with pytest.warns(SteeringWarning, match=f"'{PHRASE}' is in boost and '{PHRASE}'.*in clamp at 0: the clamp wins"):
         tiny_index.steer(QUERY, {PHRASE: 1.0}, {PHRASE: 0})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
