@@ -14,7 +14,7 @@ from ..errors import ConfigError, DataError, UnknownFeatureError
 from .concept_file import concept_fields, concept_json, read_text, write_text
 from .directions import VectorOf, direction_of_examples, direction_of_text, weights_of
 from .features import Feature, latent_id, short
-from .steering import check_strength
+from .steering import MAX_STRENGTH, check_strength
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -218,7 +218,11 @@ class Concept:
         return cls.from_json(read_text(Path(path)), bundle)
 
     def _check(self, bundle: Bundle, model: str) -> None:
-        for latent in self.weights:
+        for latent, weight in self.weights.items():
+            if not abs(weight) <= MAX_STRENGTH:  # also for NaN
+                raise ConfigError(
+                    f"the weight of f{latent} in {self.name!r} is {weight}: it must be within +-{MAX_STRENGTH:g}"
+                )
             feature = bundle.features.get(latent)
             if feature.p95 <= 0:
                 raise UnknownFeatureError(

@@ -83,8 +83,9 @@ def _mean(examples: Sequence[str], bundle: Bundle, vector_of: VectorOf | None) -
         if vector is not None:
             rows.append(vector)
             continue
-        if vector_of and len(example.split()) == 1:
-            warn(f"the example {example!r} is not the id of a document in the index: taken as a text")
+        if len(example.split()) == 1:
+            why = "is not the id of a document in the index" if vector_of else "cannot be looked up without an index"
+            warn(f"the example {example!r} {why}: taken as a text")
         texts.append(example)
     if texts:
         rows.extend(bundle.embed(texts))

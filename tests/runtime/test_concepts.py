@@ -142,6 +142,19 @@ def test_bad_concepts(make):
         make()
 
 
+def test_weights_that_were_replaced_are_checked(opened_bundle):
+    concept = Concept.from_text("an exception is raised").resolve(opened_bundle)
+    assert replace(concept, weights={alive(opened_bundle)[0].id: 2.0}).resolve(opened_bundle).fit == concept.fit
+    for weight in (float("nan"), float("inf"), -101.0):
+        with pytest.raises(ConfigError, match="within"):
+            replace(concept, weights={alive(opened_bundle)[0].id: weight}).resolve(opened_bundle)
+
+
+def test_ids_need_an_index(opened_bundle):
+    with pytest.warns(SteeringWarning, match="'modules-1' cannot be looked up without an index"):
+        Concept.from_examples(["modules-1", "A module is imported."]).resolve(opened_bundle)
+
+
 def test_concepts_that_the_bundle_cannot_express(opened_bundle):
     dead = [feature.id for feature in opened_bundle.features if feature.p95 == 0]
     with pytest.raises(UnknownFeatureError, match="has 64"):
