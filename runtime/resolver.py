@@ -70,11 +70,17 @@ class Resolver:
     Args:
         bundle: Embeds, encodes and knows the features.
         vector_of: Id of an indexed document -> its vector, for concepts from examples.
-        evidence: Says how much the documents are about a phrase.
-        generation: How often the documents were changed.
+        evidence: Says how much the documents are about a phrase; it is not asked without one.
+        generation: How often the documents were changed; without it, concepts from examples are never remembered.
     """
 
-    def __init__(self, bundle: Bundle, vector_of: VectorOf, evidence: Evidence, generation: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        vector_of: VectorOf | None = None,
+        evidence: Evidence | None = None,
+        generation: Callable[[], int] | None = None,
+    ) -> None:
         self._bundle, self._vector_of, self._evidence, self._generation = bundle, vector_of, evidence, generation
         self._conflicts = Conflicts(bundle)
         self._known: OrderedDict[str | Concept, tuple[int, Concept]] = OrderedDict()
@@ -88,8 +94,11 @@ class Resolver:
             ConfigError: Not a key.
         """
         if isinstance(key, Concept):
-            # What examples are depends on the documents; everything else does not.
-            return self._remembered(key, key, self._generation() if key.more_like and not key.weights else 0)
+            if not key.more_like or key.weights:
+                return self._remembered(key, key)
+            if self._generation is None:  # what examples are depends on the documents
+                return key.resolve(self._bundle, self._vector_of)
+            return self._remembered(key, key, self._generation())
         if not isinstance(key, int | np.integer | str):
             raise ConfigError(f"{key!r} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str) and not key.strip():
@@ -190,7 +199,7 @@ class Resolver:
                 self._known.move_to_end(key)
                 return known[1]
         concept = asked.resolve(self._bundle, self._vector_of)
-        if asked.source == "text" and not asked.weights:
+        if self._evidence and asked.source == "text" and not asked.weights:
             concept = replace(concept, evidence=self._evidence.of(asked.name))
         with self._lock:
             self._known[key] = generation, concept

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from steersearch.errors import BundleError, ConfigError, DataError, SteeringWarning, UnknownFeatureError
 from steersearch.runtime import Concept
+from steersearch.runtime.resolver import Resolver
 from steersearch.runtime.steering import MAX_STRENGTH, shifted
 
 QUERY, PHRASE, OTHER = "a name is given", "an exception is raised", "import a module"
@@ -110,6 +111,21 @@ def test_concepts_of_examples_follow_the_documents(tiny_index):
     again = tiny_index.steer(QUERY, {concept: 1.0}).concepts[0][0]
     assert again.weights != first.weights
     assert tiny_index.steer(QUERY, {first: 1.0}).concepts[0][0].weights == first.weights  # resolved: as it stands
+
+
+def test_without_an_index_there_is_no_evidence_and_examples_are_looked_up_every_time(opened_bundle, topic_texts):
+    asked = []
+
+    def vector_of(id):
+        asked.append(id)
+        return opened_bundle.embed([topic_texts.texts[topic_texts.ids.index(id)]])[0]
+
+    resolver = Resolver(opened_bundle, vector_of)
+    examples = Concept.from_examples(["modules-1"])
+    assert resolver.resolve(examples) == resolver.resolve(examples)
+    assert asked == ["modules-1"] * 2
+    assert resolver.resolve("zzzz qqqq").evidence is None
+    assert resolver.resolve("zzzz qqqq") is resolver.resolve("zzzz qqqq")
 
 
 def test_examples_that_are_no_ids(tiny_index):
