@@ -1,7 +1,9 @@
 """Search and steer with a bundle, without torch.
 
-Read in this order: `bundle` (what was exported, opened), `steering` (the heart, pure NumPy), `concepts` and `resolver`
-(from words to latents), `explain`, `store` (the documents), `ann` (nearest neighbours), `index` (all of it together).
+Read in this order: `bundle` (what was exported, opened), `steering` (the heart, pure NumPy), `budget` and `protect`
+(how far it may go), `directions` and `concepts` (from words to latents), `resolver` (from a boost to a steered query),
+`evidence` and `conflicts` (what is probably not meant), `explain`, `store` (the documents), `ann` (nearest neighbours),
+`hits`, `index` (all of it together).
 """
 
 from .bundle import Bundle

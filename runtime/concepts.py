@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .._files import replace_file
-from ..errors import ConfigError, DataError, StorageError, UnknownFeatureError
-from .features import FloatArray
-from .pursuit import sparse_direction
+from .._warn import warn
+from ..errors import ConfigError, DataError, UnknownFeatureError
+from .concept_file import concept_fields, concept_json, read_text, write_text
+from .directions import VectorOf, direction_of_examples, direction_of_text, weights_of
+from .features import Feature, latent_id, short
+from .steering import MAX_STRENGTH, check_strength
 
 if TYPE_CHECKING:
     from .bundle import Bundle
 
-Source = Literal["latents", "text", "examples"]
-VectorOf = Callable[[str], FloatArray | None]
-MAX_ATOMS = 32
+Source = Literal["latents", "label", "text", "examples"]
+KINDS: Mapping[Source, str] = {"latents": "latents", "label": "a label", "text": "a phrase", "examples": "examples"}
+
+
+class FeatureWeights(list[tuple[Feature, float]]):
+    """(Feature, weight) pairs that print one per line."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"{weight:+.2f}  {feature}" for feature, weight in self)
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,14 @@ class Concept:
     """Something to steer towards or away from.
 
     Make one with `from_text`, `from_examples` or `from_latents`; `resolve` turns the first two into weighted latents.
+    To edit one, change its weights in the file that `save` wrote, or take
+    ``dataclasses.replace(concept, weights={...})``.
     """
 
     name: str
     """What was asked."""
     source: Source
-    """How it was asked."""
+    """What it was taken as: latents, the label of one, a text, or examples."""
     weights: Mapping[int, float] = field(default_factory=dict)
     """Latent id -> activation at strength 1, in units of the latent's typical activation (its p95)."""
     more_like: tuple[str, ...] = ()
@@ -42,7 +52,13 @@ class Concept:
     less_like: tuple[str, ...] = ()
     """Examples to be far from."""
     fit: float | None = None
-    """Cosine between the direction that was asked for and the one that `weights` make; None before `resolve`."""
+    """How sure: cosine between the direction that was asked for and the one that the weights made when they were
+    resolved; None before `resolve`."""
+    evidence: float | None = None
+    """How much the documents of the index say about a text, 0 to 1: the share of words that they are about to which no
+    document is nearer. None where it was not measured. Below a third there is a warning."""
+    model: str | None = None
+    """sha256 of the decoder that the latents belong to; None when they were given by hand."""
 
     def __hash__(self) -> int:
         """Concepts are keys of a boost; the weights are hashed by content."""
@@ -53,14 +69,16 @@ class Concept:
         """A concept from latent ids and weights; weight 1 means the latent's typical activation.
 
         Raises:
-            ConfigError: No latents, or a weight that is not a finite number.
+            ConfigError: No latents, a key that is no latent id, or a weight that is not a finite number.
         """
-        if not weights:
+        if not isinstance(weights, Mapping) or not weights:
             raise ConfigError("a concept needs at least one latent, for example Concept.from_latents({412: 1.0})")
-        for latent, weight in weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float | np.number) or not math.isfinite(weight):
-                raise ConfigError(f"the weight of latent {latent} is {weight!r}: it must be a finite number")
-        clean = {int(latent): float(weight) for latent, weight in weights.items()}
+        clean: dict[int, float] = {}
+        for key, weight in weights.items():
+            latent = latent_id(key) if isinstance(key, int | np.integer | str) else None
+            if latent is None:
+                raise ConfigError(f"{key!r} is not a latent id, for example 412")
+            clean[latent] = check_strength(f"f{latent}", weight)
         return cls(name or " + ".join(f"f{latent}" for latent in clean), "latents", clean, fit=1.0)
 
     @classmethod
@@ -70,8 +88,8 @@ class Concept:
         Raises:
             ConfigError: The text is empty.
         """
-        if not text.strip():
-            raise ConfigError("a concept needs a word or phrase, got an empty text")
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigError(f"a concept needs a word or phrase, got {text!r}")
         return cls(text.strip(), "text")
 
     @classmethod
@@ -84,124 +102,134 @@ class Concept:
             name: What to call it.
 
         Raises:
-            ConfigError: No examples.
+            ConfigError: No examples, or an empty one.
+            DataError: The same examples on both sides.
         """
         if isinstance(more_like, str) or isinstance(less_like, str):
             raise ConfigError("examples are a list of ids or texts, got a single string")
         if not more_like:
             raise ConfigError("a concept from examples needs at least one in more_like")
+        for example in (*more_like, *less_like):
+            if not isinstance(example, str) or not example.strip():
+                raise ConfigError(f"the example {example!r} is not an id or a text")
+        if set(more_like) == set(less_like):
+            raise DataError("more_like and less_like hold the same examples, so they cancel out: give a contrast")
         default = "like " + "; ".join(text[:40] for text in more_like[:3])
         return cls(name or default, "examples", more_like=tuple(more_like), less_like=tuple(less_like))
 
     def resolve(self, bundle: Bundle, vector_of: VectorOf | None = None) -> Concept:
         """The same concept with `weights` and `fit` filled in.
 
-        A text becomes ``embed(text) - mean of the reference corpus``, examples become the difference of their means;
-        that direction is written as a non-negative combination of at most 32 atoms. The largest weight is 1: at
-        strength 1 that latent is as active as it typically is, and the others in proportion.
+        A text or examples become a direction (`direction_of_text`, `direction_of_examples`), and that a non-negative
+        combination of at most 32 atoms (`weights_of`). The same question gives the same answer.
 
         Args:
             bundle: Embeds and knows the atoms.
-            vector_of: Id of an indexed document -> its vector, or None when there is no such document.
+            vector_of: Id of an indexed document -> its vector, or None when there is no such document. Without it
+                examples are texts.
 
         Raises:
-            UnknownFeatureError: A latent that the bundle does not have or that never fires.
+            UnknownFeatureError: A latent that the bundle does not have or that never fires, or nothing in the bundle
+                expresses what was asked.
             DataError: The examples cancel out.
         """
+        model = str(bundle.manifest.files["decoder.onnx"]["sha256"])
         if self.weights:
-            for latent in self.weights:
-                feature = bundle.features.get(latent)
-                if feature.p95 <= 0:
-                    raise UnknownFeatureError(
-                        f"{feature.name} never fires on the bundle's reference corpus, so it has no strength to boost; "
-                        "choose another from `sae features`"
-                    )
+            self._check(bundle, model)
             return self
-        if self.source == "text":
-            direction = bundle.embed([self.name])[0] - bundle.features.reference_mean
+        if self.source == "examples":
+            direction = direction_of_examples(self.name, self.more_like, self.less_like, bundle, vector_of)
         else:
-            far = _mean(self.less_like, bundle, vector_of) if self.less_like else bundle.features.reference_mean
-            direction = _mean(self.more_like, bundle, vector_of) - far
-        length = float(np.linalg.norm(direction))
-        if length < 1e-4:
-            raise DataError(f"the examples of {self.name!r} cancel out: give examples that differ from the contrast")
-        typical = bundle.features.typical
-        latents, coefficients, fit = sparse_direction(direction / length, bundle.atoms, MAX_ATOMS, typical > 0)
-        if not len(latents):
+            direction = direction_of_text(self.name, bundle)
+        weights, fit = weights_of(direction, bundle)
+        if not weights:
             near = ", ".join(str(f) for f in bundle.features.nearest(self.name)) or "none"
             raise UnknownFeatureError(f"no features of this bundle express {self.name!r}; nearest labels: {near}")
-        # At strength 1 the most pronounced latent reaches its typical activation. On the documentation of Python that
-        # moves a query by .3 to .6 along the direction; the 20 documents nearest to the phrase lie at .2 to .6.
-        weights = coefficients / typical[latents]
-        weights = weights / weights.max()
-        order = np.argsort(-weights * typical[latents], kind="stable")
-        return replace(self, weights={int(latents[i]): float(weights[i]) for i in order}, fit=fit)
+        return replace(self, weights=weights, fit=fit, model=model)
 
-    def describe(self, bundle: Bundle, limit: int = 8) -> str:
-        """What the concept does, in words: one line per latent, strongest first."""
+    def features(self, bundle: Bundle) -> FeatureWeights:
+        """What the concept consists of: (feature, weight) pairs as `weights` has them, one per line when printed."""
+        weights = self.resolve(bundle).weights
+        return FeatureWeights((bundle.features[latent], weight) for latent, weight in weights.items())
+
+    def describe(self, bundle: Bundle, strength: float = 1.0, limit: int = 8) -> str:
+        """What the concept does to a query at a strength, in words, the largest changes first.
+
+        Args:
+            bundle: Names the features.
+            strength: As in a boost.
+            limit: Features to list.
+        """
         resolved = self.resolve(bundle)
-        fit = f", fit {resolved.fit:.2f}" if resolved.fit is not None else ""
-        lines = [f"{resolved.name}: {len(resolved.weights)} features{fit}"]
-        for latent, weight in list(resolved.weights.items())[:limit]:
-            lines.append(f"  {weight:+.2f}  {bundle.features[latent]}")
+        strength = check_strength(self.name, strength)
+        pairs = sorted(resolved.features(bundle), key=lambda pair: -abs(pair[1]))
+        count = "1 feature" if len(pairs) == 1 else f"{len(pairs)} features"
+        sure = [
+            f"{name} {short(value)}" for name in ("fit", "evidence") if (value := getattr(resolved, name)) is not None
+        ]
+        lines = [f"{self.name} ({KINDS[self.source]}): {', '.join([count, *sure])}"]
+        if not strength:
+            return f"{lines[0]}\nat strength 0: changes nothing"
+        lines.append(f"at strength {strength:g}, in typical activations:")
+        for feature, weight in pairs[:limit]:
+            lines.append(f"  {'up  ' if weight * strength > 0 else 'down'} {abs(weight * strength):.2f}  {feature}")
+        if len(pairs) > limit:
+            lines.append(f"  and {len(pairs) - limit} more, each by at most {abs(pairs[limit][1] * strength):.2f}")
         return "\n".join(lines)
 
-    def to_json(self) -> str:
-        """A small JSON text that `from_json` reads."""
-        weights = {str(latent): weight for latent, weight in self.weights.items()}
-        body = {"name": self.name, "source": self.source, "weights": weights, "fit": self.fit}
-        return json.dumps(
-            body | {"more_like": self.more_like, "less_like": self.less_like}, ensure_ascii=False, indent=1
-        )
+    def to_json(self, bundle: Bundle | None = None) -> str:
+        """A small JSON text that `from_json` reads; with a bundle, the features stand in it by name."""
+        return concept_json(self, bundle)
 
     @classmethod
-    def from_json(cls, text: str) -> Concept:
-        """Read what `to_json` wrote; an edited set of weights is taken as it stands.
+    def from_json(cls, text: str, bundle: Bundle | None = None) -> Concept:
+        """Read what `to_json` wrote, or what a person made of it: edited weights are taken as they stand.
+
+        Args:
+            text: JSON. A key of `weights` is a latent (`f412`, also with its label behind it) or a label.
+            bundle: Knows the labels; needed only when a key is one.
 
         Raises:
             ConfigError: Not a concept.
+            UnknownFeatureError: A key is a label that the bundle does not have.
         """
-        try:
-            raw = json.loads(text)
-            weights = {int(latent): float(weight) for latent, weight in raw.get("weights", {}).items()}
-            if weights:
-                return replace(cls.from_latents(weights, str(raw["name"])), source=raw["source"], fit=raw.get("fit"))
-            if raw["source"] == "examples":
-                return cls.from_examples(raw["more_like"], raw.get("less_like", ()), str(raw["name"]))
-            return cls.from_text(str(raw["name"]))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"this is not a saved concept ({error}): write one with Concept.save") from error
+        weights, fields = concept_fields(text, bundle)
+        if weights:
+            return replace(cls.from_latents(weights), **fields)
+        if fields["source"] == "examples":
+            return cls.from_examples(fields["more_like"], fields["less_like"], fields["name"])
+        return cls.from_text(fields["name"])
 
-    def save(self, path: str | Path) -> None:
-        """Write the concept as JSON, by rename."""
-        try:
-            replace_file(Path(path), self.to_json().encode())
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error}") from error
+    def save(self, path: str | Path, bundle: Bundle | None = None) -> None:
+        """Write the concept as JSON, by rename; with a bundle, the features stand in it by name.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
+        write_text(Path(path), self.to_json(bundle))
 
     @classmethod
-    def load(cls, path: str | Path) -> Concept:
-        """Read a concept from a file.
+    def load(cls, path: str | Path, bundle: Bundle | None = None) -> Concept:
+        """Read a concept from a file, see `from_json`.
 
         Raises:
             ConfigError: The file is missing or not a concept.
         """
-        try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read a concept from {path}: {error}") from error
+        return cls.from_json(read_text(Path(path)), bundle)
 
-
-def _mean(examples: Iterable[str], bundle: Bundle, vector_of: VectorOf | None) -> FloatArray:
-    """Mean embedding of examples, each an id of an indexed document or else a text."""
-    rows, texts = [], []
-    for example in examples:
-        vector = vector_of(example) if vector_of else None
-        if vector is None:
-            texts.append(example)
-        else:
-            rows.append(vector)
-    if texts:
-        rows.extend(bundle.embed(texts))
-    mean: FloatArray = np.mean(rows, axis=0, dtype=np.float32)
-    return mean
+    def _check(self, bundle: Bundle, model: str) -> None:
+        for latent, weight in self.weights.items():
+            if not abs(weight) <= MAX_STRENGTH:  # also for NaN
+                raise ConfigError(
+                    f"the weight of f{latent} in {self.name!r} is {weight}: it must be within +-{MAX_STRENGTH:g}"
+                )
+            feature = bundle.features.get(latent)
+            if feature.p95 <= 0:
+                raise UnknownFeatureError(
+                    f"{feature.name} never fires on the bundle's reference corpus, so it has no strength to boost; "
+                    "choose another from `sae features`"
+                )
+        if self.model not in (None, model):
+            warn(
+                f"the concept {self.name!r} was made with another model, whose latents mean other things: make it anew"
+            )

@@ -40,6 +40,11 @@ class Explanation:
     rest: float
     """From what no active feature expresses: ``(b_dec + residual) . d``."""
 
+    def moved_by(self, limit: int = 5) -> tuple[Part, ...]:
+        """The parts that steering changed, largest change of the score first, up or down."""
+        moved = sorted((part for part in self.parts if part.steered), key=lambda part: -abs(part.steered))
+        return tuple(moved[:limit])
+
     def __str__(self) -> str:
         lines = [f"{self.id}: score {self.score:.4f}"]
         for part in self.parts[:10]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -146,6 +146,14 @@ class Features(Sequence[Feature]):
         key = text.strip().casefold()
         close = [self._by_label[label] for label in difflib.get_close_matches(key, self._by_label, n=limit, cutoff=0.5)]
         return list({feature.id: feature for feature in close + self._finder.by_words(text)}.values())[:limit]
+
+    def with_words(self, text: str) -> set[int]:
+        """Latents that have all words of a text, in any form, in their label or keywords."""
+        return self._finder.with_words(text)
+
+    def words_for(self, latents: Iterable[int]) -> list[str]:
+        """What latents are about, in a word each: the most telling keyword, else the label or what was guessed."""
+        return self._finder.words_for(latents)
 
     def search(self, text: str, limit: int = 10) -> list[Feature]:
         """Features for a phrase: the one with that label, then by its words and by how near their atoms are to it.

@@ -8,46 +8,36 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ..metrics import FloatArray, IntArray
 from .ann import Backend, VectorIndex, check_backend, open_index, sync
+from .budget import KEEP
 from .bundle import Bundle
-from .explain import Explanation, explain
+from .evidence import Evidence
+from .explain import Explanation
+from .hits import COMPARED, Hit, compared, explain_steered
+from .inputs import check_unit_rows, query_vector
 from .records import Record, check_documents
 from .resolver import Boost, Resolver, SteeredQuery
+from .steering import Change
 from .store import DocumentStore
-from .views import LatentView, ReconstructionView
+from .views import View, Views
+
+__all__ = ["Hit", "SteerableIndex", "View"]
 
 logger = logging.getLogger(__name__)
 
-View = Literal["dense", "reconstruction", "latent"]
 DATABASE = "documents.sqlite"
 COMMIT_EVERY = 512
 SAVE_AFTER = 1000
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One search result."""
-
-    rank: int
-    """1 for the best."""
-    id: str
-    """The document's id."""
-    score: float
-    """Inner product with the (steered) query; in the dense view a cosine, -1 to 1."""
-    text: str
-    """The document's text."""
-    metadata: dict[str, Any] = field(default_factory=dict)
-    """The document's metadata, as it was given."""
+SAMPLED = 512
 
 
 class SteerableIndex:
@@ -63,13 +53,14 @@ class SteerableIndex:
         self.bundle = bundle
         """What embeds, encodes and names the features."""
         self._store, self._backend = store, backend
-        self._resolver = Resolver(bundle, self._vector_of)
+        evidence = Evidence(bundle, self._nearest, lambda: self.sample(SAMPLED)[1], lambda: self._store.generation)
+        self._resolver = Resolver(bundle, self._vector_of, evidence, lambda: self._store.generation)
         self._lock = RLock()
         self._vectors: VectorIndex | None = None
         self._generation = -1
         self._saved_generation = -1
         self._closed = False
-        self._views: dict[View, tuple[int, ReconstructionView | LatentView]] = {}
+        self._views = Views(store, bundle)
 
     @classmethod
     def create(cls, path: str | Path, bundle: str | Path | Bundle, *, backend: Backend = "auto") -> SteerableIndex:
@@ -195,7 +186,7 @@ class SteerableIndex:
             raise DataError("texts is a single string: give a list of texts")
         names = [uuid.uuid4().hex for _ in texts] if ids is None else list(ids)
         extra: Sequence[Mapping[str, Any]] = [{} for _ in texts] if metadata is None else metadata
-        rows = None if embeddings is None else self._unit_rows(embeddings, "embeddings")
+        rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", self.bundle.d_in)
         for name, given in (("ids", names), ("metadata", extra), ("embeddings", rows)):
             if given is not None and len(given) != len(texts):
                 raise DataError(f"{len(texts)} texts but {len(given)} {name}: give one per text")
@@ -227,25 +218,37 @@ class SteerableIndex:
         *,
         boost: Boost | None = None,
         clamp: Boost | None = None,
+        keep: float = KEEP,
+        protect: bool = False,
         filter: Mapping[str, Any] | None = None,
         view: View = "dense",
+        compare: bool = False,
     ) -> list[Hit]:
         """The best documents for a query.
 
         Args:
             query: A text, or a unit vector of length d_in.
             k: Results wanted, at least 1; fewer come back when there are fewer.
-            boost: Concept -> strength, in typical activations; negative pushes away; {} and zeros change nothing.
+            boost: Concept -> strength, in typical activations; negative pushes away; {} and zeros change nothing;
+                `"auto"` and `"-auto"` are the largest that keeps the share `keep` of the query.
             clamp: Concept -> value to set instead of adding; 0 removes the concept from the query.
+            keep: Cosine of the query before and after steering that `"auto"` keeps, above 0 and at most 1.
+            protect: Leave alone how strongly the query expresses its own strongest features.
             filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``.
             view: `dense`, `reconstruction` (the paper's) or `latent`.
+            compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and one look at each hit.
 
         Returns:
             Hits, best first; equal scores in the order the documents were added.
 
+        Warns:
+            SteeringWarning: A boost is obeyed and probably not meant: beyond +-100, about nothing in the index, taken
+                back by another boost or a clamp, or without room for `"auto"`.
+
         Raises:
-            ConfigError: k, a strength or the view is out of range.
-            UnknownFeatureError: A boost names a latent that is not there.
+            ConfigError: k, a strength, keep or the view is out of range.
+            UnknownFeatureError: A boost names a latent that is not there, or nothing in the bundle expresses it.
+            BundleError: There is a boost, and the bundle has no features.
             FilterError: The filter has a syntax error.
             DataError: The query is not a text or unit vector.
         """
@@ -253,40 +256,52 @@ class SteerableIndex:
             raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
         if view not in ("dense", "reconstruction", "latent"):
             raise ConfigError(f"view is {view!r}: choose dense, reconstruction or latent")
-        steered = self.steer(query, boost, clamp, code=view != "dense")
+        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")
         allowed = None if not filter else self._store.rowids_where(filter)
         with self._lock:
-            vectors = self._sync()
-            if view == "dense":
-                rows, scores = vectors.search(steered.vector, int(k), allowed)
-            else:
-                assert steered.change is not None
-                rows, scores = self._view(view).search(steered.change, int(k), allowed)
-            records = self._store.by_rowid(rows)
-        found = {record.rowid: record for record in records}  # one deleted by another process a moment ago is left out
-        pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
-        return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
+            hits = self._hits(view, steered.vector, steered.change, int(k), allowed)
+            if not compare:
+                return hits
+            assert steered.change is not None
+            depth = max(int(k), COMPARED)
+            plain = self._hits(view, steered.original, steered.change.undone, depth, allowed)
+        return compared(hits, plain, steered, self._vector_of, self.bundle)
 
     def steer(
-        self, query: str | FloatArray, boost: Boost | None = None, clamp: Boost | None = None, *, code: bool = False
+        self,
+        query: str | FloatArray,
+        boost: Boost | None = None,
+        clamp: Boost | None = None,
+        *,
+        keep: float = KEEP,
+        protect: bool = False,
+        code: bool = False,
     ) -> SteeredQuery:
-        """What a search would search with: the steered vector, and what each concept became."""
-        return self._resolver.steer(self._query(query), boost, clamp, code=code)
+        """What a search would search with: the steered vector, what each concept became, and how sure that is."""
+        return self._resolver.steer(
+            query_vector(query, self.bundle), boost, clamp, keep=keep, protect=protect, code=code
+        )
 
     def explain(
-        self, query: str | FloatArray, id: str, *, boost: Boost | None = None, clamp: Boost | None = None
+        self,
+        query: str | FloatArray,
+        id: str,
+        *,
+        boost: Boost | None = None,
+        clamp: Boost | None = None,
+        keep: float = KEEP,
+        protect: bool = False,
     ) -> Explanation:
         """Why a document has its dense score: parts per feature that add up to it.
 
         Raises:
             DataError: There is no such document.
         """
-        steered = self.steer(query, boost, clamp, code=True)
+        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=True)
         vector = self._vector_of(id)
         if vector is None:
             raise DataError(f"there is no document {id!r} in {self.path}")
-        assert steered.change is not None
-        return explain(id, steered.original, vector, steered.change, self.bundle.atoms, self.bundle.features)
+        return explain_steered(id, steered, vector, self.bundle)
 
     def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:
         """Vectors and codes of documents spread over the index: (n, d_in) and ((n, k), (n, k)), n <= limit."""
@@ -338,32 +353,28 @@ class SteerableIndex:
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._store.get([id])[0] is not None
 
-    def _query(self, query: str | FloatArray) -> FloatArray:
-        if isinstance(query, str):
-            vector: FloatArray = self.bundle.embed([query])[0]
-            return vector
-        if not isinstance(query, np.ndarray) or query.ndim != 1:
-            raise DataError(
-                f"the query is {type(query).__name__}: give a text or a unit vector of length {self.bundle.d_in}"
-            )
-        row: FloatArray = self._unit_rows(query[None], "the query")[0]
-        return row
-
-    def _unit_rows(self, rows: FloatArray, name: str) -> FloatArray:
-        array = np.ascontiguousarray(rows, np.float32)
-        if array.ndim != 2 or array.shape[1] != self.bundle.d_in:
-            raise DataError(f"{name} has shape {np.shape(rows)}: this index takes rows of length {self.bundle.d_in}")
-        lengths = np.linalg.norm(array, axis=1)
-        bad = np.flatnonzero(~(np.abs(lengths - 1) <= 1e-3))  # also true for NaN
-        if len(bad):
-            raise DataError(
-                f"{name}: row {bad[0]} has length {lengths[bad[0]]:.4g}, expected 1: divide rows by their length"
-            )
-        return array
-
     def _vector_of(self, id: str) -> FloatArray | None:
         record = self._store.get([id])[0]
         return None if record is None else self._store.vectors_of(np.array([record.rowid]))[0]
+
+    def _hits(
+        self, view: View, vector: FloatArray, change: Change | None, k: int, allowed: IntArray | None
+    ) -> list[Hit]:
+        vectors = self._sync()
+        if view == "dense":
+            rows, scores = vectors.search(vector, k, allowed)
+        else:
+            assert change is not None
+            rows, scores = self._views.get(view, self._generation).search(change, k, allowed)
+        found = {record.rowid: record for record in self._store.by_rowid(rows)}
+        # One deleted by another process a moment ago is left out.
+        pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
+        return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
+
+    def _nearest(self, rows: FloatArray) -> FloatArray:
+        with self._lock:
+            vectors = self._sync()
+            return np.array([score for row in rows for score in vectors.search(row, 1)[1]], np.float32)
 
     def _sync(self) -> VectorIndex:
         """The vectors of the newest committed generation, brought up to date with what was committed since."""
@@ -373,17 +384,3 @@ class SteerableIndex:
         elif self._generation != self._store.generation:
             self._generation = sync(self._vectors, self._store)
         return self._vectors
-
-    def _view(self, view: View) -> ReconstructionView | LatentView:
-        known = self._views.get(view)
-        if known is None or known[0] != self._generation:
-            with self._store.snapshot():
-                rows, generation = self._store.rowids(), self._store.generation
-                codes = (block[1:] for block in self._store.iter_codes())
-                made: ReconstructionView | LatentView = (
-                    ReconstructionView(rows, codes, self.bundle)
-                    if view == "reconstruction"
-                    else LatentView(rows, codes, self.bundle.n_latents)
-                )
-            self._views[view] = known = (generation, made)
-        return known[1]

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-from ..errors import ConfigError
+import numpy as np
+
+from .._warn import warn
+from ..errors import BundleError, ConfigError
 from ..metrics import FloatArray
+from .budget import KEEP, auto_sign, check_keep, largest_strength
 from .bundle import Bundle
-from .concepts import Concept, VectorOf
-from .steering import Change, apply, check_strength, steer
+from .concepts import Concept
+from .conflicts import Conflicts
+from .directions import VectorOf
+from .evidence import Evidence
+from .protect import protected, strongest
+from .steering import Change, apply, check_strength, shifted, steer, step_of
 
 Key: TypeAlias = int | str | Concept
+Strength: TypeAlias = float | Literal["auto", "-auto"]
 Boost: TypeAlias = (  # the key of a Mapping is invariant, so that dict[str, float] has to be named
-    Mapping[str, float]
-    | Mapping[int, float]
-    | Mapping[Concept, float]
-    | Mapping[int | str, float]
-    | Mapping[Key, float]
+    Mapping[str, Strength]
+    | Mapping[int, Strength]
+    | Mapping[Concept, Strength]
+    | Mapping[int | str, Strength]
+    | Mapping[Key, Strength]
 )
-"""Concept -> strength. A key is a latent id (`412`, `"f412"`), a feature's label, free text, or a `Concept`."""
+"""Concept -> strength. A key is a latent id (`412`, `"f412"`), a feature's label, free text, or a `Concept`. A strength
+is a number of typical activations, or `"auto"` (`"-auto"`): the largest that keeps a stated share of the query."""
 
 CACHED = 512
 
@@ -38,22 +48,42 @@ class SteeredQuery:
     change: Change | None
     """The code before and after; None when there was nothing to steer and no code was needed."""
     concepts: tuple[tuple[Concept, float], ...]
-    """What each key of the boost became, with its strength."""
+    """What each key of the boost became, with its strength; `"auto"` is a number here."""
     clamped: tuple[tuple[Concept, float], ...]
     """What each key of the clamp became, with its value."""
 
+    @property
+    def kept(self) -> float:
+        """The share of the query that is left: cosine between `original` and `vector`."""
+        return float(self.original.astype(np.float64) @ self.vector)
+
+
+class _Asked(NamedTuple):
+    concept: Concept
+    strength: float  # 0 until it is known, for "auto"
+    auto: float  # 1 for "auto", -1 for "-auto", 0 for a number
+
 
 class Resolver:
-    """Resolves keys against a bundle and remembers those that had to be embedded.
+    """Resolves keys against a bundle and remembers those that took work.
 
     Args:
         bundle: Embeds, encodes and knows the features.
         vector_of: Id of an indexed document -> its vector, for concepts from examples.
+        evidence: Says how much the documents are about a phrase; it is not asked without one.
+        generation: How often the documents were changed; without it, concepts from examples are never remembered.
     """
 
-    def __init__(self, bundle: Bundle, vector_of: VectorOf | None = None) -> None:
-        self._bundle, self._vector_of = bundle, vector_of
-        self._texts: OrderedDict[str, Concept] = OrderedDict()
+    def __init__(
+        self,
+        bundle: Bundle,
+        vector_of: VectorOf | None = None,
+        evidence: Evidence | None = None,
+        generation: Callable[[], int] | None = None,
+    ) -> None:
+        self._bundle, self._vector_of, self._evidence, self._generation = bundle, vector_of, evidence, generation
+        self._conflicts = Conflicts(bundle)
+        self._known: OrderedDict[str | Concept, tuple[int, Concept]] = OrderedDict()
         self._lock = Lock()
 
     def resolve(self, key: Key) -> Concept:
@@ -64,56 +94,115 @@ class Resolver:
             ConfigError: Not a key.
         """
         if isinstance(key, Concept):
-            return key.resolve(self._bundle, self._vector_of)
-        if not isinstance(key, int | str):
+            if not key.more_like or key.weights:
+                return self._remembered(key, key)
+            if self._generation is None:  # what examples are depends on the documents
+                return key.resolve(self._bundle, self._vector_of)
+            return self._remembered(key, key, self._generation())
+        if not isinstance(key, int | np.integer | str):
             raise ConfigError(f"{key!r} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str) and not key.strip():
             raise ConfigError("a concept is an empty text: give a latent id, a label, a phrase or a Concept")
         feature = self._bundle.features.find(key)
-        if feature is not None:
-            return Concept.from_latents({feature.id: 1.0}, feature.label or feature.name).resolve(self._bundle)
-        text = str(key)
-        with self._lock:
-            known = self._texts.get(text)
-            if known is not None:
-                self._texts.move_to_end(text)
-                return known
-        concept = Concept.from_text(text).resolve(self._bundle)
-        with self._lock:
-            self._texts[text] = concept
-            if len(self._texts) > CACHED:
-                self._texts.popitem(last=False)
-        return concept
+        if feature is None:
+            text = str(key).strip()
+            return self._remembered(text, Concept.from_text(text))
+        made = Concept.from_latents({feature.id: 1.0}, feature.label or feature.name).resolve(self._bundle)
+        by_label = isinstance(key, str) and key.strip().casefold() == (feature.label or "").casefold()
+        return replace(made, source="label") if by_label else made
 
-    def steer(self, query: FloatArray, boost: Boost | None, clamp: Boost | None, *, code: bool = False) -> SteeredQuery:
+    def steer(
+        self,
+        query: FloatArray,
+        boost: Boost | None,
+        clamp: Boost | None,
+        *,
+        keep: float = KEEP,
+        protect: bool = False,
+        code: bool = False,
+    ) -> SteeredQuery:
         """Steer one query.
 
         Args:
             query: Unit vector, shape (d_in,), float32.
-            boost: Adds: concept -> strength in typical activations.
+            boost: Adds: concept -> strength in typical activations, or `"auto"`.
             clamp: Sets: concept -> value in typical activations; 0 removes.
+            keep: Share of the query that `"auto"` keeps, a cosine. All `"auto"` strengths of a boost are the same, and
+                what the numbers beside them do comes first.
+            protect: Leave alone how strongly the query expresses its own strongest features.
             code: Encode the query even when there is nothing to steer.
         """
+        share = check_keep(keep)
         boosts, clamps = self._all("boost", boost), self._all("clamp", clamp)
+        values = tuple((asked.concept, asked.strength) for asked in clamps)
         if not (boosts or clamps or code):
             return SteeredQuery(query, query, None, (), ())
-        indices, values = self._bundle.encode(query[None])
-        change = apply(
-            indices[0],
-            values[0],
-            self._bundle.features.typical,
-            [(concept.weights, strength) for concept, strength in boosts],
-            [(concept.weights, value) for concept, value in clamps],
-        )
-        vector = query if change.empty else steer(query, change, self._bundle.atoms)
-        return SteeredQuery(query, vector, change, boosts, clamps)
+        (latents,), (activations,) = self._bundle.encode(query[None])
+        self._conflicts.check([(asked.concept, asked.strength + asked.auto) for asked in boosts], values)
+        typical, atoms = self._bundle.features.typical, self._bundle.atoms
+        set_to = [(concept.weights, value) for concept, value in values]
+        own = latents[:0]
+        if protect:
+            own = strongest(latents, activations, typical, {latent for weights, _ in set_to for latent in weights})
 
-    def _all(self, name: str, asked: Boost | None) -> tuple[tuple[Concept, float], ...]:
+        def changed(factor: float) -> Change:
+            added = [(asked.concept.weights, asked.strength + factor * asked.auto) for asked in boosts]
+            free = apply(latents, activations, typical, added, set_to)
+            change = protected(free, own, atoms)
+            if change is not free and np.abs(step_of(change, atoms)).max() < 1e-3 * np.abs(step_of(free, atoms)).max():
+                warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
+            return change
+
+        factor = 0.0
+        if any(asked.auto for asked in boosts):
+            factor = self._factor(query, changed(0.0), changed(1.0), share)
+        change = changed(factor)
+        vector = query if change.empty else steer(query, change, atoms)
+        strengths = tuple((asked.concept, asked.strength + factor * asked.auto) for asked in boosts)
+        return SteeredQuery(query, vector, change, strengths, values)
+
+    def _factor(self, query: FloatArray, start: Change, one: Change, keep: float) -> float:
+        """The strength that `"auto"` stands for."""
+        atoms, origin = self._bundle.atoms, query.astype(np.float64)
+        first = shifted(query, start, atoms)
+        factor = largest_strength(origin, first, shifted(query, one, atoms) - first, keep)
+        kept = float(origin @ first) / max(float(np.linalg.norm(first)), 1e-12)
+        if factor == 0 and kept < keep - 1e-9:
+            warn(
+                f'the strength "auto" is 0: what stands beside it already leaves {kept:.2f} of the query, and keep is '
+                f"{keep:g}; lower keep or the other strengths"
+            )
+        return factor
+
+    def _all(self, name: str, asked: Boost | None) -> list[_Asked]:
         if asked is None:
-            return ()
+            return []
         if not isinstance(asked, Mapping):
             raise ConfigError(
                 f"{name} is {asked!r}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}"
             )
-        checked = [(key, check_strength(key, strength)) for key, strength in asked.items()]
-        return tuple((self.resolve(key), strength) for key, strength in checked)
+        checked = []
+        for key, strength in asked.items():
+            sign = auto_sign(strength) if name == "boost" else 0.0
+            checked.append((key, 0.0 if sign else check_strength(key, strength), sign))
+        if checked and not self._bundle.features.typical.any():
+            raise BundleError(
+                f"the bundle {self._bundle.path} has no features: none of its latents was measured on a corpus, so "
+                "there is nothing to boost; train with documents and export again"
+            )
+        return [_Asked(self.resolve(key), strength, sign) for key, strength, sign in checked]
+
+    def _remembered(self, key: str | Concept, asked: Concept, generation: int = 0) -> Concept:
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and known[0] == generation:
+                self._known.move_to_end(key)
+                return known[1]
+        concept = asked.resolve(self._bundle, self._vector_of)
+        if self._evidence and asked.source == "text" and not asked.weights:
+            concept = replace(concept, evidence=self._evidence.of(asked.name))
+        with self._lock:
+            self._known[key] = generation, concept
+            if len(self._known) > CACHED:
+                self._known.popitem(last=False)
+        return concept

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .._warn import warn
 from ..errors import ConfigError
 
 FloatArray = NDArray[np.float32]
+WideArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 MAX_STRENGTH = 100.0
 
@@ -41,27 +43,35 @@ class Change:
         return self.after - self.before
 
     @property
+    def undone(self) -> Change:
+        """The same latents without the change."""
+        return Change(self.latents, self.before, self.before)
+
+    @property
     def empty(self) -> bool:
         """Whether steering changes nothing."""
         return not np.any(self.delta)
 
 
 def check_strength(name: object, strength: object) -> float:
-    """A finite number of at most 100 typical activations.
+    """A number of at most 100 typical activations; beyond that it is cut, with a warning.
 
     Raises:
-        ConfigError: Anything else.
+        ConfigError: Not a finite number.
     """
     if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
         number = math.nan
     else:
         number = float(strength)
     if not math.isfinite(number):
-        raise ConfigError(f"the strength of {name!r} is {strength!r}: it must be a finite number, for example 1.0")
-    if abs(number) > MAX_STRENGTH:
         raise ConfigError(
-            f"the strength of {name!r} is {number}: beyond +-{MAX_STRENGTH:.0f}; 1.0 is a typical activation"
+            f"the strength of {name!r} is {strength!r}: it must be a finite number, for example 1.0, or in a boost "
+            '"auto" or "-auto"'
         )
+    if abs(number) > MAX_STRENGTH:
+        cut = math.copysign(MAX_STRENGTH, number)
+        warn(f"the strength of {name!r} is {number:g}: taken as {cut:g}, the bound; 1 is a typical activation")
+        return cut
     return number
 
 
@@ -81,21 +91,28 @@ def apply(
         boost: (weights, strength) pairs: adds ``strength * weight * typical`` to each latent of `weights`.
         clamp: (weights, value) pairs: sets each latent of `weights` to ``value * weight * typical``.
     """
-    before = {int(i): float(v) for i, v in zip(indices, values, strict=True) if v > 0}
-    after = dict(before)
+    before, touched = np.zeros(len(typical)), np.zeros(len(typical), bool)  # (n_latents,): quicker than dicts
+    active = values > 0
+    before[indices[active]], touched[indices[active]] = values[active], True
+    after = before.copy()
     for weights, strength in boost:
-        if strength:
-            for latent, weight in weights.items():
-                after[latent] = after.get(latent, 0.0) + strength * weight * float(typical[latent])
+        if strength and weights:
+            latents, amounts = amounts_of(weights, typical)
+            after[latents] += strength * amounts
+            touched[latents] = True
     for weights, value in clamp:
-        for latent, weight in weights.items():
-            after[latent] = value * weight * float(typical[latent])
-    latents = sorted(set(before) | set(after))
-    return Change(
-        np.array(latents, np.int64),
-        np.array([before.get(latent, 0.0) for latent in latents], np.float32),
-        np.array([after.get(latent, 0.0) for latent in latents], np.float32),
-    )
+        if weights:
+            latents, amounts = amounts_of(weights, typical)
+            after[latents] = value * amounts
+            touched[latents] = True
+    used = np.flatnonzero(touched)
+    return Change(used, before[used].astype(np.float32), after[used].astype(np.float32))
+
+
+def amounts_of(weights: Mapping[int, float], typical: FloatArray) -> tuple[IntArray, WideArray]:
+    """What a concept adds at strength 1: latent ids (m,) and activations ``weight * typical`` (m,)."""
+    latents = np.fromiter(weights, np.int64, len(weights))
+    return latents, np.fromiter(weights.values(), np.float64, len(weights)) * typical[latents]
 
 
 def steer(query: FloatArray, change: Change, atoms: FloatArray) -> FloatArray:
@@ -122,8 +139,14 @@ def steer(query: FloatArray, change: Change, atoms: FloatArray) -> FloatArray:
     return steered
 
 
-def shifted(query: FloatArray, change: Change, atoms: FloatArray) -> NDArray[np.float64]:
+def shifted(query: FloatArray, change: Change, atoms: FloatArray) -> WideArray:
     """``q + (z' - z) W_dec`` before normalisation, shape (d_in,), float64."""
-    touched = np.flatnonzero(change.delta)
-    step = change.delta[touched].astype(np.float64) @ atoms[change.latents[touched]].astype(np.float64)
-    return query.astype(np.float64) + step
+    return query.astype(np.float64) + step_of(change, atoms)
+
+
+def step_of(change: Change, atoms: FloatArray) -> WideArray:
+    """``(z' - z) W_dec``, shape (d_in,), float64."""
+    delta = change.delta
+    touched = np.flatnonzero(delta)
+    step: WideArray = delta[touched].astype(np.float64) @ atoms[change.latents[touched]].astype(np.float64)
+    return step

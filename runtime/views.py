@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
 from ..metrics import FloatArray, IntArray, unit_codes, unit_rows
 from .bundle import Bundle
 from .steering import Change
+from .store import DocumentStore
+
+View = Literal["dense", "reconstruction", "latent"]
 
 
 def best_rows(rows: IntArray, scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
@@ -83,3 +87,31 @@ class LatentView:
             scores[self._positions[part]] += weight * self._values[part]
         keep = slice(None) if allowed is None else np.isin(self._rows, allowed)
         return best_rows(self._rows[keep], scores[keep], k)
+
+
+class Views:
+    """Both views of a store, each made when it is first asked for, and anew when the documents changed.
+
+    Args:
+        store: The documents.
+        bundle: Made their codes.
+    """
+
+    def __init__(self, store: DocumentStore, bundle: Bundle) -> None:
+        self._store, self._bundle = store, bundle
+        self._made: dict[View, tuple[int, ReconstructionView | LatentView]] = {}
+
+    def get(self, view: View, generation: int) -> ReconstructionView | LatentView:
+        """The view of a generation of the documents, or of a newer one."""
+        known = self._made.get(view)
+        if known is None or known[0] != generation:
+            with self._store.snapshot():
+                rows, generation = self._store.rowids(), self._store.generation
+                codes = (block[1:] for block in self._store.iter_codes())
+                made: ReconstructionView | LatentView = (
+                    ReconstructionView(rows, codes, self._bundle)
+                    if view == "reconstruction"
+                    else LatentView(rows, codes, self._bundle.n_latents)
+                )
+            self._made[view] = known = (generation, made)
+        return known[1]

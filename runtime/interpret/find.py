@@ -56,6 +56,16 @@ class Finder:
         """Features that have words of a text, best first."""
         return self._ranked(self._words.scores(text))
 
+    def with_words(self, text: str) -> set[int]:
+        """See `Features.with_words`."""
+        found = [{feature.id for feature in self.by_words(word)} for word in words_of(text)]
+        return set.intersection(*found) if found else set()
+
+    def words_for(self, latents: Iterable[int]) -> list[str]:
+        """See `Features.words_for`."""
+        told = [f.keywords[:1] or (f.label, f.guess) for f in (self._features.unedited[latent] for latent in latents)]
+        return [text.split(",")[0] for texts in told for text in texts if text]
+
     def search(self, text: str, limit: int) -> list[Feature]:
         """See `Features.search`."""
         if not text.strip():
@@ -117,8 +127,7 @@ class Finder:
     @cached_property
     def _contrast(self) -> FloatArray:
         """Mean embedding of words of the bundle, shape (d_in,); of its reference corpus when it has too few words."""
-        told = [f.keywords[:1] or (f.label, f.guess) for f in self._features.unedited]
-        words = [text.split(",")[0] for texts in told for text in texts if text]
+        words = self.words_for(range(len(self._features)))
         if len(words) < CONTRAST:
             return self._features.reference_mean
         mean: FloatArray = self._opened().embed(words[:: len(words) // CONTRAST]).mean(0, dtype=np.float32)

@@ -17,6 +17,8 @@
     |-- FilterError (ValueError)            a metadata filter has a syntax error
     `-- MissingExtraError (ImportError)     an optional dependency is not installed
 
+    SteeringWarning (UserWarning)           a boost was obeyed, and is probably not what was meant
+
 Every message names the value that was met, what was expected and the cure. The command line prints the message on one
 line and ends with `exit_code`: 2 when the call itself was wrong, 1 when the call was right and the work failed.
 """
@@ -86,3 +88,7 @@ class MissingExtraError(SteersearchError, ImportError):
     """An optional dependency is not installed; the message names the pip command."""
 
     exit_code = 2
+
+
+class SteeringWarning(UserWarning):
+    """A boost was obeyed as far as that makes sense, and is probably not what was meant; the message says why."""

@@ -71,7 +71,7 @@ def test_search(index):
     assert body["hits"][0]["metadata"]["topic"] == "exceptions"
     both = sae("search", "a name", "-i", index, "--boost", "an exception is raised=3", "--compare")
     assert "plain" in both.stdout
-    assert "new" in both.stdout
+    assert "▲" in both.stdout
     only = sae("search", "x", "-i", index, "--filter", '{"topic": "modules"}', "--json")
     assert {hit["metadata"]["topic"] for hit in json.loads(only.stdout)["hits"]} == {"modules"}
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steersearch.errors import ConfigError
+from steersearch.errors import ConfigError, SteeringWarning
 from steersearch.runtime.explain import explain
 from steersearch.runtime.features import Feature
 from steersearch.runtime.steering import apply, check_strength, steer
@@ -96,7 +96,14 @@ def test_boosts_that_cancel_the_query_out():
         steer(np.array([1.0, 0.0], np.float32), change, np.eye(2, dtype=np.float32))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), "1", None, True, 101])
-def test_strengths_that_are_not_numbers_or_absurd(bad):
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), "1", None, True])
+def test_strengths_that_are_not_numbers(bad):
     with pytest.raises(ConfigError, match="jazz"):
         check_strength("jazz", bad)
+
+
+@pytest.mark.parametrize(("absurd", "bound"), [(101, 100), (-1e300, -100), (np.float32(1e9), 100)])
+def test_absurd_strengths_are_bounded_with_a_warning(absurd, bound):
+    with pytest.warns(SteeringWarning, match=f"'jazz'.* taken as {bound}, the bound"):
+        assert check_strength("jazz", absurd) == bound
+    assert check_strength("jazz", bound) == bound  # itself is no reason to warn

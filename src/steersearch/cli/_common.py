@@ -23,46 +23,11 @@ stderr = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
 IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that `sae index` wrote.")]
-BoostOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--boost",
-        help="CONCEPT or CONCEPT=STRENGTH, may be repeated. A concept is a phrase, a feature's label, or a latent like "
-        "f412. 1 is a typical activation, negative pushes away.",
-    ),
-]
-ClampOption = Annotated[
-    list[str] | None,
-    typer.Option("--clamp", help="CONCEPT=VALUE: set instead of adding; 0 removes the concept from the query."),
-]
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def parse_boost(
-    options: list[str] | None, name: str = "--boost", default: float | None = 1.0
-) -> dict[int | str, float]:
-    """`["radio astronomy=1.5"]` -> `{"radio astronomy": 1.5}`.
-
-    Raises:
-        ConfigError: A strength that is not a number, or none where one is needed.
-    """
-    boost: dict[int | str, float] = {}
-    for option in options or []:
-        concept, equals, strength = option.rpartition("=")
-        if not equals:
-            if default is None:
-                raise ConfigError(f"{name} {option!r} has no value: write it as {option}=0")
-            boost[option.strip()] = default
-            continue
-        try:
-            boost[concept.strip()] = float(strength)
-        except ValueError:
-            raise ConfigError(f"{name} {option!r}: {strength!r} is not a number; write it like jazz=1.5") from None
-    return boost
 
 
 def parse_filter(text: str | None) -> dict[str, Any] | None:

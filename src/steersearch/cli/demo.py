@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from ..errors import ConfigError
 from ._common import Json, console, print_json, progress_bars, stderr
-from .search import print_side_by_side, why
+from ._results import print_side_by_side
 
 if TYPE_CHECKING:
     from steersearch.runtime import SteerableIndex
@@ -103,10 +103,9 @@ def demo(
 
 
 def _show(index: SteerableIndex, query: str, boost: dict[int | str, float]) -> None:
-    plain, steered = index.search(query, K), index.search(query, K, boost=boost)
+    plain, steered = index.search(query, K), index.search(query, K, boost=boost, compare=True)
     console.print(f"\n[bold]{escape(query)}[/bold]   boost {escape(str(boost))}")
     print_side_by_side(plain, steered)
-    console.print(f"[dim]why {escape(steered[0].id)}: {escape(why(index, query, steered[0].id, boost))}[/dim]")
 
 
 def _search(index: SteerableIndex, query: str, boost: dict[int | str, float]) -> dict[str, object]:

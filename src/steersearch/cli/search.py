@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from ._common import (
+from ..errors import ConfigError
+from ._common import IndexPath, Json, console, parse_filter, print_json, stderr
+from ._results import concept_json, hit_json, part_json, print_concepts, print_hits, print_side_by_side
+from ._steering import (
     BoostOption,
     ClampOption,
-    IndexPath,
-    Json,
-    console,
-    first_line,
+    KeepOption,
+    ProtectOption,
     parse_boost,
-    parse_filter,
-    print_json,
+    parse_clamp,
+    read_files,
+    warnings_on_stderr,
 )
 
 if TYPE_CHECKING:
-    from steersearch.runtime import Hit, SteerableIndex
+    from steersearch.runtime import Bundle, SteeredQuery
 
 Query = Annotated[str, typer.Argument(help="What to look for.")]
 
@@ -34,44 +34,71 @@ def search(
     k: Annotated[int, typer.Option("-k", help="Results.")] = 5,
     boost: BoostOption = None,
     clamp: ClampOption = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Boost what this document (an id of the index, or a text) is about, as far as --keep allows; may be "
+            "repeated, and all of them are one concept."
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(help="With --like: what the concept is not, an id or a text; may be repeated.")
+    ] = None,
+    keep: KeepOption = None,
+    protect: ProtectOption = False,
+    save_concept: Annotated[
+        Path | None,
+        typer.Option(help="Write what the one --boost, or --like, became as JSON: edit it, then --boost @FILE=1.5."),
+    ] = None,
     filter: Annotated[
         str | None, typer.Option(help='Metadata conditions as JSON: \'{"year": {"$gte": 2025}}\'.')
     ] = None,
     view: Annotated[Literal["dense", "reconstruction", "latent"], typer.Option(help="What is compared.")] = "dense",
     compare: Annotated[
-        bool, typer.Option("--compare", help="Show the plain and the steered results side by side.")
+        bool,
+        typer.Option(
+            "--compare", help="Plain and steered results side by side, with what moved and which features did."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
     """Search an index, and steer what comes first.
 
-    Example: `sae search "solar storms" --boost "radio astronomy=1.5" --compare`
-    """
-    from steersearch.runtime import SteerableIndex
+    `sae search "solar storms" --boost "radio astronomy=1.5" --compare`
 
-    boosts, clamps, where = parse_boost(boost), parse_boost(clamp, "--clamp", None), parse_filter(filter)
-    with SteerableIndex.open(index) as opened:
-        hits = opened.search(query, k, boost=boosts, clamp=clamps, filter=where, view=view)
-        plain = opened.search(query, k, filter=where, view=view) if compare else []
-        steered = opened.steer(query, boosts, clamps)
+    `sae search "solar storms" --boost "radio astronomy=auto" --keep .9 --protect` lets the strength be chosen
+
+    `sae search "solar storms" --like doc-7 --like doc-9 --unlike doc-2 --save-concept radio.json` makes a concept of
+    examples, and `--boost @radio.json=1.5` uses it again
+    """
+    from steersearch.runtime import Concept, SteerableIndex
+    from steersearch.runtime.budget import KEEP
+
+    boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), parse_filter(filter)
+    if unlike and not like:
+        raise ConfigError("--unlike is the contrast of --like: give at least one --like")
+    with SteerableIndex.open(index) as opened, warnings_on_stderr():
+        boosted, clamped = read_files(boosts, opened.bundle), read_files(clamps, opened.bundle)
+        if like:
+            boosted[Concept.from_examples(like, unlike or ())] = "auto"
+        share = KEEP if keep is None else keep
+        vector = opened.steer(query).original
+        steered = opened.steer(vector, boosted, clamped, keep=share, protect=protect)
+        # With the strengths that "auto" stands for, which need not be found again.
+        boosted = dict(zip(boosted, (strength for _, strength in steered.concepts), strict=True))
+        hits = opened.search(
+            vector, k, boost=boosted, clamp=clamped, protect=protect, filter=where, view=view, compare=compare
+        )
+        plain = opened.search(vector, k, filter=where, view=view) if compare else []
+        if save_concept:
+            _save(save_concept, steered, opened.bundle)
         if json:
-            concepts = [
-                {
-                    "concept": c.name,
-                    "strength": s,
-                    "fit": c.fit,
-                    "latents": {f"f{i}": round(w, 4) for i, w in c.weights.items()},
-                }
-                for c, s in (*steered.concepts, *steered.clamped)
-            ]
-            body: dict[str, Any] = {"query": query, "concepts": concepts, "hits": [asdict(hit) for hit in hits]}
-            print_json(body | ({"plain": [asdict(hit) for hit in plain]} if compare else {}))
+            concepts = [concept_json(*pair) for pair in (*steered.concepts, *steered.clamped)]
+            body: dict[str, Any] = {"query": query, "kept": steered.kept, "concepts": concepts}
+            body["hits"] = [hit_json(hit) for hit in hits]
+            print_json(body | ({"plain": [hit_json(hit) for hit in plain]} if compare else {}))
             return
-        for concept, strength in (*steered.concepts, *steered.clamped):
-            best = ", ".join(str(opened.bundle.features[latent]) for latent in list(concept.weights)[:3])
-            console.print(
-                f"[dim]{strength:+g} × {escape(concept.name)} = {len(concept.weights)} features: {escape(best)} …[/dim]"
-            )
+        print_concepts(steered, opened.bundle.features)
         if compare:
             print_side_by_side(plain, hits)
         else:
@@ -84,69 +111,36 @@ def explain(
     index: IndexPath = Path("index"),
     boost: BoostOption = None,
     clamp: ClampOption = None,
+    keep: KeepOption = None,
+    protect: ProtectOption = False,
     json: Json = False,
 ) -> None:
     """Take a document's score apart: what each feature of the query adds to it. The parts add up to the score."""
     from steersearch.runtime import SteerableIndex
+    from steersearch.runtime.budget import KEEP
 
-    with SteerableIndex.open(index) as opened:
-        explanation = opened.explain(query, id, boost=parse_boost(boost), clamp=parse_boost(clamp, "--clamp", None))
+    boosts, clamps = parse_boost(boost), parse_clamp(clamp)
+    with SteerableIndex.open(index) as opened, warnings_on_stderr():
+        explanation = opened.explain(
+            query,
+            id,
+            boost=read_files(boosts, opened.bundle),
+            clamp=read_files(clamps, opened.bundle),
+            keep=KEEP if keep is None else keep,
+            protect=protect,
+        )
     if json:
-        parts = [
-            {
-                "feature": p.feature.name,
-                "label": p.feature.label,
-                "score": p.feature.score,
-                "contribution": p.contribution,
-                "before": p.before,
-                "after": p.after,
-            }
-            for p in explanation.parts
-        ]
+        parts = [part_json(part) for part in explanation.parts]
         print_json({"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts})
         return
     console.print(escape(str(explanation)))
 
 
-def print_hits(hits: list[Hit]) -> None:
-    """One line per hit."""
-    if not hits:
-        console.print("nothing found")
-    for hit in hits:
-        console.print(f"{hit.rank:>3}  {hit.score:.3f}  [bold]{escape(hit.id)}[/bold]  {escape(first_line(hit.text))}")
-
-
-def print_side_by_side(plain: list[Hit], steered: list[Hit]) -> None:
-    """Two columns, with an arrow for where each steered hit came from."""
-    table = Table(show_edge=False, pad_edge=False, expand=True)
-    for title in ("plain", "steered"):
-        table.add_column(title, ratio=1, no_wrap=True, overflow="ellipsis")
-    before = {hit.id: hit.rank for hit in plain}
-    for i in range(max(len(plain), len(steered))):
-        left = plain[i] if i < len(plain) else None
-        right = steered[i] if i < len(steered) else None
-        table.add_row(_cell(left, ""), _cell(right, _move(right, before)))
-    console.print(table)
-
-
-def _cell(hit: Hit | None, move: str) -> str:
-    if hit is None:
-        return ""
-    return f"{hit.rank}. {move}[bold]{escape(hit.id)}[/bold] {escape(first_line(hit.text, 60))}"
-
-
-def _move(hit: Hit | None, before: dict[str, int]) -> str:
-    if hit is None:
-        return ""
-    rank = before.get(hit.id)
-    if rank is None:
-        return "[green]new[/green] "
-    if rank == hit.rank:
-        return "[dim]=[/dim] "
-    return f"[green]▲{rank - hit.rank}[/green] " if rank > hit.rank else f"[red]▼{hit.rank - rank}[/red] "
-
-
-def why(index: SteerableIndex, query: str, id: str, boost: dict[int | str, float], limit: int = 4) -> str:
-    """The features that add most to a hit's score, in one line."""
-    parts = index.explain(query, id, boost=boost).parts[:limit]
-    return ", ".join(f"{part.feature} {part.contribution:+.3f}" for part in parts)
+def _save(path: Path, steered: SteeredQuery, bundle: Bundle) -> None:
+    if len(steered.concepts) != 1:
+        raise ConfigError(
+            f"--save-concept writes one concept, and this search boosts {len(steered.concepts)}: boost one"
+        )
+    concept = steered.concepts[0][0]
+    concept.save(path, bundle)
+    stderr.print(f"{escape(concept.name)}: {len(concept.weights)} features in {escape(str(path))}")

@@ -55,6 +55,18 @@ def test_words_of_labels_count_most_and_rare_words_more_than_common_ones():
     assert index.scores("…") == {}
 
 
+def test_latents_with_all_words_of_a_text():
+    features = Features([feature(0, "stem cells"), feature(1, "cell, death"), feature(2, "stem")], np.zeros(1))
+    assert features.with_words("stem cell") == {0}
+    assert features.with_words("cells") == {0, 1}
+    assert features.with_words("stem death") == features.with_words("?") == set()
+
+
+def test_words_of_latents():
+    made = [feature(0, "label, more", keywords=("first", "second")), feature(1, "label, more"), feature(2)]
+    assert Features(made, np.zeros(1)).words_for([2, 1, 0]) == ["label", "first"]
+
+
 def test_endings_of_words_do_not_matter():
     index = WordIndex([feature(0, "receptors"), feature(1, "receptor"), feature(2, "rec"), feature(3, "car")])
     assert set(index.scores("receptor")) == {0, 1}

@@ -1,0 +1,104 @@
+"""How hits and concepts look on the terminal and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from ._common import console, first_line
+
+if TYPE_CHECKING:
+    from steersearch.runtime import Concept, Features, Hit, Part, SteeredQuery
+
+
+def print_concepts(steered: SteeredQuery, features: Features) -> None:
+    """What each key of a boost or clamp became, and how much of the query is left."""
+    for sign, pairs in (("+", steered.concepts), ("", steered.clamped)):
+        for concept, strength in pairs:
+            best = ", ".join(str(features[latent]) for latent in list(concept.weights)[:3])
+            more = " …" if len(concept.weights) > 3 else ""
+            count = "1 feature" if len(concept.weights) == 1 else f"{len(concept.weights)} features"
+            sure = "" if concept.source in ("latents", "label") or concept.fit is None else f" (fit {concept.fit:.2f})"
+            how = f"{strength:{sign}.3g} ×" if sign else f"{strength:.3g} at"
+            console.print(f"[dim]{how} {escape(concept.name)} = {count}{sure}: {escape(best)}{more}[/dim]")
+    if steered.change is not None and not steered.change.empty:
+        console.print(f"[dim]keeps {steered.kept:.2f} of the query[/dim]")
+
+
+def print_hits(hits: Sequence[Hit]) -> None:
+    """One line per hit."""
+    if not hits:
+        console.print("nothing found")
+    for hit in hits:
+        console.print(f"{hit.rank:>3}  {hit.score:.3f}  [bold]{escape(hit.id)}[/bold]  {escape(first_line(hit.text))}")
+
+
+def print_side_by_side(plain: Sequence[Hit], steered: Sequence[Hit]) -> None:
+    """Two columns, with an arrow for where each steered hit came from, and the features that moved it."""
+    table = Table(show_edge=False, pad_edge=False, expand=True)
+    for title in ("plain", "steered"):
+        table.add_column(title, ratio=1, no_wrap=True, overflow="ellipsis")
+    for i in range(max(len(plain), len(steered))):
+        left = _cell(plain[i], "") if i < len(plain) else ""
+        table.add_row(left, _cell(steered[i], _arrow(steered[i])) + _why(steered[i]) if i < len(steered) else "")
+    console.print(table)
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A hit as JSON."""
+    return {
+        "rank": hit.rank,
+        "id": hit.id,
+        "score": hit.score,
+        "text": hit.text,
+        "metadata": hit.metadata,
+        "rank_before": hit.rank_before,
+        "moved_by": [part_json(part) | {"steered": part.steered} for part in hit.moved_by],
+    }
+
+
+def part_json(part: Part) -> dict[str, Any]:
+    """A part of a score as JSON."""
+    return {
+        "feature": part.feature.name,
+        "label": part.feature.label,
+        "score": part.feature.score,
+        "contribution": part.contribution,
+        "before": part.before,
+        "after": part.after,
+    }
+
+
+def concept_json(concept: Concept, strength: float) -> dict[str, Any]:
+    """What a key became, as JSON."""
+    return {
+        "concept": concept.name,
+        "source": concept.source,
+        "strength": strength,
+        "fit": concept.fit,
+        "evidence": concept.evidence,
+        "latents": {f"f{latent}": round(weight, 4) for latent, weight in concept.weights.items()},
+    }
+
+
+def _cell(hit: Hit, arrow: str) -> str:
+    return f"{hit.rank}. {arrow}[bold]{escape(hit.id)}[/bold] {escape(first_line(hit.text, 60))}"
+
+
+def _arrow(hit: Hit) -> str:
+    if hit.rank_before is None:
+        return "[green]new[/green] "
+    moved = hit.rank_before - hit.rank
+    if not moved:
+        return "[dim]=[/dim] "
+    return f"[green]▲{moved}[/green] " if moved > 0 else f"[red]▼{-moved}[/red] "
+
+
+def _why(hit: Hit) -> str:
+    if hit.rank_before == hit.rank or not hit.moved_by:
+        return ""
+    features = ", ".join(f"{part.steered:+.3f} {part.feature}" for part in hit.moved_by[:3])
+    return f"\n[dim]   {escape(features)}[/dim]"

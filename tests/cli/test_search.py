@@ -1,0 +1,121 @@
+"""`sae search` and `sae explain` with everything that steers, as real processes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+QUERY, PHRASE = "a name is given", "an exception is raised"
+
+
+def sae(*arguments):
+    code = "from steersearch.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1"},
+        timeout=120,
+    )
+
+
+def body(*arguments):
+    result = sae(*arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def index(tiny_index):
+    tiny_index.close()
+    return tiny_index.path
+
+
+def test_compare_shows_what_moved_and_why(index):
+    boost = ("--boost", f"{PHRASE}=auto", "--keep", 0.8)
+    shown = sae("search", QUERY, "-i", index, *boost, "--compare")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr == ""
+    lines = shown.stdout.splitlines()
+    assert lines[0].endswith(" …")
+    assert f"× {PHRASE} = " in lines[0]
+    assert lines[1] == "keeps 0.80 of the query"
+    found = body("search", QUERY, "-i", index, *boost, "--compare")
+    assert found["kept"] == pytest.approx(0.8, abs=1e-4)
+    assert found["concepts"][0]["source"] == "text"
+    assert found["concepts"][0]["strength"] > 0
+    assert found["concepts"][0]["evidence"] > 0.5
+    assert [hit["rank_before"] for hit in found["plain"]] == [None] * 5
+    ranks = {hit["id"]: hit["rank"] for hit in found["plain"]}
+    for hit in found["hits"]:
+        assert hit["rank_before"] == ranks.get(hit["id"], hit["rank_before"])
+        moved = hit["rank_before"] - hit["rank"]
+        arrow = "=" if not moved else f"▲{moved}" if moved > 0 else f"▼{-moved}"
+        row = next(i for i, line in enumerate(lines) if f"{hit['rank']}. {arrow} {hit['id']}" in line)
+        if moved:
+            first = hit["moved_by"][0]
+            assert f"{first['steered']:+.3f} {first['feature']}" in lines[row + 1]
+
+
+def test_a_concept_is_saved_edited_and_used(index, tmp_path):
+    file = tmp_path / "c.json"
+    examples = ("--like", "modules-1", "--like", "modules-3", "--unlike", "numbers-1")
+    made = sae("search", QUERY, "-i", index, *examples, "--save-concept", file)
+    assert made.returncode == 0, made.stderr
+    assert "keeps 0.85 of the query" in made.stdout
+    assert f"features in {file}" in made.stderr.replace("\n", "")
+    raw = json.loads(file.read_text())
+    assert (raw["source"], raw["more_like"], raw["less_like"]) == (
+        "examples",
+        ["modules-1", "modules-3"],
+        ["numbers-1"],
+    )
+    kept = dict(list(raw["weights"].items())[:2])
+    file.write_text(json.dumps(raw | {"weights": kept}))
+    used = body("search", QUERY, "-i", index, "--boost", f"@{file}=2")["concepts"][0]
+    assert (len(used["latents"]), used["strength"], used["source"]) == (2, 2.0, "examples")
+
+
+def test_protect_and_keep_reach_explain(index):
+    boost = ("--boost", f"{PHRASE}=auto", "--keep", 0.9, "--protect")
+    hit = body("search", QUERY, "-i", index, *boost)["hits"][0]
+    explained = body("explain", QUERY, hit["id"], "-i", index, *boost)
+    assert explained["score"] == pytest.approx(hit["score"], abs=1e-5)
+    assert sum(p["contribution"] for p in explained["parts"]) + explained["rest"] == pytest.approx(
+        hit["score"], abs=1e-5
+    )
+    assert hit["rank_before"] is None
+    assert hit["moved_by"] == []
+
+
+def test_warnings_are_lines_on_stderr(index):
+    result = sae("search", QUERY, "-i", index, "--boost", "zzzz qqqq=1000", "--boost", "f1=1", "--clamp", "f1=0")
+    assert result.returncode == 0, result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("warning: ") for line in lines)
+    for told in ("taken as 100", "nothing about 'zzzz qqqq'", "the clamp wins"):
+        assert any(told in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--boost", "jazz=auto", "--keep", "2"], "keep is 2.0"),
+        (["--clamp", "jazz=auto"], "a clamp sets a number"),
+        (["--clamp", "jazz=loud"], "jazz=0"),
+        (["--unlike", "modules-1"], "--like"),
+        (["--boost", "@nowhere.json"], "nowhere.json"),
+        (["--boost", "f1", "--boost", "f2", "--save-concept", "{file}"], "boosts 2"),
+        (["--save-concept", "{file}"], "boosts 0"),
+    ],
+)
+def test_wrong_use_is_one_line(index, arguments, message, tmp_path):
+    file = tmp_path / "c.json"
+    result = sae("search", QUERY, "-i", index, *(file if argument == "{file}" else argument for argument in arguments))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+    assert not file.exists()
