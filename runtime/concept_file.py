@@ -31,6 +31,7 @@ def concept_json(concept: Concept, bundle: Bundle | None) -> str:
         "weights": weights,
         "more_like": concept.more_like,
         "less_like": concept.less_like,
+        "phrase": concept.phrase,
         "fit": concept.fit,
         "evidence": concept.evidence,
         "model": concept.model,
@@ -44,12 +45,12 @@ def concept_fields(text: str, bundle: Bundle | None) -> tuple[dict[int, float], 
         raw = json.loads(text)
         fields = {"name": raw["name"], "source": raw["source"]}
         fields |= {name: tuple(raw.get(name, ())) for name in ("more_like", "less_like")}
-        fields |= {name: raw.get(name) for name in ("fit", "evidence", "model")}
+        fields |= {"phrase": raw.get("phrase", "")} | {name: raw.get(name) for name in ("fit", "evidence", "model")}
         entries = list(raw.get("weights", {}).items())
         numbers = [fields["fit"], fields["evidence"]]
-        strings = [fields["name"], fields["model"] or "", *fields["more_like"], *fields["less_like"]]
+        strings = [fields["name"], fields["phrase"], fields["model"] or "", *fields["more_like"], *fields["less_like"]]
         if not all(isinstance(string, str) for string in strings):
-            raise TypeError("name, model and examples are strings")
+            raise TypeError("name, phrase, model and examples are strings")
         if not all(number is None or type(number) in (int, float) for number in numbers):
             raise TypeError("fit and evidence are numbers")
         if fields["source"] not in SOURCES:

@@ -12,7 +12,7 @@ import numpy as np
 from .._warn import warn
 from ..errors import ConfigError, DataError, UnknownFeatureError
 from .concept_file import concept_fields, concept_json, read_text, write_text
-from .directions import VectorOf, direction_of_examples, direction_of_text, weights_of
+from .directions import Sample, VectorOf, direction_of_examples, direction_of_text, weights_of
 from .features import Feature, latent_id, short
 from .steering import MAX_STRENGTH, check_strength
 
@@ -51,6 +51,8 @@ class Concept:
     """Examples to be near: ids of indexed documents, or texts."""
     less_like: tuple[str, ...] = ()
     """Examples to be far from."""
+    phrase: str = ""
+    """Words for what the examples have in common, or empty."""
     fit: float | None = None
     """How sure: cosine between the direction that was asked for and the one that the weights made when they were
     resolved; None before `resolve`."""
@@ -62,7 +64,7 @@ class Concept:
 
     def __hash__(self) -> int:
         """Concepts are keys of a boost; the weights are hashed by content."""
-        return hash((self.name, self.source, tuple(self.weights.items()), self.more_like, self.less_like))
+        return hash((self.name, self.source, tuple(self.weights.items()), self.more_like, self.less_like, self.phrase))
 
     @classmethod
     def from_latents(cls, weights: Mapping[int, float], name: str | None = None) -> Concept:
@@ -93,13 +95,16 @@ class Concept:
         return cls(text.strip(), "text")
 
     @classmethod
-    def from_examples(cls, more_like: Sequence[str], less_like: Sequence[str] = (), name: str | None = None) -> Concept:
+    def from_examples(
+        cls, more_like: Sequence[str], less_like: Sequence[str] = (), name: str | None = None, phrase: str = ""
+    ) -> Concept:
         """A concept from example documents.
 
         Args:
             more_like: Ids of indexed documents, or texts.
-            less_like: The contrast; without it, the mean of the bundle's reference corpus.
-            name: What to call it.
+            less_like: The contrast; without it, the mean of all documents.
+            name: What to call it; the phrase, where there is one.
+            phrase: Words for what the examples have in common, which helps where they are few.
 
         Raises:
             ConfigError: No examples, or an empty one.
@@ -115,9 +120,10 @@ class Concept:
         if set(more_like) == set(less_like):
             raise DataError("more_like and less_like hold the same examples, so they cancel out: give a contrast")
         default = "like " + "; ".join(text[:40] for text in more_like[:3])
-        return cls(name or default, "examples", more_like=tuple(more_like), less_like=tuple(less_like))
+        phrase = phrase.strip()
+        return cls(name or phrase or default, "examples", {}, tuple(more_like), tuple(less_like), phrase)
 
-    def resolve(self, bundle: Bundle, vector_of: VectorOf | None = None) -> Concept:
+    def resolve(self, bundle: Bundle, vector_of: VectorOf | None = None, sample: Sample | None = None) -> Concept:
         """The same concept with `weights` and `fit` filled in.
 
         A text or examples become a direction (`direction_of_text`, `direction_of_examples`), and that a non-negative
@@ -127,6 +133,9 @@ class Concept:
             bundle: Embeds and knows the atoms.
             vector_of: Id of an indexed document -> its vector, or None when there is no such document. Without it
                 examples are texts.
+            sample: Vectors of documents spread over an index: what all of them share is no part of a concept, and what
+                those nearest to a phrase share says what it means. Without it the bundle's reference corpus is all
+                there is.
 
         Raises:
             UnknownFeatureError: A latent that the bundle does not have or that never fires, or nothing in the bundle
@@ -138,9 +147,11 @@ class Concept:
             self._check(bundle, model)
             return self
         if self.source == "examples":
-            direction = direction_of_examples(self.name, self.more_like, self.less_like, bundle, vector_of)
+            direction = direction_of_examples(
+                self.name, self.more_like, self.less_like, self.phrase, bundle, vector_of, sample
+            )
         else:
-            direction = direction_of_text(self.name, bundle)
+            direction = direction_of_text(self.name, bundle, sample)
         weights, fit = weights_of(direction, bundle)
         if not weights:
             near = ", ".join(str(f) for f in bundle.features.nearest(self.name)) or "none"
@@ -197,7 +208,7 @@ class Concept:
         if weights:
             return replace(cls.from_latents(weights), **fields)
         if fields["source"] == "examples":
-            return cls.from_examples(fields["more_like"], fields["less_like"], fields["name"])
+            return cls.from_examples(fields["more_like"], fields["less_like"], fields["name"], fields["phrase"])
         return cls.from_text(fields["name"])
 
     def save(self, path: str | Path, bundle: Bundle | None = None) -> None:

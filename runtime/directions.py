@@ -10,34 +10,64 @@ import numpy as np
 from .._warn import warn
 from ..errors import DataError
 from .features import FloatArray
+from .feedback import refined
 from .pursuit import sparse_direction
 
 if TYPE_CHECKING:
     from .bundle import Bundle
 
 VectorOf = Callable[[str], FloatArray | None]
+Sample = Callable[[], FloatArray]
+"""Vectors of documents spread over an index, shape (n, d_in)."""
 MAX_ATOMS = 32
+PHRASE_WEIGHT = 0.5
+"""Of a phrase beside examples. On newsgroups, news and questions about diseases .3 to 1 do equally well."""
+ENOUGH = 125
+"""Documents whose mean says what all of them share; with fewer, the mean of the bundle's reference corpus does."""
 
 
-def direction_of_text(text: str, bundle: Bundle) -> FloatArray:
-    """``embed(text) - mean of the reference corpus``, unit length, shape (d_in,).
+def direction_of_text(text: str, bundle: Bundle, sample: Sample | None = None) -> FloatArray:
+    """From the mean of all documents to what is about the text, unit length, shape (d_in,).
+
+    That is ``embed(text) - mean`` or, where there are documents that agree with it, what they have in common (see
+    `feedback.refined`).
 
     Raises:
         DataError: The text embeds to that mean.
     """
-    return _unit(bundle.embed([text])[0] - bundle.features.reference_mean, text)
+    mean, documents = _background(bundle, sample)
+    return refined(_unit(bundle.embed([text])[0] - mean, text), documents)
 
 
 def direction_of_examples(
-    name: str, more_like: Sequence[str], less_like: Sequence[str], bundle: Bundle, vector_of: VectorOf | None
+    name: str,
+    more_like: Sequence[str],
+    less_like: Sequence[str],
+    phrase: str,
+    bundle: Bundle,
+    vector_of: VectorOf | None,
+    sample: Sample | None = None,
 ) -> FloatArray:
-    """The difference of two means, unit length, shape (d_in,); without a contrast, to the mean of the reference corpus.
+    """The difference of two means, unit length, shape (d_in,); without a contrast, to the mean of all documents.
+
+    A phrase adds `PHRASE_WEIGHT` of its own direction.
 
     Raises:
         DataError: The two means are the same.
     """
-    far = _mean(less_like, bundle, vector_of) if less_like else bundle.features.reference_mean
-    return _unit(_mean(more_like, bundle, vector_of) - far, name)
+    far = _mean(less_like, bundle, vector_of) if less_like else _background(bundle, sample)[0]
+    direction = _unit(_mean(more_like, bundle, vector_of) - far, name)
+    if not phrase:
+        return direction
+    return _unit(direction + PHRASE_WEIGHT * direction_of_text(phrase, bundle, sample), name)
+
+
+def _background(bundle: Bundle, sample: Sample | None) -> tuple[FloatArray, FloatArray]:
+    """The mean of what there is, shape (d_in,), and documents, (n, d_in); n is 0 where there are not `ENOUGH`."""
+    documents = sample() if sample else np.zeros((0, bundle.d_in), np.float32)
+    if len(documents) < ENOUGH:
+        return bundle.features.reference_mean, documents[:0]
+    return documents.mean(0, dtype=np.float32), documents
 
 
 def weights_of(direction: FloatArray, bundle: Bundle) -> tuple[dict[int, float], float]:

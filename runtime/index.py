@@ -20,12 +20,13 @@ from ..metrics import FloatArray, IntArray
 from .ann import Backend, VectorIndex, check_backend, open_index, sync
 from .budget import KEEP
 from .bundle import Bundle
+from .concepts import Concept
 from .evidence import Evidence
 from .explain import Explanation
 from .hits import COMPARED, Hit, compared, explain_steered
 from .inputs import check_unit_rows, query_vector
 from .records import Record, check_documents
-from .resolver import Boost, Resolver, SteeredQuery
+from .resolver import Boost, Key, Resolver, SteeredQuery
 from .steering import Change
 from .store import DocumentStore
 from .views import View, Views
@@ -37,7 +38,10 @@ logger = logging.getLogger(__name__)
 DATABASE = "documents.sqlite"
 COMMIT_EVERY = 512
 SAVE_AFTER = 1000
-SAMPLED = 512
+FOR_EVIDENCE = 512
+"""Documents whose codes tell on which features an index has documents."""
+FOR_MEANING = 5_000
+"""Documents whose vectors tell what a phrase means in an index."""
 
 
 class SteerableIndex:
@@ -53,8 +57,14 @@ class SteerableIndex:
         self.bundle = bundle
         """What embeds, encodes and names the features."""
         self._store, self._backend = store, backend
-        evidence = Evidence(bundle, self._nearest, lambda: self.sample(SAMPLED)[1], lambda: self._store.generation)
-        self._resolver = Resolver(bundle, self._vector_of, evidence, lambda: self._store.generation)
+
+        def generation() -> int:
+            return store.generation
+
+        evidence = Evidence(bundle, self._nearest, lambda: store.codes_of(self._spread(FOR_EVIDENCE)), generation)
+        self._resolver = Resolver(
+            bundle, self._vector_of, evidence, generation, lambda: store.vectors_of(self._spread(FOR_MEANING))
+        )
         self._lock = RLock()
         self._vectors: VectorIndex | None = None
         self._generation = -1
@@ -282,6 +292,15 @@ class SteerableIndex:
             query_vector(query, self.bundle), boost, clamp, keep=keep, protect=protect, code=code
         )
 
+    def resolve(self, key: Key) -> Concept:
+        """What a key of a boost becomes on these documents: a `Concept` with weights, which prints, saves and edits.
+
+        Raises:
+            UnknownFeatureError: No such latent, or nothing in the bundle expresses the text.
+            ConfigError: Not a key.
+        """
+        return self._resolver.resolve(key)
+
     def explain(
         self,
         query: str | FloatArray,
@@ -305,8 +324,7 @@ class SteerableIndex:
 
     def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:
         """Vectors and codes of documents spread over the index: (n, d_in) and ((n, k), (n, k)), n <= limit."""
-        rows = self._store.rowids()
-        rows = rows[:: max(1, -(-len(rows) // limit))]
+        rows = self._spread(limit)
         return self._store.vectors_of(rows), self._store.codes_of(rows)
 
     def documents(self) -> tuple[list[str], list[str], FloatArray]:
@@ -370,6 +388,11 @@ class SteerableIndex:
         # One deleted by another process a moment ago is left out.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
         return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
+
+    def _spread(self, limit: int) -> IntArray:
+        """At most so many rowids, spread over the index."""
+        rows = self._store.rowids()
+        return rows[:: max(1, -(-len(rows) // limit))]
 
     def _nearest(self, rows: FloatArray) -> FloatArray:
         with self._lock:

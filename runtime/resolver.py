@@ -17,7 +17,7 @@ from .budget import KEEP, auto_sign, check_keep, largest_strength
 from .bundle import Bundle
 from .concepts import Concept
 from .conflicts import Conflicts
-from .directions import VectorOf
+from .directions import Sample, VectorOf
 from .evidence import Evidence
 from .protect import protected, strongest
 from .steering import Change, apply, check_strength, shifted, steer, step_of
@@ -72,6 +72,7 @@ class Resolver:
         vector_of: Id of an indexed document -> its vector, for concepts from examples.
         evidence: Says how much the documents are about a phrase; it is not asked without one.
         generation: How often the documents were changed; without it, concepts from examples are never remembered.
+        sample: Vectors of documents spread over the index, which say what a phrase means in it.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class Resolver:
         vector_of: VectorOf | None = None,
         evidence: Evidence | None = None,
         generation: Callable[[], int] | None = None,
+        sample: Sample | None = None,
     ) -> None:
         self._bundle, self._vector_of, self._evidence, self._generation = bundle, vector_of, evidence, generation
+        self._sample = sample
         self._conflicts = Conflicts(bundle)
         self._known: OrderedDict[str | Concept, tuple[int, Concept]] = OrderedDict()
         self._lock = Lock()
@@ -94,11 +97,9 @@ class Resolver:
             ConfigError: Not a key.
         """
         if isinstance(key, Concept):
-            if not key.more_like or key.weights:
-                return self._remembered(key, key)
-            if self._generation is None:  # what examples are depends on the documents
+            if key.more_like and not key.weights and self._generation is None:  # an example may be given another vector
                 return key.resolve(self._bundle, self._vector_of)
-            return self._remembered(key, key, self._generation())
+            return self._remembered(key, key)
         if not isinstance(key, int | np.integer | str):
             raise ConfigError(f"{key!r} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str) and not key.strip():
@@ -192,13 +193,15 @@ class Resolver:
             )
         return [_Asked(self.resolve(key), strength, sign) for key, strength, sign in checked]
 
-    def _remembered(self, key: str | Concept, asked: Concept, generation: int = 0) -> Concept:
+    def _remembered(self, key: str | Concept, asked: Concept) -> Concept:
+        """What a concept became on these documents; what depends on them is made anew when they change."""
+        generation = self._generation() if self._generation and not asked.weights else 0
         with self._lock:
             known = self._known.get(key)
             if known is not None and known[0] == generation:
                 self._known.move_to_end(key)
                 return known[1]
-        concept = asked.resolve(self._bundle, self._vector_of)
+        concept = asked.resolve(self._bundle, self._vector_of, self._sample)
         if self._evidence and asked.source == "text" and not asked.weights:
             concept = replace(concept, evidence=self._evidence.of(asked.name))
         with self._lock:

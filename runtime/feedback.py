@@ -1,0 +1,45 @@
+"""From what a phrase says to what the documents say about it: pseudo-relevance feedback on a direction."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..metrics import FloatArray, unit_rows
+
+SHARE = 0.04
+"""Share of the documents that are taken for being about it."""
+AGREEMENT = 0.5
+"""Cosine with the phrase below which the documents are about something else. On newsgroups, news and questions about
+diseases every phrase above it gained or stayed the same, and the four below (.43 to .49) lost up to all of it."""
+ROUNDS = 2
+
+
+def refined(direction: FloatArray, documents: FloatArray) -> FloatArray:
+    """The direction from the mean of all documents to the mean of those that lie furthest along a direction, twice.
+
+    A phrase is no document: besides what it is about, its embedding holds how short it is and how it is worded. The
+    documents nearest to it hold what they have in common. Where that is something else (for "inheritance" a group of
+    diseases, not what is inherited), the phrase is the better guide and is returned as it is.
+
+    Args:
+        direction: Shape (d_in,), any length: the phrase's embedding, the mean of the documents taken away.
+        documents: Unit rows, shape (n, d_in), spread over the index.
+
+    Returns:
+        Unit direction, shape (d_in,).
+
+    References:
+        Rocchio 1971, "Relevance feedback in information retrieval".
+    """
+    asked: FloatArray = unit_rows(np.asarray(direction, np.float32)[None])[0]
+    found = asked
+    count = round(SHARE * len(documents))
+    if not count:
+        return asked
+    mean = documents.mean(0, dtype=np.float32)
+    for turn in range(ROUNDS):
+        furthest = np.argpartition(-(documents @ found), count - 1)[:count]
+        found = unit_rows((documents[furthest].mean(0, dtype=np.float32) - mean)[None])[0]
+        if turn == 0 and found @ asked < AGREEMENT:
+            return asked
+    return found
