@@ -149,8 +149,8 @@ class SteeredStore:
         except Exception as error:
             first = next(iter(str(error).strip().splitlines()), "no message")
             raise EngineError(
-                f"{self.provider} did not answer ({type(error).__name__}: {first:.200}): "
-                "see that its engine runs and that the filter is in its dialect, then call again"
+                f"{self.provider} did not answer ({type(error).__name__}: {first:.200}): see that its engine "
+                f"runs, that it holds vectors of dimension {self.bundle.d_in}, and that the filter is in its dialect"
             ) from error
 
     def _check(self) -> None:
