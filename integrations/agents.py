@@ -1,17 +1,19 @@
 """The two questions that an agent asks of an index, whatever framework it lives in: flat arguments, plain answers.
 
 Answers say what each wish became, where every document stood without steering, and why it is there; errors say what to
-ask instead. `integrations.langchain.tools` and `integrations.mcp_server` wrap them.
+ask instead. `integrations.langchain.tools` and `integrations.mcp_server` wrap them. No argument is a path: an agent
+reaches one index and no other file.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from ..errors import ConfigError, FilterError
 from ..runtime.concepts import Concept
@@ -35,7 +37,7 @@ More = Annotated[list[str], Field(description="Concepts to bring forward: names 
 Less = Annotated[list[str], Field(description="Concepts to push back.")]
 How = Annotated[Strength, Field(description="How far to steer; strong costs relevance to the query itself.")]
 Where = Annotated[
-    str | None,
+    str,
     Field(
         description='Metadata conditions as JSON text, like {"year": {"$gte": 2024}, "lang": {"$in": ["en", "de"]}}.'
     ),
@@ -91,7 +93,8 @@ class Results(TypedDict):
 
     applied: list[Applied]
     results: list[Result]
-    warnings: NotRequired[list[str]]
+    warnings: list[str]
+    """What to do differently; empty when all went well."""
 
 
 class AgentTools:
@@ -132,7 +135,7 @@ class AgentTools:
         more_of: More = [],  # noqa: B006  never changed; a schema shows the default
         less_of: Less = [],  # noqa: B006
         strength: How = "medium",
-        where: Where = None,
+        where: Where = "",
         k: Count = 5,
     ) -> Results:
         """Search the documents; more_of and less_of steer what comes first, where filters by metadata.
@@ -166,15 +169,18 @@ class AgentTools:
             }
             for hit in hits
         ]
-        answer: Results = {"applied": applied, "results": results}
-        warnings = _warnings(applied, results, where)
-        return {**answer, "warnings": warnings} if warnings else answer
+        return {"applied": applied, "results": results, "warnings": _warnings(applied, results, where)}
 
     def _applied(self, asked: str, concept: Concept, strength: float) -> Applied:
         features = self.index.bundle.features
         means = [str(features[latent]) for latent in list(concept.weights)[:3]]
         fit = None if concept.fit is None else round(concept.fit, 2)
         return {"asked": asked, "strength": strength, "means": means, "fit": fit}
+
+
+def description_of(method: Callable[..., Any]) -> str:
+    """What a docstring tells a model: all before its sections."""
+    return inspect.cleandoc(method.__doc__ or "").split("\nRaises:")[0].strip()
 
 
 def _why(explanation: Explanation) -> list[str]:
@@ -204,8 +210,8 @@ def _checked(name: str, number: int) -> int:
     return number
 
 
-def _filter(where: str | None) -> dict[str, Any] | None:
-    if where is None or not where.strip():
+def _filter(where: str) -> dict[str, Any] | None:
+    if not where.strip():
         return None
     try:
         filter = json.loads(where)
@@ -216,7 +222,7 @@ def _filter(where: str | None) -> dict[str, Any] | None:
     return filter
 
 
-def _warnings(applied: list[Applied], results: list[Result], where: str | None) -> list[str]:
+def _warnings(applied: list[Applied], results: list[Result], where: str) -> list[str]:
     warnings = [
         f"{entry['asked']!r} is hardly expressed by this collection (fit {entry['fit']}): try find_concepts"
         for entry in applied

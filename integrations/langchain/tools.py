@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ...errors import SteersearchError
 from ...runtime.index import SteerableIndex
-from ..agents import AgentTools
+from ..agents import AgentTools, description_of
 
 
 def concept_tools(index: SteerableIndex) -> list[BaseTool]:
@@ -60,11 +60,6 @@ def _tool(method: Callable[..., Any]) -> BaseTool:
         handle_tool_error=True,
         handle_validation_error=lambda error: _teach(name, error),
     )
-
-
-def description_of(method: Callable[..., Any]) -> str:
-    """What a docstring tells a model: all before its sections."""
-    return inspect.cleandoc(method.__doc__ or "").split("\nRaises:")[0].strip()
 
 
 def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:

@@ -38,7 +38,7 @@ class TestSearchDocuments:
         assert any("by steering" in reason for result in steered["results"] for reason in result["why"])
         plain = tools.search_documents(QUERY)
         assert not any("by steering" in reason for result in plain["results"] for reason in result["why"])
-        assert "warnings" not in plain
+        assert plain["warnings"] == []
 
     def test_warnings(self, tools: AgentTools, monkeypatch: pytest.MonkeyPatch) -> None:
         nothing = tools.search_documents(QUERY, where='{"number": 99}')

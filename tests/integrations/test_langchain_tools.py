@@ -17,7 +17,7 @@ from steersearch.runtime.index import SteerableIndex
 
 from .conftest import PHRASE, QUERY, found
 
-SEARCH = {"query": QUERY, "more_of": [PHRASE], "less_of": ["f3"], "strength": "strong", "where": None, "k": 3}
+SEARCH = {"query": QUERY, "more_of": [PHRASE], "less_of": ["f3"], "strength": "strong", "where": "", "k": 3}
 
 
 class _FindConcepts:
