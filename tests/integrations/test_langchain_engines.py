@@ -1,11 +1,12 @@
 """`SteerableRetriever.over`: other engines, steered, with the same answers as our own exact index.
 
-An engine that is not installed is skipped; benchmarks/engines.py says what to install. InMemoryVectorStore always runs.
+An engine that is not installed is skipped (`pip install --group engines`); InMemoryVectorStore always runs.
 """
 
 import importlib.util
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,13 @@ BOOST = {PHRASE: 2.0, 18: -1.0}
 
 def names(documents: list[Document]) -> list[str]:
     return [document.metadata["name"] for document in documents]
+
+
+def qdrant_filter(wanted: list[str]) -> Any:
+    from qdrant_client import models
+
+    match = models.FieldCondition(key="metadata.name", match=models.MatchAny(any=wanted))
+    return models.Filter(must=[match])
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +115,23 @@ class TestEngines:
             scores.append(document.metadata["store_score"])
         assert scores in (sorted(scores), sorted(scores, reverse=True))  # distances or similarities
         assert len(set(scores)) > 1
+
+    def test_filters_in_the_dialect_of_the_store(self, store: VectorStore, index: SteerableIndex) -> None:
+        dialects: dict[str, Callable[[list[str]], Any]] = {
+            "InMemoryVectorStore": lambda wanted: lambda document: document.metadata["name"] in wanted,
+            "Chroma": lambda wanted: {"name": {"$in": wanted}},
+            "QdrantVectorStore": qdrant_filter,
+            "Milvus": lambda wanted: f"name in {json.dumps(wanted)}",
+        }
+        retriever = SteerableRetriever.over(store, index.bundle, boost=BOOST, k=3)
+        if type(store).__name__ not in dialects:
+            pytest.skip("its LangChain store filters by columns, or only what it found without the filter")
+        wanted = [f"classes-{i}" for i in range(0, 15, 2)]
+        documents = retriever.invoke(QUERY, filter=dialects[type(store).__name__](wanted))
+        assert names(documents) == [id for id in found(index, k=60, boost=BOOST) if id in wanted][:3]
+
+    def test_more_than_there_are(self, store: VectorStore, index: SteerableIndex) -> None:
+        assert len(SteerableRetriever.over(store, index.bundle, k=100).invoke(QUERY)) == 60
 
     def test_concepts_from_documents_of_the_store(self, store: VectorStore, index: SteerableIndex) -> None:
         retriever = SteerableRetriever.over(store, index.bundle, k=5)
