@@ -21,7 +21,12 @@ from ...runtime.index import Hit
 from ...runtime.resolver import Boost, Resolver, SteeredQuery
 from .embeddings import PROBE, check_same_space, unit_rows
 
-SCORED = ("similarity_search_with_score_by_vector", "similarity_search_by_vector_with_relevance_scores")
+SCORED = (
+    "similarity_search_with_score_by_vector",
+    "similarity_search_by_vector_with_score",
+    "similarity_search_by_vector_with_scores",
+    "similarity_search_by_vector_with_relevance_scores",
+)
 """Searches that return the engine's scores too; LangChain names none, so stores differ."""
 DISTANCES = ("distance", "distance_strategy", "_distance_strategy")
 """Where stores keep the distance that they were made with."""
@@ -53,15 +58,10 @@ class SteeredStore:
         """The store."""
         self.provider = type(store).__name__
         """Its name in messages and traces."""
-        if type(store).similarity_search_by_vector is VectorStore.similarity_search_by_vector:
-            raise ConfigError(
-                f"{self.provider} cannot search by vector, so it cannot be steered: "
-                "choose a store with similarity_search_by_vector, or SteerableVectorStore"
-            )
+        self._search_by_vector, self._scored = _search_method(store)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         """What embeds, encodes and names the features."""
         self._resolver = Resolver(self.bundle, self._vector_of)
-        self._search_by_vector, self._scored = _search_method(store)
         self._filter_name = _filter_name(self._search_by_vector)
         self._check()
 
@@ -181,9 +181,13 @@ class SteeredStore:
 def _search_method(store: VectorStore) -> tuple[Callable[..., Any], bool]:
     """The store's search by vector, and whether it returns scores."""
     for name in SCORED:
-        method = getattr(store, name, None)
-        if method is not None:
-            return method, True
+        if hasattr(store, name):
+            return getattr(store, name), True
+    if type(store).similarity_search_by_vector is VectorStore.similarity_search_by_vector:
+        raise ConfigError(
+            f"{type(store).__name__} cannot search by vector, so it cannot be steered: "
+            "choose a store with similarity_search_by_vector, or SteerableVectorStore"
+        )
     return store.similarity_search_by_vector, False
 
 

@@ -223,6 +223,40 @@ class Farthest(InMemoryVectorStore):
         return super().similarity_search_with_score_by_vector([-x for x in embedding], *rest, **how)
 
 
+class OnlyScored(Deaf):
+    """Pinecone's only search by vector."""
+
+    def __init__(self, inner: VectorStore) -> None:
+        self.inner = inner
+
+    def similarity_search_by_vector_with_score(self, embedding: Any, *, k: int = 4) -> list[tuple[Document, float]]:
+        return self.inner.similarity_search_with_score_by_vector(embedding, k)
+
+
+class Plain(Deaf):
+    """No scores, no ids, and no word on how documents are embedded."""
+
+    def __init__(self, inner: VectorStore) -> None:
+        self.inner = inner
+
+    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
+        found = self.inner.similarity_search_by_vector(embedding, k)
+        return [Document(page_content=document.page_content, metadata=document.metadata) for document in found]
+
+
+@pytest.mark.parametrize("kind", [OnlyScored, Plain])
+def test_stores_of_few_words(memory: VectorStore, index: SteerableIndex, kind: Any) -> None:
+    retriever = SteerableRetriever.over(
+        kind(memory), index.bundle, boost=BOOST, include_scores=True, include_explanations=True
+    )
+    documents, plain = retriever.invoke(QUERY), found(index, k=60)
+    assert names(documents) == found(index, boost=BOOST)
+    for document in documents:
+        assert ("store_score" in document.metadata, document.id is None) == (kind is OnlyScored, kind is Plain)
+        rank = document.metadata["steerable"]["rank_without_steering"]
+        assert rank == plain.index(document.metadata["name"]) + 1
+
+
 class TestRefusals:
     def test_a_store_that_cannot_search_by_vector(self, opened_bundle: Bundle) -> None:
         with pytest.raises(ConfigError, match="Deaf cannot search by vector"):

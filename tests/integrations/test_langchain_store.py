@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from steersearch.errors import ConfigError, DataError, FilterError, IndexFolderError, UnknownFeatureError
 from steersearch.integrations.langchain import SteerableEmbeddings, SteerableVectorStore
+from steersearch.integrations.langchain import plain as plain_module
 from steersearch.runtime.bundle import Bundle
 from steersearch.runtime.index import SteerableIndex
 
@@ -156,6 +157,34 @@ class TestDurability:
             own.add(topic_texts.texts, topic_texts.ids, topic_texts.metadata)
             for view in ("dense", "reconstruction", "latent"):  # the codes are those of an index made with the bundle
                 assert found(index, boost=BOOST, view=view) == found(own, boost=BOOST, view=view)
+
+    def test_a_kill_while_the_bundle_is_given(
+        self, opened_bundle: Bundle, topic_texts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, embedding = tmp_path / "store", SteerableEmbeddings(opened_bundle)
+        with SteerableVectorStore(folder, embedding=Long(opened_bundle)) as plain:
+            plain.add_texts(topic_texts.texts, topic_texts.metadata, ids=topic_texts.ids)
+            expected = plain.similarity_search(QUERY, k=60)
+        monkeypatch.setattr(plain_module, "BATCH", 7)
+        encode, calls = Bundle.encode, []
+
+        def killed(self: Bundle, rows: Any) -> Any:
+            calls.append(len(rows))
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            return encode(self, rows)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Bundle, "encode", killed)
+            with pytest.raises(KeyboardInterrupt):
+                SteerableVectorStore(folder, bundle=opened_bundle)
+        with SteerableVectorStore(folder, embedding=Long(opened_bundle)) as plain:  # still a plain store, and whole
+            assert plain.similarity_search(QUERY, k=60) == expected
+        with SteerableVectorStore(folder, embedding=embedding) as steered:
+            assert steered.similarity_search(QUERY, k=60) == expected
+            assert sorted(ids(steered.similarity_search(QUERY, k=60, boost=BOOST))) == sorted(topic_texts.ids)
+            views = [found(steered.index, k=60, view=view) for view in ("reconstruction", "latent")]
+            assert [sorted(view) for view in views] == [sorted(topic_texts.ids)] * 2
 
     def test_from_texts(self, opened_bundle: Bundle, tmp_path: Path) -> None:
         texts, embedding = ["an exception", "a number"], SteerableEmbeddings(opened_bundle)
