@@ -11,6 +11,8 @@ import inspect
 import json
 import socket
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any, get_type_hints
 
 from .. import __version__
@@ -22,22 +24,16 @@ import anyio.to_thread  # noqa: E402
 from pydantic import Field  # noqa: E402
 from typing_extensions import TypedDict  # noqa: E402
 
-try:  # mcp 2 renamed the class; what is used here is the same in both
-    from mcp.server.mcpserver import MCPServer
-    from mcp.server.mcpserver.exceptions import ToolError
-    from mcp.server.mcpserver.tools import Tool
-
-    MCP_2 = True
-except ImportError:
-    from mcp.server.fastmcp import FastMCP as MCPServer
-    from mcp.server.fastmcp.exceptions import ToolError
-    from mcp.server.fastmcp.tools import Tool
-
-    MCP_2 = False
-
 from ..errors import ConfigError, DataError, SteersearchError  # noqa: E402
 from ..runtime.index import SteerableIndex  # noqa: E402
 from .agents import AgentTools, description_of  # noqa: E402
+
+# mcp 2 renamed the module and the class; what is used of them here is the same in both.
+MCP_2 = find_spec("mcp.server.mcpserver") is not None
+_SDK = "mcp.server.mcpserver" if MCP_2 else "mcp.server.fastmcp"
+MCPServer: Any = getattr(import_module(_SDK), "MCPServer" if MCP_2 else "FastMCP")
+Tool: Any = import_module(f"{_SDK}.tools").Tool
+ToolError: type[Exception] = import_module(f"{_SDK}.exceptions").ToolError
 
 LOOPBACK = "127.0.0.1"
 """The only address that is served: whoever reaches the port may read the index."""
@@ -150,13 +146,12 @@ def _tool(method: Callable[..., Any], *, writes: bool = False) -> Any:
     typed: Any = call
     typed.__signature__ = signature.replace(parameters=parameters, return_annotation=hints["return"])
     typed.__annotations__ = hints
-    # A mapping, because mcp 1 and 2 spell the fields of their class differently.
-    hints_of_mcp: Any = {"readOnlyHint": not writes, "destructiveHint": writes, "idempotentHint": True}
+    told = {"readOnlyHint": not writes, "destructiveHint": writes, "idempotentHint": True, "openWorldHint": False}
     tool = Tool.from_function(
         call,
         name=method.__name__,
         description=description_of(method),
-        annotations={**hints_of_mcp, "openWorldHint": False},
+        annotations=told,  # a mapping, because mcp 1 and 2 spell the fields of their class differently
         structured_output=True,
     )
     model = tool.fn_metadata.arg_model
