@@ -285,9 +285,11 @@ class SteerableVectorStore(VectorStore):
             **unknown: Refused.
 
         Raises:
-            ConfigError: `lambda_mult` is outside 0 to 1.
+            ConfigError: `k` is below 1, or `lambda_mult` outside 0 to 1.
         """
         _refuse(unknown)
+        if k < 1:
+            raise ConfigError(f"k is {k}: it must be a whole number of at least 1")
         if not 0 <= lambda_mult <= 1:
             raise ConfigError(f"lambda_mult is {lambda_mult}: it must lie between 0 (variety) and 1 (nearness)")
         query = unit_rows([embedding], "the query")[0]

@@ -273,14 +273,21 @@ class TestRefusals:
             SteerableRetriever.over(other, opened_bundle)
         engines.fill(other, topic_texts.ids, topic_texts.texts)
         other.embedding = SteerableEmbeddings(opened_bundle)  # what it says, and not what it holds
-        with pytest.raises(ConfigError, match="does not rank by the cosine"):
+        with pytest.raises(ConfigError, match="of 8 documents by their own text"):
             SteerableRetriever.over(other, opened_bundle)
+
+    def test_a_title_embedded_with_the_text_is_no_other_embedder(self, opened_bundle: Bundle, topic_texts: Any) -> None:
+        titled = InMemoryVectorStore(SteerableEmbeddings(opened_bundle))
+        titled.add_texts([f"On {id.split('-')[0]}: {text}" for id, text in zip(*topic_texts[:2], strict=True)])
+        for stored, text in zip(titled.store.values(), topic_texts.texts, strict=True):
+            stored["text"] = text
+        assert len(SteerableRetriever.over(titled, opened_bundle).invoke(QUERY)) == 4
 
     def test_another_distance(self, opened_bundle: Bundle, topic_texts: Any) -> None:
         farthest = Farthest(SteerableEmbeddings(opened_bundle))
         SteerableRetriever.over(farthest, opened_bundle)  # empty: nothing to compare yet
         engines.fill(farthest, topic_texts.ids, topic_texts.texts)
-        with pytest.raises(ConfigError, match="does not rank by the cosine"):
+        with pytest.raises(ConfigError, match="of 8 documents by their own text"):
             SteerableRetriever.over(farthest, opened_bundle)
         farthest.distance = "Manhattan"
         with pytest.raises(ConfigError, match="the distance Manhattan"):

@@ -81,6 +81,7 @@ class TestSteering:
         assert await deep.ainvoke(QUERY) == found(store.index, **how)
         mmr = store.as_retriever(search_type="mmr", search_kwargs={**how, "lambda_mult": 1.0})
         assert ids(mmr.invoke(QUERY)) == found(store.index, **how)
+        assert ids(await mmr.ainvoke(QUERY)) == found(store.index, **how)
 
     async def test_callbacks_are_told(self, store: SteerableVectorStore) -> None:
         plain = found(store.index, k=60)
@@ -232,6 +233,8 @@ class TestRefusals:
             store.add_texts(["a"], batch_size=0)
         with pytest.raises(ConfigError, match="delete needs ids"):
             store.delete()
+        with pytest.raises(ConfigError, match="k is 0"):
+            store.max_marginal_relevance_search(QUERY, k=0)
         with pytest.raises(ConfigError, match="lambda_mult is 2"):
             store.max_marginal_relevance_search(QUERY, lambda_mult=2)
         with pytest.raises(DataError, match="takes rows of length 32"):
