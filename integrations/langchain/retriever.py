@@ -43,7 +43,8 @@ class SteerableRetriever(BaseRetriever):
     Unknown arguments raise, in the constructor (`pydantic.ValidationError`) and per call (`TypeError`). The errors of
     `SteerableIndex.search` (`UnknownFeatureError`, `ConfigError`, `FilterError`, ...) pass through unchanged. Safe to
     use from several threads. Callbacks and tracers are told what steering did: `on_text`, in words and as `steering=`,
-    and a run "steering" inside the retriever's run, with what each concept became and each document's rank before.
+    and a run "steering" inside the retriever's run, with what each concept became and each document's rank before
+    (after `over` only with `include_explanations`, since ranks cost the engine a second search).
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", use_attribute_docstrings=True)
@@ -171,7 +172,8 @@ class SteerableRetriever(BaseRetriever):
         )
 
     def _search(self, query: str, ask: Ask, watched: bool) -> Answer:
-        return answer(self.index, query, ask, moves=watched, explanations=self.include_explanations)
+        moves = watched and isinstance(self.index, SteerableIndex)  # somebody's server is asked twice only on demand
+        return answer(self.index, query, ask, moves=moves, explanations=self.include_explanations)
 
     def _documents(self, found: Answer) -> list[Document]:
         score_key = STORE_SCORE_KEY if isinstance(self.index, SteeredStore) else SCORE_KEY

@@ -166,9 +166,11 @@ class TestInAChain:
 
     def test_callbacks_are_told(self, memory: VectorStore, index: SteerableIndex) -> None:
         steps, plain = Steps(), found(index, k=60)
-        documents = SteerableRetriever.over(memory, index.bundle, k=3).invoke(
-            QUERY, {"callbacks": [steps]}, boost={PHRASE: 2.0}
-        )
+        retriever = SteerableRetriever.over(memory, index.bundle, k=3)
+        retriever.invoke(QUERY, {"callbacks": [steps]}, boost={PHRASE: 2.0})
+        assert steps.ended.pop()[1]["moves"] == []  # ranks would cost the engine a second search
+        retriever.include_explanations = True
+        documents = retriever.invoke(QUERY, {"callbacks": [steps]}, boost={PHRASE: 2.0})
         assert steps.started[0]["ls_vector_store_provider"] == "InMemoryVectorStore"
         moves = steps.ended[0][1]["moves"]
         assert [(m["id"], m["rank_without_steering"]) for m in moves] == [
