@@ -55,6 +55,7 @@ def test_index_and_search_with_nothing_but_the_base(python, tiny_bundle, tmp_pat
         (["export", "--ckpt", "x.pt"], "export"),
         (["demo"], "export"),
         (["eval", "--data", "x"], "eval"),
+        (["mcp", "--index", "x"], "mcp"),
     ],
 )
 def test_what_needs_an_extra_says_so(python, arguments, extra):

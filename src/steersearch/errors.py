@@ -13,6 +13,7 @@
     |-- IndexFolderError                    an index folder is missing, damaged or does not fit its bundle
     |   `-- IndexLockedError                ... or another process is writing to it
     |-- StorageError (OSError)              the disk is full or cannot be written
+    |-- EngineError                         the engine behind another vector store does not answer
     |-- UnknownFeatureError (LookupError)   a boost or a look-up names a feature that is not there
     |-- FilterError (ValueError)            a metadata filter has a syntax error
     `-- MissingExtraError (ImportError)     an optional dependency is not installed
@@ -70,6 +71,10 @@ class IndexLockedError(IndexFolderError):
 
 class StorageError(SteersearchError, OSError):
     """The disk is full or the folder cannot be written; what was there before is unchanged."""
+
+
+class EngineError(SteersearchError):
+    """The engine behind another vector store does not answer; nothing was changed or kept."""
 
 
 class UnknownFeatureError(SteersearchError, LookupError):

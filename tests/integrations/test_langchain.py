@@ -17,7 +17,7 @@ from langchain_core.tools import create_retriever_tool
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 from pydantic import ValidationError
 
-from steersearch.integrations import langchain as module
+from steersearch.integrations import ranks as module
 from steersearch.integrations.langchain import SteerableRetriever
 from steersearch.runtime.bundle import Bundle
 from steersearch.runtime.concepts import Concept

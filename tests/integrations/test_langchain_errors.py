@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.runnables import RunnablePassthrough
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from pydantic import ValidationError
 
 from steersearch.errors import ConfigError, DataError, FilterError, IndexFolderError, UnknownFeatureError
@@ -16,23 +17,7 @@ from steersearch.integrations.langchain import SteerableRetriever
 from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
 
-from .conftest import PHRASE, QUERY, found, ids
-
-
-class Steps(BaseCallbackHandler):
-    def __init__(self) -> None:
-        self.texts: list[tuple[str, Any]] = []
-        self.errors: list[BaseException] = []
-        self.started: list[dict[str, Any]] = []
-
-    def on_retriever_start(self, serialized: Any, query: str, *, metadata: Any = None, **kwargs: Any) -> None:
-        self.started.append(metadata)
-
-    def on_text(self, text: str, *, steering: Any = None, **kwargs: Any) -> None:
-        self.texts.append((text, steering))
-
-    def on_retriever_error(self, error: BaseException, **kwargs: Any) -> None:
-        self.errors.append(error)
+from .conftest import PHRASE, QUERY, Steps, found, ids
 
 
 class AsyncSteps(AsyncCallbackHandler):
@@ -64,6 +49,40 @@ class TestCallbacks:
         assert [given for _, given in steps.texts + later.texts] == [expected] * 3
         assert all(said.startswith(text) for said, _ in steps.texts + later.texts)
         assert later.loop is asyncio.get_running_loop()
+        plain = found(retriever.index, k=60)
+        moves = [
+            {"id": id, "rank": rank, "rank_without_steering": plain.index(id) + 1}
+            for rank, id in enumerate(found(retriever.index, **how), 1)
+        ]
+        assert any(move["rank"] != move["rank_without_steering"] for move in moves)
+        runs = [outputs for name, outputs in steps.ended if name == "steering"]
+        assert runs == [{"concepts": expected, "moves": moves}] * 2
+
+    async def test_tracers_see_a_run_inside_the_retrievers(self, retriever: SteerableRetriever) -> None:
+        chain = RunnablePassthrough() | retriever.with_config(run_name="docs")
+        collector = RunCollectorCallbackHandler()
+        chain.invoke(QUERY, {"callbacks": [collector]})
+        (plain,) = collector.traced_runs
+        assert plain.child_runs[1].child_runs == []
+        steered = RunnablePassthrough() | retriever.bind(boost={PHRASE: 2.0})
+        events = [event async for event in steered.astream_events(QUERY) if event["name"] == "steering"]
+        assert [event["event"] for event in events] == ["on_chain_start", "on_chain_end"]
+        assert len(events[-1]["data"]["output"]["moves"]) == 4
+        retriever.bind(boost={PHRASE: 2.0}).with_config(callbacks=[collector]).invoke(QUERY)
+        (child,) = collector.traced_runs[1].child_runs
+        assert (child.name, child.parent_run_id) == ("steering", collector.traced_runs[1].id)
+        assert child.outputs["concepts"][0]["concept"] == PHRASE
+
+    def test_nobody_listens_nothing_more_is_searched(
+        self, retriever: SteerableRetriever, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        searched: list[int] = []
+        search = SteerableIndex.search
+        monkeypatch.setattr(
+            SteerableIndex, "search", lambda self, q, k, **how: (searched.append(k), search(self, q, k, **how))[1]
+        )
+        retriever.invoke(QUERY, boost={PHRASE: 2.0})
+        assert searched == [4]
 
     def test_nothing_is_said_without_steering(self, retriever: SteerableRetriever) -> None:
         steps = Steps()

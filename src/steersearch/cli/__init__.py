@@ -19,6 +19,7 @@ from .evaluate import evaluate
 from .export import export
 from .features import features_app
 from .index import index
+from .mcp import mcp
 from .search import explain, search
 from .train import train
 
@@ -39,6 +40,7 @@ app.command("search")(search)
 app.command("explain")(explain)
 app.add_typer(features_app, name="features")
 app.command("eval")(evaluate)
+app.command("mcp")(mcp)
 
 export_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 export_app.command()(export)

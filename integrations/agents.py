@@ -1,0 +1,235 @@
+"""The two questions that an agent asks of an index, whatever framework it lives in: flat arguments, plain answers.
+
+Answers say what each wish became, where every document stood without steering, and why it is there; errors say what to
+ask instead. `integrations.langchain.tools` and `integrations.mcp_server` wrap them. No argument is a path: an agent
+reaches one index and no other file.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ..errors import ConfigError, FilterError
+from ..runtime.concepts import Concept
+from ..runtime.explain import Explanation
+from ..runtime.index import SteerableIndex
+from ..texts import one_line
+from .ranks import ranks_without_steering
+
+Strength: TypeAlias = Literal["light", "medium", "strong"]
+STRENGTHS: dict[str, float] = {"light": 0.5, "medium": 1.0, "strong": 2.0}
+"""In typical activations: at 1 a text is as much about the concept as documents about it are."""
+WEAK_FIT = 0.3
+"""Below this the features of a bundle hardly express a phrase."""
+TEXT_LIMIT = 1200
+MOST = 50
+
+Phrase = Annotated[str, Field(description="A word or phrase for what you look for.")]
+Limit = Annotated[int, Field(description=f"Concepts wanted, 1 to {MOST}.", ge=1, le=MOST)]
+Query = Annotated[str, Field(description="What the documents should answer.")]
+More = Annotated[list[str], Field(description="Concepts to bring forward: names from find_concepts, or any phrases.")]
+Less = Annotated[list[str], Field(description="Concepts to push back.")]
+How = Annotated[Strength, Field(description="How far to steer; strong costs relevance to the query itself.")]
+Where = Annotated[
+    str,
+    Field(
+        description='Metadata conditions as JSON text, like {"year": {"$gte": 2024}, "lang": {"$in": ["en", "de"]}}.'
+    ),
+]
+Count = Annotated[int, Field(description=f"Documents wanted, 1 to {MOST}.", ge=1, le=MOST)]
+
+
+class FoundConcept(TypedDict):
+    """One feature that an index can be steered by."""
+
+    concept: str
+    """Give this to more_of or less_of."""
+    label_score: float | None
+    """How well the label tells on unseen documents: 1 always, 0.5 by chance, null when not measured."""
+    share_of_documents: float
+    """Share of the reference documents it is active on."""
+    examples: list[str]
+
+
+class Concepts(TypedDict):
+    """The answer of `find_concepts`."""
+
+    concepts: list[FoundConcept]
+    hint: str
+
+
+class Applied(TypedDict):
+    """What one wish became."""
+
+    asked: str
+    strength: float
+    means: list[str]
+    """The features that carry it, strongest first."""
+    fit: float | None
+    """How well they express it, 0 to 1."""
+
+
+class Result(TypedDict):
+    """One document."""
+
+    rank: int
+    rank_without_steering: int | None
+    """Null when it was not among the first 100, or k if that is more."""
+    id: str
+    text: str
+    metadata: dict[str, Any]
+    why: list[str]
+    """The features that add most to its score."""
+
+
+class Results(TypedDict):
+    """The answer of `search_documents`."""
+
+    applied: list[Applied]
+    results: list[Result]
+    warnings: list[str]
+    """What to do differently; empty when all went well."""
+
+
+class AgentTools:
+    """`find_concepts` and `search_documents` over one index; read-only.
+
+    Args:
+        index: An opened index.
+    """
+
+    def __init__(self, index: SteerableIndex) -> None:
+        self.index = index
+
+    def find_concepts(self, text: Phrase, limit: Limit = 8) -> Concepts:
+        """Find what this document collection can be steered by, before searching it with more_of or less_of.
+
+        Raises:
+            ConfigError: The text is empty or the limit out of range.
+        """
+        if not text.strip():
+            raise ConfigError("text is empty: give a word or phrase, for example 'radio astronomy'")
+        found = self.index.bundle.features.search(text, _checked("limit", limit))
+        concepts: list[FoundConcept] = [
+            {
+                "concept": feature.label or feature.name,
+                "label_score": feature.score,
+                "share_of_documents": round(feature.density, 4),
+                "examples": [one_line(example, 160) for example in feature.examples[:2]],
+            }
+            for feature in found
+            if feature.p95 > 0  # one that never fires cannot be steered by
+        ]
+        hint = "Any phrase works in more_of and less_of too; these are the single features nearest to yours."
+        return {"concepts": concepts, "hint": hint if concepts else "Nothing near; try other words, or any phrase."}
+
+    def search_documents(
+        self,
+        query: Query,
+        more_of: More = [],  # noqa: B006  never changed; a schema shows the default
+        less_of: Less = [],  # noqa: B006
+        strength: How = "medium",
+        where: Where = "",
+        k: Count = 5,
+    ) -> Results:
+        """Search the documents; more_of and less_of steer what comes first, where filters by metadata.
+
+        Each result says which rank it has without steering and which features brought it up.
+
+        Raises:
+            ConfigError: An argument is empty, out of range, or asks for more and less of the same.
+            FilterError: `where` is not a filter.
+            UnknownFeatureError: Nothing in the index expresses a concept; the message names the nearest.
+        """
+        if not query.strip():
+            raise ConfigError("query is empty: say what the documents should answer")
+        if strength not in STRENGTHS:
+            raise ConfigError(f"strength is {strength!r}: choose light, medium or strong")
+        boost = _boost(more_of, less_of, STRENGTHS[strength])
+        k, filter = _checked("k", k), _filter(where)
+        vector = self.index.steer(query).original
+        concepts = self.index.steer(vector, boost).concepts
+        hits = self.index.search(vector, k, boost=boost, filter=filter)
+        plain = ranks_without_steering(self.index, vector, k, filter=filter)
+        applied = [self._applied(asked, *concept) for asked, concept in zip(boost, concepts, strict=True)]
+        results: list[Result] = [
+            {
+                "rank": hit.rank,
+                "rank_without_steering": plain.get(hit.id),
+                "id": hit.id,
+                "text": hit.text if len(hit.text) <= TEXT_LIMIT else hit.text[: TEXT_LIMIT - 1] + "…",
+                "metadata": hit.metadata,
+                "why": _why(self.index.explain(vector, hit.id, boost=boost)),
+            }
+            for hit in hits
+        ]
+        return {"applied": applied, "results": results, "warnings": _warnings(applied, results, where)}
+
+    def _applied(self, asked: str, concept: Concept, strength: float) -> Applied:
+        features = self.index.bundle.features
+        means = [str(features[latent]) for latent in list(concept.weights)[:3]]
+        fit = None if concept.fit is None else round(concept.fit, 2)
+        return {"asked": asked, "strength": strength, "means": means, "fit": fit}
+
+
+def description_of(method: Callable[..., Any]) -> str:
+    """What a docstring tells a model: all before its sections."""
+    return inspect.cleandoc(method.__doc__ or "").split("\nRaises:")[0].strip()
+
+
+def _why(explanation: Explanation) -> list[str]:
+    parts = [part for part in explanation.parts if part.contribution > 0][:3]
+    return [
+        f"{part.feature} {part.contribution:+.3f}{', by steering' if part.steered > part.contribution / 2 else ''}"
+        for part in parts
+    ]
+
+
+def _boost(more_of: Sequence[str], less_of: Sequence[str], strength: float) -> dict[str, float]:
+    boost: dict[str, float] = {}
+    for name, wishes, sign in (("more_of", more_of, 1), ("less_of", less_of, -1)):
+        if isinstance(wishes, str) or not all(isinstance(wish, str) for wish in wishes):
+            raise ConfigError(f"{name} is {wishes!r:.80}: give a list of concepts, for example ['radio astronomy']")
+        for wish in wishes:
+            if not wish.strip():
+                raise ConfigError(f"{name} holds an empty text: leave it out, or name a concept")
+            if boost.setdefault(wish.strip(), sign * strength) != sign * strength:
+                raise ConfigError(f"{wish!r} is in more_of and in less_of: leave it in one of them")
+    return boost
+
+
+def _checked(name: str, number: int) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST:
+        raise ConfigError(f"{name} is {number!r}: it must be a whole number from 1 to {MOST}")
+    return number
+
+
+def _filter(where: str) -> dict[str, Any] | None:
+    if not where.strip():
+        return None
+    try:
+        filter = json.loads(where)
+    except ValueError as error:
+        raise FilterError(f'where is not JSON ({error}): write it like {{"year": {{"$gte": 2024}}}}') from None
+    if not isinstance(filter, dict):
+        raise FilterError(f'where is {where!r:.80}: it must be a JSON object like {{"year": {{"$gte": 2024}}}}')
+    return filter
+
+
+def _warnings(applied: list[Applied], results: list[Result], where: str) -> list[str]:
+    warnings = [
+        f"{entry['asked']!r} is hardly expressed by this collection (fit {entry['fit']}): try find_concepts"
+        for entry in applied
+        if entry["fit"] is not None and entry["fit"] < WEAK_FIT
+    ]
+    if not results:
+        warnings.append("no document matches where: loosen it" if where else "the index is empty")
+    elif applied and all(result["rank"] == result["rank_without_steering"] for result in results):
+        warnings.append("steering changed no rank here: use a greater strength or another concept")
+    return warnings

@@ -1,0 +1,88 @@
+"""`SteerableEmbeddings`: the bundle's embedder, without torch, for any LangChain vector store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from numpy.typing import ArrayLike
+
+from ...errors import ConfigError, DataError
+from ...metrics import FloatArray
+from ...runtime.bundle import Bundle
+
+PROBE = "The observatory recorded three solar storms in the spring of 1989."
+"""Any sentence: two embedders that agree on it to `SAME_SPACE` are taken for the same."""
+SAME_SPACE = 0.8
+"""Least cosine of one text under one embedder in two precisions, or with and without its prompt. Others are near 0."""
+
+
+class SteerableEmbeddings(Embeddings):
+    """Unit embeddings from a bundle, so that another store holds vectors which the bundle can steer.
+
+    Args:
+        bundle: The exported folder, or an opened bundle.
+
+    Raises:
+        BundleError: The bundle cannot be used.
+    """
+
+    def __init__(self, bundle: str | Path | Bundle) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Unit vectors of texts, shape (n, d_in).
+
+        Raises:
+            DataError: Not a list of strings.
+        """
+        rows: list[list[float]] = self.bundle.embed(texts).tolist()
+        return rows
+
+    def embed_query(self, text: str) -> list[float]:
+        """The unit vector of a text, shape (d_in,).
+
+        Raises:
+            DataError: Not a string.
+        """
+        return self.embed_documents([text])[0]
+
+
+def unit_rows(vectors: ArrayLike, what: str) -> FloatArray:
+    """Vectors of any length as unit rows, shape (n, d), float32.
+
+    Raises:
+        DataError: They differ in width, or one has no direction.
+    """
+    try:
+        rows = np.asarray(vectors, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{what}: the vectors are no numbers of one width ({error})") from error
+    if rows.ndim != 2:
+        raise DataError(f"{what}: the vectors have shape {rows.shape}, expected (n, d)")
+    lengths = np.linalg.norm(rows, axis=1)
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(bad):
+        raise DataError(f"{what}: vector {bad[0]} has length {lengths[bad[0]]:.4g} and so no direction")
+    unit: FloatArray = (rows / lengths[:, None]).astype(np.float32)
+    return unit
+
+
+def check_same_space(embedding: Any, bundle: Bundle, what: str) -> None:
+    """Raise unless an embedder and a bundle put the same text in the same place; embeds one sentence with each.
+
+    Raises:
+        ConfigError: They differ in width or in direction; steering would be noise.
+    """
+    theirs, ours = unit_rows([embedding.embed_query(PROBE)], what)[0], bundle.embed([PROBE])[0]
+    cure = f"use the bundle of that embedder, or embed the documents with SteerableEmbeddings({str(bundle.path)!r})"
+    if len(theirs) != len(ours):
+        raise ConfigError(f"{what} has dimension {len(theirs)} and the bundle {bundle.path} has {len(ours)}: {cure}")
+    cosine = float(theirs @ ours)
+    if cosine < SAME_SPACE:
+        raise ConfigError(
+            f"{what} and the bundle {bundle.path} embed the same sentence with cosine {cosine:.2f}, "
+            f"expected at least {SAME_SPACE}: they are different embedders; {cure}"
+        )

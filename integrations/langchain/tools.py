@@ -1,0 +1,82 @@
+"""The two tools of `integrations.agents` as LangChain tools, for agents of LangChain and LangGraph."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from langchain_core.runnables import run_in_executor
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from ...errors import SteersearchError
+from ...runtime.index import SteerableIndex
+from ..agents import AgentTools, description_of
+
+
+def concept_tools(index: SteerableIndex) -> list[BaseTool]:
+    """Both tools for an agent: find what an index can be steered by, and search it steered.
+
+    Arguments are flat. The answer is JSON text for the model, and the same as a mapping in the message's `artifact`.
+    Wrong arguments and unknown concepts come back as a message that says what to do, so that the agent can go on.
+
+    Args:
+        index: An opened index; whoever opened it closes it.
+    """
+    return [find_concepts_tool(index), search_documents_tool(index)]
+
+
+def find_concepts_tool(index: SteerableIndex) -> BaseTool:
+    """The tool `find_concepts(text, limit)`."""
+    return _tool(AgentTools(index).find_concepts)
+
+
+def search_documents_tool(index: SteerableIndex) -> BaseTool:
+    """The tool `search_documents(query, more_of, less_of, strength, where, k)`."""
+    return _tool(AgentTools(index).search_documents)
+
+
+def _tool(method: Callable[..., Any]) -> BaseTool:
+    def call(**arguments: Any) -> tuple[str, dict[str, Any]]:
+        try:
+            answer = method(**arguments)
+        except SteersearchError as error:
+            raise ToolException(f"error: {error}") from error
+        return json.dumps(answer, ensure_ascii=False, default=str), answer
+
+    async def acall(**arguments: Any) -> tuple[str, dict[str, Any]]:
+        return await run_in_executor(None, call, **arguments)
+
+    name = method.__name__
+    return StructuredTool.from_function(
+        call,
+        acall,
+        name=name,
+        description=description_of(method),
+        args_schema=arguments_of(method),
+        response_format="content_and_artifact",
+        handle_tool_error=True,
+        handle_validation_error=lambda error: _teach(name, error),
+    )
+
+
+def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
+    """The arguments of a method as a model that refuses all others."""
+    hints = get_type_hints(method, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(method).parameters.items()
+    }
+    return create_model(method.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _teach(name: str, error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return f"error: {error}"
+    problems = "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'the arguments'}: {problem['msg']}, got {problem['input']!r:.60}"
+        for problem in error.errors()
+    )
+    return f"error: {name} was called wrongly ({problems}). Call it again with the arguments of its schema"

@@ -1,0 +1,161 @@
+"""An MCP server over one index: `find_concepts` and `search_documents` for any agent (extra ``mcp``).
+
+Read-only unless started with `allow_write`. The server opens the index that it was started with and nothing else: no
+tool takes a path, and arguments that a tool does not know are refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import socket
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any, get_type_hints
+
+from .. import __version__
+from .._extras import require
+
+require("mcp", "mcp")
+
+import anyio.to_thread  # noqa: E402
+from pydantic import Field  # noqa: E402
+from typing_extensions import TypedDict  # noqa: E402
+
+from ..errors import ConfigError, DataError, SteersearchError  # noqa: E402
+from ..runtime.index import SteerableIndex  # noqa: E402
+from .agents import AgentTools, description_of  # noqa: E402
+
+# mcp 2 renamed the module and the class; what is used of them here is the same in both.
+MCP_2 = find_spec("mcp.server.mcpserver") is not None
+_SDK = "mcp.server.mcpserver" if MCP_2 else "mcp.server.fastmcp"
+MCPServer: Any = getattr(import_module(_SDK), "MCPServer" if MCP_2 else "FastMCP")
+Tool: Any = import_module(f"{_SDK}.tools").Tool
+ToolError: type[Exception] = import_module(f"{_SDK}.exceptions").ToolError
+
+LOOPBACK = "127.0.0.1"
+"""The only address that is served: whoever reaches the port may read the index."""
+
+Texts = Annotated[list[str], Field(description="The documents.")]
+Ids = Annotated[list[str], Field(description="One id per document; made up when left out. A known id is replaced.")]
+Metadata = Annotated[str, Field(description='Metadata of all of them as JSON text, like {"year": 2024}.')]
+Known = Annotated[list[str], Field(description="Ids of documents, as search_documents gives them.")]
+
+
+class Added(TypedDict):
+    """The answer of `add_documents`."""
+
+    ids: list[str]
+    documents: int
+    """How many the index holds now."""
+
+
+class Deleted(TypedDict):
+    """The answer of `delete_documents`."""
+
+    deleted: int
+    documents: int
+
+
+class WritingTools:
+    """What an agent may change, when it may change anything.
+
+    Args:
+        index: An index that is not opened read-only.
+    """
+
+    def __init__(self, index: SteerableIndex) -> None:
+        self.index = index
+
+    def add_documents(self, texts: Texts, ids: Ids = [], metadata: Metadata = "{}") -> Added:  # noqa: B006
+        """Add documents to the collection, or replace those whose id is there.
+
+        Raises:
+            DataError: Metadata is not a JSON object, or ids and texts do not fit; nothing was added.
+        """
+        try:
+            extra = json.loads(metadata or "{}")
+        except ValueError as error:
+            raise DataError(f'metadata is not JSON ({error}): write it like {{"year": 2024}}') from None
+        if not isinstance(extra, dict):
+            raise DataError(f'metadata is {metadata!r:.80}: it must be a JSON object like {{"year": 2024}}')
+        names = self.index.add(texts, ids or None, [extra] * len(texts))
+        return {"ids": names, "documents": len(self.index)}
+
+    def delete_documents(self, ids: Known) -> Deleted:
+        """Delete documents from the collection, for good. Ids that are not there are passed over."""
+        return {"deleted": self.index.delete(ids), "documents": len(self.index)}
+
+
+def make_server(index: SteerableIndex, *, allow_write: bool = False, port: int = 0) -> Any:
+    """An MCP server for an index; whoever opened the index closes it.
+
+    Args:
+        index: An opened index; without `allow_write` best opened with ``readonly=True``.
+        allow_write: Also offer `add_documents` and `delete_documents`.
+        port: For `serve_http`.
+    """
+    reading = AgentTools(index)
+    tools = [_tool(reading.find_concepts), _tool(reading.search_documents)]
+    if allow_write:
+        writing = WritingTools(index)
+        tools += [_tool(writing.add_documents, writes=True), _tool(writing.delete_documents, writes=True)]
+    instructions = (
+        f"Search a collection of {len(index):,} documents by meaning, and steer what comes first. Ask find_concepts "
+        "what it can be steered by, then give those names, or any phrases, to search_documents as more_of and less_of."
+    )
+    settings: dict[str, Any] = {"version": __version__} if MCP_2 else {"host": LOOPBACK, "port": port}
+    return MCPServer("steersearch", instructions=instructions, tools=tools, log_level="WARNING", **settings)
+
+
+def serve_stdio(server: Any) -> None:
+    """Serve on stdin and stdout until the client closes them."""
+    server.run("stdio")
+
+
+def serve_http(server: Any, port: int) -> None:
+    """Serve streamable HTTP on this machine only, at ``http://127.0.0.1:PORT/mcp``, until interrupted.
+
+    Raises:
+        ConfigError: The port is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise ConfigError(f"port {port} cannot be used ({error.strerror}): choose another --port") from error
+    server.run("streamable-http", **({"host": LOOPBACK, "port": port} if MCP_2 else {}))
+
+
+def _tool(method: Callable[..., Any], *, writes: bool = False) -> Any:
+    """A method as a tool: in a thread, with errors that the model reads, and no arguments beyond its own."""
+    hints = get_type_hints(method, include_extras=True)
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    async def call(**arguments: Any) -> Any:
+        try:
+            return await anyio.to_thread.run_sync(functools.partial(method, **arguments))
+        except SteersearchError as error:
+            raise ToolError(str(error)) from error
+
+    parameters = [parameter.replace(annotation=hints[name]) for name, parameter in signature.parameters.items()]
+    typed: Any = call
+    typed.__signature__ = signature.replace(parameters=parameters, return_annotation=hints["return"])
+    typed.__annotations__ = hints
+    told = {"readOnlyHint": not writes, "destructiveHint": writes, "idempotentHint": True, "openWorldHint": False}
+    tool = Tool.from_function(
+        call,
+        name=method.__name__,
+        description=description_of(method),
+        annotations=told,  # a mapping, because mcp 1 and 2 spell the fields of their class differently
+        structured_output=True,
+    )
+    model = tool.fn_metadata.arg_model
+    model.model_config["extra"] = "forbid"
+    model.model_rebuild(force=True)
+    tool.parameters["additionalProperties"] = False
+    return tool

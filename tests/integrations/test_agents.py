@@ -1,0 +1,96 @@
+"""What agents are answered: concepts, ranks without steering, reasons, and errors that teach."""
+
+import json
+from typing import Any
+
+import pytest
+
+from steersearch.errors import ConfigError, FilterError, UnknownFeatureError
+from steersearch.integrations.agents import STRENGTHS, AgentTools
+from steersearch.runtime.index import SteerableIndex
+
+from .conftest import PHRASE, QUERY, found
+
+
+@pytest.fixture
+def tools(tiny_index: SteerableIndex) -> AgentTools:
+    return AgentTools(tiny_index)
+
+
+class TestSearchDocuments:
+    @pytest.mark.parametrize("strength", ["light", "medium", "strong"])
+    def test_the_same_as_a_search(self, tools: AgentTools, strength: Any) -> None:
+        boost = {PHRASE: STRENGTHS[strength], "f3": -STRENGTHS[strength]}
+        answer = tools.search_documents(QUERY, [PHRASE], ["f3"], strength, where='{"number": {"$lt": 8}}', k=6)
+        where = {"number": {"$lt": 8}}
+        assert [result["id"] for result in answer["results"]] == found(tools.index, k=6, boost=boost, filter=where)
+        plain = found(tools.index, k=60, filter=where)
+        for rank, result in enumerate(answer["results"], 1):
+            assert (result["rank"], result["rank_without_steering"]) == (rank, plain.index(result["id"]) + 1)
+            parts = [p for p in tools.index.explain(QUERY, result["id"], boost=boost).parts if p.contribution > 0]
+            assert len(result["why"]) == 3
+            assert result["why"][0].startswith(f"{parts[0].feature} +{parts[0].contribution:.3f}")
+        assert [(entry["asked"], entry["strength"]) for entry in answer["applied"]] == list(boost.items())
+        assert json.loads(json.dumps(answer)) == answer
+
+    def test_why_says_what_came_by_steering(self, tools: AgentTools) -> None:
+        steered = tools.search_documents(QUERY, [PHRASE], strength="strong")
+        assert any("by steering" in reason for result in steered["results"] for reason in result["why"])
+        plain = tools.search_documents(QUERY)
+        assert not any("by steering" in reason for result in plain["results"] for reason in result["why"])
+        assert plain["warnings"] == []
+
+    def test_warnings(self, tools: AgentTools, monkeypatch: pytest.MonkeyPatch) -> None:
+        nothing = tools.search_documents(QUERY, where='{"number": 99}')
+        assert (nothing["results"], nothing["warnings"]) == ([], ["no document matches where: loosen it"])
+        first = tools.index.search(QUERY, 1)[0].text
+        same = tools.search_documents(first, [first], strength="light", k=1)
+        assert same["warnings"] == ["steering changed no rank here: use a greater strength or another concept"]
+        monkeypatch.setattr("steersearch.integrations.agents.WEAK_FIT", 1.1)
+        weak = tools.search_documents(QUERY, [PHRASE], strength="strong")
+        assert weak["warnings"][0].startswith(f"{PHRASE!r} is hardly expressed by this collection (fit ")
+
+    def test_long_texts_are_cut(self, tools: AgentTools) -> None:
+        tools.index.add(["number " * 400], ["long"])
+        (result,) = tools.search_documents("number " * 400, k=1)["results"]
+        assert (result["id"], len(result["text"]), result["text"][-1]) == ("long", 1200, "…")
+
+    @pytest.mark.parametrize(
+        ("how", "error", "said"),
+        [
+            ({"query": " "}, ConfigError, "query is empty"),
+            ({"strength": "enormous"}, ConfigError, "choose light, medium or strong"),
+            ({"more_of": PHRASE}, ConfigError, "give a list of concepts"),
+            ({"more_of": [3]}, ConfigError, "give a list of concepts"),
+            ({"less_of": [""]}, ConfigError, "less_of holds an empty text"),
+            ({"more_of": [PHRASE], "less_of": [f" {PHRASE}"]}, ConfigError, "in more_of and in less_of"),
+            ({"more_of": ["f99999"]}, UnknownFeatureError, "this bundle has 64, f0 to f63"),
+            ({"where": "year > 2024"}, FilterError, "where is not JSON"),
+            ({"where": "[1]"}, FilterError, "must be a JSON object"),
+            ({"where": '{"year": {"$near": 1}}'}, FilterError, r"\$near"),
+            ({"k": 0}, ConfigError, "k is 0"),
+            ({"k": 51}, ConfigError, "k is 51"),
+            ({"k": True}, ConfigError, "k is True"),
+        ],
+        ids=str,
+    )
+    def test_errors(self, tools: AgentTools, how: dict[str, Any], error: type[Exception], said: str) -> None:
+        with pytest.raises(error, match=said):
+            tools.search_documents(**{"query": QUERY, **how})
+
+
+class TestFindConcepts:
+    def test_what_it_names_can_be_asked_for(self, tools: AgentTools) -> None:
+        answer = tools.find_concepts("raising an exception", limit=3)
+        assert len(answer["concepts"]) == 3
+        for entry in answer["concepts"]:
+            feature = tools.index.bundle.features.get(entry["concept"])
+            assert entry["share_of_documents"] == round(feature.density, 4) > 0
+            (applied,) = tools.search_documents(QUERY, [entry["concept"]])["applied"]
+            assert applied["means"] == [str(feature)]
+
+    def test_errors(self, tools: AgentTools) -> None:
+        with pytest.raises(ConfigError, match="text is empty"):
+            tools.find_concepts("  ")
+        with pytest.raises(ConfigError, match="limit is 0"):
+            tools.find_concepts("error", 0)
