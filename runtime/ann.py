@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._extras import installed, require
-from ..errors import ConfigError
+from ..errors import ConfigError, IndexFolderError
 from ..metrics import FloatArray, IntArray
 from .exact import ExactIndex
 from .hnsw import HnswIndex
@@ -131,6 +131,11 @@ def sync(index: VectorIndex, source: VectorSource) -> int:
             index.add(rowids, vectors)
         if len(index) != len(source):
             index.remove(np.setdiff1d(index.rowids, source.rowids(), assume_unique=True))
+        if len(index) != len(source):
+            raise IndexFolderError(
+                f"the store lists {len(source)} documents and {len(index)} vectors can be read: it is damaged; "
+                "restore it from a copy, or index the documents again"
+            )
         return source.generation
 
 

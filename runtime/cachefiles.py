@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FORMAT_VERSION = 1
-_ABANDONED = 3600.0  # seconds after which a temporary file is taken for one whose writer was killed
 
 
 def write_cache(
@@ -27,6 +25,7 @@ def write_cache(
     """Write files and a JSON sidecar with their sha256, each flushed to the disk and renamed into place.
 
     The sidecar comes last: until it is there, the old sidecar does not fit the new files and `read_cache` says None.
+    The caller is the only writer of the folder: temporary files of others were left by killed ones and are removed.
 
     Args:
         folder: Where to; made when missing.
@@ -113,5 +112,4 @@ def _sweep(folder: Path, temporary: Mapping[str, Path]) -> None:
     for name in temporary:
         for path in folder.glob(f".{name}.*.tmp"):
             with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _ABANDONED:
-                    path.unlink()
+                path.unlink()
