@@ -24,7 +24,7 @@ def write_cache(
 ) -> None:
     """Write files and a JSON sidecar with their sha256, each flushed to the disk and renamed into place.
 
-    The sidecar comes last: until it is there, the old sidecar does not fit the new files and `read_cache` says None.
+    The old sidecar goes first and the new one comes last: meanwhile, and after a kill, there is no cache.
     The caller is the only writer of the folder: temporary files of others were left by killed ones and are removed.
 
     Args:
@@ -48,6 +48,7 @@ def write_cache(
         content = {**facts, "format_version": FORMAT_VERSION, "sha256": digests}
         temporary[sidecar].write_text(json.dumps(content, indent=1), encoding="utf-8")
         _flush(temporary[sidecar])
+        (folder / sidecar).unlink(missing_ok=True)
         for name, path in temporary.items():
             os.replace(path, folder / name)
         sync_folder(folder)

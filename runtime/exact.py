@@ -31,6 +31,8 @@ class ExactIndex:
     def __init__(self, d_in: int) -> None:
         self.d_in = d_in
         """Width of the vectors."""
+        self.saved_generation: int | None = None
+        """The generation of the cache that this index was read from or written as."""
         self._lock = threading.Lock()  # guards the attributes; arrays in use by a search are never changed in place
         self._matrix = np.empty((0, d_in), np.float32)  # rows in use first, in ascending order of rowid
         self._rowids = np.empty(0, np.int64)
@@ -158,6 +160,7 @@ class ExactIndex:
         files = {"vectors.npy": lambda path: write(matrix, path), "rowids.npy": lambda path: write(rowids, path)}
         facts = {"generation": generation, "count": len(rowids), "d_in": self.d_in}
         write_cache(folder, "cache.json", files, facts)
+        self.saved_generation = generation
 
     @classmethod
     def load(cls, folder: Path, generation: int | None, *, d_in: int) -> "ExactIndex | None":
@@ -182,6 +185,7 @@ class ExactIndex:
             index = cls(d_in)
             index._longest = _longest(matrix)
             index._replace(matrix, rowids)
+            index.saved_generation = facts["generation"]
             return index
 
         return read_cache(folder, "cache.json", {"generation": generation, "d_in": d_in}, read)

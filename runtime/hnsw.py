@@ -49,6 +49,8 @@ class HnswIndex:
         require("hnsw", "hnswlib")
         self.d_in = d_in
         """Width of the vectors."""
+        self.saved_generation: int | None = None
+        """The generation of the cache that this index was read from or written as."""
         self._m, self._ef_construction, self._ef_search, self._threads = m, ef_construction, ef_search, threads
         self._lock = threading.RLock()
         self._exact = ExactIndex(d_in)
@@ -129,6 +131,7 @@ class HnswIndex:
             facts: dict[str, object] = {"generation": generation, "count": len(self._exact), "dead": len(self._marked)}
             facts |= self._parameters()
             write_cache(folder, "hnsw.json", {"hnsw.bin": write}, facts)
+            self.saved_generation = generation
 
     @classmethod
     def load(cls, folder: Path, generation: int | None, *, d_in: int, ef_search: int = 128) -> "HnswIndex | None":
@@ -160,6 +163,7 @@ class HnswIndex:
             if (len(exact), len(marked)) != (facts["count"], facts["dead"]) or len(labels) != len(exact) + len(marked):
                 return None
             index._exact, index._graph, index._marked = exact, graph, set(marked.tolist())
+            index.saved_generation = facts["generation"]
             return index
 
         return read_cache(folder, "hnsw.json", {"generation": generation, **index._parameters()}, read)

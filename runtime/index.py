@@ -24,14 +24,13 @@ from .explain import Explanation, explain
 from .records import Record, check_documents
 from .resolver import Boost, Resolver, SteeredQuery
 from .store import DocumentStore
+from .upkeep import CACHE, COMMIT_EVERY, SAVE_AFTER, Upkeep
 from .views import LatentView, ReconstructionView
 
 logger = logging.getLogger(__name__)
 
 View = Literal["dense", "reconstruction", "latent"]
 DATABASE = "documents.sqlite"
-COMMIT_EVERY = 512
-SAVE_AFTER = 1000
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Hit:
     """The document's metadata, as it was given."""
 
 
-class SteerableIndex:
+class SteerableIndex(Upkeep):
     """Documents that can be searched and steered. Make one with `create` or `open`; use it as a context manager.
 
     SQLite is the only truth; the matrix and graph beside it are checksummed caches that are rebuilt when they are
@@ -67,7 +66,6 @@ class SteerableIndex:
         self._lock = RLock()
         self._vectors: VectorIndex | None = None
         self._generation = -1
-        self._saved_generation = -1
         self._closed = False
         self._views: dict[View, tuple[int, ReconstructionView | LatentView]] = {}
 
@@ -172,9 +170,10 @@ class SteerableIndex:
         embeddings: FloatArray | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[str]:
-        """Add documents; an id that is there already is replaced.
+        """Add documents; an id that is there already is replaced, and not embedded again where its text is the same.
 
-        Committed 512 at a time: after a kill every committed document is there, and the same call can be made again.
+        Committed 512 at a time: after a kill every committed document is there, and the same call goes on from there.
+        For more documents than fit in memory there is `add_from`.
 
         Args:
             texts: The documents.
@@ -200,12 +199,12 @@ class SteerableIndex:
             if given is not None and len(given) != len(texts):
                 raise DataError(f"{len(texts)} texts but {len(given)} {name}: give one per text")
         check_documents(names, texts, extra)  # all of them, before the first is embedded
-        for start in range(0, len(texts), COMMIT_EVERY):
-            block = slice(start, start + COMMIT_EVERY)
-            vectors = self.bundle.embed(list(texts[block])) if rows is None else rows[block]
-            self._store.put(names[block], texts[block], extra[block], vectors, *self.bundle.encode(vectors))
-            if progress:
-                progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
+        with self._store.writing():
+            for start in range(0, len(texts), COMMIT_EVERY):
+                block = slice(start, start + COMMIT_EVERY)
+                self._put(names[block], texts[block], extra[block], None if rows is None else rows[block])
+                if progress:
+                    progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
         if len(texts) >= SAVE_AFTER:
             self.save()
         return names
@@ -305,11 +304,10 @@ class SteerableIndex:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
         with self._lock:
             vectors = self._sync()
-            if self._saved_generation == self._generation:
+            if vectors.saved_generation == self._generation:
                 return
             with self._store.writing():
-                vectors.save(self.path / "cache", self._generation)
-            self._saved_generation = self._generation
+                vectors.save(self.path / CACHE, self._generation)
 
     def close(self) -> None:
         """Write the caches if they are out of date and can be written, then let go of the folder; harmless twice."""
@@ -368,7 +366,7 @@ class SteerableIndex:
     def _sync(self) -> VectorIndex:
         """The vectors of the newest committed generation, brought up to date with what was committed since."""
         if self._vectors is None:
-            self._vectors = open_index(self._store, self.path / "cache", self._backend)
+            self._vectors = open_index(self._store, self.path / CACHE, self._backend)
             self._generation = sync(self._vectors, self._store)
         elif self._generation != self._store.generation:
             self._generation = sync(self._vectors, self._store)

@@ -168,6 +168,23 @@ class StoreReader:
         for rowids, rows in self._blocks("latents, values_", CODE, after_rowid, batch):
             yield rowids, *self._codes(rows)
 
+    def iter_rows(self, batch: int = 1024) -> Iterator[list[tuple[Any, ...]]]:
+        """Blocks of whole rows as they are in the file, unchecked: rowid, checks, id, metadata, text, vector, code."""
+        columns = "rowid, checks, id, metadata, text, vector, latents, values_"
+        sql = f"SELECT {columns} FROM documents WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        for _, rows in self._ordered(sql, 0, batch):
+            yield rows
+
+    def check_lists(self) -> list[str]:
+        """Compare the list of rowids and the index over ids with what was committed; returns what is wrong."""
+        problems = []
+        for check in (self.rowids, self._check_ids):
+            try:
+                check()
+            except IndexFolderError as error:
+                problems.append(str(error))
+        return problems
+
     def _state(self) -> State:
         with self._damage():
             return State.parse(self._database.rows("SELECT value FROM meta WHERE key = 'state'")[0][0])
@@ -221,12 +238,16 @@ class StoreReader:
         self, columns: str, part: int, after: int, batch: int
     ) -> Iterator[tuple[IntArray, list[tuple[bytes, ...]]]]:
         sql = f"SELECT rowid, checks, {columns} FROM documents WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        for rowids, rows in self._ordered(sql, after, batch):
+            yield rowids, self._checked(rows, part)
+
+    def _ordered(self, sql: str, after: int, batch: int) -> Iterator[tuple[IntArray, list[tuple[Any, ...]]]]:
         while rows := self._database.rows(sql, (after, batch)):
             rowids = np.array([row[0] for row in rows], np.int64)
             if rowids[0] <= after or np.any(rowids[1:] <= rowids[:-1]):
                 raise damaged(self.path, "its documents are out of order")
             after = int(rowids[-1])
-            yield rowids, self._checked(rows, part)
+            yield rowids, rows
 
     def _checked(self, rows: list[tuple[Any, ...]], part: int) -> list[tuple[bytes, ...]]:
         """The columns of rows (rowid, checks, *columns) that are as they were stored."""
