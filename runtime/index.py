@@ -253,8 +253,8 @@ class SteerableIndex(Upkeep):
         if view not in ("dense", "reconstruction", "latent"):
             raise ConfigError(f"view is {view!r}: choose dense, reconstruction or latent")
         steered = self.steer(query, boost, clamp, code=view != "dense")
-        allowed = None if not filter else self._store.rowids_where(filter)
-        with self._lock:
+        with self._lock, self._store.snapshot():  # one state from the filter to the texts, whoever writes meanwhile
+            allowed = None if not filter else self._store.rowids_where(filter)
             vectors = self._sync()
             if view == "dense":
                 rows, scores = vectors.search(steered.vector, int(k), allowed)
