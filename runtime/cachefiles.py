@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,13 +64,18 @@ def write_cache(
 
 
 def read_cache(
-    folder: Path, sidecar: str, expected: Mapping[str, object], load: Callable[[dict[str, Any]], T | None]
+    folder: Path,
+    sidecar: str,
+    files: Sequence[str],
+    expected: Mapping[str, object],
+    load: Callable[[dict[str, Any]], T | None],
 ) -> T | None:
     """Check a sidecar and its files, and load them.
 
     Args:
         folder: Where `write_cache` wrote.
         sidecar: Name of the JSON file.
+        files: Names of the files that it belongs to.
         expected: Facts that must be equal; a value of None is not compared.
         load: Given the facts, reads the files, which have the right checksums; None when it finds them unfit.
 
@@ -84,9 +89,11 @@ def read_cache(
             if value is not None and facts[key] != value:
                 logger.info("the cache %s has %s %r, wanted %r", folder / sidecar, key, facts[key], value)
                 return None
-        before |= _state(folder, list(facts["sha256"]))
-        for name, digest in facts["sha256"].items():
-            if sha256_of(folder / name) != digest:
+        if set(facts["sha256"]) != set(files):  # it may come from anywhere, and name what is outside the folder
+            raise ValueError(f"it names the files {list(facts['sha256'])}, expected {list(files)}")
+        before |= _state(folder, list(files))
+        for name in files:
+            if sha256_of(folder / name) != facts["sha256"][name]:
                 logger.warning("the cache %s is damaged or half-written: it will be made again", folder / name)
                 return None
         loaded = load(facts)

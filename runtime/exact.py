@@ -188,7 +188,9 @@ class ExactIndex:
             index.saved_generation = facts["generation"]
             return index
 
-        return read_cache(folder, "cache.json", {"generation": generation, "d_in": d_in}, read)
+        return read_cache(
+            folder, "cache.json", ("vectors.npy", "rowids.npy"), {"generation": generation, "d_in": d_in}, read
+        )
 
     def _view(self, allowed: ArrayLike | None = None) -> tuple[FloatArray, IntArray, IntArray | None]:
         """The matrix, the rowids to choose from, and their rows of the matrix (None: row i is rowid i)."""

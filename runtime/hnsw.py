@@ -166,7 +166,7 @@ class HnswIndex:
             index.saved_generation = facts["generation"]
             return index
 
-        return read_cache(folder, "hnsw.json", {"generation": generation, **index._parameters()}, read)
+        return read_cache(folder, "hnsw.json", ("hnsw.bin",), {"generation": generation, **index._parameters()}, read)
 
     def _parameters(self) -> dict[str, object]:
         version = importlib.metadata.version("hnswlib")

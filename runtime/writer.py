@@ -2,7 +2,7 @@
 
 import json
 import os
-import socket
+import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -73,7 +73,7 @@ class WriterLock:
 
     def _sign(self) -> None:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        content = {"process": os.getpid(), "computer": socket.gethostname(), "since": now}
+        content = {"process": os.getpid(), "computer": platform.node(), "since": now}
         with suppress(OSError):  # only for messages
             (self._folder / HOLDER).write_text(json.dumps(content), encoding="utf-8")
 
