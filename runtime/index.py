@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +25,11 @@ from .records import Record, check_documents
 from .resolver import Boost, Resolver, SteeredQuery
 from .store import DocumentStore
 from .upkeep import CACHE, COMMIT_EVERY, SAVE_AFTER, Upkeep
-from .views import LatentView, ReconstructionView
+from .views import View as View  # also importable from here
+from .views import Views
 
 logger = logging.getLogger(__name__)
 
-View = Literal["dense", "reconstruction", "latent"]
 DATABASE = "documents.sqlite"
 
 
@@ -67,7 +67,7 @@ class SteerableIndex(Upkeep):
         self._vectors: VectorIndex | None = None
         self._generation = -1
         self._closed = False
-        self._views: dict[View, tuple[int, ReconstructionView | LatentView]] = {}
+        self._views = Views(store, bundle, path / CACHE)
 
     @classmethod
     def create(cls, path: str | Path, bundle: str | Path | Bundle, *, backend: Backend = "auto") -> SteerableIndex:
@@ -260,7 +260,7 @@ class SteerableIndex(Upkeep):
                 rows, scores = vectors.search(steered.vector, int(k), allowed)
             else:
                 assert steered.change is not None
-                rows, scores = self._view(view).search(steered.change, int(k), allowed)
+                rows, scores = self._views.get(view, self._generation).search(steered.change, int(k), allowed)
             records = self._store.by_rowid(rows)
         found = {record.rowid: record for record in records}  # one deleted by another process a moment ago is left out
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
@@ -304,10 +304,13 @@ class SteerableIndex(Upkeep):
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
         with self._lock:
             vectors = self._sync()
-            if vectors.saved_generation == self._generation:
+            if vectors.saved_generation == self._generation and not self._views.unsaved(self._generation):
                 return
-            with self._store.writing():
+        with self._store.writing(), self._lock:  # in this order everywhere, and what was read above may be older
+            vectors = self._sync()
+            if vectors.saved_generation != self._generation:
                 vectors.save(self.path / CACHE, self._generation)
+            self._views.save(self._generation)
 
     def close(self) -> None:
         """Write the caches if they are out of date and can be written, then let go of the folder; harmless twice."""
@@ -371,17 +374,3 @@ class SteerableIndex(Upkeep):
         elif self._generation != self._store.generation:
             self._generation = sync(self._vectors, self._store)
         return self._vectors
-
-    def _view(self, view: View) -> ReconstructionView | LatentView:
-        known = self._views.get(view)
-        if known is None or known[0] != self._generation:
-            with self._store.snapshot():
-                rows, generation = self._store.rowids(), self._store.generation
-                codes = (block[1:] for block in self._store.iter_codes())
-                made: ReconstructionView | LatentView = (
-                    ReconstructionView(rows, codes, self.bundle)
-                    if view == "reconstruction"
-                    else LatentView(rows, codes, self.bundle.n_latents)
-                )
-            self._views[view] = known = (generation, made)
-        return known[1]

@@ -20,6 +20,8 @@ from .writer import WriterLock
 
 S = TypeVar("S", bound="StoreReader")
 
+_FILTERS = 16  # results of filters that are kept
+
 
 class StoreReader:
     """The reading half of `DocumentStore`.
@@ -38,6 +40,7 @@ class StoreReader:
         """Whether writes are refused."""
         self.lock = WriterLock(self.path.parent)
         """Held while something is written."""
+        self._filtered: dict[tuple[object, ...], IntArray] = {}  # what the last filters found, by commit
         self._checked_ids = False
         self._checked_metadata = 0  # the last rowid whose metadata was compared with its checksum
 
@@ -155,8 +158,15 @@ class StoreReader:
         """
         expression, parameters = compile_filter(filter)
         with self.snapshot():
-            self._check_metadata()
-            return _sorted(self._database.rows(f"SELECT d.rowid FROM documents d WHERE {expression}", parameters))
+            key = (self._state().commits, expression, *parameters)
+            if key not in self._filtered:  # a filter reads all metadata: 0.2 s for 60,000 documents
+                self._check_metadata()
+                sql = f"SELECT d.rowid FROM documents d WHERE {expression}"
+                self._filtered[key] = _sorted(self._database.rows(sql, parameters))
+                self._filtered[key].flags.writeable = False
+                while len(self._filtered) > _FILTERS:
+                    del self._filtered[next(iter(self._filtered))]
+            return self._filtered[key]
 
     def iter_vectors(self, after_rowid: int = 0, batch: int = 4096) -> Iterator[tuple[IntArray, FloatArray]]:
         """Blocks of (rowids, vectors), rowids ascending. Wrap in `snapshot` when others may write meanwhile."""

@@ -57,6 +57,7 @@ class DocumentStore(StoreReader):
         with WriterLock(path.parent).held():
             if path.exists():
                 raise IndexFolderError(f"{path} exists already: open it, or choose another folder")
+            watermark_of(path).unlink(missing_ok=True)  # of a store that was here before
             create_database(path, lambda database: fill_schema(database, d_in, meta))
         return cls.open(path)
 

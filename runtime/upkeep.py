@@ -134,7 +134,7 @@ class Upkeep:
             IndexLockedError: Another process is writing.
             StorageError: The disk is full or read-only; the documents are unchanged.
         """
-        with self._lock, self._store.writing():
+        with self._store.writing(), self._lock:
             before = self._bytes()
             self._store.compact()
             self._vectors = build_index(self._store, self._backend)

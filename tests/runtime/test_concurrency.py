@@ -147,6 +147,34 @@ def test_readers_in_other_processes_see_what_is_committed_also_during_compaction
             reader.wait(30)
 
 
+def test_a_stream_that_searches_the_index_it_goes_into_while_others_compact_and_save(index):
+    """Locks are taken in one order: this ends."""
+    queries, stop = unit(1200, 4), threading.Event()
+
+    def documents():
+        for i, query in enumerate(queries):
+            if i % 100 == 0:
+                assert index.search(query, 1)
+            yield f"s{i}", f"text {i}", {}
+
+    def care():
+        while not stop.is_set():
+            index.save()
+            index.search(queries[0], 1, view="latent")
+            index.compact()
+
+    threads = [threading.Thread(target=care, daemon=True) for _ in range(2)]
+    adding = threading.Thread(target=index.add_from, args=(documents(),), daemon=True)
+    for thread in [*threads, adding]:
+        thread.start()
+    adding.join(100)
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in [*threads, adding])
+    assert len(index) == N + len(queries)
+
+
 def test_two_writers_in_threads_lose_nothing(index):
     """Two open indexes of one folder: a refused call changes nothing and says so, an accepted one stays."""
     accepted, unexpected = [], []

@@ -64,6 +64,7 @@ def folder(opened_bundle, tmp_path_factory):
         metadata = [{"year": 2000 + i % 20, "tag": "ab"[i % 2]} for i in range(N)]
         names = [f"d{i}" for i in range(N)]
         index.add([f"text {i} " * 20 for i in range(N)], ids=names, metadata=metadata, embeddings=unit(N, 0))
+        index.search(QUERIES[0], view="latent")  # so that its inverted lists are saved too
         index.save()
         index._store._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         index.add(["newer"], ids=["d149"], metadata=[{"year": 2015, "tag": "a"}], embeddings=unit(1, 5))
@@ -74,7 +75,7 @@ def folder(opened_bundle, tmp_path_factory):
     (killed / "writer.json").write_text(json.dumps({"process": 1, "computer": "x", "since": "2026-01-01"}))
     assert {file.name for file in killed.rglob("*")} > {
         *("documents.sqlite", "documents.sqlite-wal", "documents.sqlite-shm", "commits", "write.lock"),
-        *("vectors.npy", "rowids.npy", "cache.json", "hnsw.bin", "hnsw.json"),
+        *("vectors.npy", "rowids.npy", "cache.json", "hnsw.bin", "hnsw.json", "latent.json", "latent-values.npy"),
     }
     return killed
 

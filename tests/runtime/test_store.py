@@ -85,6 +85,26 @@ def test_generation_counts_changes_of_documents(store):
     assert store.meta == {"bundle": "b", "note": "1", "format_version": "2", "d_in": "4", "generation": "3"}
 
 
+def test_a_filter_that_was_asked_before_reads_nothing_and_sees_every_commit(store, monkeypatch):
+    put(store, "a", "b", n=1)
+    asked, rows = [], store._database.rows
+    monkeypatch.setattr(store._database, "rows", lambda sql, *args: asked.append(sql) or rows(sql, *args))
+    assert store.rowids_where({"n": 1}).tolist() == [1, 2]
+    asked.clear()
+    assert store.rowids_where({"n": 1}).tolist() == [1, 2]
+    assert not [sql for sql in asked if "documents d" in sql]
+    assert store.rowids_where({"n": True}).tolist() == []  # equal in Python, not in JSON
+    assert store.rowids_where({"n": 1.0}).tolist() == [1, 2]
+    with DocumentStore.open(store.path) as other:
+        other.update_metadata(["a"], [{"n": 2}], replace=False)
+    assert store.rowids_where({"n": 1}).tolist() == [2]
+    with pytest.raises(ValueError, match="read-only"):
+        store.rowids_where({"n": 1})[0] = 5
+    for i in range(40):
+        store.rowids_where({"n": i})
+    assert len(store._filtered) <= 16
+
+
 def test_metadata_is_merged_or_replaced_and_nothing_else_changes(store):
     put(store, "a", "b", "c", year=2024, lang="en")
     before = [store.vectors_of([1, 2, 3]).tobytes(), store.generation, store.rowids().tolist()]
