@@ -198,7 +198,7 @@ class ExactIndex:
             matrix, rowids = self._matrix[: self._used], self._rowids[: self._used]
             alive = self._alive[: self._used] if self._dead else None
         if allowed is not None:
-            positions = _places(rowids, np.unique(check_rowids(allowed)))
+            positions = _places(rowids, ascending(check_rowids(allowed)))
             if alive is not None:
                 positions = positions[alive[positions]]
         elif alive is not None:
@@ -281,6 +281,11 @@ def check_rowids(rowids: ArrayLike) -> IntArray:
     if labels.size and labels.min() < 0:
         raise DataError(f"rowids holds {labels.min()}: expected integers in [0, 2**63)")
     return labels
+
+
+def ascending(rowids: IntArray) -> IntArray:
+    """Rowids in ascending order, each once; a store's own are so already, which is quicker to see than to sort."""
+    return rowids if np.all(rowids[1:] > rowids[:-1]) else np.unique(rowids)
 
 
 def _longest(rows: FloatArray) -> float:
