@@ -46,7 +46,10 @@ def verify(
         for problem in problems:
             stderr.print(escape(problem), soft_wrap=True)
         said = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "all is well"
-        console.print(f"{index}: {said}; {documents:,} documents read, {embedded:,} of them embedded again")
+        console.print(
+            f"{escape(str(index))}: {said}; {documents:,} documents read, {embedded:,} of them embedded again",
+            soft_wrap=True,
+        )
     if problems:
         raise typer.Exit(1)
 
