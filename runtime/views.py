@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from ..errors import IndexFolderError
 from ..metrics import FloatArray, IntArray, unit_rows
 from .bundle import Bundle
+from .database import damaged
 from .latent import LatentView, best_rows
 from .steering import Change
 from .store import DocumentStore
@@ -70,8 +70,8 @@ class Views:
             return self._latent[1]
         if self._reconstruction is None or self._reconstruction[0] != generation:
             with self._store.snapshot():
-                codes = (block[1:] for block in self._store.iter_codes())
-                made = ReconstructionView(self._store.rowids(), codes, self._bundle)
+                rows = self._store.rowids()
+                made = ReconstructionView(rows, self._codes(rows), self._bundle)
                 self._reconstruction = (self._store.generation, made)
         return self._reconstruction[1]
 
@@ -95,16 +95,21 @@ class Views:
             lists.remove(np.setdiff1d(lists.rowids, current, assume_unique=True))
         if lists is None or not self._begins_with(lists, current):
             lists = LatentView(np.empty(0, np.int64), [], self._bundle.n_latents)
-        known = lists.rowids
-        blocks = list(self._store.iter_codes(after_rowid=int(known[-1]) if len(known) else 0))
-        if blocks:
-            lists.add(np.concatenate([block[0] for block in blocks]), (block[1:] for block in blocks))
-        if not np.array_equal(lists.rowids, current):
-            raise IndexFolderError(
-                f"{self._store.path} lists {len(current)} documents and {len(lists.rowids)} codes can be read: it is "
-                "damaged; restore it from a copy, or index the documents again"
-            )
+        new = current[len(lists.rowids) :]
+        lists.add(new, self._codes(new))
         return lists
+
+    def _codes(self, rows: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Blocks of the codes of the newest documents, which must be exactly `rows`."""
+        done = 0
+        if len(rows):
+            for rowids, indices, values in self._store.iter_codes(after_rowid=int(rows[0]) - 1):
+                if not np.array_equal(rowids, rows[done : done + len(rowids)]):
+                    break
+                done += len(rowids)
+                yield indices, values
+        if done < len(rows):
+            raise damaged(self._store.path, f"{done} of {len(rows)} codes can be read")
 
     def _begins_with(self, lists: LatentView, current: IntArray) -> bool:
         """Whether lists are those of the oldest documents of the store, which may have been restored from a copy."""

@@ -61,15 +61,20 @@ class WriterLock:
         """Who writes at this moment, in words; None when nobody does, or the folder cannot be written."""
         if not (self._folder / HOLDER).exists():
             return None
-        with self._threads:  # it may have been killed: only the lock itself tells
-            try:
-                self._file.acquire()
-            except Timeout:
-                return self._named().strip(" ()") or "another process"
-            except OSError:
-                return None
+        named = self._named().strip(" ()") or "another process"
+        if self._file.is_locked or not self._threads.acquire(blocking=False):
+            return named  # this process, perhaps another thread of it
+        try:
+            self._file.acquire()  # the holder may have been killed: only the lock itself tells
+        except Timeout:
+            return named
+        except OSError:
+            return None
+        else:
             self._file.release()
             return None
+        finally:
+            self._threads.release()
 
     def _sign(self) -> None:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")

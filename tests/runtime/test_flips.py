@@ -34,6 +34,7 @@ LOOKS = {
     "dense": hits,
     "filter": lambda index: hits(index, filter={"year": {"$gte": 2010}, "tag": "a"}),
     "latent": lambda index: hits(index, view="latent"),
+    "reconstruction": lambda index: hits(index, view="reconstruction"),
     "get": lambda index: [index.get([f"d{i}" for i in range(0, N, 3)]), "nobody" in index],
     "all": lambda index: [part.tobytes() if hasattr(part, "tobytes") else part for part in index.documents()],
     "codes": lambda index: [part.tobytes() for part in index.sample(50)[1]],

@@ -326,6 +326,16 @@ def test_create_leaves_only_the_database_and_the_lock(tmp_path):
         DocumentStore.create(tmp_path / "file" / "documents.sqlite", d_in=2, meta={})
 
 
+def test_a_new_store_is_not_measured_by_the_one_that_was_there_before(tmp_path):
+    path = tmp_path / "documents.sqlite"
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        put(store, "a")
+    assert (tmp_path / "commits").exists()
+    path.unlink()
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        assert len(store) == 0
+
+
 def test_settings_of_the_file(store):
     assert store._database.rows("PRAGMA journal_mode") == [("wal",)]
     assert store._database.rows("PRAGMA synchronous") == [(2,)]  # FULL

@@ -1,8 +1,10 @@
 """Streaming in, changing metadata, compacting, figures: what an index does beside searching."""
 
+import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -173,7 +175,10 @@ def test_a_long_add_refuses_other_writers_from_its_first_document_to_its_last(in
         def documents():
             for i, document in enumerate(made_up(1100)):
                 if i in (0, 600):
-                    assert other.stats().writer.startswith("process ")
+                    assert other.stats().writer == index.stats().writer
+                    assert index.stats().writer.startswith(f"process {os.getpid()} on ")
+                    with ThreadPoolExecutor() as pool:  # another thread does not wait for the end of the stream
+                        assert pool.submit(index.stats).result(30).writer == index.stats().writer
                     for call in (
                         lambda: other.add(["x"]),
                         lambda: other.delete(["doc-1"]),
@@ -187,6 +192,7 @@ def test_a_long_add_refuses_other_writers_from_its_first_document_to_its_last(in
                 yield document
 
         index.add_from(documents())
+        assert index.stats().writer is None
         other.add(["now it is free"])
         assert len(index) == 1101
 
