@@ -12,8 +12,11 @@ from .explain import Explanation, Part
 from .features import Feature, Features
 from .index import Hit, SteerableIndex
 from .resolver import Boost, SteeredQuery
+from .upkeep import Added, IndexStats
+from .verify import Verification
 
 __all__ = [
+    "Added",
     "Boost",
     "Bundle",
     "Concept",
@@ -21,7 +24,9 @@ __all__ = [
     "Feature",
     "Features",
     "Hit",
+    "IndexStats",
     "Part",
     "SteerableIndex",
     "SteeredQuery",
+    "Verification",
 ]

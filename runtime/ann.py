@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._extras import installed, require
-from ..errors import ConfigError
+from ..errors import ConfigError, IndexFolderError
 from ..metrics import FloatArray, IntArray
 from .exact import ExactIndex
 from .hnsw import HnswIndex
@@ -28,6 +28,8 @@ class VectorIndex(Protocol):
     """What both indexes can do; `ExactIndex` documents it in full."""
 
     d_in: int
+    saved_generation: int | None
+    """The generation of the cache that this index was read from or written as; None when there is none."""
 
     def __len__(self) -> int: ...
 
@@ -95,14 +97,27 @@ def open_index(source: VectorSource, folder: Path, backend: Backend = "auto") ->
     """
     check_backend(backend)
     with source.snapshot():
-        graph = backend == "hnsw" or (backend == "auto" and len(source) >= EXACT_BELOW and installed("hnswlib"))
-        kind: type[HnswIndex] | type[ExactIndex] = HnswIndex if graph else ExactIndex
+        kind = _kind(backend, source)
         index: VectorIndex | None = kind.load(folder, None, d_in=source.d_in)
         if index is None or not _trim(index, source):
-            logger.info("building the %s of %d documents", kind.__name__, len(source))
-            index = kind(source.d_in)
+            return build_index(source, backend)
         sync(index, source)
     return index
+
+
+def build_index(source: VectorSource, backend: Backend) -> VectorIndex:
+    """An index over all vectors of a store, made anew; as `open_index` otherwise."""
+    with source.snapshot():
+        kind = _kind(backend, source)
+        logger.info("building the %s of %d documents", kind.__name__, len(source))
+        index: VectorIndex = kind(source.d_in)
+        sync(index, source)
+    return index
+
+
+def uses_graph(backend: Backend, documents: int) -> bool:
+    """Whether a store of this size is searched with hnswlib."""
+    return backend == "hnsw" or (backend == "auto" and documents >= EXACT_BELOW and installed("hnswlib"))
 
 
 def check_backend(backend: str) -> None:
@@ -131,7 +146,16 @@ def sync(index: VectorIndex, source: VectorSource) -> int:
             index.add(rowids, vectors)
         if len(index) != len(source):
             index.remove(np.setdiff1d(index.rowids, source.rowids(), assume_unique=True))
+        if len(index) != len(source):
+            raise IndexFolderError(
+                f"the store lists {len(source)} documents and {len(index)} vectors can be read: it is damaged; "
+                "restore it from a copy, or index the documents again"
+            )
         return source.generation
+
+
+def _kind(backend: Backend, source: VectorSource) -> type[HnswIndex] | type[ExactIndex]:
+    return HnswIndex if uses_graph(backend, len(source)) else ExactIndex
 
 
 def _trim(index: VectorIndex, source: VectorSource) -> bool:

@@ -4,8 +4,7 @@ import json
 import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +17,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FORMAT_VERSION = 1
-_ABANDONED = 3600.0  # seconds after which a temporary file is taken for one whose writer was killed
 
 
 def write_cache(
@@ -26,7 +24,8 @@ def write_cache(
 ) -> None:
     """Write files and a JSON sidecar with their sha256, each flushed to the disk and renamed into place.
 
-    The sidecar comes last: until it is there, the old sidecar does not fit the new files and `read_cache` says None.
+    The old sidecar goes first and the new one comes last: meanwhile, and after a kill, there is no cache.
+    The caller is the only writer of the folder: temporary files of others were left by killed ones and are removed.
 
     Args:
         folder: Where to; made when missing.
@@ -49,6 +48,7 @@ def write_cache(
         content = {**facts, "format_version": FORMAT_VERSION, "sha256": digests}
         temporary[sidecar].write_text(json.dumps(content, indent=1), encoding="utf-8")
         _flush(temporary[sidecar])
+        (folder / sidecar).unlink(missing_ok=True)
         for name, path in temporary.items():
             os.replace(path, folder / name)
         sync_folder(folder)
@@ -64,13 +64,18 @@ def write_cache(
 
 
 def read_cache(
-    folder: Path, sidecar: str, expected: Mapping[str, object], load: Callable[[dict[str, Any]], T | None]
+    folder: Path,
+    sidecar: str,
+    files: Sequence[str],
+    expected: Mapping[str, object],
+    load: Callable[[dict[str, Any]], T | None],
 ) -> T | None:
     """Check a sidecar and its files, and load them.
 
     Args:
         folder: Where `write_cache` wrote.
         sidecar: Name of the JSON file.
+        files: Names of the files that it belongs to.
         expected: Facts that must be equal; a value of None is not compared.
         load: Given the facts, reads the files, which have the right checksums; None when it finds them unfit.
 
@@ -84,9 +89,11 @@ def read_cache(
             if value is not None and facts[key] != value:
                 logger.info("the cache %s has %s %r, wanted %r", folder / sidecar, key, facts[key], value)
                 return None
-        before |= _state(folder, list(facts["sha256"]))
-        for name, digest in facts["sha256"].items():
-            if sha256_of(folder / name) != digest:
+        if set(facts["sha256"]) != set(files):  # it may come from anywhere, and name what is outside the folder
+            raise ValueError(f"it names the files {list(facts['sha256'])}, expected {list(files)}")
+        before |= _state(folder, list(files))
+        for name in files:
+            if sha256_of(folder / name) != facts["sha256"][name]:
                 logger.warning("the cache %s is damaged or half-written: it will be made again", folder / name)
                 return None
         loaded = load(facts)
@@ -113,5 +120,4 @@ def _sweep(folder: Path, temporary: Mapping[str, Path]) -> None:
     for name in temporary:
         for path in folder.glob(f".{name}.*.tmp"):
             with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _ABANDONED:
-                    path.unlink()
+                path.unlink()

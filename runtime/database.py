@@ -24,6 +24,11 @@ _STORAGE = ("disk is full", "readonly", "disk i/o error", "unable to open")
 _DAMAGED = ("malformed", "not a database", "no such table", "no such column")
 
 
+def damaged(path: Path, what: object) -> IndexFolderError:
+    """The error for a file that is not what was written, and the cure."""
+    return IndexFolderError(f"{path} is damaged ({what}): restore it from a copy, or index the documents again")
+
+
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
     """Raise the project's errors for SQLite's.
@@ -52,9 +57,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         if "parser stack" in text:
             raise FilterError("the filter is nested too intricately for SQLite: use fewer levels, or $in") from error
         if any(part in text for part in _DAMAGED):
-            raise IndexFolderError(
-                f"{path} is damaged ({error}): restore it from a copy, or index the documents again"
-            ) from error
+            raise damaged(path, error) from error
         raise IndexFolderError(f"{path} cannot be used: {error}") from error
 
 

@@ -214,7 +214,7 @@ def read_features(path: Path, *, n_latents: int, d_in: int, bundle: Bundle | Non
             )
         features = [_feature(entry) for entry in raw["latents"]]
         mean = np.array(raw["reference"]["mean"] or [0.0] * d_in, np.float32)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(
             f"{path} cannot be read ({type(error).__name__}: {error}): export the bundle again"
         ) from error

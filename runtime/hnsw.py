@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 from .._extras import require
 from ..metrics import FloatArray, IntArray
 from .cachefiles import read_cache, write_cache
-from .exact import ExactIndex, best, check_k, check_query, check_rowids
+from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
 
 _MARGIN = 8  # candidates beyond k, so that exact scores and ties decide who is k-th
 _EXACT_ABOVE = 0.25  # share of all vectors wanted at which the exact search is as quick
+_FILTER_ABOVE = 0.1  # share of allowed vectors from which the graph finds enough of them among the nearest of all
+_SPARE = 1.5  # so many times the candidates that would do if what is allowed were spread evenly
 _COMPACT_ABOVE = 0.25  # share of removed vectors at which the graph is built again
 _SEED = 100
 
@@ -24,7 +26,7 @@ _SEED = 100
 class HnswIndex:
     """A graph over vectors, behind the same methods as `ExactIndex`, which it owns.
 
-    The `ExactIndex` holds the vectors (once more, beside hnswlib's copy), answers filtered searches and large `k`, and
+    The `ExactIndex` holds the vectors (once more, beside hnswlib's copy), answers narrow filters and large `k`, and
     computes the scores: a document that both indexes find has the same score to the last bit. All calls hold one lock,
     since hnswlib may not search and insert at the same time.
 
@@ -49,6 +51,8 @@ class HnswIndex:
         require("hnsw", "hnswlib")
         self.d_in = d_in
         """Width of the vectors."""
+        self.saved_generation: int | None = None
+        """The generation of the cache that this index was read from or written as."""
         self._m, self._ef_construction, self._ef_search, self._threads = m, ef_construction, ef_search, threads
         self._lock = threading.RLock()
         self._exact = ExactIndex(d_in)
@@ -95,20 +99,34 @@ class HnswIndex:
                 self._graph.mark_deleted(rowid)
 
     def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
-        """As `ExactIndex.search`, but now and then a vector is missed; with `allowed`, or a large `k`, it is exact."""
+        """As `ExactIndex.search`, but now and then a vector is missed.
+
+        It is exact for a large `k`, where few vectors are allowed, and where fewer than `k` of those that the graph
+        finds are allowed: `k` results come back whenever there are as many.
+        """
         vector = check_query(query, self.d_in)
         check_k(k)
         with self._lock:
             live = len(self._exact)
-            wanted = min(k + _MARGIN, live)
-            if allowed is not None or wanted > _EXACT_ABOVE * live:
-                return self._exact.search(vector, k, allowed)
+            wanted, within = min(k + _MARGIN, live), None
+            if allowed is not None:
+                within = ascending(check_rowids(allowed))
+                share = len(within) / max(live, 1)
+                if share < _FILTER_ABOVE:
+                    return self._exact.search(vector, k, within)
+                wanted = max(wanted, int(_SPARE * wanted / share))
+            if wanted > _EXACT_ABOVE * live:
+                return self._exact.search(vector, k, within)
             self._graph.set_ef(max(self._ef_search, wanted))
             try:
                 labels, _ = self._graph.knn_query(vector[None], k=wanted, num_threads=1)
             except RuntimeError:  # the graph reached fewer than `wanted` vectors
-                return self._exact.search(vector, k)
+                return self._exact.search(vector, k, within)
             found = labels[0].astype(np.int64)
+            if within is not None:
+                found = found[within[np.searchsorted(within, found).clip(max=len(within) - 1)] == found]
+                if len(found) < k:
+                    return self._exact.search(vector, k, within)
             return best(found, self._exact.scores_of(vector, found), k)
 
     def save(self, folder: Path, generation: int) -> None:
@@ -129,6 +147,7 @@ class HnswIndex:
             facts: dict[str, object] = {"generation": generation, "count": len(self._exact), "dead": len(self._marked)}
             facts |= self._parameters()
             write_cache(folder, "hnsw.json", {"hnsw.bin": write}, facts)
+            self.saved_generation = generation
 
     @classmethod
     def load(cls, folder: Path, generation: int | None, *, d_in: int, ef_search: int = 128) -> "HnswIndex | None":
@@ -160,9 +179,10 @@ class HnswIndex:
             if (len(exact), len(marked)) != (facts["count"], facts["dead"]) or len(labels) != len(exact) + len(marked):
                 return None
             index._exact, index._graph, index._marked = exact, graph, set(marked.tolist())
+            index.saved_generation = facts["generation"]
             return index
 
-        return read_cache(folder, "hnsw.json", {"generation": generation, **index._parameters()}, read)
+        return read_cache(folder, "hnsw.json", ("hnsw.bin",), {"generation": generation, **index._parameters()}, read)
 
     def _parameters(self) -> dict[str, object]:
         version = importlib.metadata.version("hnswlib")

@@ -29,6 +29,7 @@ from .records import Record, check_documents
 from .resolver import Boost, Key, Resolver, SteeredQuery
 from .steering import Change
 from .store import DocumentStore
+from .upkeep import CACHE, COMMIT_EVERY, SAVE_AFTER, Upkeep
 from .views import View, Views
 
 __all__ = ["Hit", "SteerableIndex", "View"]
@@ -36,15 +37,13 @@ __all__ = ["Hit", "SteerableIndex", "View"]
 logger = logging.getLogger(__name__)
 
 DATABASE = "documents.sqlite"
-COMMIT_EVERY = 512
-SAVE_AFTER = 1000
 FOR_EVIDENCE = 512
 """Documents whose codes tell on which features an index has documents."""
 FOR_MEANING = 5_000
 """Documents whose vectors tell what a phrase means in an index."""
 
 
-class SteerableIndex:
+class SteerableIndex(Upkeep):
     """Documents that can be searched and steered. Make one with `create` or `open`; use it as a context manager.
 
     SQLite is the only truth; the matrix and graph beside it are checksummed caches that are rebuilt when they are
@@ -68,9 +67,8 @@ class SteerableIndex:
         self._lock = RLock()
         self._vectors: VectorIndex | None = None
         self._generation = -1
-        self._saved_generation = -1
         self._closed = False
-        self._views = Views(store, bundle)
+        self._views = Views(store, bundle, path / CACHE)
 
     @classmethod
     def create(cls, path: str | Path, bundle: str | Path | Bundle, *, backend: Backend = "auto") -> SteerableIndex:
@@ -173,9 +171,10 @@ class SteerableIndex:
         embeddings: FloatArray | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[str]:
-        """Add documents; an id that is there already is replaced.
+        """Add documents; an id that is there already is replaced, and not embedded again where its text is the same.
 
-        Committed 512 at a time: after a kill every committed document is there, and the same call can be made again.
+        Committed 512 at a time: after a kill every committed document is there, and the same call goes on from there.
+        For more documents than fit in memory there is `add_from`.
 
         Args:
             texts: The documents.
@@ -201,12 +200,12 @@ class SteerableIndex:
             if given is not None and len(given) != len(texts):
                 raise DataError(f"{len(texts)} texts but {len(given)} {name}: give one per text")
         check_documents(names, texts, extra)  # all of them, before the first is embedded
-        for start in range(0, len(texts), COMMIT_EVERY):
-            block = slice(start, start + COMMIT_EVERY)
-            vectors = self.bundle.embed(list(texts[block])) if rows is None else rows[block]
-            self._store.put(names[block], texts[block], extra[block], vectors, *self.bundle.encode(vectors))
-            if progress:
-                progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
+        with self._store.writing():
+            for start in range(0, len(texts), COMMIT_EVERY):
+                block = slice(start, start + COMMIT_EVERY)
+                self._put(names[block], texts[block], extra[block], None if rows is None else rows[block])
+                if progress:
+                    progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
         if len(texts) >= SAVE_AFTER:
             self.save()
         return names
@@ -267,8 +266,8 @@ class SteerableIndex:
         if view not in ("dense", "reconstruction", "latent"):
             raise ConfigError(f"view is {view!r}: choose dense, reconstruction or latent")
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")
-        allowed = None if not filter else self._store.rowids_where(filter)
-        with self._lock:
+        with self._lock, self._store.snapshot():  # one state from the filter to the texts, whoever writes meanwhile
+            allowed = None if not filter else self._store.rowids_where(filter)
             hits = self._hits(view, steered.vector, steered.change, int(k), allowed)
             if not compare:
                 return hits
@@ -322,27 +321,17 @@ class SteerableIndex:
             raise DataError(f"there is no document {id!r} in {self.path}")
         return explain_steered(id, steered, vector, self.bundle)
 
-    def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:
-        """Vectors and codes of documents spread over the index: (n, d_in) and ((n, k), (n, k)), n <= limit."""
-        rows = self._spread(limit)
-        return self._store.vectors_of(rows), self._store.codes_of(rows)
-
-    def documents(self) -> tuple[list[str], list[str], FloatArray]:
-        """All documents in the order they came: ids, texts, and vectors of shape (n, d_in)."""
-        with self._store.snapshot():
-            rows = self._store.rowids()
-            records = self._store.by_rowid(rows)
-            return [r.id for r in records], [r.text for r in records], self._store.vectors_of(rows)
-
     def save(self) -> None:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
         with self._lock:
             vectors = self._sync()
-            if self._saved_generation == self._generation:
+            if vectors.saved_generation == self._generation and not self._views.unsaved(self._generation):
                 return
-            with self._store.writing():
-                vectors.save(self.path / "cache", self._generation)
-            self._saved_generation = self._generation
+        with self._store.writing(), self._lock:  # in this order everywhere, and what was read above may be older
+            vectors = self._sync()
+            if vectors.saved_generation != self._generation:
+                vectors.save(self.path / CACHE, self._generation)
+            self._views.save(self._generation)
 
     def close(self) -> None:
         """Write the caches if they are out of date and can be written, then let go of the folder; harmless twice."""
@@ -389,11 +378,6 @@ class SteerableIndex:
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
         return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
 
-    def _spread(self, limit: int) -> IntArray:
-        """At most so many rowids, spread over the index."""
-        rows = self._store.rowids()
-        return rows[:: max(1, -(-len(rows) // limit))]
-
     def _nearest(self, rows: FloatArray) -> FloatArray:
         with self._lock:
             vectors = self._sync()
@@ -402,7 +386,7 @@ class SteerableIndex:
     def _sync(self) -> VectorIndex:
         """The vectors of the newest committed generation, brought up to date with what was committed since."""
         if self._vectors is None:
-            self._vectors = open_index(self._store, self.path / "cache", self._backend)
+            self._vectors = open_index(self._store, self.path / CACHE, self._backend)
             self._generation = sync(self._vectors, self._store)
         elif self._generation != self._store.generation:
             self._generation = sync(self._vectors, self._store)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from ..metrics import FloatArray, IntArray, unit_codes, unit_rows
+from ..metrics import FloatArray, IntArray, unit_rows
 from .bundle import Bundle
+from .database import damaged
+from .latent import LatentView, best_rows
 from .steering import Change
 from .store import DocumentStore
 
 View = Literal["dense", "reconstruction", "latent"]
-
-
-def best_rows(rows: IntArray, scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-    """The `k` best scores, best first, ties by row; fewer when there are fewer."""
-    k = min(k, len(rows))
-    if k == 0:
-        return rows[:0], scores[:0]
-    cut = np.partition(scores, len(scores) - k)[len(scores) - k]
-    kept = np.flatnonzero(scores >= cut)  # all ties with the last place, so that ties break by row and not by chance
-    order = kept[np.lexsort((rows[kept], -scores[kept]))][:k]
-    return rows[order], scores[order]
+_COMPARED = 64  # codes that are compared with the store before a cache is believed
 
 
 class ReconstructionView:
@@ -54,64 +47,74 @@ class ReconstructionView:
         return best_rows(self._rows[keep], scores[keep], k)
 
 
-class LatentView:
-    """Searches by the cosine of sublinear codes (`unit_codes`), with inverted lists: only documents that share a latent
-    with the query are touched.
-
-    Args:
-        rows: Row id of each document, ascending, shape (n,).
-        codes: Blocks of (indices, values), in the order of `rows`.
-        n_latents: Number of latents.
-    """
-
-    def __init__(self, rows: IntArray, codes: Iterable[tuple[IntArray, FloatArray]], n_latents: int) -> None:
-        self._rows = rows
-        latents, positions, values, start = [], [], [], 0
-        for indices, acts in codes:
-            active, acts = acts > 0, unit_codes(acts)
-            latents.append(indices[active])
-            values.append(acts[active])
-            positions.append(start + np.nonzero(active)[0])
-            start += len(indices)
-        all_latents = np.concatenate(latents) if latents else np.zeros(0, np.int64)
-        order = np.argsort(all_latents, kind="stable")
-        self._positions = (np.concatenate(positions) if positions else np.zeros(0, np.int64))[order].astype(np.int32)
-        self._values = (np.concatenate(values) if values else np.zeros(0, np.float32))[order]
-        self._starts = np.searchsorted(all_latents[order], np.arange(n_latents + 1))
-
-    def search(self, change: Change, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
-        """Row ids and scores, best first; documents that share no latent score 0."""
-        scores = np.zeros(len(self._rows), np.float32)
-        for latent, weight in zip(change.latents, unit_codes(change.after[None])[0], strict=True):
-            part = slice(self._starts[latent], self._starts[latent + 1])
-            scores[self._positions[part]] += weight * self._values[part]
-        keep = slice(None) if allowed is None else np.isin(self._rows, allowed)
-        return best_rows(self._rows[keep], scores[keep], k)
-
-
 class Views:
-    """Both views of a store, each made when it is first asked for, and anew when the documents changed.
+    """Both views of a store, each made when it is first asked for and kept in step with the documents.
 
     Args:
         store: The documents.
         bundle: Made their codes.
+        folder: Where the inverted lists are kept as a cache; need not exist.
     """
 
-    def __init__(self, store: DocumentStore, bundle: Bundle) -> None:
-        self._store, self._bundle = store, bundle
-        self._made: dict[View, tuple[int, ReconstructionView | LatentView]] = {}
+    def __init__(self, store: DocumentStore, bundle: Bundle, folder: Path) -> None:
+        self._store, self._bundle, self._folder = store, bundle, folder
+        self._reconstruction: tuple[int, ReconstructionView] | None = None
+        self._latent: tuple[int, LatentView] | None = None
 
     def get(self, view: View, generation: int) -> ReconstructionView | LatentView:
         """The view of a generation of the documents, or of a newer one."""
-        known = self._made.get(view)
-        if known is None or known[0] != generation:
+        if view == "latent":
+            if self._latent is None or self._latent[0] != generation:
+                with self._store.snapshot():
+                    self._latent = (self._store.generation, self._synced())
+            return self._latent[1]
+        if self._reconstruction is None or self._reconstruction[0] != generation:
             with self._store.snapshot():
-                rows, generation = self._store.rowids(), self._store.generation
-                codes = (block[1:] for block in self._store.iter_codes())
-                made: ReconstructionView | LatentView = (
-                    ReconstructionView(rows, codes, self._bundle)
-                    if view == "reconstruction"
-                    else LatentView(rows, codes, self._bundle.n_latents)
-                )
-            self._made[view] = known = (generation, made)
-        return known[1]
+                rows = self._store.rowids()
+                made = ReconstructionView(rows, self._codes(rows), self._bundle)
+                self._reconstruction = (self._store.generation, made)
+        return self._reconstruction[1]
+
+    def unsaved(self, generation: int) -> bool:
+        """Whether there are inverted lists of this generation that are not in the cache."""
+        return self._latent is not None and self._latent[0] == generation != self._latent[1].saved_generation
+
+    def save(self, generation: int) -> None:
+        """Write the inverted lists, if there are any of this generation that are not in the cache.
+
+        Raises:
+            StorageError: The disk is full or cannot be written.
+        """
+        if self._latent is not None and self.unsaved(generation):
+            self._latent[1].save(self._folder, generation)
+
+    def _synced(self) -> LatentView:
+        current = self._store.rowids()
+        lists = self._latent[1] if self._latent else LatentView.load(self._folder, n_latents=self._bundle.n_latents)
+        if lists is not None:
+            lists.remove(np.setdiff1d(lists.rowids, current, assume_unique=True))
+        if lists is None or not self._begins_with(lists, current):
+            lists = LatentView(np.empty(0, np.int64), [], self._bundle.n_latents)
+        new = current[len(lists.rowids) :]
+        lists.add(new, self._codes(new))
+        return lists
+
+    def _codes(self, rows: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Blocks of the codes of the newest documents, which must be exactly `rows`."""
+        done = 0
+        if len(rows):
+            for rowids, indices, values in self._store.iter_codes(after_rowid=int(rows[0]) - 1):
+                if not np.array_equal(rowids, rows[done : done + len(rowids)]):
+                    break
+                done += len(rowids)
+                yield indices, values
+        if done < len(rows):
+            raise damaged(self._store.path, f"{done} of {len(rows)} codes can be read")
+
+    def _begins_with(self, lists: LatentView, current: IntArray) -> bool:
+        """Whether lists are those of the oldest documents of the store, which may have been restored from a copy."""
+        known = lists.rowids
+        if not np.array_equal(known, current[: len(known)]):
+            return False
+        last = known[-_COMPARED:]
+        return lists.has(last, *self._store.codes_of(last))

@@ -84,7 +84,7 @@ def ours(
         "ours, phrase": np.stack([direction(Concept.from_text(name)) for name in names]),
         "ours, 8 examples": np.stack([direction(Concept.from_examples(ids)) for ids in few]),
         "ours, 8 examples and phrase": np.stack(
-            [direction(Concept.from_examples(ids, text=name)) for name, ids in zip(names, few, strict=True)]
+            [direction(Concept.from_examples(ids, phrase=name)) for name, ids in zip(names, few, strict=True)]
         ),
         "ours, labels": np.stack([direction(Concept.from_examples(ids)) for ids in every]),
     }

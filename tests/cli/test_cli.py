@@ -44,7 +44,7 @@ def index(documents, tiny_bundle):
     path = documents.parent / "index"
     result = sae("index", "--data", documents, "--bundle", tiny_bundle, "--out", path, "--json")
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout) == {"index": str(path), "added": 60, "documents": 60}
+    assert json.loads(result.stdout) == {"index": str(path), "added": 60, "unchanged": 0, "documents": 60}
     return path
 
 
@@ -141,6 +141,10 @@ def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
         (["features", "export", "--out", "x.txt", "--bundle", "{bundle}"], 2, ".csv or .jsonl"),
         (["features", "export", "f1", "--out", "nowhere/x.csv", "--bundle", "{bundle}"], 2, ".svg"),
         (["index", "--data", "nowhere.jsonl"], 1, "nowhere.jsonl"),
+        (["index", "build", "--data", "nowhere.jsonl"], 1, "nowhere.jsonl"),
+        (["index", "verify", "--index", "nowhere"], 1, "is not an index"),
+        (["index", "compact", "--index", "nowhere"], 1, "is not an index"),
+        (["index", "info", "--index", "nowhere", "--json"], 1, "is not an index"),
         (["train", "--data", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["train", "--data", "{documents}", "--k", "0"], 2, "k is 0"),
         (["train", "--data", "{documents}", "--depth", "0"], 2, "encoder_depth is 0"),

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from steersearch.errors import ConfigError, MissingExtraError
+from steersearch.errors import ConfigError, IndexFolderError, MissingExtraError
 from steersearch.runtime import ann
 from steersearch.runtime.ann import open_index, sync
 from steersearch.runtime.exact import ExactIndex
@@ -108,6 +108,9 @@ def test_a_database_restored_from_a_copy_does_not_meet_the_newer_cache(tmp_path,
         put(store, (f"lost {i}" for i in range(100)), seed=1)
         open_index(store, tmp_path, backend).save(tmp_path, store.generation)
     shutil.copy(copy, path)
+    with pytest.raises(IndexFolderError, match=r"has 1 of 2 commits: .* delete .*commits to go on"):
+        DocumentStore.open(path)
+    (tmp_path / "commits").unlink()
     with DocumentStore.open(path) as store:
         put(store, (f"other {i}" for i in range(later)), seed=2)  # the same rowids and generation, other vectors
         assert store.generation == 2

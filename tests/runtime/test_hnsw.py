@@ -65,6 +65,37 @@ def test_recall_and_scores_against_exact_search(vectors):
     assert recall(graph, exact, queries) >= 0.98
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.15, 0.05])
+def test_filtered_searches_find_what_exact_ones_do(vectors, share):
+    """From a tenth on the graph finds the allowed ones among the nearest of all; below, the search is exact."""
+    rng, queries = np.random.default_rng(0), clustered(200)[::-1] + np.float32(0.05) * clustered(200, seed=1)
+    graph, exact = pair(np.arange(1, 3001), vectors)
+    allowed = rng.permutation(np.flatnonzero(rng.random(3000) < share) + 1)  # in any order, and not all of them there
+    for index in (graph, exact):
+        index.remove(np.arange(1, 400))
+    shares = []
+    for query in queries:
+        found, scores = graph.search(query, 10, allowed)
+        wanted, best = exact.search(query, 10, allowed)
+        assert len(found) == 10
+        assert set(found.tolist()) <= set(allowed.tolist())
+        known = dict(zip(wanted.tolist(), best.tolist(), strict=True))
+        assert all(known.get(row, score) == score for row, score in zip(found.tolist(), scores.tolist(), strict=True))
+        shares.append(len(np.intersect1d(found, wanted)) / 10)
+    assert np.mean(shares) >= (0.98 if share > 0.1 else 1.0)
+
+
+def test_k_results_come_back_however_far_away_the_allowed_ones_are(vectors):
+    graph, exact = pair(np.arange(1, 3001), vectors)
+    for query in clustered(20, seed=3):
+        far = np.argsort(vectors @ query)[:900] + 1  # 30 % of all, none of them near
+        for k in (1, 10, 40):
+            assert [p.tolist() for p in graph.search(query, k, far)] == [
+                p.tolist() for p in exact.search(query, k, far)
+            ]
+    assert len(graph.search(query, 10, np.arange(5000, 9000))[0]) == 0  # many, and none of them in the index
+
+
 def test_small_and_empty():
     index = HnswIndex(2)
     assert index.search([1, 0], 5)[0].tolist() == []  # hnswlib raises here

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steersearch.errors import DataError, FilterError, IndexFolderError, IndexLockedError, StorageError
-from steersearch.runtime.store import DocumentStore, Record
+from steersearch.runtime.records import Record
+from steersearch.runtime.store import DocumentStore
 
 D_IN, K = 4, 2
 
@@ -81,7 +82,71 @@ def test_generation_counts_changes_of_documents(store):
         assert other.generation == 2
         other.delete(["a"])
         assert store.generation == 3  # read afresh: another process may have committed
-    assert store.meta == {"bundle": "b", "note": "1", "format_version": "1", "d_in": "4", "generation": "3"}
+    assert store.meta == {"bundle": "b", "note": "1", "format_version": "2", "d_in": "4", "generation": "3"}
+
+
+def test_a_filter_that_was_asked_before_reads_nothing_and_sees_every_commit(store, monkeypatch):
+    put(store, "a", "b", n=1)
+    asked, rows = [], store._database.rows
+    monkeypatch.setattr(store._database, "rows", lambda sql, *args: asked.append(sql) or rows(sql, *args))
+    assert store.rowids_where({"n": 1}).tolist() == [1, 2]
+    asked.clear()
+    assert store.rowids_where({"n": 1}).tolist() == [1, 2]
+    assert not [sql for sql in asked if "documents d" in sql]
+    assert store.rowids_where({"n": True}).tolist() == []  # equal in Python, not in JSON
+    assert store.rowids_where({"n": 1.0}).tolist() == [1, 2]
+    with DocumentStore.open(store.path) as other:
+        other.update_metadata(["a"], [{"n": 2}], replace=False)
+    assert store.rowids_where({"n": 1}).tolist() == [2]
+    with pytest.raises(ValueError, match="read-only"):
+        store.rowids_where({"n": 1})[0] = 5
+    for i in range(40):
+        store.rowids_where({"n": i})
+    assert len(store._filtered) <= 16
+
+
+def test_metadata_is_merged_or_replaced_and_nothing_else_changes(store):
+    put(store, "a", "b", "c", year=2024, lang="en")
+    before = [store.vectors_of([1, 2, 3]).tobytes(), store.generation, store.rowids().tolist()]
+    store.update_metadata(["c", "a"], [{"year": 2025, "z\x00\x01": "\x00"}, {"year": None}], replace=False)
+    store.update_metadata(["b"], [{"only": [1]}], replace=True)
+    assert [record.metadata for record in store.get(["a", "b", "c"])] == [
+        {"year": None, "lang": "en"},
+        {"only": [1]},
+        {"year": 2025, "lang": "en", "z\x00\x01": "\x00"},
+    ]
+    assert [store.vectors_of([1, 2, 3]).tobytes(), store.generation, store.rowids().tolist()] == before
+    assert store.rowids_where({"year": 2025}).tolist() == [3]
+    with DocumentStore.open(store.path, readonly=True) as other:
+        assert other.rowids_where({"only": 1}).tolist() == [2]
+    for ids, metadata, message in (
+        (["a", "nobody"], [{"x": 1}, {"x": 1}], "there is no document 'nobody' in .*: add it first"),
+        (["a"], [{"x": object}], "expected what JSON can hold"),
+        (["a", "a"], [{}, {}], "occurs twice"),
+        (["a"], [], "metadata has 0 items and ids has 1"),
+        ("a", [{}], "expected a list"),
+    ):
+        with pytest.raises(DataError, match=message):
+            store.update_metadata(ids, metadata, replace=False)
+    assert store.get(["a"])[0].metadata == {"year": None, "lang": "en"}
+    store.update_metadata([], [], replace=True)
+
+
+def test_compacting_gives_space_back_and_keeps_everything(store):
+    n = 2000
+    vectors, latents, values = arrays(n)
+    names = [str(i) for i in range(n)]
+    store.put(names, ["x" * 1000] * n, [{}] * n, vectors, latents, values)
+    store.delete(names[100:])
+    before, kept = store.path.stat().st_size, store.rowids()
+    assert store.free_bytes > 1_000_000
+    store.compact()
+    assert store.path.stat().st_size < before / 5
+    assert store.free_bytes == 0
+    assert store.rowids().tolist() == kept.tolist()
+    assert store.vectors_of(kept).tobytes() == vectors[:100].tobytes()
+    assert put(store, "new").tolist() == [n + 1]
+    assert store.problems() == []
 
 
 def test_iteration_in_blocks(store):
@@ -242,7 +307,7 @@ def test_other_refusals(store):
     with pytest.raises(DataError, match="rowids has shape"):
         store.by_rowid([0.5])
     assert store.by_rowid(np.array([2**63 + 5], np.uint64)) == []
-    for key in ("generation", "d_in", "format_version"):
+    for key in ("generation", "d_in", "format_version", "state"):
         with pytest.raises(DataError, match="which the store keeps itself"):
             store.set_meta(key, "1")
     with pytest.raises(DataError, match="meta"):
@@ -259,6 +324,16 @@ def test_create_leaves_only_the_database_and_the_lock(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot make the folder"):
         DocumentStore.create(tmp_path / "file" / "documents.sqlite", d_in=2, meta={})
+
+
+def test_a_new_store_is_not_measured_by_the_one_that_was_there_before(tmp_path):
+    path = tmp_path / "documents.sqlite"
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        put(store, "a")
+    assert (tmp_path / "commits").exists()
+    path.unlink()
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        assert len(store) == 0
 
 
 def test_settings_of_the_file(store):

@@ -1,6 +1,7 @@
 """The document store in bad hands: damaged files, a second process, a kill in the middle of writing, a full disk."""
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -53,10 +54,10 @@ def test_foreign_newer_and_damaged_files(tmp_path):
 
     path = tmp_path / "documents.sqlite"
     DocumentStore.create(path, d_in=4, meta={}).close()
-    sql(path, "UPDATE meta SET value = '2' WHERE key = 'format_version'")
-    with pytest.raises(IndexFolderError, match=r"format_version 2 .* up to 1: pip install --upgrade steersearch"):
+    sql(path, "UPDATE meta SET value = '3' WHERE key = 'format_version'")
+    with pytest.raises(IndexFolderError, match=r"format_version 3 .* up to 2: pip install --upgrade steersearch"):
         DocumentStore.open(path)
-    sql(path, "UPDATE meta SET value = '1' WHERE key = 'format_version'", "DELETE FROM meta WHERE key = 'd_in'")
+    sql(path, "UPDATE meta SET value = '2' WHERE key = 'format_version'", "DELETE FROM meta WHERE key = 'd_in'")
     with pytest.raises(IndexFolderError, match=r"damaged .*'d_in'"):
         DocumentStore.open(path)
 
@@ -77,6 +78,58 @@ def test_damage_inside(tmp_path):
         ):
             with pytest.raises(IndexFolderError, match="damaged"):
                 call()
+
+
+def test_what_looks_right_but_was_altered(tmp_path):
+    """Each of these is a well-formed database that would answer; the checksums and the state say that it may not."""
+    path = tmp_path / "documents.sqlite"
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        put(store, "a", "b", "c", year=2024)
+    whole = path.read_bytes()
+    cases = {
+        "UPDATE documents SET vector = zeroblob(16) WHERE id = 'a'": lambda s: s.vectors_of([1]),
+        "UPDATE documents SET vector = (SELECT vector FROM documents WHERE id = 'b') WHERE id = 'a'": lambda s: list(
+            s.iter_vectors()
+        ),
+        "UPDATE documents SET values_ = zeroblob(8) WHERE id = 'b'": lambda s: s.codes_of([2]),
+        "UPDATE documents SET text = 'another' WHERE id = 'c'": lambda s: s.get(["c"]),
+        "UPDATE documents SET text = 5 WHERE id = 'c'": lambda s: s.by_rowid([3]),
+        "UPDATE documents SET metadata = '{\"year\": 2025}' WHERE id = 'c'": lambda s: s.rowids_where({"year": 2024}),
+        "UPDATE documents SET id = 'd' WHERE id = 'c'": lambda s: s.get(["c"]),
+        "UPDATE documents SET rowid = 9 WHERE id = 'c'": lambda s: s.rowids(),
+        "DELETE FROM documents WHERE id = 'c'": lambda s: put(s, "c"),
+        "INSERT INTO documents SELECT 9, 'd', checks, metadata, text, vector, latents, values_ FROM documents "
+        "WHERE id = 'c'": lambda s: s.rowids(),
+        "UPDATE meta SET value = 'x' WHERE key = 'state'": lambda s: None,
+        "DELETE FROM meta WHERE key = 'state'": lambda s: None,
+    }
+    for statement, call in cases.items():
+        path.write_bytes(whole)
+        sql(path, statement)
+        with pytest.raises(IndexFolderError, match=r"damaged .*: restore it from a copy"):
+            with DocumentStore.open(path) as store:
+                call(store)
+    path.write_bytes(whole)
+    sql(path, "PRAGMA writable_schema = 1", "UPDATE sqlite_master SET sql = replace(sql, 'id TEXT', 'id TEXU')")
+    with pytest.raises(IndexFolderError, match="its tables are not those of a store"):
+        DocumentStore.open(path)
+
+
+def test_a_lost_log_is_noticed(tmp_path):
+    path = tmp_path / "documents.sqlite"
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        put(store, "a")
+        put(store, "b")
+        store.update_metadata(["a"], [{"x": 1}], replace=False)
+        for name in ("documents.sqlite", "commits"):  # as a kill would leave it, but without documents.sqlite-wal
+            (tmp_path / "killed" / name).parent.mkdir(exist_ok=True)
+            (tmp_path / "killed" / name).write_bytes((tmp_path / name).read_bytes())
+    with pytest.raises(IndexFolderError, match="has 0 of 3 commits: its log was lost"):
+        DocumentStore.open(tmp_path / "killed" / "documents.sqlite")
+    for damage in ("", "x", "9 1", "999999999999999999 5\n", "\0\0"):  # a damaged note of it is no reason to refuse
+        (tmp_path / "commits").write_text(damage)
+        with DocumentStore.open(path) as store:
+            assert len(store) == 2
 
 
 def test_truncated_file(tmp_path):
@@ -146,7 +199,10 @@ def test_a_second_process_that_writes(store):
         assert process.stdout.readline() == "held\n"
         with pytest.raises(IndexLockedError, match=str(store.path.parent)) as caught:
             put(store, "b")
+        holder = f"(process {process.pid} on {socket.gethostname()}, since 20"
+        assert holder in str(caught.value)
         assert "wait until it is done, or stop it" in str(caught.value)
+        assert store.lock.holder().startswith(f"process {process.pid} on ")
         for call in (lambda: store.delete(["a"]), lambda: store.set_meta("a", "b")):
             with pytest.raises(IndexLockedError):
                 call()
@@ -159,7 +215,10 @@ def test_a_second_process_that_writes(store):
         assert process.stdout.readline() == "held\n"
         process.kill()
         process.wait()
+        assert store.path.with_name("writer.json").exists()
+        assert store.lock.holder() is None
         put(store, "c")  # a killed writer leaves no lock behind
+        assert not store.path.with_name("writer.json").exists()
     assert len(store) == 3
 
 

@@ -18,7 +18,7 @@ from .demo import demo
 from .evaluate import evaluate
 from .export import export
 from .features import features_app
-from .index import index
+from .index import index_app
 from .mcp import mcp
 from .search import explain, search
 from .train import train
@@ -35,7 +35,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("train")(train)
 app.command("export")(export)
-app.command("index")(index)
+app.add_typer(index_app, name="index")
 app.command("search")(search)
 app.command("explain")(explain)
 app.add_typer(features_app, name="features")

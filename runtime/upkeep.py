@@ -1,0 +1,234 @@
+"""All that an index does besides searching: streaming, metadata, compacting, figures, verification, reading out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from ..metrics import FloatArray, IntArray
+from .ann import Backend, VectorIndex, build_index, uses_graph
+from .bundle import Bundle
+from .records import check_documents, encode_json
+from .store import DocumentStore
+from .verify import Progress, Verification, verify
+
+COMMIT_EVERY = 512
+SAVE_AFTER = 1000
+CACHE = "cache"
+
+
+@dataclass(frozen=True)
+class Added:
+    """What `add_from` did."""
+
+    embedded: int = 0
+    """Documents that were new, or whose text was."""
+    updated: int = 0
+    """Documents of which only the metadata was new."""
+    unchanged: int = 0
+    """Documents that were there already."""
+
+    def __add__(self, other: Added) -> Added:
+        return Added(self.embedded + other.embedded, self.updated + other.updated, self.unchanged + other.unchanged)
+
+
+@dataclass(frozen=True)
+class IndexStats:
+    """The figures of an index."""
+
+    documents: int
+    generation: int
+    """How often documents were added or deleted."""
+    d_in: int
+    n_latents: int
+    k: int
+    backend: str
+    """`exact` or `hnsw`: what searches at this size."""
+    database_bytes: int
+    free_bytes: int
+    """Of these, left by removed documents: `compact` gives them back."""
+    cache_bytes: int
+    cached: bool
+    """Whether the caches are of this generation, so that the next `open` is fast."""
+    bundle: str
+    writer: str | None
+    """Who is writing at this moment."""
+
+
+class Upkeep:
+    """The part of `SteerableIndex` that does not search."""
+
+    path: Path
+    bundle: Bundle
+    _store: DocumentStore
+    _backend: Backend
+    _lock: RLock
+    _vectors: VectorIndex | None
+
+    def add_from(
+        self,
+        documents: Iterable[tuple[str, str, Mapping[str, Any]]],
+        *,
+        total: int | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Added:
+        """Add any number of documents with 512 in memory at a time; after a kill the same call goes on where it was.
+
+        A document that is there with the same text is not embedded again; with other metadata it gets the new. One
+        whose id comes later again is replaced by the later one.
+
+        Args:
+            documents: (id, text, metadata) of each.
+            total: How many there are, for `progress`.
+            progress: Called with (documents done, total).
+
+        Raises:
+            DataError: A document cannot be used; those before its block of 512 stay.
+            IndexLockedError: Another process is writing.
+            StorageError: The disk is full; what was committed before stays.
+        """
+        done, added, source = 0, Added(), iter(documents)
+        with self._store.writing():
+            while block := list(islice(source, COMMIT_EVERY)):
+                unique = {id: (text, metadata) for id, text, metadata in block}
+                texts, metadata = [text for text, _ in unique.values()], [entry for _, entry in unique.values()]
+                check_documents(list(unique), texts, metadata)
+                added += self._put(list(unique), texts, metadata, None)
+                done += len(block)
+                if progress:
+                    progress(done, total)
+        if added.embedded >= SAVE_AFTER:
+            self.save()
+        return added
+
+    def update_metadata(
+        self, ids: Sequence[str], metadata: Sequence[Mapping[str, Any]], *, replace: bool = False
+    ) -> None:
+        """Change metadata without embedding anything, in one transaction.
+
+        Args:
+            ids: Documents that are there, each once.
+            metadata: One mapping per id; its keys are set, others stay.
+            replace: Put the mapping in the place of all metadata of its document.
+
+        Raises:
+            DataError: An id is not there or comes twice, or metadata cannot be stored; nothing was changed.
+            IndexLockedError: Another process is writing.
+            StorageError: The disk is full or read-only.
+        """
+        self._store.update_metadata(ids, metadata, replace=replace)
+
+    def compact(self) -> int:
+        """Give back the space of removed documents, and make the caches anew. Readers go on meanwhile.
+
+        Returns:
+            Bytes by which the folder shrank; below 0 when caches were missing before.
+
+        Raises:
+            IndexLockedError: Another process is writing.
+            StorageError: The disk is full or read-only; the documents are unchanged.
+        """
+        with self._store.writing(), self._lock:
+            before = self._bytes()
+            self._store.compact()
+            self._vectors = build_index(self._store, self._backend)
+            self.save()
+            return before - self._bytes()
+
+    def stats(self) -> IndexStats:
+        """The figures of the index as it is committed now."""
+        with self._store.snapshot():
+            documents, generation = len(self._store), self._store.generation
+            free = self._store.free_bytes
+        graph, cache_bytes = uses_graph(self._backend, documents), _size_of(self.path / CACHE)
+        sidecars = ["cache.json", "hnsw.json"] if graph else ["cache.json"]
+        return IndexStats(
+            documents=documents,
+            generation=generation,
+            d_in=self.bundle.d_in,
+            n_latents=self.bundle.n_latents,
+            k=self.bundle.k,
+            backend="hnsw" if graph else "exact",
+            database_bytes=self._bytes() - cache_bytes,
+            free_bytes=free,
+            cache_bytes=cache_bytes,
+            cached=all(_generation_of(self.path / CACHE / name) == generation for name in sidecars),
+            bundle=str(self.bundle.path),
+            writer=self._store.lock.holder(),
+        )
+
+    def verify(self, *, sample: int = 64, progress: Progress | None = None) -> Verification:
+        """Check the structure of the database, every document, the caches, and that a sample of texts embeds as stored.
+
+        Args:
+            sample: Texts, spread over the index, that are embedded again.
+            progress: Called with (documents read, documents).
+        """
+        return verify(self._store, self.bundle, self.path / CACHE, sample=sample, progress=progress)
+
+    def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:
+        """Vectors and codes of documents spread over the index: (n, d_in) and ((n, k), (n, k)), n <= limit."""
+        rows = self._spread(limit)
+        return self._store.vectors_of(rows), self._store.codes_of(rows)
+
+    def documents(self) -> tuple[list[str], list[str], FloatArray]:
+        """All documents in the order they came: ids, texts, and vectors of shape (n, d_in)."""
+        with self._store.snapshot():
+            rows = self._store.rowids()
+            records = self._store.by_rowid(rows)
+            return [r.id for r in records], [r.text for r in records], self._store.vectors_of(rows)
+
+    def save(self) -> None:
+        """Write the caches."""
+        raise NotImplementedError
+
+    def _put(
+        self, ids: list[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any]], vectors: FloatArray | None
+    ) -> Added:
+        """Store a block of checked documents; without `vectors`, embed only what is not there with the same text."""
+        stored = self._store.get(ids) if vectors is None else [None] * len(ids)
+        fresh = [i for i, old in enumerate(stored) if old is None or old.text != texts[i]]
+        moved = [
+            i
+            for i, old in enumerate(stored)
+            if old is not None and old.text == texts[i] and encode_json(old.metadata) != encode_json(dict(metadata[i]))
+        ]
+        if fresh:
+            some = [texts[i] for i in fresh]
+            rows = self.bundle.embed(some) if vectors is None else vectors
+            codes = self.bundle.encode(rows)
+            self._store.put([ids[i] for i in fresh], some, [metadata[i] for i in fresh], rows, *codes)
+        if moved:
+            self._store.update_metadata([ids[i] for i in moved], [metadata[i] for i in moved], replace=True)
+        return Added(len(fresh), len(moved), len(ids) - len(fresh) - len(moved))
+
+    def _spread(self, limit: int) -> IntArray:
+        """At most so many rowids, spread over the index."""
+        rows = self._store.rowids()
+        return rows[:: max(1, -(-len(rows) // limit))]
+
+    def _bytes(self) -> int:
+        return _size_of(self.path)
+
+
+def _generation_of(sidecar: Path) -> object:
+    """What a cache says that it is of; None when it is missing or damaged."""
+    try:
+        return json.loads(sidecar.read_text(encoding="utf-8"))["generation"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of all files in a folder; one that goes away meanwhile does not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
