@@ -94,7 +94,7 @@ def measure(task: Task, bundle: Bundle, seed: int) -> dict[str, Any]:
         if method in MANNERS:
             found[method] |= manners(bench, each, curves, found[method]["kept degrees"])
     queries, documents = reconstructed(bench, bundle)
-    paper = Bench(task, bench.documents, queries, bench.phrases).curves(directions["ours, phrase"], documents)
+    paper = bench.curves(directions["ours, phrase"], documents, queries)
     found["ours, phrase, the paper's way"] = figures(bench, paper)
     bound = filtered(bench)
     found["metadata filter"] = figures(bench, np.repeat(bound[:, None], len(DEGREES), 1))

@@ -102,11 +102,11 @@ def filtered(bench: Bench) -> np.ndarray:
     return np.array(found).T
 
 
-def reconstructed(bench: Bench, bundle: Bundle, directions: FloatArray) -> tuple[FloatArray, FloatArray]:
+def reconstructed(bench: Bench, bundle: Bundle) -> tuple[FloatArray, FloatArray]:
     """The paper's way: what is searched and what is asked are reconstructions.
 
     Returns:
-        The queries' own reconstructions per pair, unit, shape (p, d), and those of the searched documents.
+        Those of the queries, unit, shape (m, d), and of the searched documents.
     """
     documents = unit_rows(bundle.decode(*bundle.encode(bench.searched)))
     queries = unit_rows(bundle.decode(*bundle.encode(bench.queries)))

@@ -85,15 +85,18 @@ class Bench:
         nearest = np.argsort(-(self.learn @ self.queries[query]))[:TOP]
         return bool(self.task.relevant[query][self.task.seen][nearest].mean() >= KNOWN)
 
-    def curves(self, directions: FloatArray, documents: FloatArray | None = None) -> Curves:
+    def curves(
+        self, directions: FloatArray, documents: FloatArray | None = None, queries: FloatArray | None = None
+    ) -> Curves:
         """Figures at every angle.
 
         Args:
             directions: One per attribute, shape (a, d), or one per pair, shape (p, d); any length.
             documents: What is searched instead, shape (n_searched, d).
+            queries: What is turned instead, unit rows, shape (m, d).
         """
         each = directions if len(directions) == len(self.pairs) else directions[self.of_attribute]
-        query = self.queries[self.of_query]
+        query = (self.queries if queries is None else queries)[self.of_query]
         return np.stack([self.precision(turned(query, each, degrees), documents) for degrees in DEGREES], 1)
 
     def precision(self, queries: FloatArray, documents: FloatArray | None = None) -> NDArray[np.float64]:

@@ -60,6 +60,8 @@ PHRASES = {
 """What a person would type for a label; other labels stand for themselves."""
 TERMS = 160
 """Queries of a corpus that has labels and no queries."""
+MIN_SEEN = 20
+"""Documents to learn an attribute from, at least."""
 MIN_BOTH = 8
 """Scored documents that are about the query and have the attribute, at least, for the pair to count."""
 
@@ -125,7 +127,11 @@ def _topics(name: str, ids: list[str], texts: list[str], label_of: dict[str, str
     terms = [set(phrases_of(text)) for text in texts]
     queries = neutral_terms([t for t, on in zip(terms, seen, strict=True) if on], labels[seen].tolist(), TERMS)
     relevant = [np.array([query in mine for mine in terms]) for query in queries]
-    attributes = {PHRASES.get(label, label): labels == label for label in np.unique(labels).tolist()}
+    attributes = {
+        PHRASES.get(label, label): labels == label
+        for label in np.unique(labels).tolist()
+        if (labels[seen] == label).sum() >= MIN_SEEN
+    }
     return Task(name, texts, seen, attributes, queries, relevant, np.array([_coin(query) for query in queries]))
 
 
