@@ -112,9 +112,12 @@ def _lists(text: str) -> Iterator[list[str]]:
     yield re.findall(r"^\s*(?:\d+[.)]|[-*•])\s+(.+)$", text, re.MULTILINE)
 
 
+_QUOTES = "\"'“”‘’* "
+
+
 def clean_label(text: str) -> str | None:
     """A label fit to be shown and typed: one line, lower case, short; None for markup, sentences and refusals."""
-    label = " ".join(text.split()).replace("`", "").strip("\"'“”‘’* ").rstrip(".,;: ").lower()
+    label = " ".join(text.replace("`", " ").lower().split()).lstrip(_QUOTES).rstrip(_QUOTES + ".,;:")
     if not label or len(label) > LONGEST or len(label.split()) > MOST_WORDS:
         return None
     if any(sign in "<>[]{}\\" or unicodedata.category(sign).startswith("C") for sign in label) or "**" in label:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from steersearch.integrations._label_prompt import clean_label, make_prompt, read_answer
@@ -111,6 +111,8 @@ def test_labels_are_cleaned(text, label):
     assert clean_label(text) == label
 
 
+@example("A'.")
+@example("a ` b")
 @given(st.text(max_size=80))
 def test_cleaning_twice_changes_nothing(text):
     label = clean_label(text)
