@@ -21,11 +21,16 @@ def test_a_rough_direction_becomes_the_topic():
 
 
 def test_by_hand():
-    rows = np.array([[1, 0], [0.8, 0.6], [0, 1], [-0.6, 0.8], [-1, 0]] * 50, np.float32)
-    # 4 % of 250 are ten: all of them copies of (1, 0), the furthest along (1, .1).
-    expected = np.array([1.0, 0.0]) - rows.mean(0)
-    found = refined(np.array([2.0, 0.2], np.float32), rows)
+    rows = np.array([[1, 0]] * 5 + [[0.8, 0.6]] * 5 + [[-1, 0]] * 240, np.float32)
+    # 4 % of 250 are the first ten. They stand out by 1 - (-1) and .8 - (-1) from the others.
+    expected = (2 * rows[0] + 1.8 * rows[5]) / 3.8 - rows.mean(0)
+    found = refined(np.array([2.0, 0.0], np.float32), rows)
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_where_nothing_stands_out_the_phrase_stays():
+    rows = np.array([[1, 0]] * 50 + [[-1, 0]] * 200, np.float32)
+    np.testing.assert_allclose(refined(np.array([0.6, 0.8], np.float32), rows), [0.6, 0.8])
 
 
 def test_documents_about_something_else_are_not_followed():
