@@ -11,8 +11,8 @@ SHARE = 0.04
 phrase is told by its few documents and a broad one by all of them."""
 AGREEMENT = 0.5
 """Cosine with the phrase below which the documents are about something else. With the plain mean of the same documents
-the phrases above it gained on newsgroups, news and questions about diseases (median 1.17 times; two of 33 lost more than
-a tenth), and the four below, .43 to .49, lost a fifth to all of it."""
+the phrases above it gained on newsgroups, news and questions about diseases (median 1.17 times; two of 33 lost over a
+tenth), and the four below, .43 to .49, lost a fifth to all of it."""
 
 
 def refined(direction: FloatArray, documents: FloatArray) -> FloatArray:
