@@ -6,6 +6,7 @@ Heavy libraries are imported inside the fixtures, so that tests of the runtime a
 from __future__ import annotations
 
 import os
+import subprocess
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,3 +180,25 @@ def tiny_index(opened_bundle: Bundle, topic_texts: TopicTexts, tmp_path: Path) -
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
         index.add(topic_texts.texts, topic_texts.ids, topic_texts.metadata)
         yield index
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a file system of a size like "1m" and gives its folder; skips where that is not allowed."""
+    mounted = []
+
+    def mount(size):
+        if not hasattr(os, "geteuid") or os.geteuid() != 0:
+            pytest.skip("mounting a tmpfs needs root")
+        folder = tmp_path / "tiny"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"cannot mount a tmpfs here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)

@@ -18,24 +18,14 @@ def unit(n, seed=0):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+@pytest.fixture
+def disk(small_disk):
+    """A file system of 2 MB."""
+    return small_disk("2m")
+
+
 def put(index, names, seed=0, size=2000):
     index.add(["x" * size] * len(names), ids=names, metadata=[{"n": 1}] * len(names), embeddings=unit(len(names), seed))
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """A file system of 2 MB."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True)
-    if mount.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs here: {mount.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def fill_up(folder):
