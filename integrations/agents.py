@@ -20,7 +20,6 @@ from ..runtime.concepts import Concept
 from ..runtime.explain import Explanation
 from ..runtime.index import SteerableIndex
 from ..texts import one_line
-from .ranks import ranks_without_steering
 
 Strength: TypeAlias = Literal["light", "medium", "strong"]
 STRENGTHS: dict[str, float] = {"light": 0.5, "medium": 1.0, "strong": 2.0}
@@ -155,13 +154,12 @@ class AgentTools:
         k, filter = _checked("k", k), _filter(where)
         vector = self.index.steer(query).original
         concepts = self.index.steer(vector, boost).concepts
-        hits = self.index.search(vector, k, boost=boost, filter=filter)
-        plain = ranks_without_steering(self.index, vector, k, filter=filter)
+        hits = self.index.search(vector, k, boost=boost, filter=filter, compare=True)
         applied = [self._applied(asked, *concept) for asked, concept in zip(boost, concepts, strict=True)]
         results: list[Result] = [
             {
                 "rank": hit.rank,
-                "rank_without_steering": plain.get(hit.id),
+                "rank_without_steering": hit.rank_before,
                 "id": hit.id,
                 "text": hit.text if len(hit.text) <= TEXT_LIMIT else hit.text[: TEXT_LIMIT - 1] + "…",
                 "metadata": hit.metadata,
