@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from ..errors import DataError
 from ..metrics import FloatArray, IntArray
+from .contexts import Contexts
 from .embedder import OnnxEmbedder, Progress
 from .features import Features, read_features
 from .manifest import Manifest, read_manifest
@@ -146,6 +147,11 @@ class Bundle:
         from .interpret.storage import read_interpretation
 
         return read_interpretation(self)
+
+    @cached_property
+    def contexts(self) -> Contexts:
+        """Finds out what phrases add to the texts that they stand in."""
+        return Contexts(self)
 
     @cached_property
     def b_dec(self) -> FloatArray:

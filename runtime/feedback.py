@@ -9,6 +9,7 @@ from ..metrics import FloatArray, unit_rows
 SHARE = 0.04
 """Share of the documents that are asked. The more a document stands out among them the more it counts, so that a narrow
 phrase is told by its few documents and a broad one by all of them."""
+ROUNDS = 2
 AGREEMENT = 0.5
 """Cosine with the phrase below which the documents are about something else. With the plain mean of the same documents
 the phrases above it gained on newsgroups, news and questions about diseases (median 1.17 times; two of 33 lost over a
@@ -36,12 +37,16 @@ def refined(direction: FloatArray, documents: FloatArray) -> FloatArray:
     count = round(SHARE * len(documents))
     if not 0 < count < len(documents):
         return asked
-    along = documents @ asked
-    order = np.argpartition(-along, count)
-    furthest, limit = order[:count], along[order[count]]  # the first that is not asked
-    weights = along[furthest] - limit
-    if not weights.sum() > 0:
-        return asked
-    mean = documents.mean(0, dtype=np.float32)
-    found: FloatArray = unit_rows((weights @ documents[furthest] / weights.sum() - mean)[None])[0]
-    return found if found @ asked >= AGREEMENT else asked
+    mean, found = documents.mean(0, dtype=np.float32), asked
+    for _ in range(ROUNDS):
+        along = documents @ found
+        order = np.argpartition(-along, count)
+        furthest, limit = order[:count], along[order[count]]  # the first that is not asked
+        weights = np.sqrt(np.maximum(along[furthest] - limit, 0))
+        if not weights.sum() > 0:
+            break
+        common: FloatArray = unit_rows((weights @ documents[furthest] / weights.sum() - mean)[None])[0]
+        if common @ asked < AGREEMENT:
+            break
+        found = common
+    return found
