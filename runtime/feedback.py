@@ -18,8 +18,8 @@ about diseases bring 1.16 times what the phrase's embedding brings; when such do
 def refined(direction: FloatArray, documents: FloatArray) -> FloatArray:
     """The direction from the mean of all documents to a mean of those that lie furthest along a direction.
 
-    A phrase is no document. The documents nearest to it hold what they have in common. Where that is something else (for
-    "inheritance" a group of diseases, not what is inherited), the phrase is the better guide and is returned as it is.
+    A phrase is no document. The documents nearest to it hold what they have in common. Where that is something else
+    (for "inheritance" a group of diseases, not what is inherited), the phrase is the better guide and stays as it is.
 
     Args:
         direction: Shape (d_in,), any length: what was asked for, seen from the mean of the documents.

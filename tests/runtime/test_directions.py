@@ -29,7 +29,7 @@ def test_what_a_text_adds_to_others_counts_twice(bundle):
     """Once in what the documents are asked for, of which there are none here, and once itself."""
     bundle.contexts.added_by = {"3 4 0 1": np.array([0, 0, 1, 0], np.float32)}.get
     asked = np.array([0.6, 0.8, 1, 0]) / 2**0.5
-    expected = asked + [0, 0, 1, 0]
+    expected = asked + np.array([0, 0, 1, 0])
     assert direction_of_text("3 4 0 1", bundle) == pytest.approx(expected / np.linalg.norm(expected))
 
 
