@@ -6,6 +6,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from langchain_core.vectorstores import VectorStore
 
 from ...errors import ConfigError, DataError, EngineError
 from ...metrics import FloatArray
+from ...runtime.budget import KEEP
 from ...runtime.bundle import Bundle
-from ...runtime.explain import Explanation, explain
-from ...runtime.index import Hit
-from ...runtime.resolver import Boost, Resolver, SteeredQuery
+from ...runtime.concepts import Concept
+from ...runtime.hits import COMPARED, Hit, explain_steered
+from ...runtime.resolver import Boost, Key, Resolver, SteeredQuery
 from .embeddings import PROBE, check_same_space, unit_rows
 
 SCORED = (
@@ -32,7 +34,7 @@ DISTANCES = ("distance", "distance_strategy", "_distance_strategy")
 """Where stores keep the distance that they were made with."""
 WRONG_DISTANCE = re.compile(r"manhattan|\bl1\b|hamming|jaccard", re.IGNORECASE)
 """On unit vectors cosine, inner product and Euclidean distance rank alike; these do not."""
-COMPARED = 8
+PROBED = 8
 """Documents that are searched for by their own text, to see that the store holds vectors of the bundle's embedder."""
 OWN_RANK = 3
 """Half have to be found this high: a title that was embedded too may cost a place, another embedder costs all."""
@@ -66,10 +68,26 @@ class SteeredStore:
         self._check()
 
     def steer(
-        self, query: str | FloatArray, boost: Boost | None = None, clamp: Boost | None = None, *, code: bool = False
+        self,
+        query: str | FloatArray,
+        boost: Boost | None = None,
+        clamp: Boost | None = None,
+        *,
+        keep: float = KEEP,
+        protect: bool = False,
+        code: bool = False,
     ) -> SteeredQuery:
         """The steered vector, and what each concept became; see `SteerableIndex.steer`."""
-        return self._resolver.steer(self._query(query), boost, clamp, code=code)
+        return self._resolver.steer(self._query(query), boost, clamp, keep=keep, protect=protect, code=code)
+
+    def resolve(self, key: Key) -> Concept:
+        """What a key of a boost becomes; see `SteerableIndex.resolve`.
+
+        An index asks its documents what a phrase means in them; here only the bundle's reference corpus is asked, and
+        `evidence` is None. What an index resolved (``boost={index.resolve("radio astronomy"): 1.5}``) means the same
+        everywhere.
+        """
+        return self._resolver.resolve(key)
 
     def search(
         self,
@@ -78,25 +96,32 @@ class SteeredStore:
         *,
         boost: Boost | None = None,
         clamp: Boost | None = None,
+        keep: float = KEEP,
+        protect: bool = False,
         filter: Any = None,
         view: str = "dense",
+        compare: bool = False,
     ) -> list[Hit]:
         """The best documents of the store for a steered query.
 
         Args:
             query: A text, or a unit vector of length d_in.
             k: Results wanted, at least 1.
-            boost: Concept -> strength.
+            boost: Concept -> strength, or `"auto"`.
             clamp: Concept -> value.
+            keep: As in `SteerableIndex.search`.
+            protect: As in `SteerableIndex.search`.
             filter: In the dialect of the store.
             view: Only `dense`: the store holds no codes.
+            compare: Fill in `Hit.rank_before` and `Hit.moved_by`; asks the engine twice, and embeds the texts of the
+                hits again, since stores do not give vectors.
 
         Returns:
             Hits in the order of the store. `score` is the store's own number, NaN where it gives none; `id` is "" where
             it gives none.
 
         Raises:
-            ConfigError: k, a strength or the view is out of range.
+            ConfigError: k, a strength, keep or the view is out of range.
             UnknownFeatureError: A boost names a latent that is not there.
             EngineError: The engine does not answer, or refuses the filter.
         """
@@ -104,23 +129,25 @@ class SteeredStore:
             raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
         if view != "dense":
             raise ConfigError(f"view is {view!r}: another engine holds no codes, so only dense is there")
-        vector = self.steer(query, boost, clamp).vector
+        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare)
+        hits = self._hits(steered.vector, int(k), filter)
+        if not compare or not hits:
+            return hits
+        ranks = {_key(hit): hit.rank for hit in self._hits(steered.original, max(int(k), COMPARED), filter)}
+        made = []
+        for hit, vector in zip(hits, self.bundle.embed([hit.text for hit in hits]), strict=True):
+            moved_by = explain_steered(hit.id, steered, vector, self.bundle).moved_by()
+            made.append(replace(hit, rank_before=ranks.get(_key(hit)), moved_by=moved_by))
+        return made
+
+    def _hits(self, vector: FloatArray, k: int, filter: Any) -> list[Hit]:
         how = {} if filter is None or filter == {} else {self._filter_name: filter}
-        found = self._ask(self._search_by_vector, vector.tolist(), k=int(k), **how)
+        found = self._ask(self._search_by_vector, vector.tolist(), k=k, **how)
         pairs: list[tuple[Document, float]] = found if self._scored else [(document, math.nan) for document in found]
         return [
             Hit(rank, document.id or "", float(score), document.page_content, dict(document.metadata))
             for rank, (document, score) in enumerate(pairs, 1)
         ]
-
-    def explain_text(
-        self, query: str | FloatArray, text: str, *, boost: Boost | None = None, clamp: Boost | None = None
-    ) -> Explanation:
-        """Why a document with this text has its cosine: parts per feature that add up to it."""
-        steered = self.steer(query, boost, clamp, code=True)
-        assert steered.change is not None
-        vector = self.bundle.embed([text])[0]
-        return explain(text[:40], steered.original, vector, steered.change, self.bundle.atoms, self.bundle.features)
 
     def _query(self, query: str | FloatArray) -> FloatArray:
         if isinstance(query, str):
@@ -164,7 +191,7 @@ class SteeredStore:
         what = f"the store {self.provider}"
         if self.store.embeddings is not None:
             check_same_space(self.store.embeddings, self.bundle, what)
-        texts = [hit.text for hit in self.search(PROBE, COMPARED)]
+        texts = [hit.text for hit in self.search(PROBE, PROBED)]
         found = [text in [hit.text for hit in self.search(text, OWN_RANK)] for text in texts]
         if 2 * sum(found) < len(found):
             raise ConfigError(
@@ -185,6 +212,11 @@ def _search_method(store: VectorStore) -> tuple[Callable[..., Any], bool]:
             "choose a store with similarity_search_by_vector, or SteerableVectorStore"
         )
     return store.similarity_search_by_vector, False
+
+
+def _key(hit: Hit) -> str:
+    """What tells hits apart: the id, or the text where an engine gives no ids."""
+    return hit.id or hit.text
 
 
 def _filter_name(method: Callable[..., Any]) -> str:

@@ -70,9 +70,17 @@ class TestMessages:
     def test_schema_is_flat(self, tiny_index: SteerableIndex) -> None:
         find, search = (tool.tool_call_schema.model_json_schema() for tool in concept_tools(tiny_index))
         assert set(find["properties"]) == {"text", "limit"}
-        assert set(search["properties"]) == {"query", "more_of", "less_of", "strength", "where", "k"}
+        lists = {"more_of", "less_of", "like", "unlike"}
+        assert set(search["properties"]) == {"query", *lists, "strength", "keep", "protect", "where", "k"}
+        assert {field["type"] for field in search["properties"].values()} <= {
+            "string",
+            "array",
+            "number",
+            "integer",
+            "boolean",
+        }
         assert search["required"] == ["query"]
-        assert search["properties"]["strength"]["enum"] == ["light", "medium", "strong"]
+        assert search["properties"]["strength"]["enum"] == ["light", "medium", "strong", "auto"]
         assert all("description" in field for field in search["properties"].values())
         assert "Raises" not in search["description"]
 
@@ -90,8 +98,10 @@ class TestMessages:
         [
             ({"query": QUERY, "more_of": ["f99999"]}, "this bundle has 64, f0 to f63"),
             ({"query": QUERY, "more_of": "errors"}, "more_of: Input should be a valid list, got 'errors'"),
-            ({"query": QUERY, "strength": 3}, "strength: Input should be 'light', 'medium' or 'strong', got 3"),
+            ({"query": QUERY, "strength": 3}, "strength: Input should be 'light', 'medium', 'strong' or 'auto', got 3"),
             ({"query": QUERY, "k": 1000}, "k: Input should be less than or equal to 50, got 1000"),
+            ({"query": QUERY, "keep": 0}, "keep: Input should be greater than 0, got 0"),
+            ({"query": QUERY, "like": "doc"}, "like: Input should be a valid list"),
             ({"query": QUERY, "k": "many"}, "k: Input should be a valid integer"),
             ({"query": QUERY, "boost": {PHRASE: 1}}, "boost: Extra inputs are not permitted"),
             ({}, "query: Field required"),
