@@ -21,7 +21,6 @@ from ..runtime.features import Features
 from ..runtime.hits import COMPARED, Hit, explain_steered
 from ..runtime.index import SteerableIndex
 from ..runtime.resolver import Boost, Key, SteeredQuery
-from ..runtime.views import View
 
 TOP_FEATURES = 5
 
@@ -40,7 +39,7 @@ class Steering(TypedDict, total=False):
 
 
 class Searchable(Protocol):
-    """What can be searched and steered: `SteerableIndex`, or another engine behind `SteeredStore`."""
+    """What can be searched and steered: `SteerableIndex`, or another engine behind a `SteeredEngine`."""
 
     bundle: Bundle
 
@@ -66,7 +65,7 @@ class Searchable(Protocol):
         keep: float = KEEP,
         protect: bool = False,
         filter: Any = None,
-        view: View = "dense",
+        view: Any = "dense",
         compare: bool = False,
     ) -> list[Hit]:
         """The best documents, best first."""
@@ -82,7 +81,7 @@ class Ask:
     keep: float = KEEP
     protect: bool = False
     filter: Any = None
-    view: View = "dense"
+    view: str = "dense"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -31,6 +31,7 @@ from ...runtime.bundle import Bundle
 from ...runtime.index import SteerableIndex, View
 from ...runtime.resolver import Boost, Key, Strength
 from ..answers import Answer, Ask, answer
+from ..engine import SteeredEngine
 from .steered_store import SteeredStore
 from .telling import atell, documents_of, tell
 
@@ -52,8 +53,9 @@ class SteerableRetriever(BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", use_attribute_docstrings=True)
 
-    index: SteerableIndex | SteeredStore
-    """An opened index, or what `over` made. Whoever opened it closes it: ``retriever.index.close()`` after `open`."""
+    index: SteerableIndex | SteeredEngine
+    """An opened index, what `over` made, or an engine with sparse codes (`integrations.sparse`). Whoever opened it
+    closes it: ``retriever.index.close()`` after `open`."""
     k: int = 4
     """Documents wanted; fewer come back when there are fewer."""
     boost: dict[Key, Strength] | None = None
@@ -67,8 +69,9 @@ class SteerableRetriever(BaseRetriever):
     """Leave alone how strongly the query expresses its own strongest features."""
     filter: Any = None
     """Metadata conditions, for example ``{"year": {"$gte": 2025}}``; after `over` in the dialect of the store."""
-    view: View = "dense"
-    """What is compared: `dense`, `reconstruction` or `latent`."""
+    view: View | Literal["hybrid"] = "dense"
+    """What is compared: `dense`, `reconstruction` or `latent`; in an engine with sparse codes `dense`, `latent` or
+    `hybrid`."""
     include_scores: bool = False
     """Add the score to the metadata as `relevance_score`. A document's own key of that name is kept."""
     include_explanations: bool = False
@@ -169,7 +172,7 @@ class SteerableRetriever(BaseRetriever):
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
         params["ls_vector_store_provider"] = (
-            self.index.provider if isinstance(self.index, SteeredStore) else "steersearch"
+            self.index.provider if isinstance(self.index, SteeredEngine) else "steersearch"
         )
         params["ls_embedding_provider"] = "steersearch"
         params["ls_embedding_model"] = self.index.bundle.manifest.embedder["id"]
@@ -200,7 +203,7 @@ class SteerableRetriever(BaseRetriever):
         return answer(self.index, query, ask, moves=moves, explanations=self.include_explanations)
 
     def _documents(self, found: Answer) -> list[Document]:
-        score_key = STORE_SCORE_KEY if isinstance(self.index, SteeredStore) else SCORE_KEY
+        score_key = STORE_SCORE_KEY if isinstance(self.index, SteeredEngine) else SCORE_KEY
         return documents_of(
             found, score_key if self.include_scores else None, EXPLANATION_KEY if self.include_explanations else None
         )

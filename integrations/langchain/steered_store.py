@@ -6,22 +6,19 @@ import inspect
 import math
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 
-from ...errors import ConfigError, DataError, EngineError
+from ...errors import ConfigError, EngineError
 from ...metrics import FloatArray
-from ...runtime.budget import KEEP
 from ...runtime.bundle import Bundle
-from ...runtime.concepts import Concept
-from ...runtime.hits import COMPARED, Hit, explain_steered
-from ...runtime.resolver import Boost, Key, Resolver, SteeredQuery
-from .embeddings import PROBE, check_same_space, unit_rows
+from ...runtime.hits import Hit
+from ...runtime.resolver import SteeredQuery
+from ..engine import SteeredEngine
+from .embeddings import PROBE, check_same_space
 
 SCORED = (
     "similarity_search_with_score_by_vector",
@@ -40,10 +37,11 @@ OWN_RANK = 3
 """Half have to be found this high: a title that was embedded too may cost a place, another embedder costs all."""
 
 
-class SteeredStore:
+class SteeredStore(SteeredEngine):
     """A vector store and the bundle that steers its queries; `SteerableRetriever.over` makes one.
 
-    Nothing of the engine is kept: every search asks it again. Threads may share one as far as the store allows it.
+    Threads may share one as far as the store allows it. `score` is the store's own number, `filter` is in the store's
+    dialect.
 
     Args:
         store: Holds vectors of the bundle's embedder.
@@ -59,109 +57,21 @@ class SteeredStore:
         self.store = store
         """The store."""
         self.provider = type(store).__name__
-        """Its name in messages and traces."""
         self._search_by_vector, self._scored = _search_method(store)
-        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-        """What embeds, encodes and names the features."""
-        self._resolver = Resolver(self.bundle, self._vector_of)
+        super().__init__(bundle)
         self._filter_name = _filter_name(self._search_by_vector)
         self._check()
 
-    def steer(
-        self,
-        query: str | FloatArray,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        *,
-        keep: float = KEEP,
-        protect: bool = False,
-        code: bool = False,
-    ) -> SteeredQuery:
-        """The steered vector, and what each concept became; see `SteerableIndex.steer`."""
-        return self._resolver.steer(self._query(query), boost, clamp, keep=keep, protect=protect, code=code)
-
-    def resolve(self, key: Key) -> Concept:
-        """What a key of a boost becomes; see `SteerableIndex.resolve`.
-
-        An index asks its documents what a phrase means in them; here only the bundle's reference corpus is asked, and
-        `evidence` is None. What an index resolved (``boost={index.resolve("radio astronomy"): 1.5}``) means the same
-        everywhere.
-        """
-        return self._resolver.resolve(key)
-
-    def search(
-        self,
-        query: str | FloatArray,
-        k: int = 10,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float = KEEP,
-        protect: bool = False,
-        filter: Any = None,
-        view: str = "dense",
-        compare: bool = False,
-    ) -> list[Hit]:
-        """The best documents of the store for a steered query.
-
-        Args:
-            query: A text, or a unit vector of length d_in.
-            k: Results wanted, at least 1.
-            boost: Concept -> strength, or `"auto"`.
-            clamp: Concept -> value.
-            keep: As in `SteerableIndex.search`.
-            protect: As in `SteerableIndex.search`.
-            filter: In the dialect of the store.
-            view: Only `dense`: the store holds no codes.
-            compare: Fill in `Hit.rank_before` and `Hit.moved_by`; asks the engine twice, and embeds the texts of the
-                hits again, since stores do not give vectors.
-
-        Returns:
-            Hits in the order of the store. `score` is the store's own number, NaN where it gives none; `id` is "" where
-            it gives none.
-
-        Raises:
-            ConfigError: k, a strength, keep or the view is out of range.
-            UnknownFeatureError: A boost names a latent that is not there.
-            EngineError: The engine does not answer, or refuses the filter.
-        """
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
-        if view != "dense":
-            raise ConfigError(f"view is {view!r}: another engine holds no codes, so only dense is there")
-        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare)
-        hits = self._hits(steered.vector, int(k), filter)
-        if not compare or not hits:
-            return hits
-        ranks = {_key(hit): hit.rank for hit in self._hits(steered.original, max(int(k), COMPARED), filter)}
-        made = []
-        for hit, vector in zip(hits, self.bundle.embed([hit.text for hit in hits]), strict=True):
-            moved_by = explain_steered(hit.id, steered, vector, self.bundle).moved_by()
-            made.append(replace(hit, rank_before=ranks.get(_key(hit)), moved_by=moved_by))
-        return made
-
-    def _hits(self, vector: FloatArray, k: int, filter: Any) -> list[Hit]:
+    def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
         how = {} if filter is None or filter == {} else {self._filter_name: filter}
-        found = self._ask(self._search_by_vector, vector.tolist(), k=k, **how)
+        found = self._ask(self._search_by_vector, steered.vector.tolist(), k=k, **how)
         pairs: list[tuple[Document, float]] = found if self._scored else [(document, math.nan) for document in found]
         return [
             Hit(rank, document.id or "", float(score), document.page_content, dict(document.metadata))
             for rank, (document, score) in enumerate(pairs, 1)
         ]
 
-    def _query(self, query: str | FloatArray) -> FloatArray:
-        if isinstance(query, str):
-            vector: FloatArray = self.bundle.embed([query])[0]
-            return vector
-        if not isinstance(query, np.ndarray) or query.shape != (self.bundle.d_in,):
-            raise DataError(
-                f"the query is {type(query).__name__}: give a text or a unit vector of length {self.bundle.d_in}"
-            )
-        row: FloatArray = unit_rows(query[None], "the query")[0]
-        return row
-
     def _vector_of(self, id: str) -> FloatArray | None:
-        """The vector of a stored document, for concepts from examples."""
         try:
             found = self._ask(self.store.get_by_ids, [id])
         except EngineError as error:
@@ -169,16 +79,6 @@ class SteeredStore:
                 return None  # the store knows no ids, or not of this form: the example is a text
             raise
         return self.bundle.embed([found[0].page_content])[0] if found else None
-
-    def _ask(self, method: Callable[..., Any], *arguments: Any, **how: Any) -> Any:
-        try:
-            return method(*arguments, **how)
-        except Exception as error:
-            first = next(iter(str(error).strip().splitlines()), "no message")
-            raise EngineError(
-                f"{self.provider} did not answer ({type(error).__name__}: {first:.200}): see that its engine "
-                f"runs, that it holds vectors of dimension {self.bundle.d_in}, and that the filter is in its dialect"
-            ) from error
 
     def _check(self) -> None:
         for name in DISTANCES:
@@ -212,11 +112,6 @@ def _search_method(store: VectorStore) -> tuple[Callable[..., Any], bool]:
             "choose a store with similarity_search_by_vector, or SteerableVectorStore"
         )
     return store.similarity_search_by_vector, False
-
-
-def _key(hit: Hit) -> str:
-    """What tells hits apart: the id, or the text where an engine gives no ids."""
-    return hit.id or hit.text
 
 
 def _filter_name(method: Callable[..., Any]) -> str:

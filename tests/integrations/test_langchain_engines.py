@@ -371,7 +371,7 @@ class TestRefusals:
             SteerableRetriever.over(memory, opened_bundle).invoke(QUERY, **how)
 
     def test_of_fields_and_queries(self, memory: VectorStore, opened_bundle: Bundle) -> None:
-        with pytest.raises(ConfigError, match="only dense is there"):
+        with pytest.raises(ConfigError, match="in InMemoryVectorStore there is only dense"):
             SteerableRetriever.over(memory, opened_bundle, view="latent").invoke(QUERY)
         with pytest.raises(DataError, match="the query is dict"):
             SteerableRetriever.over(memory, opened_bundle).invoke({"query": QUERY})  # type: ignore[arg-type]
