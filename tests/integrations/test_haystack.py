@@ -14,6 +14,7 @@ from steersearch.runtime.filters import compile_filter
 from steersearch.runtime.index import SteerableIndex
 
 from ..runtime.test_filters import matches
+from .conftest import PHRASE, QUERY
 
 pytest.importorskip("haystack")
 with warnings.catch_warnings():  # of what its own dependencies deprecate
@@ -25,7 +26,6 @@ with warnings.catch_warnings():  # of what its own dependencies deprecate
     from steersearch.integrations import haystack as module
     from steersearch.integrations.haystack import SteerableRetriever
 
-PHRASE, QUERY = "an exception is raised", "adding an integer and a float"
 HOWS: list[dict[str, Any]] = [
     {},
     {"boost": {PHRASE: 2.0, "f3": -1.0}},

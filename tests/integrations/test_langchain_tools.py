@@ -13,6 +13,7 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from steersearch.integrations.langchain import concept_tools, find_concepts_tool, search_documents_tool
+from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
 
 from .conftest import PHRASE, QUERY, found
@@ -145,17 +146,23 @@ async def test_a_langgraph_agent(tiny_index: SteerableIndex) -> None:
         asks("find_concepts", text=PHRASE, limit=1),
         asks("search_documents", query=QUERY, more_of=["f99999"]),  # a mistake, from which it is told how to go on
         asks("search_documents", query=QUERY, more_of=[concept.label or concept.name], strength="strong", k=2),
+        asks("search_documents", query=QUERY, like=["exceptions-0"], strength="auto", keep=0.7, k=2),
+        asks("search_documents", query=QUERY, more_of=["zzzz qqqq"]),  # obeyed, with a doubt that it reads
         AIMessage("done"),
     ]
+    like: dict[Any, Any] = {Concept.from_examples(["exceptions-0"]): "auto"}
     for run in ("invoke", "ainvoke"):
         model = Scripted(script=script, seen=[], tools=[])
         agent = agents.create_agent(model, concept_tools(tiny_index))
         state: Any = {"messages": [HumanMessage("What about errors in arithmetic?")]}
         result = agent.invoke(state) if run == "invoke" else await agent.ainvoke(state)
         assert model.tools == ["find_concepts", "search_documents"]
-        first, wrong, right = [m for m in result["messages"] if isinstance(m, ToolMessage)]
+        first, wrong, right, near, doubtful = [m for m in result["messages"] if isinstance(m, ToolMessage)]
         assert json.loads(str(first.content))["concepts"][0]["concept"] == (concept.label or concept.name)
         assert (wrong.status, "f0 to f63" in str(wrong.content)) == ("error", True)
         assert [r["id"] for r in right.artifact["results"]] == found(tiny_index, k=2, boost={concept.id: 2.0})
+        assert [r["id"] for r in near.artifact["results"]] == found(tiny_index, k=2, boost=like, keep=0.7)
+        assert (near.artifact["kept"], near.artifact["warnings"]) == (0.7, [])
+        assert "nothing about 'zzzz qqqq'" in json.loads(str(doubtful.content))["warnings"][0]
         assert result["messages"][-1].content == "done"
         assert right in model.seen[-1]

@@ -10,6 +10,8 @@ import pytest
 from steersearch.errors import ConfigError, DataError, SteeringWarning, UnknownFeatureError
 from steersearch.runtime.index import SteerableIndex
 
+from .conftest import PHRASE, QUERY
+
 pytest.importorskip("llama_index.core")
 with warnings.catch_warnings():  # of what its own dependencies deprecate
     warnings.simplefilter("ignore")
@@ -19,7 +21,6 @@ with warnings.catch_warnings():  # of what its own dependencies deprecate
 
     from steersearch.integrations.llama_index import SteerableQuery, SteerableRetriever
 
-PHRASE, QUERY = "an exception is raised", "adding an integer and a float"
 HOWS: list[dict[str, Any]] = [
     {},
     {"boost": {PHRASE: 2.0, "f3": -1.0}},

@@ -157,7 +157,7 @@ async def test_errors_teach_and_no_path_leads_out(folder: Path, tmp_path: Path) 
             wrong, text, _ = await call(session, "search_documents", **arguments)
             assert (wrong, said in text) == (True, True), text
         for path in (str(tmp_path / "secret.txt"), "../secret.txt", "file:///etc/passwd"):  # words, like any others
-            for arguments in ({"query": path}, {"query": QUERY, "more_of": [path]}):
+            for arguments in ({"query": path}, {"query": QUERY, "more_of": [path]}, {"query": QUERY, "like": [path]}):
                 _, text, _ = await call(session, "search_documents", **arguments)
                 assert "hippopotamus" not in text
                 assert "root:" not in text

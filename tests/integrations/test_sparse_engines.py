@@ -1,81 +1,26 @@
 """Sparse codes in other engines: the answers of our own views, on the real engines (`pip install --group engines`)."""
 
-import os
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
 from steersearch.errors import ConfigError, DataError, EngineError, FilterError, MissingExtraError, UnknownFeatureError
 from steersearch.integrations import sparse
-from steersearch.integrations.sparse.base import SparseEngine, code_of, codes_of, fused
+from steersearch.integrations.sparse.base import code_of, codes_of, fused
 from steersearch.runtime.bundle import Bundle
 from steersearch.runtime.concepts import Concept
 from steersearch.runtime.hits import Hit
 from steersearch.runtime.index import SteerableIndex
 
-PHRASE, QUERY = "an exception is raised", "adding an integer and a float"
+from .conftest import PHRASE, QUERY
+from .test_langchain_engines import engines
+
 BOOSTS: list[dict[Any, Any]] = [{}, {PHRASE: 2.0}, {18: 1.5, "f3": -1.0}, {PHRASE: "-auto", 18: "auto"}, {PHRASE: -3.0}]
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the engines' own packages deprecate is not ours
-
-
-class Kind(NamedTuple):
-    """An engine: how to open one, its filter for a topic, and how it scores the n-th of a list in a fusion."""
-
-    open: Callable[[Bundle, Path], Any]
-    filter: Callable[[str], Any]
-    rrf: int
-
-
-@contextmanager
-def qdrant(bundle: Bundle, folder: Path, url: str | None = None) -> Iterator[SparseEngine]:
-    pytest.importorskip("qdrant_client")
-    from qdrant_client import QdrantClient
-
-    from steersearch.integrations.sparse.qdrant import SteeredQdrant
-
-    client = QdrantClient(url=url) if url else QdrantClient(path=str(folder / "qdrant"))
-    name = f"steersearch-{uuid.uuid4().hex}"
-    try:
-        yield SteeredQdrant(client, name, bundle)
-    finally:
-        client.delete_collection(name)
-        client.close()
-
-
-@contextmanager
-def pgvector(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
-    pytest.importorskip("psycopg")
-    pgserver = pytest.importorskip("pgserver")
-    import tempfile
-
-    from steersearch.integrations.sparse.pgvector import SteeredPgvector
-
-    # It runs as its own user, whom pytest's folders shut out.
-    server = pgserver.get_server(Path(tempfile.gettempdir()) / f"steersearch-{uuid.uuid4().hex}", cleanup_mode="delete")
-    engine = SteeredPgvector(server.get_uri(), "documents", bundle)
-    engine.server = server  # type: ignore[attr-defined]
-    try:
-        yield engine
-    finally:
-        engine.close()
-        server.cleanup()
-
-
-@contextmanager
-def milvus(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
-    pytest.importorskip("milvus_lite")
-    from pymilvus import MilvusClient
-
-    from steersearch.integrations.sparse.milvus import SteeredMilvus
-
-    client = MilvusClient(str(folder / "milvus.db"))
-    yield SteeredMilvus(client, "documents", bundle)
-    client.close()
 
 
 def qdrant_filter(topic: str) -> Any:
@@ -84,13 +29,19 @@ def qdrant_filter(topic: str) -> Any:
     return models.Filter(must=[models.FieldCondition(key="metadata.topic", match=models.MatchValue(value=topic))])
 
 
-KINDS = {
-    "qdrant": Kind(qdrant, qdrant_filter, 2),  # counts from 0, with k = 2
-    "pgvector": Kind(pgvector, lambda topic: {"topic": topic}, 61),
-    "milvus": Kind(milvus, lambda topic: f'metadata["topic"] == "{topic}"', 61),
+FILTERS: dict[str, Callable[[str], Any]] = {
+    "Qdrant": qdrant_filter,
+    "pgvector": lambda topic: {"topic": topic},
+    "Milvus": lambda topic: f'metadata["topic"] == "{topic}"',
 }
-if url := os.environ.get("QDRANT_URL"):
-    KINDS["qdrant server"] = Kind(lambda bundle, folder: qdrant(bundle, folder, url), qdrant_filter, 2)
+RRF = {"Qdrant": 1, "pgvector": 60, "Milvus": 60}  # Qdrant counts from 0, with k = 2
+KINDS = {engine.name: engine for engine in engines.ENGINES if engine.sparse}
+
+
+def made(name: str, bundle: Bundle, folder: Path) -> AbstractContextManager[Any]:
+    if not KINDS[name].installed:
+        pytest.skip(f"{name} is not installed")
+    return KINDS[name].sparse(bundle, folder)
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +54,12 @@ def index(
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def opened(
+def engine(
     request: pytest.FixtureRequest, opened_bundle: Bundle, topic_texts: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Kind, Any]]:
-    kind = KINDS[request.param]
-    with kind.open(opened_bundle, tmp_path_factory.mktemp("engine")) as engine:
-        assert engine.add(topic_texts.texts, topic_texts.ids, topic_texts.metadata) == topic_texts.ids
-        yield kind, engine
+) -> Iterator[Any]:
+    with made(request.param, opened_bundle, tmp_path_factory.mktemp("engine")) as opened:
+        assert opened.add(topic_texts.texts, topic_texts.ids, topic_texts.metadata) == topic_texts.ids
+        yield opened
 
 
 def same(ours: list[Hit], theirs: list[Hit], *, scored: bool = True) -> None:
@@ -126,8 +76,7 @@ def same(ours: list[Hit], theirs: list[Hit], *, scored: bool = True) -> None:
 class TestTheSameTop10:
     @pytest.mark.parametrize("boost", BOOSTS, ids=str)
     @pytest.mark.parametrize("view", ["dense", "latent"])
-    def test_of_one_view(self, opened: Any, index: SteerableIndex, topic_texts: Any, view: Any, boost: Any) -> None:
-        _, engine = opened
+    def test_of_one_view(self, engine: Any, index: SteerableIndex, topic_texts: Any, view: Any, boost: Any) -> None:
         moved = 0
         for query in (QUERY, "how a module is found", *topic_texts.texts[::7]):
             theirs = engine.search(query, 10, boost=boost, view=view)
@@ -137,22 +86,20 @@ class TestTheSameTop10:
         assert bool(moved) == bool(boost)
 
     @pytest.mark.parametrize("boost", BOOSTS, ids=str)
-    def test_hybrid_fuses_both_lists(self, opened: Any, index: SteerableIndex, boost: Any) -> None:
-        kind, engine = opened
+    def test_hybrid_fuses_both_lists(self, engine: Any, index: SteerableIndex, boost: Any) -> None:
         for query in (QUERY, "how a module is found"):
             scores: dict[str, float] = {}
             for view in ("dense", "latent"):
                 for hit in engine.search(query, 100, boost=boost, view=view):
-                    scores[hit.id] = scores.get(hit.id, 0.0) + 1 / (kind.rrf - 1 + hit.rank)
+                    scores[hit.id] = scores.get(hit.id, 0.0) + 1 / (RRF[engine.provider] + hit.rank)
             expected = sorted(scores.values(), reverse=True)[:10]
             theirs = engine.search(query, 10, boost=boost, view="hybrid")
             assert [hit.score for hit in theirs] == pytest.approx(expected, abs=1e-5)
             assert [scores[hit.id] for hit in theirs] == pytest.approx(expected, abs=1e-5)
 
     @pytest.mark.parametrize("view", ["dense", "latent", "hybrid"])
-    def test_with_a_filter_and_compared(self, opened: Any, index: SteerableIndex, view: Any) -> None:
-        kind, engine = opened
-        how: dict[str, Any] = {"boost": {PHRASE: 2.0}, "view": view, "filter": kind.filter("modules")}
+    def test_with_a_filter_and_compared(self, engine: Any, index: SteerableIndex, view: Any) -> None:
+        how: dict[str, Any] = {"boost": {PHRASE: 2.0}, "view": view, "filter": FILTERS[engine.provider]("modules")}
         found = engine.search(QUERY, 5, **how, compare=True)
         assert {hit.metadata["topic"] for hit in found} == {"modules"}
         plain = [hit.id for hit in engine.search(QUERY, 100, **{**how, "boost": None})]
@@ -164,16 +111,14 @@ class TestTheSameTop10:
             same(index.search(QUERY, 5, **{**how, "filter": {"topic": "modules"}}), found)
             assert [hit.metadata for hit in found] == [index.get([hit.id])[0].metadata for hit in found]  # type: ignore[union-attr]
 
-    def test_concepts_from_documents(self, opened: Any, index: SteerableIndex) -> None:
-        _, engine = opened
+    def test_concepts_from_documents(self, engine: Any, index: SteerableIndex) -> None:
         concept = Concept.from_examples(["exceptions-0", "exceptions-3"], ["numbers-1"])
         for view in ("dense", "latent"):
             ours = index.search(QUERY, 5, boost={concept: 2.0}, view=view)  # type: ignore[arg-type]
             same(ours, engine.search(QUERY, 5, boost={concept: 2.0}, view=view))
 
-    def test_as_a_retriever(self, opened: Any) -> None:
+    def test_as_a_retriever(self, engine: Any) -> None:
         langchain = pytest.importorskip("steersearch.integrations.langchain")
-        _, engine = opened
         for view in ("latent", "hybrid"):
             retriever = langchain.SteerableRetriever(index=engine, view=view, include_explanations=True)
             found = retriever.invoke(QUERY, boost={PHRASE: "auto"}, keep=0.7)
@@ -184,8 +129,7 @@ class TestTheSameTop10:
             ]
 
 
-def test_documents_are_replaced_and_may_be_empty(opened: Any, opened_bundle: Bundle) -> None:
-    _, engine = opened
+def test_documents_are_replaced_and_may_be_empty(engine: Any, opened_bundle: Bundle) -> None:
     engine.add(["zebra zebra", ""], ["new", "empty"], [{"topic": "a"}, {"topic": "b"}])
     engine.add(["An exception is raised."], ["new"], [{"topic": "c"}])
     try:
@@ -208,13 +152,12 @@ def test_documents_are_replaced_and_may_be_empty(opened: Any, opened_bundle: Bun
     ],
     ids=str,
 )
-def test_refusals_of_a_search(opened: Any, how: dict[str, Any], error: type[Exception], said: str) -> None:
+def test_refusals_of_a_search(engine: Any, how: dict[str, Any], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
-        opened[1].search(**{"query": QUERY, **how})
+        engine.search(**{"query": QUERY, **how})
 
 
-def test_refusals_of_documents(opened: Any) -> None:
-    engine = opened[1]
+def test_refusals_of_documents(engine: Any) -> None:
     for arguments, said in (
         (("one text",), "single string"),
         ((["a", "b"], ["x", "x"]), "twice"),
@@ -227,8 +170,7 @@ def test_refusals_of_documents(opened: Any) -> None:
         engine.add(["a"], embeddings=np.ones((1, 3), np.float32))
 
 
-def test_another_dimension(opened: Any, opened_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = opened[1]
+def test_another_dimension(engine: Any, opened_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     places = {"pgvector": ("_conninfo", "table")}.get(engine.provider, ("client", "collection"))
     where = [getattr(engine, place) for place in places]
     monkeypatch.setattr(opened_bundle, "d_in", 7)
@@ -254,24 +196,24 @@ def test_qdrant_collections_that_do_not_fit(opened_bundle: Bundle) -> None:
 
 
 def test_milvus_that_does_not_fit(opened_bundle: Bundle, tmp_path: Path) -> None:
-    with milvus(opened_bundle, tmp_path) as engine:
+    with made("Milvus Lite", opened_bundle, tmp_path) as engine:
         with pytest.raises(DataError, match="more than the 65,535 bytes"):
             engine.add(["x" * 65_536])
         with pytest.raises(DataError, match="more than the 512 bytes"):
             engine.add(["x"], ["é" * 257])
-        engine.client.create_collection("other", dimension=32)  # type: ignore[attr-defined]
+        engine.client.create_collection("other", dimension=32)
         with pytest.raises(ConfigError, match="and no documents with codes"):
-            type(engine)(engine.client, "other", opened_bundle)  # type: ignore[attr-defined, call-arg]
+            type(engine)(engine.client, "other", opened_bundle)
 
 
 def test_an_engine_that_goes_away(opened_bundle: Bundle, topic_texts: Any, tmp_path: Path) -> None:
-    with pgvector(opened_bundle, tmp_path) as engine:
+    with made("PostgreSQL + pgvector", opened_bundle, tmp_path) as engine:
         import pgserver
 
         engine.add(topic_texts.texts, topic_texts.ids)
         how: dict[str, Any] = {"boost": {PHRASE: 2.0}, "view": "hybrid"}
         expected = engine.search(QUERY, **how)
-        server = engine.server  # type: ignore[attr-defined]
+        server = pgserver.get_server(engines.postgres_folder(tmp_path))
         pgserver.pg_ctl(["-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user)
         for _ in range(2):
             with pytest.raises(EngineError, match="pgvector did not answer"):
@@ -285,21 +227,21 @@ def test_an_engine_that_goes_away(opened_bundle: Bundle, topic_texts: Any, tmp_p
         assert engine.search(QUERY, **how) == expected
 
 
-def test_a_filter_in_another_dialect(opened: Any) -> None:
+def test_a_filter_in_another_dialect(engine: Any) -> None:
     with pytest.raises((EngineError, FilterError), match=r"dialect|takes a mapping"):
-        opened[1].search(QUERY, filter=["topic", "modules"])
+        engine.search(QUERY, filter=["topic", "modules"])
 
 
 def test_graphs_of_pgvector(opened_bundle: Bundle, topic_texts: Any, tmp_path: Path) -> None:
-    with pgvector(opened_bundle, tmp_path) as engine:
+    with made("PostgreSQL + pgvector", opened_bundle, tmp_path) as engine:
         engine.add(topic_texts.texts, topic_texts.ids)
         exact = {view: engine.search(QUERY, 10, boost={PHRASE: 2.0}, view=view) for view in engine.views}
-        engine.build_graphs()  # type: ignore[attr-defined]
-        connection = engine._connected()  # type: ignore[attr-defined]
+        engine.build_graphs()
+        connection = engine._connected()
         connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
         plan = connection.execute(
             "EXPLAIN SELECT id FROM documents ORDER BY codes <#> %s LIMIT 5",
-            [engine._sparse({1: 1.0})],  # type: ignore[attr-defined]
+            [engine._sparse({1: 1.0})],
         ).fetchall()
         assert "documents_codes_idx" in str(plan)
         for view, hits in exact.items():
@@ -335,7 +277,7 @@ def test_a_client_that_is_missing() -> None:
 
 def test_away_is_exact_on_milvus(opened_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is pushed away is subtracted from more and more candidates, until nothing else can come first."""
-    with milvus(opened_bundle, tmp_path) as engine:
+    with made("Milvus Lite", opened_bundle, tmp_path) as engine:
         from steersearch.integrations.sparse import milvus as module
 
         monkeypatch.setattr(module, "DEPTH", 4)
@@ -347,7 +289,7 @@ def test_away_is_exact_on_milvus(opened_bundle: Bundle, tmp_path: Path, monkeypa
         query = {0: 0.9, 1: -0.8}
         scores = [0.9 * code[0] - 0.8 * code[1] for code in codes]
         best = sorted(range(60), key=lambda i: -scores[i])[:3]
-        found = engine._latent(query, 3, None)  # type: ignore[attr-defined]
+        found = engine._latent(query, 3, None)
         assert [hit.id for hit in found] == [str(i) for i in best]
         assert [hit.score for hit in found] == pytest.approx([scores[i] for i in best], abs=1e-5)
-        assert engine._latent({1: -1.0}, 3, None) == []  # type: ignore[attr-defined]
+        assert engine._latent({1: -1.0}, 3, None) == []
