@@ -361,8 +361,7 @@ class SteerableIndex(Upkeep):
         return isinstance(id, str) and self._store.get([id])[0] is not None
 
     def _vector_of(self, id: str) -> FloatArray | None:
-        record = self._store.get([id])[0]
-        return None if record is None else self._store.vectors_of(np.array([record.rowid]))[0]
+        return self.vectors([id])[0]
 
     def _hits(
         self, view: View, vector: FloatArray, change: Change | None, k: int, allowed: IntArray | None

@@ -131,6 +131,13 @@ class StoreReader:
         """
         return self._vectors(self._columns(_rowid_list(rowids), "vector", VECTOR))
 
+    def vectors_by_id(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """The vectors of the documents of `ids`, in that order, shape (d_in,) each, None where there is none."""
+        with self.snapshot():
+            records = self.get(ids)
+            rows = iter(self.vectors_of([record.rowid for record in records if record is not None]))
+            return [None if record is None else next(rows) for record in records]
+
     def codes_of(self, rowids: ArrayLike) -> tuple[IntArray, FloatArray]:
         """The sparse codes of `rowids`, in that order.
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .._warn import warn
+from .._warn import gathered, warn
 from ..errors import BundleError, ConfigError
 from ..metrics import FloatArray
 from .budget import KEEP, auto_sign, check_keep, largest_strength
@@ -86,7 +86,7 @@ class Resolver:
         self._bundle, self._vector_of, self._evidence, self._generation = bundle, vector_of, evidence, generation
         self._sample = sample
         self._conflicts = Conflicts(bundle)
-        self._known: OrderedDict[str | Concept, tuple[int, Concept]] = OrderedDict()
+        self._known: OrderedDict[str | Concept, tuple[int, Concept, tuple[str, ...]]] = OrderedDict()
         self._lock = Lock()
 
     def resolve(self, key: Key) -> Concept:
@@ -200,12 +200,20 @@ class Resolver:
             known = self._known.get(key)
             if known is not None and known[0] == generation:
                 self._known.move_to_end(key)
-                return known[1]
-        concept = asked.resolve(self._bundle, self._vector_of, self._sample)
-        if self._evidence and asked.source == "text" and not asked.weights:
-            concept = replace(concept, evidence=self._evidence.of(asked.name))
-        with self._lock:
-            self._known[key] = generation, concept
-            if len(self._known) > CACHED:
-                self._known.popitem(last=False)
-        return concept
+        if known is None or known[0] != generation:
+            known = generation, *self._resolved(asked)
+            with self._lock:
+                self._known[key] = known
+                if len(self._known) > CACHED:
+                    self._known.popitem(last=False)
+        for doubt in known[2]:  # each time, so that what is told does not depend on who asked before
+            warn(doubt)
+        return known[1]
+
+    def _resolved(self, asked: Concept) -> tuple[Concept, tuple[str, ...]]:
+        """A concept with its weights, and the warnings that it gave."""
+        with gathered() as doubts:
+            concept = asked.resolve(self._bundle, self._vector_of, self._sample)
+            if self._evidence and asked.source == "text" and not asked.weights:
+                concept = replace(concept, evidence=self._evidence.of(asked.name))
+        return concept, tuple(doubts)

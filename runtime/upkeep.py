@@ -177,6 +177,10 @@ class Upkeep:
         rows = self._spread(limit)
         return self._store.vectors_of(rows), self._store.codes_of(rows)
 
+    def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """The unit vectors of documents, in this order, shape (d_in,) each, None where there is no such document."""
+        return self._store.vectors_by_id(ids)
+
     def documents(self) -> tuple[list[str], list[str], FloatArray]:
         """All documents in the order they came: ids, texts, and vectors of shape (n, d_in)."""
         with self._store.snapshot():

@@ -1,4 +1,4 @@
-"""What the commands share: options, progress bars, JSON output, reading boosts."""
+"""What the commands share: options, progress bars, JSON output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..errors import ConfigError
 from ..texts import one_line
 
 console = Console(highlight=False)
@@ -28,23 +27,6 @@ IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def parse_filter(text: str | None) -> dict[str, Any] | None:
-    """A metadata filter given as JSON.
-
-    Raises:
-        ConfigError: Not a JSON object.
-    """
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f'--filter is not JSON ({error}): write it like \'{{"year": {{"$gte": 2025}}}}\'') from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"--filter is {text}: it must be a JSON object like '{{\"year\": 2025}}'")
-    return value
 
 
 def make_bars(console: Console, *, disable: bool = False) -> Progress:

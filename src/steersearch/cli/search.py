@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from ..errors import ConfigError
-from ._common import IndexPath, Json, console, parse_filter, print_json, stderr
+from ._common import IndexPath, Json, console, print_json, stderr
 from ._results import concept_json, hit_json, part_json, print_concepts, print_hits, print_side_by_side
 from ._steering import (
     BoostOption,
@@ -73,8 +73,9 @@ def search(
     """
     from steersearch.runtime import Concept, SteerableIndex
     from steersearch.runtime.budget import KEEP
+    from steersearch.runtime.filters import read_filter
 
-    boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), parse_filter(filter)
+    boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), read_filter(filter, "--filter")
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
     with SteerableIndex.open(index) as opened, warnings_on_stderr():
