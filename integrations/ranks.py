@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ..metrics import FloatArray
+from ..runtime.fusion import Fusion
 from ..runtime.index import Hit, View
 
 PLAIN_TOP = 100
@@ -14,7 +15,16 @@ PLAIN_TOP = 100
 class Plain(Protocol):
     """What can be searched without steering."""
 
-    def search(self, query: FloatArray, k: int = 10, *, filter: Any = None, view: View = "dense") -> list[Hit]:
+    def search(
+        self,
+        query: FloatArray,
+        k: int = 10,
+        *,
+        filter: Any = None,
+        view: View = "dense",
+        fusion: Fusion = "rrf",
+        text: str | None = None,
+    ) -> list[Hit]:
         """The best documents, best first."""
 
 
@@ -24,7 +34,14 @@ def plain_top(k: int) -> int:
 
 
 def ranks_without_steering(
-    index: Plain, vector: FloatArray, k: int, *, filter: Any = None, view: View = "dense"
+    index: Plain,
+    vector: FloatArray,
+    k: int,
+    *,
+    filter: Any = None,
+    view: View = "dense",
+    fusion: Fusion = "rrf",
+    text: str | None = None,
 ) -> dict[str, int]:
     """Document (see `key_of`) -> its rank in a plain search, as far as `plain_top` reaches.
 
@@ -34,8 +51,11 @@ def ranks_without_steering(
         k: Results of the steered search.
         filter: Its filter.
         view: Its view.
+        fusion: How its view `hybrid` joins the others.
+        text: The words of the query, where they are known.
     """
-    return {key_of(hit): hit.rank for hit in index.search(vector, plain_top(k), filter=filter, view=view)}
+    hits = index.search(vector, plain_top(k), filter=filter, view=view, fusion=fusion, text=text)
+    return {key_of(hit): hit.rank for hit in hits}
 
 
 def key_of(hit: Hit) -> str:

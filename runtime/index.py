@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -15,22 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
+from ..errors import DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ..metrics import FloatArray, IntArray
 from .ann import Backend, VectorIndex, check_backend, open_index, sync
+from .asked import Asked, View, check_search
 from .budget import KEEP
 from .bundle import Bundle
 from .concepts import Concept
 from .evidence import Evidence
 from .explain import Explanation
+from .fusion import Fusion
 from .hits import COMPARED, Hit, compared, explain_steered
 from .inputs import check_unit_rows, query_vector
 from .records import Record, check_documents
 from .resolver import Boost, Key, Resolver, SteeredQuery
-from .steering import Change
 from .store import DocumentStore
 from .upkeep import CACHE, COMMIT_EVERY, SAVE_AFTER, Upkeep
-from .views import View, Views
+from .views import Views
 
 __all__ = ["Hit", "SteerableIndex", "View"]
 
@@ -231,6 +233,8 @@ class SteerableIndex(Upkeep):
         protect: bool = False,
         filter: Mapping[str, Any] | None = None,
         view: View = "dense",
+        fusion: Fusion = "rrf",
+        text: str | None = None,
         compare: bool = False,
     ) -> list[Hit]:
         """The best documents for a query.
@@ -244,7 +248,10 @@ class SteerableIndex(Upkeep):
             keep: Cosine of the query before and after steering that `"auto"` keeps, above 0 and at most 1.
             protect: Leave alone how strongly the query expresses its own strongest features.
             filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``.
-            view: `dense`, `reconstruction` (the paper's) or `latent`.
+            view: `dense`, `reconstruction` (the paper's), `latent`, `words` (BM25; only documents with a word of the
+                query), or `hybrid`: dense, latent and words together.
+            fusion: How `hybrid` joins them: `"rrf"` by rank, or weights like ``{"dense": .4, "words": .4}`` by score.
+            text: The query's words where `query` is a vector; `words` and `hybrid` need them.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and one look at each hit.
 
         Returns:
@@ -255,25 +262,22 @@ class SteerableIndex(Upkeep):
                 back by another boost or a clamp, or without room for `"auto"`.
 
         Raises:
-            ConfigError: k, a strength, keep or the view is out of range.
+            ConfigError: k, a strength, keep, the view or the fusion is out of range.
             UnknownFeatureError: A boost names a latent that is not there, or nothing in the bundle expresses it.
             BundleError: There is a boost, and the bundle has no features.
             FilterError: The filter has a syntax error.
             DataError: The query is not a text or unit vector.
         """
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
-        if view not in ("dense", "reconstruction", "latent"):
-            raise ConfigError(f"view is {view!r}: choose dense, reconstruction or latent")
-        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")
+        words = check_search(query, k, view, fusion, text)
+        code = compare or view not in ("dense", "words")
+        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=code)
+        asked = Asked(view, fusion, words, steered)
         with self._lock, self._store.snapshot():  # one state from the filter to the texts, whoever writes meanwhile
             allowed = None if not filter else self._store.rowids_where(filter)
-            hits = self._hits(view, steered.vector, steered.change, int(k), allowed)
+            hits = self._hits(asked, int(k), allowed)
             if not compare:
                 return hits
-            assert steered.change is not None
-            depth = max(int(k), COMPARED)
-            plain = self._hits(view, steered.original, steered.change.undone, depth, allowed)
+            plain = self._hits(replace(asked, plain=True), max(int(k), COMPARED), allowed)
         return compared(hits, plain, steered, self._vector_of, self.bundle)
 
     def steer(
@@ -364,15 +368,9 @@ class SteerableIndex(Upkeep):
         record = self._store.get([id])[0]
         return None if record is None else self._store.vectors_of(np.array([record.rowid]))[0]
 
-    def _hits(
-        self, view: View, vector: FloatArray, change: Change | None, k: int, allowed: IntArray | None
-    ) -> list[Hit]:
+    def _hits(self, asked: Asked, k: int, allowed: IntArray | None) -> list[Hit]:
         vectors = self._sync()
-        if view == "dense":
-            rows, scores = vectors.search(vector, k, allowed)
-        else:
-            assert change is not None
-            rows, scores = self._views.get(view, self._generation).search(change, k, allowed)
+        rows, scores = self._views.search(asked, k, allowed, vectors, self._generation)
         found = {record.rowid: record for record in self._store.by_rowid(rows)}
         # One deleted by another process a moment ago is left out.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]

@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableLambda
 from ...metrics import FloatArray
 from ...runtime.concepts import Concept
 from ...runtime.explain import Explanation
+from ...runtime.fusion import Fusion
 from ...runtime.index import Hit, SteerableIndex, View
 from ...runtime.resolver import Boost, Key, SteeredQuery
 from ..ranks import key_of, plain_top, ranks_without_steering
@@ -33,6 +34,7 @@ class Ask:
     clamp: Boost | None = None
     filter: Any = None
     view: View = "dense"
+    fusion: Fusion = "rrf"
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,13 @@ def answer(index: Searchable, query: str | FloatArray, ask: Ask, *, moves: bool,
     steered = index.steer(vector, ask.boost, ask.clamp)
     boost, clamp = _resolved(ask.boost, steered.concepts), _resolved(ask.clamp, steered.clamped)
     concepts = concepts_of(steered)
-    hits = index.search(vector, ask.k, boost=boost, clamp=clamp, filter=ask.filter, view=ask.view)
+    text = query if isinstance(query, str) else None
+    hits = index.search(
+        vector, ask.k, boost=boost, clamp=clamp, filter=ask.filter, view=ask.view, fusion=ask.fusion, text=text
+    )
     if not explanations and not (moves and concepts):
         return Answer(concepts, hits=hits)
-    plain = ranks_without_steering(index, vector, ask.k, filter=ask.filter, view=ask.view)
+    plain = ranks_without_steering(index, vector, ask.k, filter=ask.filter, view=ask.view, fusion=ask.fusion, text=text)
     moved = [{"id": hit.id, "rank": hit.rank, "rank_without_steering": plain.get(key_of(hit))} for hit in hits]
     if not explanations:
         return Answer(concepts, moved, hits)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -60,7 +60,9 @@ class SteerableRetriever(BaseRetriever):
     filter: Any = None
     """Metadata conditions, for example ``{"year": {"$gte": 2025}}``; after `over` in the dialect of the store."""
     view: View = "dense"
-    """What is compared: `dense`, `reconstruction` or `latent`."""
+    """What is compared: `dense`, `reconstruction`, `latent`, `words` or `hybrid`; over another engine only `dense`."""
+    fusion: Literal["rrf"] | dict[str, float] = "rrf"
+    """How `hybrid` joins its views, see `SteerableIndex.search`."""
     include_scores: bool = False
     """Add the score to the metadata as `relevance_score`. A document's own key of that name is kept."""
     include_explanations: bool = False
@@ -169,6 +171,7 @@ class SteerableRetriever(BaseRetriever):
             self.clamp if clamp is None else clamp,
             self.filter if filter is None else filter,
             self.view,
+            self.fusion,
         )
 
     def _search(self, query: str, ask: Ask, watched: bool) -> Answer:

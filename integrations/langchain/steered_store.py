@@ -17,6 +17,7 @@ from ...errors import ConfigError, DataError, EngineError
 from ...metrics import FloatArray
 from ...runtime.bundle import Bundle
 from ...runtime.explain import Explanation, explain
+from ...runtime.fusion import Fusion
 from ...runtime.index import Hit
 from ...runtime.resolver import Boost, Resolver, SteeredQuery
 from .embeddings import PROBE, check_same_space, unit_rows
@@ -80,6 +81,8 @@ class SteeredStore:
         clamp: Boost | None = None,
         filter: Any = None,
         view: str = "dense",
+        fusion: Fusion = "rrf",
+        text: str | None = None,
     ) -> list[Hit]:
         """The best documents of the store for a steered query.
 
@@ -90,6 +93,8 @@ class SteeredStore:
             clamp: Concept -> value.
             filter: In the dialect of the store.
             view: Only `dense`: the store holds no codes.
+            fusion: Of the view `hybrid`, which is not there.
+            text: For views that search words, which are not there.
 
         Returns:
             Hits in the order of the store. `score` is the store's own number, NaN where it gives none; `id` is "" where

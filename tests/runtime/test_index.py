@@ -179,7 +179,7 @@ def test_threads_get_the_serial_answers(tiny_index):
         (lambda i: i.search("x", 0), ConfigError, "at least 1"),
         (lambda i: i.search("x", -2), ConfigError, "at least 1"),
         (lambda i: i.search("x", 2.5), ConfigError, "whole number"),
-        (lambda i: i.search("x", view="other"), ConfigError, "dense, reconstruction or latent"),
+        (lambda i: i.search("x", view="other"), ConfigError, "dense, reconstruction, latent, words or hybrid"),
         (lambda i: i.search(3), DataError, "text or a unit vector"),
         (lambda i: i.search(np.ones(5, np.float32)), DataError, "length 32"),
         (lambda i: i.search(np.full(32, np.nan, np.float32)), DataError, "expected 1"),

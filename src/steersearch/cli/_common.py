@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import ConfigError
 from ..texts import one_line
+
+if TYPE_CHECKING:
+    from steersearch.runtime.fusion import Fusion
 
 console = Console(highlight=False)
 # Under torchrun the first process speaks for all.
@@ -45,6 +48,20 @@ def parse_filter(text: str | None) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise ConfigError(f"--filter is {text}: it must be a JSON object like '{{\"year\": 2025}}'")
     return value
+
+
+def parse_fusion(text: str) -> Fusion:
+    """`"rrf"` as it is, `"dense=.4,words=.6"` as weights.
+
+    Raises:
+        ConfigError: A weight that is not a number.
+    """
+    if text == "rrf":
+        return "rrf"
+    try:
+        return {view.strip(): float(weight) for view, weight in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ConfigError(f"--fusion is {text!r}: write rrf, or weights like dense=.4,latent=.2,words=.4") from None
 
 
 def make_bars(console: Console, *, disable: bool = False) -> Progress:
