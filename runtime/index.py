@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ..metrics import FloatArray, IntArray
-from .ann import Backend, VectorIndex, check_backend, open_index, sync
+from .ann import Backend, VectorIndex, check_backend, open_index, remembered, sync
 from .asked import Asked, View, check_search
 from .budget import KEEP
 from .bundle import Bundle
@@ -79,7 +79,8 @@ class SteerableIndex(Upkeep):
         Args:
             path: A folder that does not exist yet, or is empty.
             bundle: The exported folder. The index remembers where it is (relative to itself) and what is in it.
-            backend: `exact`, `hnsw` (extra ``hnsw``), or `auto`: exact below 20,000 documents.
+            backend: `exact`, `hnsw` (extra ``hnsw``), `usearch`, `usearch-f32`, `usearch-i8` (extra ``usearch``: 16, 32
+                or 8 bits a number), or `auto`: exact below 20,000 documents. `open` remembers it.
 
         Raises:
             IndexFolderError: Something is at `path` already.
@@ -95,6 +96,7 @@ class SteerableIndex(Upkeep):
             "bundle": os.path.relpath(opened.path.resolve(), folder.resolve()),
             "model_digest": opened.manifest.model_digest,
             "k": str(opened.k),
+            "backend": backend,
         }
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +127,7 @@ class SteerableIndex(Upkeep):
         Args:
             path: The folder.
             bundle: Where the bundle is now, if it was moved.
-            backend: As in `create`.
+            backend: As in `create`; `auto` is what the index was made for.
             readonly: Never write, not even caches.
 
         Raises:
@@ -156,7 +158,7 @@ class SteerableIndex(Upkeep):
                     f"(d_in {opened.d_in}): "
                     "open it with its own bundle, or index the documents again"
                 )
-            return cls(folder, store, opened, backend)
+            return cls(folder, store, opened, remembered(backend, meta))
         except KeyError as error:
             store.close()
             raise IndexFolderError(f"{folder} lacks {error} in its database: index the documents again") from error

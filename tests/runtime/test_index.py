@@ -286,3 +286,23 @@ def test_bundle_decodes_what_it_encodes(opened_bundle, topic_texts):
         opened_bundle.encode(np.full((1, 32), np.nan))
     with pytest.raises(DataError, match=r"\(n, 32\)"):
         opened_bundle.encode(np.ones((1, 33)))
+
+
+@pytest.mark.parametrize("backend", ["hnsw", "usearch", "usearch-i8", "exact"])
+def test_open_remembers_the_backend(opened_bundle, tmp_path, monkeypatch, backend):
+    module = {"h": "hnswlib", "u": "usearch", "e": "numpy"}[backend[0]]
+    pytest.importorskip(module)
+    SteerableIndex.create(tmp_path / "index", opened_bundle, backend=backend).close()
+    with SteerableIndex.open(tmp_path / "index") as index:
+        assert index.stats().backend == backend
+        index.add(["one text", "another text"], ids=["a", "b"])
+        assert index.search("one text", 1)[0].id == "a"
+        index.save()
+        assert index.stats().cached
+    with SteerableIndex.open(tmp_path / "index", backend="exact") as index:
+        assert index.stats().backend == "exact"
+    if module != "numpy":
+        monkeypatch.setitem(sys.modules, module, None)  # taken to a device without the library
+        with SteerableIndex.open(tmp_path / "index") as index:
+            assert index.stats().backend == "exact"
+            assert index.search("one text", 1)[0].id == "a"
