@@ -18,6 +18,7 @@ from ..runtime.bundle import Bundle
 from ..runtime.concepts import Concept
 from ..runtime.explain import Part
 from ..runtime.features import Features
+from ..runtime.fusion import Fusion
 from ..runtime.hits import COMPARED, Hit, explain_steered
 from ..runtime.index import SteerableIndex
 from ..runtime.resolver import Boost, Key, SteeredQuery
@@ -66,6 +67,8 @@ class Searchable(Protocol):
         protect: bool = False,
         filter: Any = None,
         view: Any = "dense",
+        fusion: Fusion = "rrf",
+        text: str | None = None,
         compare: bool = False,
     ) -> list[Hit]:
         """The best documents, best first."""
@@ -82,6 +85,7 @@ class Ask:
     protect: bool = False
     filter: Any = None
     view: str = "dense"
+    fusion: Fusion = "rrf"
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,8 @@ def _answer(index: Searchable, query: str | FloatArray, ask: Ask, moves: bool, e
         protect=ask.protect,
         filter=ask.filter,
         view=ask.view,
+        fusion=ask.fusion,
+        text=query if isinstance(query, str) else None,
         compare=compare,
     )
     moved = moves_of(hits) if compare and concepts else []

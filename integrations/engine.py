@@ -15,6 +15,7 @@ from ..metrics import FloatArray, unit_rows
 from ..runtime.budget import KEEP
 from ..runtime.bundle import Bundle
 from ..runtime.concepts import Concept
+from ..runtime.fusion import Fusion
 from ..runtime.hits import COMPARED, Hit, explain_steered
 from ..runtime.resolver import Boost, Key, Resolver, SteeredQuery
 
@@ -72,6 +73,8 @@ class SteeredEngine(ABC):
         protect: bool = False,
         filter: Any = None,
         view: str = "dense",
+        fusion: Fusion = "rrf",
+        text: str | None = None,
         compare: bool = False,
     ) -> list[Hit]:
         """The best documents of the engine for a steered query.
@@ -85,6 +88,8 @@ class SteeredEngine(ABC):
             protect: As in `SteerableIndex.search`.
             filter: In the dialect of the engine.
             view: One of `views`.
+            fusion: How `hybrid` joins its views: by rank, as engines do.
+            text: The words of a query that is a vector; no view here searches words.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; asks the engine twice, and embeds the texts of the
                 hits again.
 
@@ -93,7 +98,7 @@ class SteeredEngine(ABC):
             where it gives none.
 
         Raises:
-            ConfigError: k, a strength, keep or the view is out of range.
+            ConfigError: k, a strength, keep, the view or the fusion is out of range.
             UnknownFeatureError: A boost names a latent that is not there.
             EngineError: The engine does not answer, or refuses the filter.
         """
@@ -101,6 +106,8 @@ class SteeredEngine(ABC):
             raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
         if view not in self.views:
             raise ConfigError(f"view is {view!r}: in {self.provider} there is only {', '.join(self.views)}")
+        if fusion != "rrf":
+            raise ConfigError(f"fusion is {fusion!r}: {self.provider} joins its views by rank, which is 'rrf'")
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")
         hits = self._hits(steered, view, int(k), filter)
         if not compare or not hits:

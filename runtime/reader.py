@@ -185,6 +185,11 @@ class StoreReader:
         for rowids, rows in self._blocks("latents, values_", CODE, after_rowid, batch):
             yield rowids, *self._codes(rows)
 
+    def iter_texts(self, after_rowid: int = 0, batch: int = 1024) -> Iterator[tuple[IntArray, list[str]]]:
+        """Blocks of (rowids, texts), rowids ascending."""
+        for rowids, rows in self._blocks("text", TEXT, after_rowid, batch):
+            yield rowids, [text for (text,) in rows]
+
     def iter_rows(self, batch: int = 1024) -> Iterator[list[tuple[Any, ...]]]:
         """Blocks of whole rows as they are in the file, unchecked: rowid, checks, id, metadata, text, vector, code."""
         columns = "rowid, checks, id, metadata, text, vector, latents, values_"
@@ -253,7 +258,7 @@ class StoreReader:
 
     def _blocks(
         self, columns: str, part: int, after: int, batch: int
-    ) -> Iterator[tuple[IntArray, list[tuple[bytes, ...]]]]:
+    ) -> Iterator[tuple[IntArray, list[tuple[Any, ...]]]]:
         sql = f"SELECT rowid, checks, {columns} FROM documents WHERE rowid > ? ORDER BY rowid LIMIT ?"
         for rowids, rows in self._ordered(sql, after, batch):
             yield rowids, self._checked(rows, part)
@@ -266,7 +271,7 @@ class StoreReader:
             after = int(rowids[-1])
             yield rowids, rows
 
-    def _checked(self, rows: list[tuple[Any, ...]], part: int) -> list[tuple[bytes, ...]]:
+    def _checked(self, rows: list[tuple[Any, ...]], part: int) -> list[tuple[Any, ...]]:
         """The columns of rows (rowid, checks, *columns) that are as they were stored."""
         with self._damage():
             for rowid, checks, *columns in rows:

@@ -12,7 +12,7 @@ from threading import RLock
 from typing import Any
 
 from ..metrics import FloatArray, IntArray
-from .ann import Backend, VectorIndex, build_index, uses_graph
+from .ann import Backend, VectorIndex, build_index, chosen
 from .bundle import Bundle
 from .records import check_documents, encode_json
 from .store import DocumentStore
@@ -49,7 +49,7 @@ class IndexStats:
     n_latents: int
     k: int
     backend: str
-    """`exact` or `hnsw`: what searches at this size."""
+    """`exact`, `hnsw`, `usearch`, ...: what searches at this size."""
     database_bytes: int
     free_bytes: int
     """Of these, left by removed documents: `compact` gives them back."""
@@ -146,15 +146,15 @@ class Upkeep:
         with self._store.snapshot():
             documents, generation = len(self._store), self._store.generation
             free = self._store.free_bytes
-        graph, cache_bytes = uses_graph(self._backend, documents), _size_of(self.path / CACHE)
-        sidecars = ["cache.json", "hnsw.json"] if graph else ["cache.json"]
+        backend, cache_bytes = chosen(self._backend, documents), _size_of(self.path / CACHE)
+        sidecars = ["cache.json"] if backend == "exact" else ["cache.json", f"{backend.partition('-')[0]}.json"]
         return IndexStats(
             documents=documents,
             generation=generation,
             d_in=self.bundle.d_in,
             n_latents=self.bundle.n_latents,
             k=self.bundle.k,
-            backend="hnsw" if graph else "exact",
+            backend=backend,
             database_bytes=self._bytes() - cache_bytes,
             free_bytes=free,
             cache_bytes=cache_bytes,

@@ -69,9 +69,11 @@ class SteerableRetriever(BaseRetriever):
     """Leave alone how strongly the query expresses its own strongest features."""
     filter: Any = None
     """Metadata conditions, for example ``{"year": {"$gte": 2025}}``; after `over` in the dialect of the store."""
-    view: View | Literal["hybrid"] = "dense"
-    """What is compared: `dense`, `reconstruction` or `latent`; in an engine with sparse codes `dense`, `latent` or
-    `hybrid`."""
+    view: View = "dense"
+    """What is compared: `dense`, `reconstruction`, `latent`, `words` or `hybrid`; in an engine with sparse codes
+    `dense`, `latent` or `hybrid`, in any other `dense`."""
+    fusion: Literal["rrf"] | dict[str, float] = "rrf"
+    """How `hybrid` joins its views, see `SteerableIndex.search`; an engine joins them by rank."""
     include_scores: bool = False
     """Add the score to the metadata as `relevance_score`. A document's own key of that name is kept."""
     include_explanations: bool = False
@@ -196,6 +198,7 @@ class SteerableRetriever(BaseRetriever):
             self.protect if protect is None else protect,
             self.filter if filter is None else filter,
             self.view,
+            self.fusion,
         )
 
     def _search(self, query: str, ask: Ask, watched: bool) -> Answer:

@@ -118,7 +118,7 @@ class TestCalls:
         none = dict.fromkeys(how)
         assert scored(built.invoke(QUERY, **none)) == expect(**how)
 
-    @pytest.mark.parametrize("view", ["dense", "reconstruction", "latent"])
+    @pytest.mark.parametrize("view", ["dense", "reconstruction", "latent", "words", "hybrid"])
     def test_views(self, retriever: SteerableRetriever, view: Any) -> None:
         built = SteerableRetriever(index=retriever.index, view=view, include_scores=True)
         documents = built.invoke(QUERY, boost={PHRASE: 1.0})

@@ -121,9 +121,9 @@ def test_update_metadata_needs_no_embedding(index, counted):
     assert index.get(["doc-1"])[0].metadata == {"i": 1}
 
 
-@pytest.mark.parametrize("backend", ["exact", "hnsw"])
+@pytest.mark.parametrize("backend", ["exact", "hnsw", "usearch"])
 def test_compact_keeps_every_answer_and_shrinks_the_folder(opened_bundle, tmp_path, backend):
-    pytest.importorskip("hnswlib" if backend == "hnsw" else "numpy")
+    pytest.importorskip({"hnsw": "hnswlib", "usearch": "usearch"}.get(backend, "numpy"))
     with SteerableIndex.create(tmp_path / "index", opened_bundle, backend=backend) as index:
         index.add_from((id, text + " " * 3000, metadata) for id, text, metadata in made_up(600))
         index.save()

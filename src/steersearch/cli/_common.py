@@ -7,13 +7,17 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..errors import ConfigError
 from ..texts import one_line
+
+if TYPE_CHECKING:
+    from steersearch.runtime.fusion import Fusion
 
 console = Console(highlight=False)
 # Under torchrun the first process speaks for all.
@@ -27,6 +31,20 @@ IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def parse_fusion(text: str) -> Fusion:
+    """`"rrf"` as it is, `"dense=.4,words=.6"` as weights.
+
+    Raises:
+        ConfigError: A weight that is not a number.
+    """
+    if text == "rrf":
+        return "rrf"
+    try:
+        return {view.strip(): float(weight) for view, weight in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ConfigError(f"--fusion is {text!r}: write rrf, or weights like dense=.4,latent=.2,words=.4") from None
 
 
 def make_bars(console: Console, *, disable: bool = False) -> Progress:

@@ -51,8 +51,12 @@ def build(
         Path, typer.Option("--out", "--index", "-i", help="The index folder; documents are added when it is there.")
     ] = Path("index"),
     backend: Annotated[
-        Literal["auto", "exact", "hnsw"],
-        typer.Option(help="`hnsw` is faster on large corpora and needs steersearch[hnsw]."),
+        Literal["auto", "exact", "hnsw", "usearch", "usearch-f32", "usearch-i8"],
+        typer.Option(
+            help="`hnsw` and `usearch` are faster on large corpora and need steersearch[hnsw] (a compiler) or "
+            "steersearch[usearch] (none); `usearch` holds 16 bits a number, `-i8` 8. An index remembers what it was "
+            "made for."
+        ),
     ] = "auto",
     json: Json = False,
 ) -> None:
