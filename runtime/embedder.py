@@ -24,6 +24,8 @@ _WINDOW = 32
 """Batches whose texts are tokenised and sorted together: long enough to sort well, short enough to stay small."""
 _CHARACTERS_PER_TOKEN = 32
 """First guess of how much of a long text must be read; a text of ordinary words needs 4 to 6 per token."""
+MAX_CHARACTERS = 2**20
+"""Characters of a text that are read at most; a tokenizer takes about 100 bytes for each of them."""
 
 
 class OnnxEmbedder:
@@ -75,7 +77,8 @@ class OnnxEmbedder:
         """Embed texts.
 
         Args:
-            texts: Any texts, the empty one included; the part beyond `max_length` tokens is not read.
+            texts: Any texts, the empty one included; the part beyond `max_length` tokens is not read, nor what comes
+                after the first `MAX_CHARACTERS` of a text.
             batch_size: Texts per run.
             progress: Called with (texts done, texts in all) after every run.
 
@@ -137,16 +140,18 @@ class OnnxEmbedder:
         A tokenizer reads all of a text before it truncates: 1 MB takes seconds and half a gigabyte. A part that
         already gives three times `max_length` tokens settles the first `max_length`, since tokens depend on their own
         word and its neighbours only. A part that gives fewer (one endless word, a megabyte of blanks) is made longer
-        until it does or until it is the whole text, so nothing is decided by its length alone.
+        until it does or until it is the whole text, so nothing is decided by its length alone up to `MAX_CHARACTERS`.
+        Only a longer text whose first `MAX_CHARACTERS` are nearly all one word, blanks or control characters is read
+        differently: up to there and no further, for one word of 48 MB took 4.6 GB.
         """
         for text in texts:
             size = self.max_length * _CHARACTERS_PER_TOKEN
-            while size < len(text):
+            while size < min(len(text), MAX_CHARACTERS):
                 # `overflowing` holds the tokens after the cut, in pieces of at most max_length.
                 if len(self._tokenizer.encode_batch_fast([text[:size]])[0].overflowing) >= 3:
                     break
                 size *= 8
-            yield text[:size]
+            yield text[: min(size, MAX_CHARACTERS)]
 
     def _run(self, rows: Sequence[IntArray]) -> FloatArray:
         """One batch through the graph, shape (len(rows), d_in)."""
