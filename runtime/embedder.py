@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from ..errors import BundleError, ConfigError, DataError
 from ..metrics import FloatArray, IntArray
-from .sessions import run
+from .sessions import TOKENS_PER_RUN, run
 
 Progress = Callable[[int, int], None]
 """Called with (done, in all) after every step of a long job."""
@@ -40,6 +40,7 @@ class OnnxEmbedder:
         d_in: Width of the embeddings.
         batch_invariant: False for a graph whose result depends on the rest of the batch (dynamic int8 quantisation
             takes its scales from the whole batch): then every text has a run of its own.
+        tokens_per_run: Tokens that go through the graph together, padding included; one text may have more.
 
     Raises:
         BundleError: The tokenizer cannot be read or the graph is not an embedder of this width.
@@ -52,11 +53,13 @@ class OnnxEmbedder:
         max_length: int,
         d_in: int,
         batch_invariant: bool = True,
+        tokens_per_run: int = TOKENS_PER_RUN["fast"],
     ) -> None:
         self.session = session
         self.max_length = max_length
         self.d_in = d_in
         self.batch_invariant = batch_invariant
+        self.tokens_per_run = tokens_per_run
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer))
         except Exception as error:  # tokenizers raises plain Exception
@@ -79,7 +82,7 @@ class OnnxEmbedder:
         Args:
             texts: Any texts, the empty one included; the part beyond `max_length` tokens is not read, nor what comes
                 after the first `MAX_CHARACTERS` of a text.
-            batch_size: Texts per run.
+            batch_size: Texts per run, at most.
             progress: Called with (texts done, texts in all) after every run.
 
         Returns:
@@ -100,8 +103,9 @@ class OnnxEmbedder:
             rows = self._tokenise(texts[start : start + window])
             # Neighbours in length share a batch: little padding, and padding is computed like any token.
             order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-            for first in range(0, len(order), per_run):
-                batch = order[first : first + per_run]
+            while order:
+                size = max(1, min(per_run, self.tokens_per_run // len(rows[order[0]])))
+                batch, order = order[:size], order[size:]
                 out[[start + i for i in batch]] = self._run([rows[i] for i in batch])
                 done += len(batch)
                 if progress is not None:
