@@ -30,6 +30,7 @@ from .hits import COMPARED, Hit, compared, explain_steered
 from .inputs import check_unit_rows, query_vector
 from .records import Record, check_documents
 from .resolver import Boost, Key, Resolver, SteeredQuery
+from .sessions import Profile
 from .store import DocumentStore
 from .upkeep import CACHE, COMMIT_EVERY, SAVE_AFTER, Upkeep
 from .views import Views
@@ -121,6 +122,8 @@ class SteerableIndex(Upkeep):
         bundle: str | Path | Bundle | None = None,
         backend: Backend = "auto",
         readonly: bool = False,
+        profile: Profile = "fast",
+        threads: int | None = None,
     ) -> SteerableIndex:
         """Open an index.
 
@@ -129,8 +132,11 @@ class SteerableIndex(Upkeep):
             bundle: Where the bundle is now, if it was moved.
             backend: As in `create`; `auto` is what the index was made for.
             readonly: Never write, not even caches.
+            profile: `fast` or `lean`, see `Bundle.load`; not used for a bundle that is open already.
+            threads: CPU threads per graph, likewise.
 
         Raises:
+            ConfigError: There is no such backend or profile, or `threads` is below 1.
             IndexFolderError: Missing, damaged, or made with another model than the bundle's.
             BundleError: The bundle is missing or damaged.
         """
@@ -151,7 +157,7 @@ class SteerableIndex(Upkeep):
                     raise IndexFolderError(
                         f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
                     )
-                opened = Bundle.load(where)
+                opened = Bundle.load(where, profile=profile, threads=threads)
             if opened.manifest.model_digest != meta["model_digest"] or opened.d_in != store.d_in:
                 raise IndexFolderError(
                     f"{folder} was made with another model (d_in {store.d_in}) than {opened.path} "

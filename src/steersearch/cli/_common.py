@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -26,6 +26,10 @@ stderr = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
 IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that `sae index` wrote.")]
+ProfileOption = Annotated[
+    Literal["fast", "lean"],
+    typer.Option("--profile", help="`lean` takes the least memory and one CPU; answers are the same."),
+]
 
 
 def print_json(value: Any) -> None:

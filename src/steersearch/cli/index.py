@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from ._common import Json, print_json, progress_bars, stderr
+from ._common import Json, ProfileOption, print_json, progress_bars, stderr
 from .index_care import compact, info, verify
 
 
@@ -58,6 +58,7 @@ def build(
             "made for."
         ),
     ] = "auto",
+    profile: ProfileOption = "fast",
     json: Json = False,
 ) -> None:
     """Embed documents and put them into a searchable folder; the default.
@@ -67,15 +68,13 @@ def build(
     `sae search --filter`. Then: `sae search "your words" --index index`.
     """
     from steersearch.corpus import Corpus
-    from steersearch.runtime import SteerableIndex
+    from steersearch.runtime import Bundle, SteerableIndex
 
     corpus = Corpus.open(data)
     total = len(corpus)
-    opened = (
-        SteerableIndex.open(out, bundle=bundle, backend=backend)
-        if out.exists()
-        else SteerableIndex.create(out, bundle, backend=backend)
-    )
+    loaded = Bundle.load(bundle, profile=profile)
+    open_or_create = SteerableIndex.open if out.exists() else SteerableIndex.create
+    opened = open_or_create(out, bundle=loaded, backend=backend)
     with opened, progress_bars() as show:
         added = opened.add_from(
             ((d.id, d.text, d.metadata) for d in corpus.documents()),

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from ..errors import ConfigError
-from ._common import IndexPath, Json, console, parse_fusion, print_json, stderr
+from ._common import IndexPath, Json, ProfileOption, console, parse_fusion, print_json, stderr
 from ._results import concept_json, hit_json, part_json, print_concepts, print_hits, print_side_by_side
 from ._steering import (
     BoostOption,
@@ -68,6 +68,7 @@ def search(
             "--compare", help="Plain and steered results side by side, with what moved and which features did."
         ),
     ] = False,
+    profile: ProfileOption = "fast",
     json: Json = False,
 ) -> None:
     """Search an index, and steer what comes first.
@@ -87,7 +88,7 @@ def search(
     how = parse_fusion(fusion)
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
-    with SteerableIndex.open(index) as opened, warnings_on_stderr():
+    with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
         boosted, clamped = read_files(boosts, opened.bundle), read_files(clamps, opened.bundle)
         if like:
             boosted[Concept.from_examples(like, unlike or ())] = "auto"
@@ -122,6 +123,7 @@ def explain(
     clamp: ClampOption = None,
     keep: KeepOption = None,
     protect: ProtectOption = False,
+    profile: ProfileOption = "fast",
     json: Json = False,
 ) -> None:
     """Take a document's score apart: what each feature of the query adds to it. The parts add up to the score."""
@@ -129,7 +131,7 @@ def explain(
     from steersearch.runtime.budget import KEEP
 
     boosts, clamps = parse_boost(boost), parse_clamp(clamp)
-    with SteerableIndex.open(index) as opened, warnings_on_stderr():
+    with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
         explanation = opened.explain(
             query,
             id,
