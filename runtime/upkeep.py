@@ -15,6 +15,7 @@ from ..metrics import FloatArray, IntArray
 from .ann import Backend, VectorIndex, build_index, uses_graph
 from .bundle import Bundle
 from .ingest import Batch, Source, batches, chunker_for, gone, leftovers, open_source, remember
+from .merge import merge_shards
 from .records import check_documents, encode_json
 from .store import DocumentStore
 from .verify import Progress, Verification, verify
@@ -123,6 +124,26 @@ class Upkeep:
         if added.embedded >= SAVE_AFTER:
             self.save()
         return added
+
+    def merge(
+        self, shards: Sequence[str | Path], *, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[int, dict[str, str]]:
+        """Add what `embed_shard` (``sae embed``) made, in the order of the source; after a kill it goes on.
+
+        Args:
+            shards: Their folders, or folders that hold them.
+            progress: Called with (documents merged, documents in all).
+
+        Returns:
+            Documents in all, and the files that could not be read: id -> why.
+
+        Raises:
+            DataError: A shard is missing, twice there, unfinished, of another bundle or damaged.
+            IndexLockedError, StorageError: As in `add_from`.
+        """
+        merged = merge_shards(self._store, self.bundle.manifest.model_digest, [Path(s) for s in shards], progress)
+        self.save()
+        return merged
 
     def update_metadata(
         self, ids: Sequence[str], metadata: Sequence[Mapping[str, Any]], *, replace: bool = False

@@ -19,6 +19,8 @@ _LEAST = 16
 """Tokens, special ones included: smaller chunks say too little."""
 _CHARACTERS_PER_TOKEN = 32
 """So much of one endless word is looked at together at most."""
+_CHARACTERS_AT_ONCE = 8
+"""So many per token are tokenised to find where words of an endless sentence end; few words are longer."""
 _BATCH = 1024
 
 
@@ -146,7 +148,7 @@ class Chunker:
         """Spans of an endless sentence, as long as an overlap or a quarter of a chunk."""
         wanted = max(1, min(self.overlap or self._room, self._room // 4))
         while start < end:
-            stop = min(end, start + wanted * _CHARACTERS_PER_TOKEN)
+            stop = min(end, start + wanted * _CHARACTERS_AT_ONCE)
             offsets = self._tokenizer.encode(text[start:stop], add_special_tokens=False).offsets
             if len(offsets) > wanted:
                 stop = start + max(1, offsets[wanted][0])
