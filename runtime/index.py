@@ -27,12 +27,13 @@ from .evidence import Evidence
 from .explain import Explanation
 from .fusion import Fusion
 from .hits import COMPARED, Hit, compared, explain_steered
+from .ingest import COMMIT_EVERY, spread
 from .inputs import check_unit_rows, query_vector
 from .records import Record, check_documents
 from .resolver import Boost, Key, Resolver, SteeredQuery
 from .sessions import Profile
 from .store import DocumentStore
-from .upkeep import CACHE, COMMIT_EVERY, SAVE_AFTER, Upkeep
+from .upkeep import CACHE, SAVE_AFTER, Upkeep
 from .views import Views
 
 __all__ = ["Hit", "SteerableIndex", "View"]
@@ -187,7 +188,7 @@ class SteerableIndex(Upkeep):
         For more documents than fit in memory there is `add_from`.
 
         Args:
-            texts: The documents.
+            texts: The documents; LangChain documents too, which bring their ids and metadata.
             ids: Their ids, unique and not empty; made up when not given.
             metadata: One mapping per document with string keys and JSON values.
             embeddings: Unit rows, shape (n, d_in), if they are known already.
@@ -203,6 +204,7 @@ class SteerableIndex(Upkeep):
         """
         if isinstance(texts, str):
             raise DataError("texts is a single string: give a list of texts")
+        texts, ids, metadata = spread(texts, ids, metadata)
         names = [uuid.uuid4().hex for _ in texts] if ids is None else list(ids)
         extra: Sequence[Mapping[str, Any]] = [{} for _ in texts] if metadata is None else metadata
         rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", self.bundle.d_in)

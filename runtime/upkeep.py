@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from ..corpus import Corpus
 from ..metrics import FloatArray, IntArray
 from .ann import Backend, VectorIndex, build_index, chosen
 from .bundle import Bundle
+from .ingest import Batch, Source, batches, chunker_for, gone, leftovers, open_source, remember
+from .merge import merge_shards
 from .records import check_documents, encode_json
 from .store import DocumentStore
 from .verify import Progress, Verification, verify
 
-COMMIT_EVERY = 512
 SAVE_AFTER = 1000
 CACHE = "cache"
 
@@ -33,9 +34,8 @@ class Added:
     """Documents of which only the metadata was new."""
     unchanged: int = 0
     """Documents that were there already."""
-
-    def __add__(self, other: Added) -> Added:
-        return Added(self.embedded + other.embedded, self.updated + other.updated, self.unchanged + other.unchanged)
+    dropped: int = 0
+    """Chunks that their document has no more, and documents whose file is gone."""
 
 
 @dataclass(frozen=True)
@@ -73,39 +73,77 @@ class Upkeep:
 
     def add_from(
         self,
-        documents: Iterable[tuple[str, str, Mapping[str, Any]]],
+        documents: Source,
         *,
+        chunk_tokens: int | None = None,
+        overlap: int | None = None,
         total: int | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> Added:
         """Add any number of documents with 512 in memory at a time; after a kill the same call goes on where it was.
 
         A document that is there with the same text is not embedded again; with other metadata it gets the new. One
-        whose id comes later again is replaced by the later one.
+        whose id comes later again is replaced by the later one. What is cut into chunks replaces all chunks that the
+        same document had before; a folder that is added again drops the files that are gone from it.
 
         Args:
-            documents: (id, text, metadata) of each.
-            total: How many there are, for `progress`.
+            documents: A path or `Corpus` (see `Corpus.open`); or documents in memory: (id, text, metadata) of each, or
+                what LangChain's loaders and text splitters give.
+            chunk_tokens: Longest chunk in tokens, 0 for no chunks. By default the documents of a path or corpus are cut
+                to what the embedder reads, and those in memory are stored as they are.
+            overlap: Tokens that neighbouring chunks share at most; an eighth of a chunk by default.
+            total: How many documents there are, for `progress`.
             progress: Called with (documents done, total).
 
         Raises:
-            DataError: A document cannot be used; those before its block of 512 stay.
+            DataError: A document cannot be used; those before its block of 512 stay. A file of a folder that cannot be
+                read is no error: it is named in the corpus's `problems`.
+            ConfigError: A chunk cannot have this size.
             IndexLockedError: Another process is writing.
             StorageError: The disk is full; what was committed before stays.
         """
-        done, added, source = 0, Added(), iter(documents)
+        source = open_source(documents)
+        corpus = source if isinstance(source, Corpus) else None
+        numbered = source.blocks() if isinstance(source, Corpus) else source
+        chunker = None
+        if corpus is not None or chunk_tokens:
+            chunker = chunker_for(self.bundle, chunk_tokens, overlap)
+        done, added = 0, Added()
         with self._store.writing():
-            while block := list(islice(source, COMMIT_EVERY)):
-                unique = {id: (text, metadata) for id, text, metadata in block}
-                texts, metadata = [text for text, _ in unique.values()], [entry for _, entry in unique.values()]
-                check_documents(list(unique), texts, metadata)
-                added += self._put(list(unique), texts, metadata, None)
-                done += len(block)
+            for batch in batches(numbered, chunker):
+                added = self._add_batch(batch, added)
+                if corpus is not None or chunker is not None:
+                    added = self._drop(leftovers(self._store, batch.counts), added)
+                done += len(batch.counts)
                 if progress:
                     progress(done, total)
+            if corpus is not None and corpus.folder is not None:
+                dead = dict.fromkeys(gone(self.path, corpus), 0)
+                added = self._drop(leftovers(self._store, dead), added)
+                remember(self.path, corpus)
         if added.embedded >= SAVE_AFTER:
             self.save()
         return added
+
+    def merge(
+        self, shards: Sequence[str | Path], *, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[int, dict[str, str]]:
+        """Add what `embed_shard` (``sae embed``) made, in the order of the source; after a kill it goes on.
+
+        Args:
+            shards: Their folders, or folders that hold them.
+            progress: Called with (documents merged, documents in all).
+
+        Returns:
+            Documents in all, and the files that could not be read: id -> why.
+
+        Raises:
+            DataError: A shard is missing, twice there, unfinished, of another bundle or damaged.
+            IndexLockedError, StorageError: As in `add_from`.
+        """
+        merged = merge_shards(self._store, self.bundle.manifest.model_digest, [Path(s) for s in shards], progress)
+        self.save()
+        return merged
 
     def update_metadata(
         self, ids: Sequence[str], metadata: Sequence[Mapping[str, Any]], *, replace: bool = False
@@ -191,6 +229,21 @@ class Upkeep:
     def save(self) -> None:
         """Write the caches."""
         raise NotImplementedError
+
+    def _add_batch(self, batch: Batch, so_far: Added) -> Added:
+        unique = {document.id: document for document in batch.documents}
+        texts, metadata = [d.text for d in unique.values()], [d.metadata for d in unique.values()]
+        check_documents(list(unique), texts, metadata)
+        new = self._put(list(unique), texts, metadata, None)
+        return replace(
+            so_far,
+            embedded=so_far.embedded + new.embedded,
+            updated=so_far.updated + new.updated,
+            unchanged=so_far.unchanged + new.unchanged,
+        )
+
+    def _drop(self, ids: list[str], so_far: Added) -> Added:
+        return replace(so_far, dropped=so_far.dropped + self._store.delete(ids)) if ids else so_far
 
     def _put(
         self, ids: list[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any]], vectors: FloatArray | None

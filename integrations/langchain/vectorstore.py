@@ -20,8 +20,8 @@ from ...metrics import FloatArray
 from ...runtime.ann import Backend
 from ...runtime.bundle import Bundle
 from ...runtime.index import DATABASE, Hit, SteerableIndex
+from ...runtime.ingest import COMMIT_EVERY
 from ...runtime.records import check_documents
-from ...runtime.upkeep import COMMIT_EVERY
 from ..answers import Steering
 from .embeddings import PROBE, SteerableEmbeddings, check_same_space, unit_rows
 from .plain import PlainIndex, is_plain

@@ -213,9 +213,9 @@ def test_damaged_gzip(tmp_path):
         assert "the gzip stream is damaged" in message_of(Corpus.open(tmp_path / "a.jsonl.gz").documents)
 
 
-@pytest.mark.parametrize("name", ["a.json", "a.parquet", "README", "jsonl"])
+@pytest.mark.parametrize("name", ["a.json", "a.parquet.gz", "a.pdf.gz", "README", "jsonl"])
 def test_unknown_kind_of_file(tmp_path, name):
-    assert "expected .jsonl, .csv or .txt" in message_of(Corpus.open, write(tmp_path / name, "x"))
+    assert "expected .jsonl, .csv, .parquet, .txt" in message_of(Corpus.open, write(tmp_path / name, "x"))
 
 
 def test_missing_path_and_folder_without_documents(tmp_path):

@@ -15,6 +15,7 @@ import typer
 from .. import __version__
 from ..errors import SteersearchError
 from .demo import demo
+from .embed import embed
 from .evaluate import evaluate
 from .export import export
 from .features import features_app
@@ -36,6 +37,7 @@ app.command("demo")(demo)
 app.command("train")(train)
 app.command("export")(export)
 app.add_typer(index_app, name="index")
+app.command("embed")(embed)
 app.command("search")(search)
 app.command("explain")(explain)
 app.add_typer(features_app, name="features")

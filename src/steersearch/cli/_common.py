@@ -71,7 +71,7 @@ def progress_bars(quiet: bool = False) -> Iterator[Callable[..., None]]:
     with make_bars(stderr, disable=quiet or not stderr.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 
-        def show(stage: str, done: int, total: int, figures: dict[str, float] | None = None) -> None:
+        def show(stage: str, done: int, total: int | None, figures: dict[str, float] | None = None) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total, figures="")
             shown = " ".join(f"{name} {value:.3g}" for name, value in (figures or {}).items() if name in SHOWN)

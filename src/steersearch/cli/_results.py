@@ -29,11 +29,27 @@ def print_concepts(steered: SteeredQuery, features: Features) -> None:
 
 
 def print_hits(hits: Sequence[Hit]) -> None:
-    """One line per hit."""
+    """One line per hit, and one for its place where that is known."""
     if not hits:
         console.print("nothing found")
     for hit in hits:
         console.print(f"{hit.rank:>3}  {hit.score:.3f}  [bold]{escape(hit.id)}[/bold]  {escape(first_line(hit.text))}")
+        if place := place_of(hit):
+            console.print(f"[dim]            {escape(place)}[/dim]", soft_wrap=True)
+
+
+def place_of(hit: Hit) -> str:
+    """Where a hit stands in its file, ``guide.pdf, page 3, characters 1,200 to 2,100``; empty when it does not say."""
+    found, parts = hit.metadata, []
+    if isinstance(found.get("source"), str) and found["source"] != hit.id:
+        parts.append(found["source"])
+    if isinstance(found.get("page"), int):
+        parts.append(f"page {found['page']}")
+    if isinstance(found.get("heading"), str):
+        parts.append(found["heading"])
+    if isinstance(found.get("start"), int) and isinstance(found.get("end"), int):
+        parts.append(f"characters {found['start']:,} to {found['end']:,}")
+    return ", ".join(parts)
 
 
 def print_side_by_side(plain: Sequence[Hit], steered: Sequence[Hit]) -> None:

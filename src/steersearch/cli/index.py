@@ -1,16 +1,20 @@
 """`sae index`: put documents into a searchable folder, and look after the folder.
 
-`sae index --data docs.jsonl` is short for `sae index build --data docs.jsonl`.
+`sae index notes` is short for `sae index build notes`.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 from typer.core import TyperGroup
 
+from ..errors import ConfigError
 from ._common import Json, ProfileOption, print_json, progress_bars, stderr
 from .index_care import compact, info, verify
 
@@ -31,19 +35,40 @@ index_app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Put documents into a searchable folder, without torch, and look after the folder.\n\n"
-    "`sae index --data docs.jsonl --bundle bundle --out index` is short for `sae index build …`, whose options "
-    "`sae index build --help` lists. A document whose id is there already is replaced; one that is unchanged is not "
-    "embedded again, so an interrupted run goes on where it was when it is repeated.\n\n"
+    "`sae index notes --bundle bundle --out index` is short for `sae index build …`, whose options "
+    "`sae index build --help` lists (`--data notes` says the same). A document whose id is there already is replaced; "
+    "one that is unchanged is not embedded again, so an interrupted run goes on where it was when it is repeated.\n\n"
     'Then: `sae search "your words" --index index`.',
 )
+
+DATA = (
+    "Documents: a folder of .txt, .md, .html and .pdf files; a .jsonl(.gz), .csv(.gz), .parquet or .txt file (one per "
+    "line); one .md, .html or .pdf file; or a BEIR folder."
+)
+ChunkTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Longest chunk in tokens of the bundle's tokenizer; by default as long as the embedder reads."
+    ),
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="A chunk repeats the last sentences of the one before, up to so many tokens; an eighth by default."
+    ),
+]
+NoChunks = Annotated[
+    bool, typer.Option("--no-chunks", help="Store every document whole; what the embedder does not read is not found.")
+]
+TextColumn = Annotated[
+    str | None, typer.Option(help="The column or field that holds the text, of a .csv, .parquet or .jsonl file.")
+]
 
 
 @index_app.command("build")
 def build(
-    data: Annotated[
-        Path,
-        typer.Option(help="Documents: .jsonl(.gz), .csv, .txt (one per line), a folder of .txt/.md, or a BEIR folder."),
-    ],
+    path: Annotated[Path | None, typer.Argument(help=DATA)] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The same as PATH.")] = None,
     bundle: Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")] = Path(
         "bundle"
     ),
@@ -59,35 +84,78 @@ def build(
         ),
     ] = "auto",
     profile: ProfileOption = "fast",
+    chunk_tokens: ChunkTokens = None,
+    overlap: Overlap = None,
+    no_chunks: NoChunks = False,
+    text_column: TextColumn = None,
     json: Json = False,
 ) -> None:
     """Embed documents and put them into a searchable folder; the default.
 
     A document whose id is already there is replaced; one that is unchanged is not embedded again, so an interrupted run
-    goes on where it was when it is repeated. Further fields of .jsonl and .csv become metadata for
-    `sae search --filter`. Then: `sae search "your words" --index index`.
+    goes on where it was when it is repeated. A long document is cut into chunks, `guide.md#1`, `guide.md#2` …, that
+    say where they stand. A folder that is indexed again drops the files that are gone from it. Further fields of
+    .jsonl, .csv and .parquet become metadata for `sae search --filter`.
+
+    Ends with 1 when a file of a folder could not be read; all others are indexed then.
     """
     from steersearch.corpus import Corpus
     from steersearch.runtime import Bundle, SteerableIndex
 
-    corpus = Corpus.open(data)
-    total = len(corpus)
+    corpus = Corpus.open(one_path(path, data), text_column=text_column)
+    for name in ("pypdf", "steersearch.corpus.folders"):  # oddities of files; what cannot be read is told at the end
+        logging.getLogger(name).setLevel(logging.ERROR)
+    total = len(corpus) if corpus.folder is None else len(corpus.folder.ids())
     loaded = Bundle.load(bundle, profile=profile)
     open_or_create = SteerableIndex.open if out.exists() else SteerableIndex.create
     opened = open_or_create(out, bundle=loaded, backend=backend)
     with opened, progress_bars() as show:
         added = opened.add_from(
-            ((d.id, d.text, d.metadata) for d in corpus.documents()),
+            corpus,
+            chunk_tokens=0 if no_chunks else chunk_tokens,
+            overlap=overlap,
             total=total,
             progress=lambda done, _: show("index documents", done, total),
         )
         count = len(opened)
+    stored = added.embedded + added.updated + added.unchanged
     if json:
-        print_json({"index": str(out), "added": total, "unchanged": added.unchanged, "documents": count})
+        figures = {"added": stored, "unchanged": added.unchanged, "dropped": added.dropped, "documents": count}
+        print_json({"index": str(out), **figures, "problems": corpus.problems})
+    else:
+        already = f" ({added.unchanged:,} of them were there already)" if added.unchanged else ""
+        dropped = f", dropped {added.dropped:,} that are gone" if added.dropped else ""
+        stderr.print(f"{out}: added {stored:,}{already}{dropped}, now {count:,} documents")
+        report_problems(corpus.problems, total)
+        stderr.print(f'next: sae search "your words" --index {out}')
+    if corpus.problems:
+        raise typer.Exit(1)
+
+
+def one_path(path: Path | None, data: Path | None) -> Path:
+    """The documents, given in one of two ways.
+
+    Raises:
+        ConfigError: They are not given, or twice.
+    """
+    if (path is None) == (data is None):
+        raise ConfigError("give the documents once, as PATH or with --data PATH")
+    chosen = path if path is not None else data
+    assert chosen is not None
+    return chosen
+
+
+def report_problems(problems: Mapping[str, str], total: int) -> None:
+    """One line for every reason why files could not be read."""
+    if not problems:
         return
-    already = f" ({added.unchanged:,} of them were there already)" if added.unchanged else ""
-    stderr.print(f"{out}: added {total:,}{already}, now {count:,} documents")
-    stderr.print(f'next: sae search "your words" --index {out}')
+    stderr.print(f"{len(problems):,} of {total:,} files could not be read:")
+    reasons: dict[str, list[str]] = {}
+    for name, reason in problems.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        more = f"{names[0]} and {len(names) - 1:,} more: " if len(names) > 1 else ""
+        stderr.print(f"  {escape(more + reason)}", soft_wrap=True)
 
 
 index_app.command("verify")(verify)

@@ -1,30 +1,19 @@
-"""The kinds of files that hold documents: each reader yields rows and keeps no more than one in memory."""
+"""The kinds of files that hold many documents: each reader yields rows and keeps few in memory."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import DataError
 from .records import field, id_field, read_json_lines, read_lines, read_table
+from .rows import Row
 
 _NAMED = frozenset({"_id", "id", "text", "query"})
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,14}")
 
 
-class Row(NamedTuple):
-    """One document as its file has it, before blanks and duplicates are dealt with."""
-
-    id: str
-    text: str
-    query: str = ""
-    """A question that this document answers; empty when the file has none."""
-    metadata: Mapping[str, object] = {}
-    """Everything else that the file says about it."""
-
-
-def read_json_rows(path: Path) -> Iterator[Row]:
+def read_json_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
     """Yield the rows of a .jsonl file: ``{"_id" | "id", "title"?, "text", "query"?, "metadata"?, ...}``.
 
     The line number stands in for a missing id. Other fields, the title and what ``metadata`` holds are the metadata.
@@ -33,11 +22,10 @@ def read_json_rows(path: Path) -> Iterator[Row]:
         DataError: A line is not a JSON object or has no text.
     """
     for place, number, record in read_json_lines(path):
-        text = _with_title(field(record, "title", place), field(record, "text", place, required=True))
-        yield Row(id_field(record) or str(number), text, field(record, "query", place), _metadata(record))
+        yield record_row(record, text_column or "text", place, number)
 
 
-def read_csv_rows(path: Path) -> Iterator[Row]:
+def read_csv_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
     """Yield the rows of a .csv file with a header.
 
     The text column is ``text``, else the only column that is no id, title or query; ``_id`` or ``id``, ``title`` and
@@ -48,49 +36,55 @@ def read_csv_rows(path: Path) -> Iterator[Row]:
         DataError: There is no text column, or a line has more or fewer fields than the header.
     """
     names, records = read_table(path, ",")
-    others = [name for name in names if name not in ("_id", "id", "title", "query")]
-    if "text" not in names and len(others) != 1:
-        raise DataError(f"{path} has no text column, only {', '.join(names)}: name one of them text")
-    column = "text" if "text" in names else others[0]
+    column = text_column_of(path, names, text_column)
     if any(mark in column for mark in ";\t|"):  # another separator: everything looks like one column
         raise DataError(f"{path}: the header {column!r} is not separated by commas: save the table with commas")
-    for _, number, record in records:
-        id_ = record.get("_id") or record.get("id") or str(number)
-        text, rest = (
-            _with_title(record.get("title", ""), record[column]),
-            {k: v for k, v in record.items() if k != column},
-        )
-        yield Row(id_, text, record.get("query", ""), {k: _number(v) for k, v in _metadata(rest).items() if v != ""})
+    for place, number, record in records:
+        row = record_row(record, column, place, number)
+        yield row._replace(metadata={name: _number(cell) for name, cell in row.metadata.items() if cell != ""})
 
 
 def read_text_rows(path: Path) -> Iterator[Row]:
-    """Yield one row per line of a .txt file; the id is the line number."""
+    """Yield one row per line of a .txt file; the id is the line number.
+
+    Raises:
+        DataError: The file is binary or not UTF-8.
+    """
     for number, line in enumerate(read_lines(path), start=1):
+        if "\0" in line:
+            raise DataError(f"{path}, line {number} is binary: expected text")
         yield Row(str(number), line.strip())
 
 
-def read_folder_rows(folder: Path) -> Iterator[Row]:
-    """Yield one row per .txt or .md file of a folder and what is below it, sorted; the id is the path in the folder."""
-    for path in text_files(folder):
-        yield Row(path.relative_to(folder).as_posix(), "".join(read_lines(path)).strip())
-
-
-def read_sequence_rows(texts: Iterable[object]) -> Iterator[Row]:
-    """Yield one row per text that is in memory; the id is its position, from 0.
+def text_column_of(path: Path, names: Sequence[str], chosen: str | None) -> str:
+    """Which column of a table holds the text: the chosen one, else ``text``, else the only one that may.
 
     Raises:
-        DataError: An item is no string.
+        DataError: There is no such column, or it is not clear which; the message has all their names.
     """
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise DataError(f"item {number} of the texts is a {type(text).__name__}: expected a string")
-        yield Row(str(number), text)
+    if chosen is not None:
+        if chosen.strip().lower() not in names:
+            raise DataError(f"{path} has no column {chosen!r}, only {', '.join(names)}: choose the one with the text")
+        return chosen.strip().lower()
+    others = [name for name in names if name not in ("_id", "id", "title", "query")]
+    if "text" in names or len(others) != 1:
+        if "text" not in names:
+            raise DataError(
+                f"{path} has no text column, only {', '.join(names)}: name one text, or choose with --text-column"
+            )
+        return "text"
+    return others[0]
 
 
-def text_files(folder: Path) -> list[Path]:
-    """List the .txt and .md files of a folder and its sub-folders, in the same order on every machine."""
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in (".txt", ".md") and path.is_file()]
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+def record_row(record: Mapping[str, object], column: str, place: str, number: int) -> Row:
+    """A record with named fields as a row.
+
+    Raises:
+        DataError: It has no text, or title, text or query is no string.
+    """
+    text = _with_title(field(record, "title", place), field(record, column, place, required=True))
+    rest = {name: value for name, value in record.items() if name != column}
+    return Row(id_field(record) or str(number), text, field(record, "query", place), _metadata(rest))
 
 
 def _metadata(record: Mapping[str, object]) -> dict[str, object]:

@@ -1,0 +1,183 @@
+"""Long documents cut into chunks that an embedder reads to the end."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from tokenizers import Tokenizer
+
+from ..errors import ConfigError, DataError
+from ..texts import SENTENCE_END
+from .documents import Document
+from .sections import Section
+
+_LINE = re.compile(r"[^\n]+")
+_LEAST = 16
+"""Tokens, special ones included: smaller chunks say too little."""
+_CHARACTERS_PER_TOKEN = 32
+"""So much of one endless word is looked at together at most."""
+_CHARACTERS_AT_ONCE = 8
+"""So many per token are tokenised to find where words of an endless sentence end; few words are longer."""
+_BATCH = 1024
+
+
+class _Span(NamedTuple):
+    """A sentence, a line or some words that stay together."""
+
+    start: int
+    end: int
+    tokens: int
+
+
+class Chunker:
+    """Cuts documents at sections, paragraphs and sentences, always in the same way; short documents stay whole."""
+
+    def __init__(self, tokenizer: Path, max_length: int, tokens: int | None = None, overlap: int | None = None) -> None:
+        """Open a tokenizer.
+
+        Args:
+            tokenizer: Path of tokenizer.json.
+            max_length: Tokens that the embedder reads, special ones included.
+            tokens: Longest chunk, counted in the same way; as long as the embedder reads by default.
+            overlap: A chunk repeats the last whole sentences of the one before, as long as they have at most so many
+                tokens; an eighth of a chunk by default. Chunks of different sections share nothing.
+
+        Raises:
+            ConfigError: `tokens` is not in [16, max_length], or `overlap` not in [0, half of tokens].
+            DataError: The tokenizer cannot be read.
+        """
+        self.tokens = max_length if tokens is None else tokens
+        self.overlap = self.tokens // 8 if overlap is None else overlap
+        if not min(_LEAST, max_length) <= self.tokens <= max_length:
+            raise ConfigError(f"chunks of {self.tokens} tokens: this bundle's embedder reads {_LEAST} to {max_length}")
+        if not 0 <= self.overlap <= self.tokens // 2:
+            raise ConfigError(f"an overlap of {self.overlap} tokens: a chunk of {self.tokens} allows 0 to half of it")
+        try:
+            self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        except Exception as error:  # tokenizers raises plain Exception
+            raise DataError(f"{tokenizer} cannot be read ({error}): export the bundle again") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._room = self.tokens - self._tokenizer.num_special_tokens_to_add(False)
+
+    def cut(self, document: Document) -> list[Document]:
+        """The chunks of a document in their order, or the document when it fits.
+
+        A chunk is ``text[start:end]`` of its document. Its id is the document's, a ``#`` and its number from 1; its
+        metadata is the document's with `source` (the document's id where it has none), `chunk`, `start` and `end`, and
+        where known `page` or `heading`.
+        """
+        text, sections = document.text, document.sections
+        short = len(text) <= self._room * _CHARACTERS_PER_TOKEN and self._count([text])[0] <= self._room
+        ends = [section.start for section in sections[1:]] + [len(text)]
+        pages = [s for s, end in zip(sections, ends, strict=False) if s.apart and text[s.start : end].strip()]
+        if short and len(pages) < 2:
+            place = (pages or sections)[0].metadata if pages or (sections and sections[0].start == 0) else {}
+            return [Document(document.id, text, {**document.metadata, **place})]
+        starts = [section.start for section in sections]
+        chunks = []
+        for number, (start, end, begins) in enumerate(self._bounds(text, sections), start=1):
+            at = bisect_right(starts, begins) - 1
+            place = {"chunk": number, "start": start, "end": end, **(sections[at].metadata if at >= 0 else {})}
+            metadata = {"source": document.id, **document.metadata, **place}
+            chunks.append(Document(f"{document.id}#{number}", text[start:end], metadata))
+        return chunks if len(chunks) > 1 else [Document(document.id, text, document.metadata)]
+
+    def _bounds(self, text: str, sections: tuple[Section, ...]) -> Iterator[tuple[int, int, int]]:
+        """(start, end, where what is new begins) of every chunk."""
+        spans = self._spans(text, sections)
+        heads = {section.start: section.apart for section in sections}
+        first = 0
+        while first < len(spans):
+            lead = first if spans[first].start in heads else self._overlap(spans, heads, first)
+            last = self._last(text, spans, heads, lead, first)
+            while last > first + 1 and self._too_long(text, spans[lead].start, spans[last - 1].end):
+                last -= 1  # some tokenizers give a whole more tokens than its parts
+            if self._too_long(text, spans[lead].start, spans[last - 1].end):
+                lead = first
+            yield spans[lead].start, spans[last - 1].end, spans[first].start
+            first = last
+
+    def _last(self, text: str, spans: list[_Span], heads: dict[int, bool], lead: int, first: int) -> int:
+        """The end of the chunk that begins with `lead`: full, or at the beginning of a section."""
+        used = sum(span.tokens for span in spans[lead : first + 1])
+        last = first + 1
+        while last < len(spans) and used + spans[last].tokens <= self._room:
+            apart = heads.get(spans[last].start)
+            if apart or (apart is not None and 2 * used >= self._room):
+                return last
+            used += spans[last].tokens
+            last += 1
+        heading = spans[last - 1]
+        if last < len(spans) and last > first + 1 and heading.start in heads and "\n" not in text[slice(*heading[:2])]:
+            last -= 1  # a heading goes with what it stands over
+        return last
+
+    def _overlap(self, spans: list[_Span], heads: dict[int, bool], first: int) -> int:
+        lead, used = first, 0
+        allowed = min(self.overlap, self._room - spans[first].tokens)
+        while lead > 0 and used + spans[lead - 1].tokens <= allowed:
+            lead -= 1
+            used += spans[lead].tokens
+            if spans[lead].start in heads:
+                break
+        return lead
+
+    def _spans(self, text: str, sections: tuple[Section, ...]) -> list[_Span]:
+        cuts = {0, len(text), *(match.end() for match in SENTENCE_END.finditer(text))}
+        cuts.update(section.start for section in sections)
+        bounds = [_stripped(text, *pair) for pair in pairwise(sorted(cuts))]
+        return self._fitting(text, [(start, end) for start, end in bounds if start < end])
+
+    def _fitting(self, text: str, bounds: list[tuple[int, int]]) -> list[_Span]:
+        """Spans that fit: what is longer than a chunk is cut at its lines, then at words."""
+        spans = []
+        for (start, end), tokens in zip(bounds, self._count([text[slice(*b)] for b in bounds]), strict=True):
+            if tokens <= self._room and end - start <= self._room * _CHARACTERS_PER_TOKEN:
+                spans.append(_Span(start, end, tokens))
+                continue
+            lines = [_stripped(text, start + m.start(), start + m.end()) for m in _LINE.finditer(text[start:end])]
+            lines = [(first, last) for first, last in lines if first < last]
+            spans += self._fitting(text, lines) if len(lines) > 1 else self._words(text, start, end)
+        return spans
+
+    def _words(self, text: str, start: int, end: int) -> Iterator[_Span]:
+        """Spans of an endless sentence, as long as an overlap or a quarter of a chunk."""
+        wanted = max(1, min(self.overlap or self._room, self._room // 4))
+        while start < end:
+            stop = min(end, start + wanted * _CHARACTERS_AT_ONCE)
+            offsets = self._tokenizer.encode(text[start:stop], add_special_tokens=False).offsets
+            if len(offsets) > wanted:
+                stop = start + max(1, offsets[wanted][0])
+            if stop < end and not text[stop].isspace():
+                words = [match.start() for match in re.finditer(r"\s", text[start:stop])]
+                stop = start + words[-1] if words and words[-1] else stop
+            tokens = self._count([text[start:stop]])[0]
+            while tokens > self._room and stop > start + 1:
+                stop = start + (stop - start) * 3 // 4
+                tokens = self._count([text[start:stop]])[0]
+            yield _Span(*_stripped(text, start, stop), tokens)
+            start, _ = _stripped(text, stop, end)
+
+    def _too_long(self, text: str, start: int, end: int) -> bool:
+        return bool(self._count([text[start:end]])[0] > self._room)
+
+    def _count(self, texts: list[str]) -> list[int]:
+        """Tokens of each, without special ones."""
+        counts: list[int] = []
+        for first in range(0, len(texts), _BATCH):
+            batch = self._tokenizer.encode_batch_fast(texts[first : first + _BATCH], add_special_tokens=False)
+            counts += [len(encoding.ids) for encoding in batch]
+        return counts
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """The bounds without the blanks at both ends."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end

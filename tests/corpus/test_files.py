@@ -1,0 +1,167 @@
+import codecs
+import os
+import sys
+
+import pytest
+
+from steersearch.corpus import Corpus
+from steersearch.errors import DataError, MissingExtraError
+
+from .making import pdf
+
+PAGE = """<!doctype html><html><head><meta charset="iso-8859-1"><title> A
+ page </title><style>p {color: red}</style><script>var x = "<p>no</p>";</script></head><body><nav>Home | About</nav>
+<h1>Caf\xe9 &amp; bar</h1><p>One <b>bold</b> line<br>and another.<div>inner <p>unclosed <!-- no --></div>
+<h2>Menu</h2><ul><li>tea<li>coffee</ul><pre>  a
+    b</pre></body></html>""".encode("iso-8859-1")
+
+
+def one(path):
+    (document,) = Corpus.open(path).documents()
+    return document
+
+
+def problem(path, name, data):
+    """What a folder says about one bad file among good ones, and what opening the file itself says."""
+    (path / "good.txt").write_text("good")
+    (path / name).write_bytes(data)
+    corpus = Corpus.open(path)
+    assert [document.id for document in corpus.documents()] == ["good.txt"]
+    (said,) = corpus.problems.items()
+    assert said[0] == name
+    if not name.endswith(".txt"):
+        with pytest.raises((DataError, MissingExtraError)) as caught:
+            list(Corpus.open(path / name).documents())
+        assert str(caught.value) == said[1]
+    return said[1]
+
+
+def test_html(tmp_path):
+    pytest.importorskip("bs4", reason="needs the extra files")
+    (tmp_path / "page.htm").write_bytes(PAGE)
+    document = one(tmp_path / "page.htm")
+    assert document.text.split("\n\n") == [
+        "Café & bar",
+        "One bold line\nand another.",
+        "inner",
+        "unclosed",
+        "Menu",
+        "tea",
+        "coffee",
+        "a\n    b",
+    ]
+    assert document.metadata == {"source": "page.htm", "title": "A page"}
+    places = [(document.text[s.start :].split("\n")[0], s.metadata["heading"]) for s in document.sections]
+    assert places == [("Café & bar", "Café & bar"), ("Menu", "Café & bar > Menu")]
+
+
+def test_pdf(tmp_path):
+    pytest.importorskip("pypdf", reason="needs the extra files")
+    (tmp_path / "a.pdf").write_bytes(pdf("First page\nsecond line", "", "Third page"))
+    document = one(tmp_path / "a.pdf")
+    assert document.text == "First page\nsecond line\n\n\n\nThird page"
+    assert [(document.text[s.start :][:5], s.metadata["page"], s.apart) for s in document.sections] == [
+        ("First", 1, True),
+        ("\n\nThi", 2, True),
+        ("Third", 3, True),
+    ]
+    (tmp_path / "b.pdf").write_bytes(pdf("Open to all", password=""))  # encrypted, with an empty password
+    assert one(tmp_path / "b.pdf").text == "Open to all"
+
+
+def test_markdown_and_byte_order_marks(tmp_path):
+    for number, (mark, encoding) in enumerate(
+        [(codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF32_BE, "utf-32-be")]
+    ):
+        (tmp_path / f"{number}.md").write_bytes(mark + "# É\r\n\ntext \n".encode(encoding))
+    for document in Corpus.open(tmp_path).documents():
+        assert document.text == "# É\r\n\ntext"
+        assert document.sections[0].metadata == {"heading": "É"}
+        assert document.metadata == {"source": document.id}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.txt", b"\x7fELF\x02\x01\x00\x00", "is binary: expected text"),
+        ("a.md", "one\ntwo caf\xe9".encode("latin-1"), "line 2: byte 0xe9 is not UTF-8"),
+        ("a.txt", codecs.BOM_UTF16_LE + b"a", "byte order mark says utf-16, which it is not"),
+    ],
+)
+def test_bad_text(tmp_path, name, data, message):
+    assert message in problem(tmp_path, name, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.pdf", lambda: b"", "is damaged"),
+        ("a.pdf", lambda: b"%PDF-1.4\nnothing", "is damaged"),
+        ("a.pdf", lambda: pdf("text")[:300], "is damaged"),
+        ("a.pdf", lambda: pdf("secret", password="p"), "is encrypted: save it without a password"),
+        ("a.pdf", lambda: pdf("", ""), "no text on its 2 pages"),
+        ("a.html", lambda: b"<p>\0\0\0", "is binary: expected HTML"),
+    ],
+    ids=["empty", "no objects", "cut short", "encrypted", "scanned", "binary"],
+)
+def test_bad_pages(tmp_path, name, data, message):
+    pytest.importorskip("bs4", reason="needs the extra files")
+    pytest.importorskip("pypdf", reason="needs the extra files")
+    assert message in problem(tmp_path, name, data())
+
+
+@pytest.mark.parametrize(("name", "module"), [("a.pdf", "pypdf"), ("a.html", "bs4")])
+def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    for ours in ("html", "pdf"):
+        monkeypatch.delitem(sys.modules, f"steersearch.corpus.{ours}", raising=False)
+    assert problem(tmp_path, name, b"x") == f"{module} is not installed: pip install 'steersearch[files]'"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_hidden_files_links_and_loops(tmp_path):
+    folder = tmp_path / "notes"
+    for name in ("a.txt", ".hidden.txt", ".git/b.txt", "sub/c.md", "sub/image.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    (folder / "sub" / "loop").symlink_to(folder)
+    (folder / "self.txt").symlink_to(folder / "self.txt")
+    (folder / "dead.md").symlink_to(folder / "gone.md")
+    (folder / "link.txt").symlink_to(folder / "sub" / "c.md")
+    os.mkfifo(folder / "pipe.txt")
+    corpus = Corpus.open(folder)
+    assert [(d.id, d.text) for d in corpus.documents()] == [
+        ("a.txt", "a.txt"),
+        ("link.txt", "sub/c.md"),
+        ("sub/c.md", "sub/c.md"),
+    ]
+    assert corpus.problems.keys() == {"self.txt", "dead.md"}
+    assert "link that leads nowhere" in corpus.problems["dead.md"]
+
+
+def test_a_folder_with_nothing_readable_says_why(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\0")
+    with pytest.raises(DataError, match=r"is empty \(0 blank documents; .*a.txt is binary"):
+        list(Corpus.open(tmp_path).documents())
+
+
+def test_problems_are_those_of_the_last_pass(tmp_path, caplog):
+    (tmp_path / "a.txt").write_text("fine")
+    (tmp_path / "b.txt").write_bytes(b"\xff")
+    corpus = Corpus.open(tmp_path)
+    assert len(corpus) == 1
+    assert "files that cannot be read are left out, first" in caplog.text
+    (tmp_path / "b.txt").write_text("fine as well")
+    assert [d.id for d in corpus.documents()] == ["a.txt", "b.txt"]
+    assert corpus.problems == {}
+
+
+def test_only_the_wanted_blocks_of_a_folder_are_opened(tmp_path):
+    for number in range(70):
+        (tmp_path / f"{number:02}.txt").write_text("x" if number != 5 else " ")
+    corpus = Corpus.open(tmp_path)
+    assert [block for block, _ in corpus.blocks()] == [0] * 31 + [1] * 32 + [2] * 6
+    (tmp_path / "00.txt").write_bytes(b"\xff")
+    assert [d.id for _, d in corpus.blocks(lambda block: block == 2)] == [f"{n}.txt" for n in range(64, 70)]
+    assert corpus.problems == {}
+    assert corpus.positions == 70

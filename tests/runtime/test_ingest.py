@@ -1,0 +1,174 @@
+"""Documents of every source in an index: chunks, what is replaced, and what goes."""
+
+import json
+from itertools import repeat
+from types import SimpleNamespace
+
+import pytest
+
+from steersearch.corpus import Corpus, Document
+from steersearch.errors import ConfigError, DataError
+from steersearch.runtime.index import SteerableIndex
+from steersearch.runtime.upkeep import Added
+
+
+@pytest.fixture
+def index(opened_bundle, tmp_path):
+    with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
+        yield index
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """A folder with a short file, and one that has three chunks of at most 64 tokens."""
+    folder = tmp_path / "notes"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "short.txt").write_text("A module is imported once.")
+    (folder / "sub" / "long.md").write_text(long(3))
+    return folder
+
+
+def long(chunks):
+    return "\n\n".join(
+        f"# Part {n}\n\n{' '.join(repeat('The number is an integer of the class.', 6))}" for n in range(chunks)
+    )
+
+
+def ids(index):
+    return sorted(index.documents()[0])
+
+
+def test_a_folder_is_cut_and_its_hits_know_their_place(index, notes):
+    assert index.add_from(notes) == Added(4, 0, 0, 0)
+    assert ids(index) == ["short.txt", "sub/long.md#1", "sub/long.md#2", "sub/long.md#3"]
+    second = index.get(["sub/long.md#2"])[0]
+    start, end = second.metadata["start"], second.metadata["end"]
+    assert second.text == long(3)[start:end]
+    assert second.metadata == {
+        "source": "sub/long.md",
+        "chunk": 2,
+        "start": start,
+        "end": end,
+        "heading": "Part 1",
+    }
+    assert index.get(["short.txt"])[0].metadata == {"source": "short.txt"}
+    assert index.add_from(str(notes)) == Added(0, 0, 4, 0)
+
+
+@pytest.mark.parametrize(("now", "left"), [(2, ["#1", "#2"]), (1, [""]), (5, ["#1", "#2", "#3", "#4", "#5"])])
+def test_a_changed_file_replaces_its_chunks(index, notes, now, left):
+    index.add_from(notes)
+    (notes / "sub" / "long.md").write_text(long(now))
+    assert index.add_from(notes).dropped == (3 if now == 1 else max(0, 3 - now))
+    assert ids(index) == ["short.txt", *(f"sub/long.md{end}" for end in left)]
+    (notes / "sub" / "long.md").write_text(long(3))
+    assert index.add_from(notes).dropped == (1 if now == 1 else max(0, now - 3))
+    assert ids(index) == ["short.txt", "sub/long.md#1", "sub/long.md#2", "sub/long.md#3"]
+
+
+def test_without_chunks_and_with_others(index, notes):
+    index.add_from(notes)
+    assert index.add_from(notes, chunk_tokens=0) == Added(1, 0, 1, 3)
+    assert ids(index) == ["short.txt", "sub/long.md"]
+    assert index.add_from(notes, chunk_tokens=32, overlap=0).dropped == 1
+    assert len(index) > 5
+    with pytest.raises(ConfigError, match="reads 16 to 64"):
+        index.add_from(notes, chunk_tokens=65)
+
+
+def test_files_that_are_gone_go_from_the_index(index, notes, tmp_path):
+    index.add(["written by hand"], ids=["mine"])
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.txt").write_text("another folder")
+    (other / "b.txt").write_text("another file")
+    index.add_from(notes)
+    index.add_from(other)
+    (notes / "sub" / "long.md").unlink()
+    assert index.add_from(notes) == Added(0, 0, 1, 3)
+    assert ids(index) == ["a.txt", "b.txt", "mine", "short.txt"]
+    (other / "b.txt").unlink()
+    assert index.add_from(other) == Added(0, 0, 1, 1)
+    assert ids(index) == ["a.txt", "mine", "short.txt"]
+
+
+def test_a_file_that_cannot_be_read_keeps_what_it_had(index, notes):
+    index.add_from(notes)
+    (notes / "short.txt").write_bytes(b"\xff\xff")
+    corpus = Corpus.open(notes)
+    assert index.add_from(corpus) == Added(0, 0, 3, 0)
+    assert "byte 0xff is not UTF-8" in corpus.problems["short.txt"]
+    assert len(index) == 4
+
+
+def test_a_damaged_memory_drops_nothing(index, notes, caplog):
+    index.add_from(notes)
+    (memory,) = (index.path / "folders").iterdir()
+    assert json.loads(memory.read_text()) == ["short.txt", "sub/long.md"]
+    (notes / "short.txt").unlink()
+    memory.write_text("[")
+    assert index.add_from(notes).dropped == 0
+    assert "files that are gone stay in the index" in caplog.text
+    assert len(index) == 4
+
+
+def test_an_interrupted_run_goes_on_and_drops_nothing(index, notes, monkeypatch):
+    index.add_from(notes)
+    (notes / "short.txt").unlink()
+    for number in range(40):
+        (notes / f"new{number}.txt").write_text(f"The number {number} of the class.")
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index.add_from(notes, progress=stop)
+    assert len(index) == 4 + 32
+    assert index.add_from(notes) == Added(8, 0, 32 + 3, 1)
+
+
+def test_ids_that_people_chose_are_theirs(index):
+    """A document called a#4 is no chunk of a, whatever becomes of a; a chunk and a document never share an id."""
+    index.add(["my own"], ids=["a#4"], metadata=[{"chunk": "mine"}])
+    index.add_from(Corpus.from_documents("c", [Document("a", long(3))]))
+    index.add_from(Corpus.from_documents("c", [Document("a", "short now")]))
+    assert ids(index) == ["a", "a#4"]
+    clash = Corpus.from_documents("c", [Document("a", long(3)), Document("a#2", "other")])
+    with pytest.raises(DataError, match="a chunk and another document have the id 'a#2'"):
+        index.add_from(clash)
+
+
+def test_documents_in_memory_are_stored_as_they_are_unless_asked(index):
+    assert index.add_from([("a", long(3), {}), ("b", "short", {})]) == Added(2, 0, 0, 0)
+    assert index.add_from([("a", long(3), {"year": 1})], chunk_tokens=64) == Added(3, 0, 0, 1)
+    assert ids(index) == ["a#1", "a#2", "a#3", "b"]
+    assert index.get(["a#3"])[0].metadata["year"] == 1
+
+
+def test_langchain_documents(index):
+    """As loaders and text splitters give them: one after the other, most without an id."""
+    made = [
+        SimpleNamespace(page_content=f"The module {n} is imported.", metadata={"source": "m.pdf", "page": n}, id=None)
+        for n in range(3)
+    ]
+    assert index.add_from(iter(made)) == Added(3, 0, 0, 0)
+    assert index.add_from(made) == Added(0, 0, 3, 0)
+    assert index.add(made) == ["m.pdf#1", "m.pdf#2", "m.pdf#3"]
+    assert index.get(["m.pdf#2"])[0].metadata == {"source": "m.pdf", "page": 1}
+    assert index.add(made[:1], ids=["own"], metadata=[{"x": 1}]) == ["own"]
+    assert index.get(["own"])[0].metadata == {"x": 1}
+    assert len(index) == 4
+
+
+def test_real_langchain_splitters(index, notes):
+    core = pytest.importorskip("langchain_core.documents")
+    whole = core.Document(page_content=long(2), metadata={"source": "long.md"})
+    pieces = [core.Document(page_content=part, metadata=whole.metadata) for part in whole.page_content.split("\n\n")]
+    assert index.add_from(pieces).embedded == 4
+    assert ids(index) == ["long.md#1", "long.md#2", "long.md#3", "long.md#4"]
+
+
+@pytest.mark.parametrize("bad", [3, ("a", "b"), None, {"id": "a"}])
+def test_what_is_no_document(index, bad):
+    with pytest.raises(DataError, match="expected a string or a document of LangChain"):
+        index.add_from([bad])
