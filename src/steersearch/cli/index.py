@@ -45,6 +45,14 @@ DATA = (
     "Documents: a folder of .txt, .md, .html and .pdf files; a .jsonl(.gz), .csv(.gz), .parquet or .txt file (one per "
     "line); one .md, .html or .pdf file; or a BEIR folder."
 )
+BackendOption = Annotated[
+    Literal["auto", "exact", "hnsw", "usearch", "usearch-f32", "usearch-i8"],
+    typer.Option(
+        help="`hnsw` and `usearch` are faster on large corpora and need steersearch[hnsw] (a compiler) or "
+        "steersearch[usearch] (none); `usearch` holds 16 bits a number, `-i8` 8. An index remembers what it was "
+        "made for."
+    ),
+]
 ChunkTokens = Annotated[
     int | None,
     typer.Option(
@@ -75,14 +83,7 @@ def build(
     out: Annotated[
         Path, typer.Option("--out", "--index", "-i", help="The index folder; documents are added when it is there.")
     ] = Path("index"),
-    backend: Annotated[
-        Literal["auto", "exact", "hnsw", "usearch", "usearch-f32", "usearch-i8"],
-        typer.Option(
-            help="`hnsw` and `usearch` are faster on large corpora and need steersearch[hnsw] (a compiler) or "
-            "steersearch[usearch] (none); `usearch` holds 16 bits a number, `-i8` 8. An index remembers what it was "
-            "made for."
-        ),
-    ] = "auto",
+    backend: BackendOption = "auto",
     profile: ProfileOption = "fast",
     chunk_tokens: ChunkTokens = None,
     overlap: Overlap = None,
