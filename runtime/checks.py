@@ -1,5 +1,6 @@
 """Checksums of stored documents. SQLite notices a damaged page when its structure breaks, and not a flipped vector."""
 
+import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -96,11 +97,16 @@ def remember_commit(path: Path, commits: int) -> None:
     """Write down beside a database how many commits it had, once they are durable.
 
     Not flushed to the disk: a power cut may leave an older number, which claims less. A number that cannot be written
-    is left alone for the same reason.
+    is left alone for the same reason. Written in place, always as long: a file that is cut to nothing first is flushed
+    by ext4 when it is closed, 1 to 4 ms.
     """
-    line = f"{commits}"
+    line = f"{commits:020}"
     with suppress(OSError):
-        path.write_text(f"{line} {zlib.crc32(line.encode())}\n", encoding="ascii")
+        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.write(file, f"{line} {zlib.crc32(line.encode()):010}\n".encode("ascii"))
+        finally:
+            os.close(file)
 
 
 def remembered_commit(path: Path) -> int:
