@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
-from ..metrics import FloatArray, IntArray
+from ..metrics import FloatArray
 from .ann import Backend, VectorIndex, check_backend, open_index, remembered, sync
 from .asked import Asked, View, check_search
 from .budget import KEEP
@@ -283,11 +283,10 @@ class SteerableIndex(Upkeep):
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=code)
         asked = Asked(view, fusion, words, steered)
         with self._lock, self._store.snapshot():  # one state from the filter to the texts, whoever writes meanwhile
-            allowed = None if not filter else self._store.rowids_where(filter)
-            hits = self._hits(asked, int(k), allowed)
+            hits = self._hits(asked, int(k), filter)
             if not compare:
                 return hits
-            plain = self._hits(replace(asked, plain=True), max(int(k), COMPARED), allowed)
+            plain = self._hits(replace(asked, plain=True), max(int(k), COMPARED), filter)
         return compared(hits, plain, steered, self._vector_of, self.bundle)
 
     def steer(
@@ -377,9 +376,9 @@ class SteerableIndex(Upkeep):
     def _vector_of(self, id: str) -> FloatArray | None:
         return self.vectors([id])[0]
 
-    def _hits(self, asked: Asked, k: int, allowed: IntArray | None) -> list[Hit]:
+    def _hits(self, asked: Asked, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
         vectors = self._sync()
-        rows, scores = self._views.search(asked, k, allowed, vectors, self._generation)
+        rows, scores = self._views.search(asked, k, filter, vectors, self._generation)
         found = {record.rowid: record for record in self._store.by_rowid(rows)}
         # One deleted by another process a moment ago is left out.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]

@@ -175,6 +175,26 @@ class StoreReader:
                     del self._filtered[next(iter(self._filtered))]
             return self._filtered[key]
 
+    def knows_where(self, filter: Mapping[str, object]) -> bool:
+        """Whether `rowids_where` has the answer already."""
+        expression, parameters = compile_filter(filter)
+        return (self._state().commits, expression, *parameters) in self._filtered
+
+    def matching(self, rowids: IntArray, filter: Mapping[str, object]) -> IntArray:
+        """Those of `rowids` that match a metadata filter, in that order; reads no other document.
+
+        Raises:
+            FilterError: The filter has a syntax error.
+        """
+        expression, parameters = compile_filter(filter)
+        found: set[int] = set()
+        with self.snapshot():
+            self._columns(_rowid_list(rowids), "id, metadata", METADATA)  # none of them is damaged
+            for marks, some in chunks(_rowid_list(rowids)):
+                sql = f"SELECT d.rowid FROM documents d WHERE d.rowid IN ({marks}) AND {expression}"
+                found |= {row for (row,) in self._database.rows(sql, [*some, *parameters])}
+        return rowids[[row in found for row in rowids.tolist()]]
+
     def iter_vectors(self, after_rowid: int = 0, batch: int = 4096) -> Iterator[tuple[IntArray, FloatArray]]:
         """Blocks of (rowids, vectors), rowids ascending. Wrap in `snapshot` when others may write meanwhile."""
         for rowids, rows in self._blocks("vector", VECTOR, after_rowid, batch):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from .steering import Change
 from .store import DocumentStore
 from .words import WordsView
 
+_TRIED = 200  # best documents of all that a new filter is tried on
 _COMPARED = 64  # codes that are compared with the store before a cache is believed
 
 
@@ -65,14 +67,17 @@ class Views:
         self._words: tuple[int, WordsView] | None = None
 
     def search(
-        self, asked: Asked, k: int, allowed: IntArray | None, dense: VectorIndex, generation: int
+        self, asked: Asked, k: int, filter: Mapping[str, Any] | None, dense: VectorIndex, generation: int
     ) -> tuple[IntArray, FloatArray]:
         """Row ids and scores of the best documents in the view that was asked for, best first, ties by row id.
+
+        A filter that was not met before is first tried on the best documents of all: where `k` of them match, these are
+        the answer, and the metadata of all others need not be read.
 
         Args:
             asked: The query.
             k: Results wanted.
-            allowed: Row ids to choose from; None for all.
+            filter: Metadata conditions; None or {} for all documents.
             dense: The vectors of the store.
             generation: What `dense` is of; the other views are made of this generation, or of a newer one.
         """
@@ -86,6 +91,13 @@ class Views:
             made = self._get_latent(generation) if view == "latent" else self._get_reconstruction(generation)
             return made.search(asked.change, k, allowed)
 
+        if filter and asked.view != "hybrid" and not self._store.knows_where(filter):
+            tried = max(_TRIED, 4 * k)
+            rows, scores = search(asked.view, tried, None)
+            fit = np.isin(rows, self._store.matching(rows, filter))
+            if np.count_nonzero(fit) >= k or len(rows) < tried:  # the second: the view has no others
+                return rows[fit][:k], scores[fit][:k]
+        allowed = self._store.rowids_where(filter) if filter else None
         if asked.view == "hybrid":
             return fuse(search, asked.fusion, k, allowed)
         return search(asked.view, k, allowed)

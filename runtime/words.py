@@ -43,6 +43,8 @@ _SCRATCH = (
 class WordsView:
     """Searches by BM25 over English word stems, all scripts folded to lower case without diacritics.
 
+    Words are what stands between spaces and punctuation: a run of Chinese or Thai is one word, hardly ever met again.
+
     FTS5 splits texts into words and holds where they stand; the scores are computed here, from the documents that are
     there now, so that they do not depend on what was removed before, and every word of a query can have a weight.
     Words are only ever bound as values, to documents and to queries alike: nothing of a query is read as syntax.

@@ -126,7 +126,7 @@ def explain(
     profile: ProfileOption = "fast",
     json: Json = False,
 ) -> None:
-    """Take a document's score apart: what each feature of the query adds to it. The parts add up to the score."""
+    """Take a document's dense score apart: what each feature of the query adds to it. The parts add up to the score."""
     from steersearch.runtime import SteerableIndex
     from steersearch.runtime.budget import KEEP
 
