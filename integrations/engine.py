@@ -100,7 +100,8 @@ class SteeredEngine(ABC):
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
         if view not in self.views:
-            raise ConfigError(f"view is {view!r}: in {self.provider} there is only {', '.join(self.views)}")
+            more = "; integrations.sparse has engines with the latent view" if len(self.views) == 1 else ""
+            raise ConfigError(f"view is {view!r}: in {self.provider} there is only {', '.join(self.views)}{more}")
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")
         hits = self._hits(steered, view, int(k), filter)
         if not compare or not hits:
