@@ -17,6 +17,7 @@ from ..runtime.bundle import Bundle
 from ..runtime.concepts import Concept
 from ..runtime.fusion import Fusion
 from ..runtime.hits import COMPARED, Hit, explain_steered
+from ..runtime.inputs import check_unit_rows
 from ..runtime.resolver import Boost, Key, Resolver, SteeredQuery
 
 
@@ -25,9 +26,12 @@ class SteeredEngine(ABC):
 
     Args:
         bundle: The exported folder of that embedder, or an opened bundle.
+        sample: Some hundred to thousand of its documents, spread over all, as texts or unit rows (n, d_in): they say
+            what a phrase means in them, as an index's own do. Without them the bundle's reference corpus is asked.
 
     Raises:
         BundleError: The bundle cannot be used.
+        DataError: The sample is not texts or unit rows.
     """
 
     provider: str
@@ -35,10 +39,13 @@ class SteeredEngine(ABC):
     views: Sequence[str] = ("dense",)
     """What can be compared in it."""
 
-    def __init__(self, bundle: str | Path | Bundle) -> None:
+    def __init__(self, bundle: str | Path | Bundle, sample: Sequence[str] | FloatArray | None = None) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         """What embeds, encodes and names the features."""
-        self._resolver = Resolver(self.bundle, self._vector_of)
+        if sample is not None:
+            rows = sample if isinstance(sample, np.ndarray) else self.bundle.embed(list(sample))
+            known = check_unit_rows(rows, "sample", self.bundle.d_in)
+        self._resolver = Resolver(self.bundle, self._vector_of, sample=None if sample is None else lambda: known)
 
     def steer(
         self,
@@ -56,9 +63,8 @@ class SteeredEngine(ABC):
     def resolve(self, key: Key) -> Concept:
         """What a key of a boost becomes; see `SteerableIndex.resolve`.
 
-        An index asks its documents what a phrase means in them; here only the bundle's reference corpus is asked, and
-        `evidence` is None. What an index resolved (``boost={index.resolve("radio astronomy"): 1.5}``) means the same
-        everywhere.
+        An index asks its documents what a phrase means in them; here the `sample` is asked, and `evidence` is None.
+        What an index resolved (``boost={index.resolve("radio astronomy"): 1.5}``) means the same everywhere.
         """
         return self._resolver.resolve(key)
 
@@ -105,7 +111,8 @@ class SteeredEngine(ABC):
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
         if view not in self.views:
-            raise ConfigError(f"view is {view!r}: in {self.provider} there is only {', '.join(self.views)}")
+            more = "; integrations.sparse has engines with the latent view" if len(self.views) == 1 else ""
+            raise ConfigError(f"view is {view!r}: in {self.provider} there is only {', '.join(self.views)}{more}")
         if fusion != "rrf":
             raise ConfigError(f"fusion is {fusion!r}: {self.provider} joins its views by rank, which is 'rrf'")
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")

@@ -13,7 +13,7 @@ whole mapping is replaced, not merged::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict
 from typing_extensions import Self
 
+from ...metrics import FloatArray
 from ...runtime.ann import Backend
 from ...runtime.budget import KEEP
 from ...runtime.bundle import Bundle
@@ -116,7 +117,14 @@ class SteerableRetriever(BaseRetriever):
             raise
 
     @classmethod
-    def over(cls, vectorstore: VectorStore, bundle: str | Path | Bundle, **fields: Any) -> Self:
+    def over(
+        cls,
+        vectorstore: VectorStore,
+        bundle: str | Path | Bundle,
+        *,
+        sample: Sequence[str] | FloatArray | None = None,
+        **fields: Any,
+    ) -> Self:
         """Steer any LangChain vector store that searches by vector and holds vectors of the bundle's embedder.
 
         The steered query vector goes to the store, so its engine does the search. `filter` is given to the store as it
@@ -127,6 +135,8 @@ class SteerableRetriever(BaseRetriever):
         Args:
             vectorstore: A store filled with vectors of the bundle's embedder, for example by `SteerableEmbeddings`.
             bundle: The exported folder of that embedder.
+            sample: Some hundred to thousand of the store's documents, spread over all, as texts or unit rows (n, d_in):
+                they say what a phrase means in them. Without them the bundle's reference corpus is asked.
             **fields: The retriever's fields: `k`, `boost`, `filter`, ...
 
         Raises:
@@ -135,7 +145,7 @@ class SteerableRetriever(BaseRetriever):
             BundleError: The bundle is missing or damaged.
             pydantic.ValidationError: A field does not exist or has the wrong type.
         """
-        return cls(index=SteeredStore(vectorstore, bundle), **fields)
+        return cls(index=SteeredStore(vectorstore, bundle, sample), **fields)
 
     def _get_relevant_documents(
         self,

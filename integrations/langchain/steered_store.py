@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class SteeredStore(SteeredEngine):
     Args:
         store: Holds vectors of the bundle's embedder.
         bundle: The exported folder of that embedder, or an opened bundle.
+        sample: As in `SteeredEngine`.
 
     Raises:
         ConfigError: The store cannot search by vector, or has another dimension, embedder or distance.
@@ -53,12 +54,14 @@ class SteeredStore(SteeredEngine):
         BundleError: The bundle cannot be used.
     """
 
-    def __init__(self, store: VectorStore, bundle: str | Path | Bundle) -> None:
+    def __init__(
+        self, store: VectorStore, bundle: str | Path | Bundle, sample: Sequence[str] | FloatArray | None = None
+    ) -> None:
         self.store = store
         """The store."""
         self.provider = type(store).__name__
         self._search_by_vector, self._scored = _search_method(store)
-        super().__init__(bundle)
+        super().__init__(bundle, sample)
         self._filter_name = _filter_name(self._search_by_vector)
         self._check()
 

@@ -48,6 +48,7 @@ class SteeredMilvus(SparseEngine):
         client: Connected; whoever made it closes it.
         collection: Its name.
         bundle: The exported folder, or an opened bundle.
+        sample: As in `SteeredEngine`.
 
     Raises:
         ConfigError: The collection has another dimension or distance, or no sparse codes.
@@ -57,8 +58,14 @@ class SteeredMilvus(SparseEngine):
 
     provider = "Milvus"
 
-    def __init__(self, client: MilvusClient, collection: str, bundle: str | Path | Bundle) -> None:
-        super().__init__(bundle)
+    def __init__(
+        self,
+        client: MilvusClient,
+        collection: str,
+        bundle: str | Path | Bundle,
+        sample: Sequence[str] | FloatArray | None = None,
+    ) -> None:
+        super().__init__(bundle, sample)
         self.client, self.collection = client, collection
         if not self._ask(client.has_collection, collection):
             self._ask(self._create)

@@ -78,6 +78,7 @@ class SteeredPgvector(SparseEngine):
         conninfo: How to reach the server, as `psycopg.connect` takes it; connected again after it went away.
         table: Its name, also ``schema.table``.
         bundle: The exported folder, or an opened bundle.
+        sample: As in `SteeredEngine`.
 
     Raises:
         ConfigError: The table has other dimensions or columns.
@@ -87,8 +88,14 @@ class SteeredPgvector(SparseEngine):
 
     provider = "pgvector"
 
-    def __init__(self, conninfo: str, table: str, bundle: str | Path | Bundle) -> None:
-        super().__init__(bundle)
+    def __init__(
+        self,
+        conninfo: str,
+        table: str,
+        bundle: str | Path | Bundle,
+        sample: Sequence[str] | FloatArray | None = None,
+    ) -> None:
+        super().__init__(bundle, sample)
         self._conninfo, self.table = conninfo, table
         self._connection: psycopg.Connection[Any] | None = None
         self._name = sql.Identifier(*table.split("."))

@@ -44,6 +44,7 @@ class SteeredQdrant(SparseEngine):
         client: Connected; whoever made it closes it.
         collection: Its name.
         bundle: The exported folder, or an opened bundle.
+        sample: As in `SteeredEngine`.
 
     Raises:
         ConfigError: The collection has another dimension or distance, or no sparse codes.
@@ -53,8 +54,14 @@ class SteeredQdrant(SparseEngine):
 
     provider = "Qdrant"
 
-    def __init__(self, client: QdrantClient, collection: str, bundle: str | Path | Bundle) -> None:
-        super().__init__(bundle)
+    def __init__(
+        self,
+        client: QdrantClient,
+        collection: str,
+        bundle: str | Path | Bundle,
+        sample: Sequence[str] | FloatArray | None = None,
+    ) -> None:
+        super().__init__(bundle, sample)
         self.client, self.collection = client, collection
         if not self._ask(client.collection_exists, collection):
             self._ask(

@@ -20,7 +20,7 @@ from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from steersearch.errors import ConfigError, DataError, EngineError, UnknownFeatureError
-from steersearch.integrations.langchain import SteerableEmbeddings, SteerableRetriever, SteeredStore
+from steersearch.integrations.langchain import SteerableEmbeddings, SteerableRetriever
 from steersearch.runtime.bundle import Bundle
 from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
@@ -186,19 +186,6 @@ class TestInAChain:
         assert [(m["id"], m["rank_before"]) for m in moves] == [
             (document.id, plain.index(document.metadata["name"]) + 1) for document in documents
         ]
-
-
-def test_what_an_index_resolved_means_the_same_everywhere(memory: VectorStore, index: SteerableIndex) -> None:
-    concept, over = index.resolve(PHRASE), SteerableRetriever.over(memory, index.bundle)
-    assert names(over.invoke(QUERY, boost={concept: 2.0})) == found(index, boost={PHRASE: 2.0})
-    assert isinstance(over.index, SteeredStore)
-    assert over.index.resolve(PHRASE).evidence is None
-
-
-def test_doubts_reach_the_metadata(memory: VectorStore, index: SteerableIndex) -> None:
-    retriever = SteerableRetriever.over(memory, index.bundle, include_explanations=True)
-    (document, *_) = retriever.invoke(QUERY, boost={PHRASE: 1.0}, clamp={PHRASE: 0.0})
-    assert "the clamp wins" in document.metadata["steerable"]["warnings"][0]
 
 
 class TestStandard(RetrieversIntegrationTests):
