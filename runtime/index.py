@@ -274,7 +274,8 @@ class SteerableIndex(Upkeep):
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")
         with self._lock, self._store.snapshot():  # one state from the filter to the texts, whoever writes meanwhile
             allowed = None if not filter else self._store.rowids_where(filter)
-            hits = self._hits(view, steered.vector, steered.change, int(k), allowed)
+            change = None if view == "dense" and not compare else steered.change
+            hits = self._hits(view, steered.vector, change, int(k), allowed)
             if not compare:
                 return hits
             assert steered.change is not None
@@ -321,11 +322,33 @@ class SteerableIndex(Upkeep):
         Raises:
             DataError: There is no such document.
         """
+        return self.explain_all(query, [id], boost=boost, clamp=clamp, keep=keep, protect=protect)[0]
+
+    def explain_all(
+        self,
+        query: str | FloatArray,
+        ids: Sequence[str],
+        *,
+        boost: Boost | None = None,
+        clamp: Boost | None = None,
+        keep: float = KEEP,
+        protect: bool = False,
+    ) -> list[Explanation]:
+        """Why documents have their dense scores, in the order of `ids`; the query is steered once for all of them.
+
+        Raises:
+            DataError: There is no such document, or `ids` is a single string.
+        """
+        if isinstance(ids, str):
+            raise DataError("ids is a single string: give a list of ids, or use explain")
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=True)
-        vector = self._vector_of(id)
-        if vector is None:
-            raise DataError(f"there is no document {id!r} in {self.path}")
-        return explain_steered(id, steered, vector, self.bundle)
+        with self._store.snapshot():
+            records = self._store.get(ids)
+            rows = [record.rowid for record in records if record is not None]
+            vectors = self._store.vectors_of(np.array(rows, np.int64))
+        if len(rows) < len(ids):
+            raise DataError(f"there is no document {ids[records.index(None)]!r} in {self.path}")
+        return [explain_steered(id, steered, row, self.bundle) for id, row in zip(ids, vectors, strict=True)]
 
     def save(self) -> None:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
