@@ -22,8 +22,8 @@ from .budget import KEEP
 from .bundle import Bundle
 from .concepts import Concept
 from .evidence import Evidence
-from .explain import Explanation
-from .hits import COMPARED, Hit, compared, explain_steered
+from .explain import Explanation, explain_all
+from .hits import COMPARED, Hit, compared
 from .inputs import check_unit_rows, query_vector
 from .records import Record, check_documents
 from .resolver import Boost, Key, Resolver, SteeredQuery
@@ -348,7 +348,9 @@ class SteerableIndex(Upkeep):
             vectors = self._store.vectors_of(np.array(rows, np.int64))
         if len(rows) < len(ids):
             raise DataError(f"there is no document {ids[records.index(None)]!r} in {self.path}")
-        return [explain_steered(id, steered, row, self.bundle) for id, row in zip(ids, vectors, strict=True)]
+        assert steered.change is not None
+        bundle = self.bundle
+        return explain_all(ids, steered.original, vectors, steered.change, bundle.atoms, bundle.features)
 
     def save(self) -> None:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""

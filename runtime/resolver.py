@@ -106,10 +106,13 @@ class Resolver:
             UnknownFeatureError: No such latent, or nothing in the bundle expresses the text.
             ConfigError: Not a key.
         """
+        return self._resolve(key, self._generation)
+
+    def _resolve(self, key: Key, generation: Callable[[], int] | None) -> Concept:
         if isinstance(key, Concept):
             if key.more_like and not key.weights and self._generation is None:  # an example may be given another vector
                 return key.resolve(self._bundle, self._vector_of)
-            return self._remembered(key, key)
+            return self._remembered(key, key, generation)
         if not isinstance(key, int | np.integer | str):
             raise ConfigError(f"{key!r} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str) and not key.strip():
@@ -117,7 +120,7 @@ class Resolver:
         feature = self._bundle.features.find(key)
         if feature is None:
             text = str(key).strip()
-            return self._remembered(text, Concept.from_text(text))
+            return self._remembered(text, Concept.from_text(text), generation)
         made = Concept.from_latents({feature.id: 1.0}, feature.label or feature.name).resolve(self._bundle)
         by_label = isinstance(key, str) and key.strip().casefold() == (feature.label or "").casefold()
         return replace(made, source="label") if by_label else made
@@ -227,11 +230,12 @@ class Resolver:
                 f"the bundle {self._bundle.path} has no features: none of its latents was measured on a corpus, so "
                 "there is nothing to boost; train with documents and export again"
             )
-        return [_Asked(self.resolve(key), strength, sign) for key, strength, sign in checked]
+        generation = cache(self._generation) if self._generation else None  # read once for all keys
+        return [_Asked(self._resolve(key, generation), strength, sign) for key, strength, sign in checked]
 
-    def _remembered(self, key: str | Concept, asked: Concept) -> Concept:
+    def _remembered(self, key: str | Concept, asked: Concept, generation_now: Callable[[], int] | None) -> Concept:
         """What a concept became on these documents; what depends on them is made anew when they change."""
-        generation = self._generation() if self._generation and not asked.weights else 0
+        generation = generation_now() if generation_now and not asked.weights else 0
         with self._lock:
             known = self._known.get(key)
             if known is not None and known[0] == generation:
