@@ -171,14 +171,13 @@ def _answer(index: Searchable, query: str | FloatArray, ask: Ask, moves: bool, e
     about = {"compared": max(ask.k, COMPARED), "kept": kept}
     whys = []
     for hit, vector_of_hit in zip(hits, _vectors(index, hits), strict=True):
-        parts: tuple[Part, ...] = ()
+        parts: Sequence[Part] = ()
         score = hit.score
         if vector_of_hit is not None:  # None: deleted a moment ago
             explanation = explain_steered(hit.id, steered, vector_of_hit, index.bundle)
             parts = explanation.parts
-            score = (
-                hit.score if isinstance(index, SteerableIndex) else explanation.score
-            )  # an engine's may be a distance
+            if not isinstance(index, SteerableIndex):  # an engine's may be a distance
+                score = explanation.score
         why: dict[str, Any] = {"rank": hit.rank, "rank_before": hit.rank_before, **about, "score": score}
         why |= {"concepts": copy.deepcopy(concepts), "features": parts_of(parts), "moved_by": parts_of(hit.moved_by)}
         whys.append(why)

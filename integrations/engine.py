@@ -120,7 +120,8 @@ class SteeredEngine(ABC):
         if not compare or not hits:
             return hits
         assert steered.change is not None
-        before = SteeredQuery(steered.original, steered.original, steered.change.undone, (), ())
+        undone = steered.change.undone
+        before = SteeredQuery(steered.original, steered.original, lambda: undone, (), ())
         ranks = {_key(hit): hit.rank for hit in self._hits(before, view, max(int(k), COMPARED), filter)}
         made = []
         for hit, vector in zip(hits, self.bundle.embed([hit.text for hit in hits]), strict=True):

@@ -22,16 +22,15 @@ from .ann import Backend, VectorIndex, check_backend, open_index, remembered, sy
 from .asked import Asked, View, check_search
 from .budget import KEEP
 from .bundle import Bundle
-from .concepts import Concept
 from .evidence import Evidence
-from .explain import Explanation
 from .fusion import Fusion
-from .hits import COMPARED, Hit, compared, explain_steered
+from .hits import COMPARED, Hit, compared
 from .ingest import COMMIT_EVERY, spread
-from .inputs import check_unit_rows, query_vector
+from .inputs import check_unit_rows
 from .records import Record, check_documents
-from .resolver import Boost, Key, Resolver, SteeredQuery
+from .resolver import Boost, Resolver
 from .sessions import Profile
+from .steerable import Steerable
 from .store import DocumentStore
 from .upkeep import CACHE, SAVE_AFTER, Upkeep
 from .views import Views
@@ -47,7 +46,7 @@ FOR_MEANING = 5_000
 """Documents whose vectors tell what a phrase means in an index."""
 
 
-class SteerableIndex(Upkeep):
+class SteerableIndex(Steerable, Upkeep):
     """Documents that can be searched and steered. Make one with `create` or `open`; use it as a context manager.
 
     SQLite is the only truth; the matrix and graph beside it are checksummed caches that are rebuilt when they are
@@ -288,51 +287,6 @@ class SteerableIndex(Upkeep):
                 return hits
             plain = self._hits(replace(asked, plain=True), max(int(k), COMPARED), filter)
         return compared(hits, plain, steered, self._vector_of, self.bundle)
-
-    def steer(
-        self,
-        query: str | FloatArray,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        *,
-        keep: float = KEEP,
-        protect: bool = False,
-        code: bool = False,
-    ) -> SteeredQuery:
-        """What a search would search with: the steered vector, what each concept became, and how sure that is."""
-        return self._resolver.steer(
-            query_vector(query, self.bundle), boost, clamp, keep=keep, protect=protect, code=code
-        )
-
-    def resolve(self, key: Key) -> Concept:
-        """What a key of a boost becomes on these documents: a `Concept` with weights, which prints, saves and edits.
-
-        Raises:
-            UnknownFeatureError: No such latent, or nothing in the bundle expresses the text.
-            ConfigError: Not a key.
-        """
-        return self._resolver.resolve(key)
-
-    def explain(
-        self,
-        query: str | FloatArray,
-        id: str,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float = KEEP,
-        protect: bool = False,
-    ) -> Explanation:
-        """Why a document has its dense score: parts per feature that add up to it.
-
-        Raises:
-            DataError: There is no such document.
-        """
-        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=True)
-        vector = self._vector_of(id)
-        if vector is None:
-            raise DataError(f"there is no document {id!r} in {self.path}")
-        return explain_steered(id, steered, vector, self.bundle)
 
     def save(self) -> None:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
