@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 DEPTH = 100
 WEIGHTS = {"dense": 0.4, "latent": 0.2, "words": 0.4}
-"""Of the view `hybrid_weighted`."""
+"""Of the view `hybrid_weighted`: on train queries of SciFact the best that use all three views, in steps of .1."""
 VIEWS: dict[str, tuple[View, Fusion, dict[int | str, float] | None]] = {
     "dense": ("dense", "rrf", None),
     "dense_empty_boost": ("dense", "rrf", {"f0": 0.0}),
