@@ -117,8 +117,9 @@ class SteeredQdrant(SparseEngine):
             }
         found = self._ask(self.client.query_points, self.collection, limit=k, query_filter=filter, **how)
         return [
-            Hit(rank, point.payload[ID], point.score, point.payload[TEXT], point.payload[METADATA])
+            Hit(rank, payload.get(ID, str(point.id)), point.score, payload.get(TEXT, ""), payload.get(METADATA) or {})
             for rank, point in enumerate(found.points, 1)
+            for payload in [point.payload or {}]  # another program may have written it, without our id
         ]
 
     def _vector_of(self, id: str) -> FloatArray | None:

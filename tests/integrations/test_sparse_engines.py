@@ -178,7 +178,7 @@ def test_another_dimension(engine: Any, opened_bundle: Bundle, monkeypatch: pyte
         type(engine)(*where, opened_bundle)
 
 
-def test_qdrant_collections_that_do_not_fit(opened_bundle: Bundle) -> None:
+def test_qdrant_collections_of_others(opened_bundle: Bundle) -> None:
     pytest.importorskip("qdrant_client")
     from qdrant_client import QdrantClient, models
 
@@ -188,6 +188,10 @@ def test_qdrant_collections_that_do_not_fit(opened_bundle: Bundle) -> None:
     client.create_collection("plain", vectors_config=models.VectorParams(size=32, distance=models.Distance.COSINE))
     with pytest.raises(ConfigError, match="lacks the vector 'dense' or the sparse vector 'codes'"):
         SteeredQdrant(client, "plain", opened_bundle)
+    engine = SteeredQdrant(client, "shared", opened_bundle)
+    rows = opened_bundle.embed(["a module"]).tolist()
+    client.upsert("shared", [models.PointStruct(id=7, vector={"dense": rows[0]}, payload={"page_content": "theirs"})])
+    assert [(hit.id, hit.text, hit.metadata) for hit in engine.search("a module")] == [("7", "theirs", {})]
     manhattan = {"dense": models.VectorParams(size=32, distance=models.Distance.MANHATTAN)}
     codes = {"codes": models.SparseVectorParams()}
     client.create_collection("far", vectors_config=manhattan, sparse_vectors_config=codes)
