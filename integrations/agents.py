@@ -8,22 +8,31 @@ reaches one index and no other file.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ..errors import ConfigError, FilterError
+from .._warn import gathered
+from ..errors import ConfigError
+from ..runtime.budget import KEEP
 from ..runtime.concepts import Concept
 from ..runtime.explain import Explanation
+from ..runtime.filters import read_filter
 from ..runtime.index import SteerableIndex
+from ..runtime.resolver import Key, Strength
 from ..texts import one_line
+from .answers import resolved
 
-Strength: TypeAlias = Literal["light", "medium", "strong"]
-STRENGTHS: dict[str, float] = {"light": 0.5, "medium": 1.0, "strong": 2.0}
-"""In typical activations: at 1 a text is as much about the concept as documents about it are."""
+HowFar: TypeAlias = Literal["light", "medium", "strong", "auto"]
+STRENGTHS: dict[str, tuple[Strength, Strength]] = {
+    "light": (0.5, -0.5),
+    "medium": (1.0, -1.0),
+    "strong": (2.0, -2.0),
+    "auto": ("auto", "-auto"),
+}
+"""Towards and away, in typical activations: at 1 a text is as much about the concept as documents about it are."""
 WEAK_FIT = 0.3
 """Below this the features of a bundle hardly express a phrase."""
 TEXT_LIMIT = 1200
@@ -34,7 +43,20 @@ Limit = Annotated[int, Field(description=f"Concepts wanted, 1 to {MOST}.", ge=1,
 Query = Annotated[str, Field(description="What the documents should answer.")]
 More = Annotated[list[str], Field(description="Concepts to bring forward: names from find_concepts, or any phrases.")]
 Less = Annotated[list[str], Field(description="Concepts to push back.")]
-How = Annotated[Strength, Field(description="How far to steer; strong costs relevance to the query itself.")]
+Like = Annotated[
+    list[str],
+    Field(description="Examples to be near: ids of documents that search_documents gave, or texts. One concept."),
+]
+Unlike = Annotated[list[str], Field(description="With like: what the concept is not, ids or texts.")]
+How = Annotated[
+    HowFar,
+    Field(description="How far to steer; strong costs relevance to the query itself, auto goes as far as keep allows."),
+]
+Keep = Annotated[
+    float,
+    Field(description="With strength auto: how much of the query is kept, above 0 and at most 1.", gt=0, le=1),
+]
+Protect = Annotated[bool, Field(description="Leave alone what the query itself is most about.")]
 Where = Annotated[
     str,
     Field(
@@ -72,6 +94,8 @@ class Applied(TypedDict):
     """The features that carry it, strongest first."""
     fit: float | None
     """How well they express it, 0 to 1."""
+    evidence: float | None
+    """How much the documents say about it, 0 to 1; null when not measured."""
 
 
 class Result(TypedDict):
@@ -91,6 +115,8 @@ class Results(TypedDict):
     """The answer of `search_documents`."""
 
     applied: list[Applied]
+    kept: float
+    """How much of the query is left, 1 without steering."""
     results: list[Result]
     warnings: list[str]
     """What to do differently; empty when all went well."""
@@ -133,11 +159,15 @@ class AgentTools:
         query: Query,
         more_of: More = [],  # noqa: B006  never changed; a schema shows the default
         less_of: Less = [],  # noqa: B006
+        like: Like = [],  # noqa: B006
+        unlike: Unlike = [],  # noqa: B006
         strength: How = "medium",
+        keep: Keep = KEEP,
+        protect: Protect = False,
         where: Where = "",
         k: Count = 5,
     ) -> Results:
-        """Search the documents; more_of and less_of steer what comes first, where filters by metadata.
+        """Search the documents; more_of, less_of and like steer what comes first, where filters by metadata.
 
         Each result says which rank it has without steering and which features brought it up.
 
@@ -149,13 +179,19 @@ class AgentTools:
         if not query.strip():
             raise ConfigError("query is empty: say what the documents should answer")
         if strength not in STRENGTHS:
-            raise ConfigError(f"strength is {strength!r}: choose light, medium or strong")
-        boost = _boost(more_of, less_of, STRENGTHS[strength])
-        k, filter = _checked("k", k), _filter(where)
-        vector = self.index.steer(query).original
-        concepts = self.index.steer(vector, boost).concepts
-        hits = self.index.search(vector, k, boost=boost, filter=filter, compare=True)
-        applied = [self._applied(asked, *concept) for asked, concept in zip(boost, concepts, strict=True)]
+            raise ConfigError(f"strength is {strength!r}: choose light, medium, strong or auto")
+        asked = _boost(more_of, less_of, like, unlike, *STRENGTHS[strength])
+        k, filter = _checked("k", k), read_filter(where if where.strip() else None, "where")
+        with gathered() as warnings:
+            vector = self.index.steer(query).original
+            steered = self.index.steer(vector, asked, keep=keep, protect=protect)
+            boost = resolved(asked, steered.concepts)
+            hits = self.index.search(vector, k, boost=boost, protect=protect, filter=filter, compare=True)
+            whys = [self.index.explain(vector, hit.id, boost=boost, protect=protect) for hit in hits]
+        applied = [
+            self._applied(key if isinstance(key, str) else concept.name, concept, strength)
+            for key, (concept, strength) in zip(asked, steered.concepts, strict=True)
+        ]
         results: list[Result] = [
             {
                 "rank": hit.rank,
@@ -163,17 +199,18 @@ class AgentTools:
                 "id": hit.id,
                 "text": hit.text if len(hit.text) <= TEXT_LIMIT else hit.text[: TEXT_LIMIT - 1] + "…",
                 "metadata": hit.metadata,
-                "why": _why(self.index.explain(vector, hit.id, boost=boost)),
+                "why": _why(why),
             }
-            for hit in hits
+            for hit, why in zip(hits, whys, strict=True)
         ]
-        return {"applied": applied, "results": results, "warnings": _warnings(applied, results, where)}
+        warnings += _warnings(applied, results, where)
+        return {"applied": applied, "kept": round(steered.kept, 2), "results": results, "warnings": warnings}
 
     def _applied(self, asked: str, concept: Concept, strength: float) -> Applied:
         features = self.index.bundle.features
         means = [str(features[latent]) for latent in list(concept.weights)[:3]]
-        fit = None if concept.fit is None else round(concept.fit, 2)
-        return {"asked": asked, "strength": strength, "means": means, "fit": fit}
+        fit, evidence = (None if sure is None else round(sure, 2) for sure in (concept.fit, concept.evidence))
+        return {"asked": asked, "strength": round(strength, 3), "means": means, "fit": fit, "evidence": evidence}
 
 
 def description_of(method: Callable[..., Any]) -> str:
@@ -189,16 +226,29 @@ def _why(explanation: Explanation) -> list[str]:
     ]
 
 
-def _boost(more_of: Sequence[str], less_of: Sequence[str], strength: float) -> dict[str, float]:
-    boost: dict[str, float] = {}
-    for name, wishes, sign in (("more_of", more_of, 1), ("less_of", less_of, -1)):
+def _boost(
+    more_of: Sequence[str],
+    less_of: Sequence[str],
+    like: Sequence[str],
+    unlike: Sequence[str],
+    towards: Strength,
+    away: Strength,
+) -> dict[Key, Strength]:
+    boost: dict[Key, Strength] = {}
+    lists = {"more_of": more_of, "less_of": less_of, "like": like, "unlike": unlike}
+    for name, wishes in lists.items():
         if isinstance(wishes, str) or not all(isinstance(wish, str) for wish in wishes):
-            raise ConfigError(f"{name} is {wishes!r:.80}: give a list of concepts, for example ['radio astronomy']")
+            raise ConfigError(f"{name} is {wishes!r:.80}: give a list, for example ['radio astronomy']")
+        if not all(wish.strip() for wish in wishes):
+            raise ConfigError(f"{name} holds an empty text: leave it out")
+    for wishes, strength in ((more_of, towards), (less_of, away)):
         for wish in wishes:
-            if not wish.strip():
-                raise ConfigError(f"{name} holds an empty text: leave it out, or name a concept")
-            if boost.setdefault(wish.strip(), sign * strength) != sign * strength:
+            if boost.setdefault(wish.strip(), strength) != strength:
                 raise ConfigError(f"{wish!r} is in more_of and in less_of: leave it in one of them")
+    if unlike and not like:
+        raise ConfigError("unlike is the contrast of like: give at least one example in like, or use less_of")
+    if like:
+        boost[Concept.from_examples(like, unlike)] = towards
     return boost
 
 
@@ -206,18 +256,6 @@ def _checked(name: str, number: int) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST:
         raise ConfigError(f"{name} is {number!r}: it must be a whole number from 1 to {MOST}")
     return number
-
-
-def _filter(where: str) -> dict[str, Any] | None:
-    if not where.strip():
-        return None
-    try:
-        filter = json.loads(where)
-    except ValueError as error:
-        raise FilterError(f'where is not JSON ({error}): write it like {{"year": {{"$gte": 2024}}}}') from None
-    if not isinstance(filter, dict):
-        raise FilterError(f'where is {where!r:.80}: it must be a JSON object like {{"year": {{"$gte": 2024}}}}')
-    return filter
 
 
 def _warnings(applied: list[Applied], results: list[Result], where: str) -> list[str]:

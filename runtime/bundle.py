@@ -11,10 +11,11 @@ import onnxruntime as ort
 
 from ..errors import DataError
 from ..metrics import FloatArray, IntArray
+from .contexts import Contexts
 from .embedder import OnnxEmbedder, Progress
 from .features import Features, read_features
 from .manifest import Manifest, read_manifest
-from .sessions import open_session, run
+from .sessions import TOKENS_PER_RUN, Profile, check_profile, check_threads, open_session, run
 
 if TYPE_CHECKING:
     from .interpret.entries import Interpretation
@@ -28,30 +29,38 @@ class Bundle:
     Safe to use from several threads. Graphs are opened on first use.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, threads: int | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, threads: int | None = None, profile: Profile = "fast") -> None:
         self.path = path
         """The folder."""
         self.manifest = manifest
         """What export recorded about the model, its files and its parity with torch."""
         self.d_in, self.n_latents, self.k = manifest.d_in, manifest.n_latents, manifest.k
+        self.profile: Profile = profile
+        """How the graphs are opened."""
         self._threads = threads
 
     @classmethod
-    def load(cls, path: str | Path, *, verify: bool = True, threads: int | None = None) -> Bundle:
+    def load(
+        cls, path: str | Path, *, verify: bool = True, threads: int | None = None, profile: Profile = "fast"
+    ) -> Bundle:
         """Open a bundle.
 
         Args:
             path: The folder that ``sae-export`` wrote.
             verify: Compare the checksum of every file; False opens faster and trusts the disk.
-            threads: CPU threads per graph; all usable ones by default.
+            threads: CPU threads per graph; by default all usable ones, or one when `lean`.
+            profile: ``fast``, or ``lean`` for the least memory; embeddings are the same up to rounding.
 
         Raises:
+            ConfigError: There is no such profile, or `threads` is below 1.
             BundleError: The folder is missing or incomplete.
             FormatVersionError: It was written by a newer steersearch.
             ChecksumError: A file was altered.
         """
         folder = Path(path)
-        bundle = cls(folder, read_manifest(folder, verify=verify), threads)
+        check_profile(profile)
+        check_threads(threads)
+        bundle = cls(folder, read_manifest(folder, verify=verify), threads, profile)
         bundle.features  # noqa: B018  read now, so that a damaged bundle fails here and not in the first search
         return bundle
 
@@ -148,6 +157,11 @@ class Bundle:
         return read_interpretation(self)
 
     @cached_property
+    def contexts(self) -> Contexts:
+        """Finds out what phrases add to the texts that they stand in."""
+        return Contexts(self)
+
+    @cached_property
     def b_dec(self) -> FloatArray:
         """The decoder's bias, shape (d_in,): the reconstruction of an empty code."""
         nothing = {"sae_indices": np.zeros((1, 1), np.int64), "sae_values": np.zeros((1, 1), np.float32)}
@@ -172,11 +186,12 @@ class Bundle:
     @cached_property
     def _embedder(self) -> OnnxEmbedder:
         return OnnxEmbedder(
-            self._session("embedder.onnx"),
+            self._session("embedder.onnx", mapped=self.profile == "lean" and self.manifest.precision == "fp32"),
             self.path / "tokenizer.json",
             max_length=self.manifest.max_length,
             d_in=self.d_in,
             batch_invariant=self.manifest.batch_invariant,
+            tokens_per_run=TOKENS_PER_RUN[self.profile],
         )
 
     @cached_property
@@ -187,5 +202,5 @@ class Bundle:
     def _decoder(self) -> ort.InferenceSession:
         return self._session("decoder.onnx")
 
-    def _session(self, name: str) -> ort.InferenceSession:
-        return open_session(self.path / name, threads=self._threads)
+    def _session(self, name: str, mapped: bool = False) -> ort.InferenceSession:
+        return open_session(self.path / name, self._threads, profile=self.profile, mapped=mapped)

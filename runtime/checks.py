@@ -1,5 +1,6 @@
 """Checksums of stored documents. SQLite notices a damaged page when its structure breaks, and not a flipped vector."""
 
+import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ _PARTS = struct.Struct("<4I")
 _MODULUS = 2**64
 
 METADATA, TEXT, VECTOR, CODE = range(4)
+_NAMES = ("metadata", "text", "vector", "code")
 
 
 def key_check(rowid: int, id: str) -> int:
@@ -48,14 +50,15 @@ def check_part(rowid: int, checks: bytes, part: int, *content: str | bytes) -> N
     Raises:
         ValueError: It is not what was stored.
     """
-    name = ("metadata", "text", "vector", "code")[part]
     try:
-        blobs = [column.encode() if isinstance(column, str) else column for column in content]
-        good = _PARTS.unpack(checks)[part] == _check(rowid, *blobs)
+        crc = zlib.crc32(rowid.to_bytes(8, "little", signed=True))
+        for column in content:
+            crc = zlib.crc32(column.encode() if isinstance(column, str) else column, crc)
+        if _PARTS.unpack(checks)[part] == crc:
+            return
     except (struct.error, TypeError) as error:  # a column has become a number or nothing
-        raise ValueError(f"the {name} of row {rowid} cannot be read: {error}") from error
-    if not good:
-        raise ValueError(f"the {name} of row {rowid} is not what was stored")
+        raise ValueError(f"the {_NAMES[part]} of row {rowid} cannot be read: {error}") from error
+    raise ValueError(f"the {_NAMES[part]} of row {rowid} is not what was stored")
 
 
 class State(NamedTuple):
@@ -96,11 +99,16 @@ def remember_commit(path: Path, commits: int) -> None:
     """Write down beside a database how many commits it had, once they are durable.
 
     Not flushed to the disk: a power cut may leave an older number, which claims less. A number that cannot be written
-    is left alone for the same reason.
+    is left alone for the same reason. Written in place, always as long: a file that is cut to nothing first is flushed
+    by ext4 when it is closed, 1 to 4 ms.
     """
-    line = f"{commits}"
+    line = f"{commits:020}"
     with suppress(OSError):
-        path.write_text(f"{line} {zlib.crc32(line.encode())}\n", encoding="ascii")
+        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.write(file, f"{line} {zlib.crc32(line.encode()):010}\n".encode("ascii"))
+        finally:
+            os.close(file)
 
 
 def remembered_commit(path: Path) -> int:

@@ -26,8 +26,8 @@ CACHED = 512
 Given = tuple[Concept, float]
 
 
-class Conflicts:
-    """Finds contradictions, and remembers how much two concepts have in common.
+class Directions:
+    """What concepts add to a query at strength 1, remembered.
 
     Args:
         bundle: Knows the atoms.
@@ -35,6 +35,30 @@ class Conflicts:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
+        self._known: dict[Concept, WideArray] = {}
+
+    def of(self, concept: Concept) -> WideArray:
+        """``sum of weight * typical * atom``, shape (d_in,), float64; not to be written to."""
+        known = self._known.get(concept)
+        if known is None:
+            latents, amounts = amounts_of(concept.weights, self._bundle.features.typical)
+            known = amounts @ self._bundle.atoms[latents].astype(np.float64)
+            if len(self._known) >= CACHED:
+                self._known.clear()
+            self._known[concept] = known
+        return known
+
+
+class Conflicts:
+    """Finds contradictions, and remembers how much two concepts have in common.
+
+    Args:
+        bundle: Knows what is typical.
+        directions: Of concepts.
+    """
+
+    def __init__(self, bundle: Bundle, directions: Directions) -> None:
+        self._bundle, self._directions = bundle, directions
         self._cosines: dict[tuple[Concept, Concept], float] = {}
 
     def check(self, boosts: Sequence[Given], clamps: Sequence[Given]) -> None:
@@ -61,17 +85,12 @@ class Conflicts:
     def _cosine(self, one: Concept, other: Concept) -> float:
         known = self._cosines.get((one, other))
         if known is None:
-            a, b = self._direction(one), self._direction(other)
+            a, b = self._directions.of(one), self._directions.of(other)
             known = float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
             if len(self._cosines) >= CACHED:
                 self._cosines.clear()
             self._cosines[one, other] = known
         return known
-
-    def _direction(self, concept: Concept) -> WideArray:
-        latents, amounts = amounts_of(concept.weights, self._bundle.features.typical)
-        direction: WideArray = amounts @ self._bundle.atoms[latents].astype(np.float64)
-        return direction
 
     def _left(self, boosted: Concept, clamped: Concept) -> float:
         """Share of what a boost adds that falls on latents that are not clamped."""

@@ -27,16 +27,20 @@ ENOUGH = 125
 
 
 def direction_of_text(text: str, bundle: Bundle, sample: Sample | None = None) -> FloatArray:
-    """From the mean of all documents to what is about the text, unit length, shape (d_in,).
+    """What a text is about, unit length, shape (d_in,).
 
-    That is ``embed(text) - mean`` or, where there are documents that agree with it, what they have in common (see
-    `feedback.refined`).
+    The sum of what it adds to the texts that it stands in (`Contexts`) and of what the documents nearest to it have in
+    common (`refined`); without documents, of what its own embedding differs by from their mean.
 
     Raises:
         DataError: The text embeds to that mean.
     """
     mean, documents = _background(bundle, sample)
-    return refined(_unit(bundle.embed([text])[0] - mean, text), documents)
+    asked = _unit(bundle.embed([text])[0] - mean, text)
+    added = bundle.contexts.added_by(text)
+    if added is None:
+        return refined(asked, documents)
+    return _unit(refined(asked + added, documents) + added, text)
 
 
 def direction_of_examples(

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from ..errors import BundleError, ConfigError, DataError
 from ..metrics import FloatArray, IntArray
-from .sessions import run
+from .sessions import TOKENS_PER_RUN, run
 
 Progress = Callable[[int, int], None]
 """Called with (done, in all) after every step of a long job."""
@@ -24,6 +24,8 @@ _WINDOW = 32
 """Batches whose texts are tokenised and sorted together: long enough to sort well, short enough to stay small."""
 _CHARACTERS_PER_TOKEN = 32
 """First guess of how much of a long text must be read; a text of ordinary words needs 4 to 6 per token."""
+MAX_CHARACTERS = 2**20
+"""Characters of a text that are read at most; a tokenizer takes about 100 bytes for each of them."""
 
 
 class OnnxEmbedder:
@@ -38,6 +40,7 @@ class OnnxEmbedder:
         d_in: Width of the embeddings.
         batch_invariant: False for a graph whose result depends on the rest of the batch (dynamic int8 quantisation
             takes its scales from the whole batch): then every text has a run of its own.
+        tokens_per_run: Tokens that go through the graph together, padding included; one text may have more.
 
     Raises:
         BundleError: The tokenizer cannot be read or the graph is not an embedder of this width.
@@ -50,11 +53,13 @@ class OnnxEmbedder:
         max_length: int,
         d_in: int,
         batch_invariant: bool = True,
+        tokens_per_run: int = TOKENS_PER_RUN["fast"],
     ) -> None:
         self.session = session
         self.max_length = max_length
         self.d_in = d_in
         self.batch_invariant = batch_invariant
+        self.tokens_per_run = tokens_per_run
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer))
         except Exception as error:  # tokenizers raises plain Exception
@@ -75,8 +80,9 @@ class OnnxEmbedder:
         """Embed texts.
 
         Args:
-            texts: Any texts, the empty one included; the part beyond `max_length` tokens is not read.
-            batch_size: Texts per run.
+            texts: Any texts, the empty one included; the part beyond `max_length` tokens is not read, nor what comes
+                after the first `MAX_CHARACTERS` of a text.
+            batch_size: Texts per run, at most.
             progress: Called with (texts done, texts in all) after every run.
 
         Returns:
@@ -97,8 +103,9 @@ class OnnxEmbedder:
             rows = self._tokenise(texts[start : start + window])
             # Neighbours in length share a batch: little padding, and padding is computed like any token.
             order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-            for first in range(0, len(order), per_run):
-                batch = order[first : first + per_run]
+            while order:
+                size = max(1, min(per_run, self.tokens_per_run // len(rows[order[0]])))
+                batch, order = order[:size], order[size:]
                 out[[start + i for i in batch]] = self._run([rows[i] for i in batch])
                 done += len(batch)
                 if progress is not None:
@@ -137,16 +144,18 @@ class OnnxEmbedder:
         A tokenizer reads all of a text before it truncates: 1 MB takes seconds and half a gigabyte. A part that
         already gives three times `max_length` tokens settles the first `max_length`, since tokens depend on their own
         word and its neighbours only. A part that gives fewer (one endless word, a megabyte of blanks) is made longer
-        until it does or until it is the whole text, so nothing is decided by its length alone.
+        until it does or until it is the whole text, so nothing is decided by its length alone up to `MAX_CHARACTERS`.
+        Only a longer text whose first `MAX_CHARACTERS` are nearly all one word, blanks or control characters is read
+        differently: up to there and no further, for one word of 48 MB took 4.6 GB.
         """
         for text in texts:
             size = self.max_length * _CHARACTERS_PER_TOKEN
-            while size < len(text):
+            while size < min(len(text), MAX_CHARACTERS):
                 # `overflowing` holds the tokens after the cut, in pieces of at most max_length.
                 if len(self._tokenizer.encode_batch_fast([text[:size]])[0].overflowing) >= 3:
                     break
                 size *= 8
-            yield text[:size]
+            yield text[: min(size, MAX_CHARACTERS)]
 
     def _run(self, rows: Sequence[IntArray]) -> FloatArray:
         """One batch through the graph, shape (len(rows), d_in)."""

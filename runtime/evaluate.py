@@ -14,16 +14,22 @@ from ..errors import DataError
 from ..metrics import FloatArray, alive_share, fvu, l0, mean_jaccard
 from ..ranking import Run, score_run
 from .bundle import Bundle
+from .fusion import Fusion
 from .index import SteerableIndex, View
 
 logger = logging.getLogger(__name__)
 
 DEPTH = 100
-VIEWS: dict[str, tuple[View, dict[int | str, float] | None]] = {
-    "dense": ("dense", None),
-    "dense_empty_boost": ("dense", {"f0": 0.0}),
-    "reconstruction": ("reconstruction", None),
-    "latent": ("latent", None),
+WEIGHTS = {"dense": 0.4, "latent": 0.2, "words": 0.4}
+"""Of the view `hybrid_weighted`."""
+VIEWS: dict[str, tuple[View, Fusion, dict[int | str, float] | None]] = {
+    "dense": ("dense", "rrf", None),
+    "dense_empty_boost": ("dense", "rrf", {"f0": 0.0}),
+    "reconstruction": ("reconstruction", "rrf", None),
+    "latent": ("latent", "rrf", None),
+    "words": ("words", "rrf", None),
+    "hybrid": ("hybrid", "rrf", None),
+    "hybrid_weighted": ("hybrid", WEIGHTS, None),
 }
 
 
@@ -84,7 +90,7 @@ def evaluate(
             vectors = opened.embed(
                 list(texts.values()), progress=lambda done, total: show("embed queries", done, total)
             )
-            runs = {name: _run(index, name, list(texts), vectors, show) for name in VIEWS}
+            runs = {name: _run(index, name, texts, vectors, show) for name in VIEWS}
             sparsity = _sparsity(index, vectors)
             documents = len(index)
     scores = {name: score_run(run, qrels) for name, run in runs.items()}
@@ -129,12 +135,17 @@ def _fill(index: SteerableIndex, corpus: Corpus, show: Callable[[str, int, int],
 
 
 def _run(
-    index: SteerableIndex, name: str, queries: list[str], vectors: FloatArray, show: Callable[[str, int, int], None]
+    index: SteerableIndex,
+    name: str,
+    queries: dict[str, str],
+    vectors: FloatArray,
+    show: Callable[[str, int, int], None],
 ) -> Run:
-    view, boost = VIEWS[name]
+    view, fusion, boost = VIEWS[name]
     run: dict[str, dict[str, float]] = {}
-    for i, (query, vector) in enumerate(zip(queries, vectors, strict=True)):
-        run[query] = {hit.id: hit.score for hit in index.search(vector, DEPTH, boost=boost, view=view)}
+    for i, ((query, text), vector) in enumerate(zip(queries.items(), vectors, strict=True)):
+        hits = index.search(vector, DEPTH, boost=boost, view=view, fusion=fusion, text=text)
+        run[query] = {hit.id: hit.score for hit in hits}
         show(f"search {name.replace('_', ' ')}", i + 1, len(queries))
     return run
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
 from .features import Feature, Features
-from .steering import Change, FloatArray, shifted
+from .steering import Change, FloatArray, WideArray, shifted
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,52 @@ class Part:
     """The share of `contribution` that comes from steering."""
 
 
+class Parts(Sequence[Part]):
+    """The parts of a score, largest absolute contribution first; each is made when it is looked at.
+
+    A steered query has 150 latents, and whoever explains ten hits looks at a handful of parts of each.
+
+    Args:
+        features: What to call the latents.
+        change: The query's code before and after steering.
+        contributions: Shape (m,), in the order of `change.latents`.
+        moved: What of it comes from steering, shape (m,).
+    """
+
+    def __init__(
+        self, features: Features | Sequence[Feature], change: Change, contributions: WideArray, moved: WideArray
+    ) -> None:
+        self._features, self._change, self._contributions, self._moved = features, change, contributions, moved
+        self._order = np.argsort(-np.abs(contributions), kind="stable")
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, place: int) -> Part: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Part, ...]: ...
+    def __getitem__(self, place: int | slice) -> Part | tuple[Part, ...]:
+        if isinstance(place, slice):
+            return tuple(self._part(i) for i in self._order[place].tolist())
+        return self._part(int(self._order[place]))
+
+    def most_moved(self, limit: int) -> tuple[Part, ...]:
+        """Those that steering changed, largest change first, equal ones in the order of the parts."""
+        order = self._order[np.argsort(-np.abs(self._moved[self._order]), kind="stable")][:limit]
+        return tuple(self._part(i) for i in order.tolist() if self._moved[i])
+
+    def _part(self, i: int) -> Part:
+        change = self._change
+        return Part(
+            self._features[int(change.latents[i])],
+            float(change.before[i]),
+            float(change.after[i]),
+            float(self._contributions[i]),
+            float(self._moved[i]),
+        )
+
+
 @dataclass(frozen=True)
 class Explanation:
     """A score taken apart: ``score = sum(part.contribution) + rest``."""
@@ -35,15 +82,14 @@ class Explanation:
     """The document."""
     score: float
     """Inner product of the steered query and the document."""
-    parts: tuple[Part, ...]
+    parts: Parts
     """One per feature of the query, largest absolute contribution first."""
     rest: float
     """From what no active feature expresses: ``(b_dec + residual) . d``."""
 
     def moved_by(self, limit: int = 5) -> tuple[Part, ...]:
         """The parts that steering changed, largest change of the score first, up or down."""
-        moved = sorted((part for part in self.parts if part.steered), key=lambda part: -abs(part.steered))
-        return tuple(moved[:limit])
+        return self.parts.most_moved(limit)
 
     def __str__(self) -> str:
         lines = [f"{self.id}: score {self.score:.4f}"]
@@ -78,21 +124,26 @@ def explain(
         atoms: W_dec, shape (n_latents, d_in).
         features: What to call the latents.
     """
-    d = document.astype(np.float64)
+    return explain_all([id], query, document[None], change, atoms, features)[0]
+
+
+def explain_all(
+    ids: Sequence[str],
+    query: FloatArray,
+    documents: FloatArray,
+    change: Change,
+    atoms: FloatArray,
+    features: Features | Sequence[Feature],
+) -> list[Explanation]:
+    """`explain` for many documents, shape (n, d_in), of one query."""
+    wide, rows = query.astype(np.float64), documents.astype(np.float64)
     length = 1.0 if change.empty else float(np.linalg.norm(shifted(query, change, atoms)))
-    projections = atoms[change.latents].astype(np.float64) @ d  # (m,)
+    projections = rows @ atoms[change.latents].astype(np.float64).T  # (n, m)
     contributions = change.after * projections / length
     moved = change.delta * projections / length
-    rest = (query.astype(np.float64) @ d - change.before @ projections) / length
-    order = np.argsort(-np.abs(contributions), kind="stable")
-    parts = tuple(
-        Part(
-            features[int(change.latents[i])],
-            float(change.before[i]),
-            float(change.after[i]),
-            float(contributions[i]),
-            float(moved[i]),
-        )
-        for i in order
-    )
-    return Explanation(id, float(contributions.sum() + rest), parts, float(rest))
+    rest = (rows @ wide - projections @ change.before) / length  # (n,)
+    scores = contributions.sum(1) + rest
+    return [
+        Explanation(id, float(scores[i]), Parts(features, change, contributions[i], moved[i]), float(rest[i]))
+        for i, id in enumerate(ids)
+    ]

@@ -15,9 +15,10 @@ top-level fields, taken literally: ``"a.b"`` is the field ``a.b``, not ``b`` ins
 """
 
 import difflib
+import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ..errors import FilterError
 from .records import encode_json, escape_text, is_unicode, short
@@ -42,6 +43,27 @@ class _Node(NamedTuple):
     sql: str
     params: list[object]
     stack: int  # symbols that SQLite's parser holds while it reads the deepest place of this expression
+
+
+def read_filter(text: str | None, name: str) -> dict[str, Any] | None:
+    """A filter written as JSON text; None where there is none.
+
+    Args:
+        text: For example ``{"year": {"$gte": 2024}}``.
+        name: What the messages call it.
+
+    Raises:
+        FilterError: Not a JSON object. What stands in it is looked at by `compile_filter`.
+    """
+    if text is None:
+        return None
+    try:
+        filter = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FilterError(f'{name} is not JSON ({error}): write it like {{"year": {{"$gte": 2024}}}}') from None
+    if not isinstance(filter, dict):
+        raise FilterError(f'{name} is {text!r:.80}: it must be a JSON object like {{"year": {{"$gte": 2024}}}}')
+    return filter
 
 
 def compile_filter(filter: Mapping[str, object] | None) -> tuple[str, list[object]]:

@@ -25,7 +25,9 @@ class Hit:
     id: str
     """The document's id."""
     score: float
-    """Inner product with the (steered) query; in the dense view a cosine, -1 to 1."""
+    """How well it fits the (steered) query: in the views dense, reconstruction and latent a cosine, -1 to 1; in words a
+    BM25 score; in hybrid ``sum 1 / (60 + rank)``, or with weights the share of the best possible, 0 to 1. Compare
+    scores of one search only, except in dense."""
     text: str
     """The document's text."""
     metadata: dict[str, Any] = field(default_factory=dict)

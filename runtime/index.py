@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -15,23 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
-from ..metrics import FloatArray, IntArray
-from .ann import Backend, VectorIndex, check_backend, open_index, sync
+from ..errors import DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
+from ..metrics import FloatArray
+from .ann import Backend, VectorIndex, check_backend, open_index, remembered, sync
+from .asked import Asked, View, check_search
 from .budget import KEEP
 from .bundle import Bundle
-from .concepts import Concept
 from .evidence import Evidence
-from .explain import Explanation
-from .hits import COMPARED, Hit, compared, explain_steered
+from .fusion import Fusion
+from .hits import COMPARED, Hit, compared
 from .ingest import COMMIT_EVERY, spread
-from .inputs import check_unit_rows, query_vector
+from .inputs import check_unit_rows
 from .records import Record, check_documents
-from .resolver import Boost, Key, Resolver, SteeredQuery
-from .steering import Change
+from .resolver import Boost, Resolver
+from .sessions import Profile
+from .steerable import Steerable
 from .store import DocumentStore
 from .upkeep import CACHE, SAVE_AFTER, Upkeep
-from .views import View, Views
+from .views import Views
 
 __all__ = ["Hit", "SteerableIndex", "View"]
 
@@ -44,7 +46,7 @@ FOR_MEANING = 5_000
 """Documents whose vectors tell what a phrase means in an index."""
 
 
-class SteerableIndex(Upkeep):
+class SteerableIndex(Steerable, Upkeep):
     """Documents that can be searched and steered. Make one with `create` or `open`; use it as a context manager.
 
     SQLite is the only truth; the matrix and graph beside it are checksummed caches that are rebuilt when they are
@@ -78,7 +80,8 @@ class SteerableIndex(Upkeep):
         Args:
             path: A folder that does not exist yet, or is empty.
             bundle: The exported folder. The index remembers where it is (relative to itself) and what is in it.
-            backend: `exact`, `hnsw` (extra ``hnsw``), or `auto`: exact below 20,000 documents.
+            backend: `exact`, `hnsw` (extra ``hnsw``), `usearch`, `usearch-f32`, `usearch-i8` (extra ``usearch``: 16, 32
+                or 8 bits a number), or `auto`: exact below 20,000 documents. `open` remembers it.
 
         Raises:
             IndexFolderError: Something is at `path` already.
@@ -94,6 +97,7 @@ class SteerableIndex(Upkeep):
             "bundle": os.path.relpath(opened.path.resolve(), folder.resolve()),
             "model_digest": opened.manifest.model_digest,
             "k": str(opened.k),
+            "backend": backend,
         }
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -118,16 +122,21 @@ class SteerableIndex(Upkeep):
         bundle: str | Path | Bundle | None = None,
         backend: Backend = "auto",
         readonly: bool = False,
+        profile: Profile = "fast",
+        threads: int | None = None,
     ) -> SteerableIndex:
         """Open an index.
 
         Args:
             path: The folder.
             bundle: Where the bundle is now, if it was moved.
-            backend: As in `create`.
+            backend: As in `create`; `auto` is what the index was made for.
             readonly: Never write, not even caches.
+            profile: `fast` or `lean`, see `Bundle.load`; not used for a bundle that is open already.
+            threads: CPU threads per graph, likewise.
 
         Raises:
+            ConfigError: There is no such backend or profile, or `threads` is below 1.
             IndexFolderError: Missing, damaged, or made with another model than the bundle's.
             BundleError: The bundle is missing or damaged.
         """
@@ -148,14 +157,14 @@ class SteerableIndex(Upkeep):
                     raise IndexFolderError(
                         f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
                     )
-                opened = Bundle.load(where)
+                opened = Bundle.load(where, profile=profile, threads=threads)
             if opened.manifest.model_digest != meta["model_digest"] or opened.d_in != store.d_in:
                 raise IndexFolderError(
                     f"{folder} was made with another model (d_in {store.d_in}) than {opened.path} "
                     f"(d_in {opened.d_in}): "
                     "open it with its own bundle, or index the documents again"
                 )
-            return cls(folder, store, opened, backend)
+            return cls(folder, store, opened, remembered(backend, meta))
         except KeyError as error:
             store.close()
             raise IndexFolderError(f"{folder} lacks {error} in its database: index the documents again") from error
@@ -233,6 +242,8 @@ class SteerableIndex(Upkeep):
         protect: bool = False,
         filter: Mapping[str, Any] | None = None,
         view: View = "dense",
+        fusion: Fusion = "rrf",
+        text: str | None = None,
         compare: bool = False,
     ) -> list[Hit]:
         """The best documents for a query.
@@ -246,7 +257,10 @@ class SteerableIndex(Upkeep):
             keep: Cosine of the query before and after steering that `"auto"` keeps, above 0 and at most 1.
             protect: Leave alone how strongly the query expresses its own strongest features.
             filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``.
-            view: `dense`, `reconstruction` (the paper's) or `latent`.
+            view: `dense`, `reconstruction` (the paper's), `latent`, `words` (BM25; only documents with a word of the
+                query), or `hybrid`: dense, latent and words together.
+            fusion: How `hybrid` joins them: `"rrf"` by rank, or weights like ``{"dense": .4, "words": .4}`` by score.
+            text: The query's words where `query` is a vector; `words` and `hybrid` need them.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and one look at each hit.
 
         Returns:
@@ -257,71 +271,22 @@ class SteerableIndex(Upkeep):
                 back by another boost or a clamp, or without room for `"auto"`.
 
         Raises:
-            ConfigError: k, a strength, keep or the view is out of range.
+            ConfigError: k, a strength, keep, the view or the fusion is out of range.
             UnknownFeatureError: A boost names a latent that is not there, or nothing in the bundle expresses it.
             BundleError: There is a boost, and the bundle has no features.
             FilterError: The filter has a syntax error.
             DataError: The query is not a text or unit vector.
         """
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
-        if view not in ("dense", "reconstruction", "latent"):
-            raise ConfigError(f"view is {view!r}: choose dense, reconstruction or latent")
-        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")
+        words = check_search(query, k, view, fusion, text)
+        code = compare or view not in ("dense", "words")
+        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=code)
+        asked = Asked(view, fusion, words, steered)
         with self._lock, self._store.snapshot():  # one state from the filter to the texts, whoever writes meanwhile
-            allowed = None if not filter else self._store.rowids_where(filter)
-            hits = self._hits(view, steered.vector, steered.change, int(k), allowed)
+            hits = self._hits(asked, int(k), filter)
             if not compare:
                 return hits
-            assert steered.change is not None
-            depth = max(int(k), COMPARED)
-            plain = self._hits(view, steered.original, steered.change.undone, depth, allowed)
+            plain = self._hits(replace(asked, plain=True), max(int(k), COMPARED), filter)
         return compared(hits, plain, steered, self._vector_of, self.bundle)
-
-    def steer(
-        self,
-        query: str | FloatArray,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        *,
-        keep: float = KEEP,
-        protect: bool = False,
-        code: bool = False,
-    ) -> SteeredQuery:
-        """What a search would search with: the steered vector, what each concept became, and how sure that is."""
-        return self._resolver.steer(
-            query_vector(query, self.bundle), boost, clamp, keep=keep, protect=protect, code=code
-        )
-
-    def resolve(self, key: Key) -> Concept:
-        """What a key of a boost becomes on these documents: a `Concept` with weights, which prints, saves and edits.
-
-        Raises:
-            UnknownFeatureError: No such latent, or nothing in the bundle expresses the text.
-            ConfigError: Not a key.
-        """
-        return self._resolver.resolve(key)
-
-    def explain(
-        self,
-        query: str | FloatArray,
-        id: str,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float = KEEP,
-        protect: bool = False,
-    ) -> Explanation:
-        """Why a document has its dense score: parts per feature that add up to it.
-
-        Raises:
-            DataError: There is no such document.
-        """
-        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=True)
-        vector = self._vector_of(id)
-        if vector is None:
-            raise DataError(f"there is no document {id!r} in {self.path}")
-        return explain_steered(id, steered, vector, self.bundle)
 
     def save(self) -> None:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
@@ -363,18 +328,11 @@ class SteerableIndex(Upkeep):
         return isinstance(id, str) and self._store.get([id])[0] is not None
 
     def _vector_of(self, id: str) -> FloatArray | None:
-        record = self._store.get([id])[0]
-        return None if record is None else self._store.vectors_of(np.array([record.rowid]))[0]
+        return self.vectors([id])[0]
 
-    def _hits(
-        self, view: View, vector: FloatArray, change: Change | None, k: int, allowed: IntArray | None
-    ) -> list[Hit]:
+    def _hits(self, asked: Asked, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
         vectors = self._sync()
-        if view == "dense":
-            rows, scores = vectors.search(vector, k, allowed)
-        else:
-            assert change is not None
-            rows, scores = self._views.get(view, self._generation).search(change, k, allowed)
+        rows, scores = self._views.search(asked, k, filter, vectors, self._generation)
         found = {record.rowid: record for record in self._store.by_rowid(rows)}
         # One deleted by another process a moment ago is left out.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]

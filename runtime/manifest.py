@@ -27,7 +27,7 @@ LICENSES = "LICENSES"
 INTERPRETATION = "interpretation.jsonl.gz"
 TOKEN_MODEL = "tokens.npz"
 REQUIRED_FILES = (EMBEDDER, ENCODER, DECODER, TOKENIZER, FEATURES, LICENSES)
-"""Every bundle lists these; an embedder above 2 GB adds `embedder.onnx.data`."""
+"""Every bundle lists these; an embedder above 16 MB adds its weights, `embedder.onnx.data`."""
 OPTIONAL_FILES = (INTERPRETATION, TOKEN_MODEL)
 """What `sae features label` adds: nothing that searching or steering needs."""
 
@@ -53,7 +53,7 @@ class Manifest:
     max_length: int
     """Tokens per text that the embedder reads; the rest of a longer text is not seen."""
     precision: str
-    """``fp32``, ``w8`` or ``int8``, of the embedder; encoder and decoder are always fp32."""
+    """``fp32``, ``w8``, ``small`` or ``int8``, of the embedder; encoder and decoder are always fp32."""
     batch_invariant: bool
     """False when the embedding of a text depends on the texts beside it: then one text per run."""
     embedder: dict[str, str | None]

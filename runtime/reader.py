@@ -131,6 +131,13 @@ class StoreReader:
         """
         return self._vectors(self._columns(_rowid_list(rowids), "vector", VECTOR))
 
+    def vectors_by_id(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """The vectors of the documents of `ids`, in that order, shape (d_in,) each, None where there is none."""
+        with self.snapshot():
+            records = self.get(ids)
+            rows = iter(self.vectors_of([record.rowid for record in records if record is not None]))
+            return [None if record is None else next(rows) for record in records]
+
     def codes_of(self, rowids: ArrayLike) -> tuple[IntArray, FloatArray]:
         """The sparse codes of `rowids`, in that order.
 
@@ -168,6 +175,26 @@ class StoreReader:
                     del self._filtered[next(iter(self._filtered))]
             return self._filtered[key]
 
+    def knows_where(self, filter: Mapping[str, object]) -> bool:
+        """Whether `rowids_where` has the answer already."""
+        expression, parameters = compile_filter(filter)
+        return (self._state().commits, expression, *parameters) in self._filtered
+
+    def matching(self, rowids: IntArray, filter: Mapping[str, object]) -> IntArray:
+        """Those of `rowids` that match a metadata filter, in that order; reads no other document.
+
+        Raises:
+            FilterError: The filter has a syntax error.
+        """
+        expression, parameters = compile_filter(filter)
+        found: set[int] = set()
+        with self.snapshot():
+            self._columns(_rowid_list(rowids), "id, metadata", METADATA)  # none of them is damaged
+            for marks, some in chunks(_rowid_list(rowids)):
+                sql = f"SELECT d.rowid FROM documents d WHERE d.rowid IN ({marks}) AND {expression}"
+                found |= {row for (row,) in self._database.rows(sql, [*some, *parameters])}
+        return rowids[[row in found for row in rowids.tolist()]]
+
     def iter_vectors(self, after_rowid: int = 0, batch: int = 4096) -> Iterator[tuple[IntArray, FloatArray]]:
         """Blocks of (rowids, vectors), rowids ascending. Wrap in `snapshot` when others may write meanwhile."""
         for rowids, rows in self._blocks("vector", VECTOR, after_rowid, batch):
@@ -177,6 +204,11 @@ class StoreReader:
         """Blocks of (rowids, indices, values), rowids ascending; indices and values as in `codes_of`."""
         for rowids, rows in self._blocks("latents, values_", CODE, after_rowid, batch):
             yield rowids, *self._codes(rows)
+
+    def iter_texts(self, after_rowid: int = 0, batch: int = 1024) -> Iterator[tuple[IntArray, list[str]]]:
+        """Blocks of (rowids, texts), rowids ascending."""
+        for rowids, rows in self._blocks("text", TEXT, after_rowid, batch):
+            yield rowids, [text for (text,) in rows]
 
     def iter_rows(self, batch: int = 1024) -> Iterator[list[tuple[Any, ...]]]:
         """Blocks of whole rows as they are in the file, unchecked: rowid, checks, id, metadata, text, vector, code."""
@@ -246,7 +278,7 @@ class StoreReader:
 
     def _blocks(
         self, columns: str, part: int, after: int, batch: int
-    ) -> Iterator[tuple[IntArray, list[tuple[bytes, ...]]]]:
+    ) -> Iterator[tuple[IntArray, list[tuple[Any, ...]]]]:
         sql = f"SELECT rowid, checks, {columns} FROM documents WHERE rowid > ? ORDER BY rowid LIMIT ?"
         for rowids, rows in self._ordered(sql, after, batch):
             yield rowids, self._checked(rows, part)
@@ -259,7 +291,7 @@ class StoreReader:
             after = int(rowids[-1])
             yield rowids, rows
 
-    def _checked(self, rows: list[tuple[Any, ...]], part: int) -> list[tuple[bytes, ...]]:
+    def _checked(self, rows: list[tuple[Any, ...]], part: int) -> list[tuple[Any, ...]]:
         """The columns of rows (rowid, checks, *columns) that are as they were stored."""
         with self._damage():
             for rowid, checks, *columns in rows:

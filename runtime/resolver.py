@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from threading import Lock
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .._warn import warn
+from .._warn import gathered, warn
 from ..errors import BundleError, ConfigError
-from ..metrics import FloatArray
+from ..metrics import FloatArray, IntArray
 from .budget import KEEP, auto_sign, check_keep, largest_strength
 from .bundle import Bundle
 from .concepts import Concept
-from .conflicts import Conflicts
+from .conflicts import Conflicts, Directions
 from .directions import Sample, VectorOf
 from .evidence import Evidence
 from .protect import protected, strongest
-from .steering import Change, apply, check_strength, shifted, steer, step_of
+from .steering import Change, WideArray, apply, check_strength, moved, step_of
 
 Key: TypeAlias = int | str | Concept
 Strength: TypeAlias = float | Literal["auto", "-auto"]
@@ -45,12 +46,20 @@ class SteeredQuery:
     """The query's own embedding, unit, shape (d_in,)."""
     vector: FloatArray
     """The steered one; `original` itself, bit for bit, when nothing changes."""
-    change: Change | None
-    """The code before and after; None when there was nothing to steer and no code was needed."""
+    encoded: Callable[[], Change] | None = field(repr=False, compare=False)
+    """Makes `change`."""
     concepts: tuple[tuple[Concept, float], ...]
     """What each key of the boost became, with its strength; `"auto"` is a number here."""
     clamped: tuple[tuple[Concept, float], ...]
     """What each key of the clamp became, with its value."""
+
+    @cached_property
+    def change(self) -> Change | None:
+        """The code before and after; None when there was nothing to steer and no code was asked for.
+
+        Encoded when it is looked at: what a boost adds to a query does not depend on the query's code.
+        """
+        return None if self.encoded is None else self.encoded()
 
     @property
     def kept(self) -> float:
@@ -85,8 +94,9 @@ class Resolver:
     ) -> None:
         self._bundle, self._vector_of, self._evidence, self._generation = bundle, vector_of, evidence, generation
         self._sample = sample
-        self._conflicts = Conflicts(bundle)
-        self._known: OrderedDict[str | Concept, tuple[int, Concept]] = OrderedDict()
+        self._directions = Directions(bundle)
+        self._conflicts = Conflicts(bundle, self._directions)
+        self._known: OrderedDict[str | Concept, tuple[int, Concept, tuple[str, ...]]] = OrderedDict()
         self._lock = Lock()
 
     def resolve(self, key: Key) -> Concept:
@@ -96,10 +106,13 @@ class Resolver:
             UnknownFeatureError: No such latent, or nothing in the bundle expresses the text.
             ConfigError: Not a key.
         """
+        return self._resolve(key, self._generation)
+
+    def _resolve(self, key: Key, generation: Callable[[], int] | None) -> Concept:
         if isinstance(key, Concept):
             if key.more_like and not key.weights and self._generation is None:  # an example may be given another vector
                 return key.resolve(self._bundle, self._vector_of)
-            return self._remembered(key, key)
+            return self._remembered(key, key, generation)
         if not isinstance(key, int | np.integer | str):
             raise ConfigError(f"{key!r} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str) and not key.strip():
@@ -107,7 +120,7 @@ class Resolver:
         feature = self._bundle.features.find(key)
         if feature is None:
             text = str(key).strip()
-            return self._remembered(text, Concept.from_text(text))
+            return self._remembered(text, Concept.from_text(text), generation)
         made = Concept.from_latents({feature.id: 1.0}, feature.label or feature.name).resolve(self._bundle)
         by_label = isinstance(key, str) and key.strip().casefold() == (feature.label or "").casefold()
         return replace(made, source="label") if by_label else made
@@ -138,35 +151,61 @@ class Resolver:
         values = tuple((asked.concept, asked.strength) for asked in clamps)
         if not (boosts or clamps or code):
             return SteeredQuery(query, query, None, (), ())
-        (latents,), (activations,) = self._bundle.encode(query[None])
         self._conflicts.check([(asked.concept, asked.strength + asked.auto) for asked in boosts], values)
+        change_by = self._changer(query, boosts, values, protect)
+
+        def step_by(factor: float) -> WideArray:
+            if clamps or protect:
+                return step_of(change_by(factor), self._bundle.atoms)
+            return self._added(boosts, factor)  # known without the query's code
+
+        factor = 0.0
+        if any(asked.auto for asked in boosts):
+            start = step_by(0.0)
+            factor = self._factor(query, start, step_by(1.0) - start, share)
+        strengths = tuple((asked.concept, asked.strength + factor * asked.auto) for asked in boosts)
+        return SteeredQuery(query, moved(query, step_by(factor)), lambda: change_by(factor), strengths, values)
+
+    def _added(self, boosts: Sequence[_Asked], factor: float) -> WideArray:
+        """``(z' - z) W_dec`` of boosts alone, shape (d_in,): the sum of what each adds, whatever the query is."""
+        step = np.zeros(self._bundle.d_in)
+        for asked in boosts:
+            if strength := asked.strength + factor * asked.auto:
+                step += strength * self._directions.of(asked.concept)
+        return step
+
+    def _changer(
+        self, query: FloatArray, boosts: Sequence[_Asked], values: Sequence[tuple[Concept, float]], protect: bool
+    ) -> Callable[[float], Change]:
+        """What `"auto"` standing for a factor makes of the query's code; the query is encoded at the first call."""
         typical, atoms = self._bundle.features.typical, self._bundle.atoms
         set_to = [(concept.weights, value) for concept, value in values]
-        own = latents[:0]
-        if protect:
-            own = strongest(latents, activations, typical, {latent for weights, _ in set_to for latent in weights})
 
-        def changed(factor: float) -> Change:
+        @cache
+        def code() -> tuple[IntArray, FloatArray]:
+            (latents,), (activations,) = self._bundle.encode(query[None])
+            return latents, activations
+
+        @cache
+        def change_by(factor: float) -> Change:
+            latents, activations = code()
             added = [(asked.concept.weights, asked.strength + factor * asked.auto) for asked in boosts]
             free = apply(latents, activations, typical, added, set_to)
+            if not protect:
+                return free
+            own = strongest(latents, activations, typical, {latent for weights, _ in set_to for latent in weights})
             change = protected(free, own, atoms)
             if change is not free and np.abs(step_of(change, atoms)).max() < 1e-3 * np.abs(step_of(free, atoms)).max():
                 warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
             return change
 
-        factor = 0.0
-        if any(asked.auto for asked in boosts):
-            factor = self._factor(query, changed(0.0), changed(1.0), share)
-        change = changed(factor)
-        vector = query if change.empty else steer(query, change, atoms)
-        strengths = tuple((asked.concept, asked.strength + factor * asked.auto) for asked in boosts)
-        return SteeredQuery(query, vector, change, strengths, values)
+        return change_by
 
-    def _factor(self, query: FloatArray, start: Change, one: Change, keep: float) -> float:
-        """The strength that `"auto"` stands for."""
-        atoms, origin = self._bundle.atoms, query.astype(np.float64)
-        first = shifted(query, start, atoms)
-        factor = largest_strength(origin, first, shifted(query, one, atoms) - first, keep)
+    def _factor(self, query: FloatArray, start: WideArray, step: WideArray, keep: float) -> float:
+        """The strength that `"auto"` stands for, where `start` is added without it and `step` by it."""
+        origin = query.astype(np.float64)
+        first = origin + start
+        factor = largest_strength(origin, first, step, keep)
         kept = float(origin @ first) / max(float(np.linalg.norm(first)), 1e-12)
         if factor == 0 and kept < keep - 1e-9:
             warn(
@@ -191,21 +230,30 @@ class Resolver:
                 f"the bundle {self._bundle.path} has no features: none of its latents was measured on a corpus, so "
                 "there is nothing to boost; train with documents and export again"
             )
-        return [_Asked(self.resolve(key), strength, sign) for key, strength, sign in checked]
+        generation = cache(self._generation) if self._generation else None  # read once for all keys
+        return [_Asked(self._resolve(key, generation), strength, sign) for key, strength, sign in checked]
 
-    def _remembered(self, key: str | Concept, asked: Concept) -> Concept:
+    def _remembered(self, key: str | Concept, asked: Concept, generation_now: Callable[[], int] | None) -> Concept:
         """What a concept became on these documents; what depends on them is made anew when they change."""
-        generation = self._generation() if self._generation and not asked.weights else 0
+        generation = generation_now() if generation_now and not asked.weights else 0
         with self._lock:
             known = self._known.get(key)
             if known is not None and known[0] == generation:
                 self._known.move_to_end(key)
-                return known[1]
-        concept = asked.resolve(self._bundle, self._vector_of, self._sample)
-        if self._evidence and asked.source == "text" and not asked.weights:
-            concept = replace(concept, evidence=self._evidence.of(asked.name))
-        with self._lock:
-            self._known[key] = generation, concept
-            if len(self._known) > CACHED:
-                self._known.popitem(last=False)
-        return concept
+        if known is None or known[0] != generation:
+            known = generation, *self._resolved(asked)
+            with self._lock:
+                self._known[key] = known
+                if len(self._known) > CACHED:
+                    self._known.popitem(last=False)
+        for doubt in known[2]:  # each time, so that what is told does not depend on who asked before
+            warn(doubt)
+        return known[1]
+
+    def _resolved(self, asked: Concept) -> tuple[Concept, tuple[str, ...]]:
+        """A concept with its weights, and the warnings that it gave."""
+        with gathered() as doubts:
+            concept = asked.resolve(self._bundle, self._vector_of, self._sample)
+            if self._evidence and asked.source == "text" and not asked.weights:
+                concept = replace(concept, evidence=self._evidence.of(asked.name))
+        return concept, tuple(doubts)

@@ -129,13 +129,22 @@ def steer(query: FloatArray, change: Change, atoms: FloatArray) -> FloatArray:
     Raises:
         ConfigError: The boosts cancel the query out.
     """
-    if change.empty:
+    return query if change.empty else moved(query, step_of(change, atoms))
+
+
+def moved(query: FloatArray, step: WideArray) -> FloatArray:
+    """``normalise(query + step)``, float32; `query` itself, bit for bit, when the step is zero.
+
+    Raises:
+        ConfigError: They cancel each other out.
+    """
+    if not step.any():
         return query
-    moved = shifted(query, change, atoms)
-    length = float(np.linalg.norm(moved))
+    sum_ = query.astype(np.float64) + step
+    length = float(np.linalg.norm(sum_))
     if length < 1e-6:
         raise ConfigError("the boosts cancel the query out: use smaller strengths")
-    steered: FloatArray = (moved / length).astype(np.float32)
+    steered: FloatArray = (sum_ / length).astype(np.float32)
     return steered
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..corpus import Corpus
 from ..metrics import FloatArray, IntArray
-from .ann import Backend, VectorIndex, build_index, uses_graph
+from .ann import Backend, VectorIndex, build_index, chosen
 from .bundle import Bundle
 from .ingest import Batch, Source, batches, chunker_for, gone, leftovers, open_source, remember
 from .merge import merge_shards
@@ -49,7 +49,7 @@ class IndexStats:
     n_latents: int
     k: int
     backend: str
-    """`exact` or `hnsw`: what searches at this size."""
+    """`exact`, `hnsw`, `usearch`, ...: what searches at this size."""
     database_bytes: int
     free_bytes: int
     """Of these, left by removed documents: `compact` gives them back."""
@@ -184,15 +184,15 @@ class Upkeep:
         with self._store.snapshot():
             documents, generation = len(self._store), self._store.generation
             free = self._store.free_bytes
-        graph, cache_bytes = uses_graph(self._backend, documents), _size_of(self.path / CACHE)
-        sidecars = ["cache.json", "hnsw.json"] if graph else ["cache.json"]
+        backend, cache_bytes = chosen(self._backend, documents), _size_of(self.path / CACHE)
+        sidecars = ["cache.json"] if backend == "exact" else ["cache.json", f"{backend.partition('-')[0]}.json"]
         return IndexStats(
             documents=documents,
             generation=generation,
             d_in=self.bundle.d_in,
             n_latents=self.bundle.n_latents,
             k=self.bundle.k,
-            backend="hnsw" if graph else "exact",
+            backend=backend,
             database_bytes=self._bytes() - cache_bytes,
             free_bytes=free,
             cache_bytes=cache_bytes,
@@ -214,6 +214,10 @@ class Upkeep:
         """Vectors and codes of documents spread over the index: (n, d_in) and ((n, k), (n, k)), n <= limit."""
         rows = self._spread(limit)
         return self._store.vectors_of(rows), self._store.codes_of(rows)
+
+    def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """The unit vectors of documents, in this order, shape (d_in,) each, None where there is no such document."""
+        return self._store.vectors_by_id(ids)
 
     def documents(self) -> tuple[list[str], list[str], FloatArray]:
         """All documents in the order they came: ids, texts, and vectors of shape (n, d_in)."""

@@ -1,21 +1,25 @@
-"""Two further ways to search the same index: by reconstructions (the paper's) and by sparse latents."""
+"""The ways to search one index: dense, by reconstructions (the paper's), by sparse latents, by words, and hybrid."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
 from ..metrics import FloatArray, IntArray, unit_rows
+from .ann import VectorIndex
+from .asked import Asked, View
 from .bundle import Bundle
 from .database import damaged
+from .fusion import fuse
 from .latent import LatentView, best_rows
 from .steering import Change
 from .store import DocumentStore
+from .words import WordsView
 
-View = Literal["dense", "reconstruction", "latent"]
+_TRIED = 200  # best documents of all that a new filter is tried on
 _COMPARED = 64  # codes that are compared with the store before a cache is believed
 
 
@@ -48,26 +52,74 @@ class ReconstructionView:
 
 
 class Views:
-    """Both views of a store, each made when it is first asked for and kept in step with the documents.
+    """The views of a store beside the dense one, each made when it is first asked for and kept in step with it.
 
     Args:
         store: The documents.
         bundle: Made their codes.
-        folder: Where the inverted lists are kept as a cache; need not exist.
+        folder: Where inverted lists and words are kept as caches; need not exist.
     """
 
     def __init__(self, store: DocumentStore, bundle: Bundle, folder: Path) -> None:
         self._store, self._bundle, self._folder = store, bundle, folder
         self._reconstruction: tuple[int, ReconstructionView] | None = None
         self._latent: tuple[int, LatentView] | None = None
+        self._words: tuple[int, WordsView] | None = None
 
-    def get(self, view: View, generation: int) -> ReconstructionView | LatentView:
-        """The view of a generation of the documents, or of a newer one."""
-        if view == "latent":
-            if self._latent is None or self._latent[0] != generation:
-                with self._store.snapshot():
-                    self._latent = (self._store.generation, self._synced())
-            return self._latent[1]
+    def search(
+        self, asked: Asked, k: int, filter: Mapping[str, Any] | None, dense: VectorIndex, generation: int
+    ) -> tuple[IntArray, FloatArray]:
+        """Row ids and scores of the best documents in the view that was asked for, best first, ties by row id.
+
+        A filter that was not met before is first tried on the best documents of all: where `k` of them match, these are
+        the answer, and the metadata of all others need not be read.
+
+        Args:
+            asked: The query.
+            k: Results wanted.
+            filter: Metadata conditions; None or {} for all documents.
+            dense: The vectors of the store.
+            generation: What `dense` is of; the other views are made of this generation, or of a newer one.
+        """
+
+        def search(view: View | str, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
+            if view == "dense":
+                return dense.search(asked.vector, k, allowed)
+            if view == "words":
+                words = self._get_words(generation)
+                return words.search(asked.words(words.words_of, self._bundle.features), k, allowed)
+            made = self._get_latent(generation) if view == "latent" else self._get_reconstruction(generation)
+            return made.search(asked.change, k, allowed)
+
+        if filter and asked.view != "hybrid" and not self._store.knows_where(filter):
+            tried = max(_TRIED, 4 * k)
+            rows, scores = search(asked.view, tried, None)
+            fit = np.isin(rows, self._store.matching(rows, filter))
+            if np.count_nonzero(fit) >= k or len(rows) < tried:  # the second: the view has no others
+                return rows[fit][:k], scores[fit][:k]
+        allowed = self._store.rowids_where(filter) if filter else None
+        if asked.view == "hybrid":
+            return fuse(search, asked.fusion, k, allowed)
+        return search(asked.view, k, allowed)
+
+    def unsaved(self, generation: int) -> bool:
+        """Whether there are inverted lists or words of this generation that are not in the cache."""
+        return any(of == generation != view.saved_generation for of, view in self._cached())
+
+    def save(self, generation: int) -> None:
+        """Write the inverted lists and words of this generation that are not in the cache.
+
+        Raises:
+            StorageError: The disk is full or cannot be written.
+        """
+        for of, view in self._cached():
+            if of == generation != view.saved_generation:
+                view.save(self._folder, generation)
+
+    def _cached(self) -> list[tuple[int, LatentView | WordsView]]:
+        return [pair for pair in (self._latent, self._words) if pair is not None]
+
+    def _get_reconstruction(self, generation: int) -> ReconstructionView:
         if self._reconstruction is None or self._reconstruction[0] != generation:
             with self._store.snapshot():
                 rows = self._store.rowids()
@@ -75,18 +127,44 @@ class Views:
                 self._reconstruction = (self._store.generation, made)
         return self._reconstruction[1]
 
-    def unsaved(self, generation: int) -> bool:
-        """Whether there are inverted lists of this generation that are not in the cache."""
-        return self._latent is not None and self._latent[0] == generation != self._latent[1].saved_generation
+    def _get_latent(self, generation: int) -> LatentView:
+        if self._latent is None or self._latent[0] != generation:
+            with self._store.snapshot():
+                self._latent = (self._store.generation, self._synced())
+        return self._latent[1]
 
-    def save(self, generation: int) -> None:
-        """Write the inverted lists, if there are any of this generation that are not in the cache.
+    def _get_words(self, generation: int) -> WordsView:
+        if self._words is None or self._words[0] != generation:
+            words, self._words = self._words, None  # one that an error left half changed is not used again
+            with self._store.snapshot():
+                current = self._store.rowids()
+                made = words[1] if words else WordsView.load(self._folder)
+                if made is not None:
+                    made.remove(np.setdiff1d(made.rowids, current, assume_unique=True))
+                if made is None or made.worn or not self._same_texts(made, current):
+                    made = WordsView()
+                made.add(self._texts(current[len(made.rowids) :]))
+                self._words = (self._store.generation, made)
+        return self._words[1]
 
-        Raises:
-            StorageError: The disk is full or cannot be written.
-        """
-        if self._latent is not None and self.unsaved(generation):
-            self._latent[1].save(self._folder, generation)
+    def _texts(self, rows: IntArray) -> Iterator[tuple[IntArray, list[str]]]:
+        """Blocks of the texts of the newest documents, which must be exactly `rows`."""
+        done = 0
+        if len(rows):
+            for rowids, texts in self._store.iter_texts(after_rowid=int(rows[0]) - 1):
+                if not np.array_equal(rowids, rows[done : done + len(rowids)]):
+                    break
+                done += len(rowids)
+                yield rowids, texts
+        if done < len(rows):
+            raise damaged(self._store.path, f"{done} of {len(rows)} texts can be read")
+
+    def _same_texts(self, words: WordsView, current: IntArray) -> bool:
+        """As `_begins_with`, for words."""
+        known = words.rowids
+        if not np.array_equal(known, current[: len(known)]):
+            return False
+        return words.has(known[-_COMPARED:], [record.text for record in self._store.by_rowid(known[-_COMPARED:])])
 
     def _synced(self) -> LatentView:
         current = self._store.rowids()

@@ -21,7 +21,7 @@ with SteerableIndex.create(folder, bundle) as index:
     index.explain("a name", "m")
 with SteerableIndex.open(folder) as again:
     assert [(h.id, h.score) for h in again.search("raise an exception", 2)] == [(h.id, h.score) for h in plain]
-heavy = ["torch", "transformers", "sentence_transformers", "onnx", "optimum", "langchain_core", "hnswlib"]
+heavy = ["torch", "transformers", "sentence_transformers", "onnx", "optimum", "langchain_core", "hnswlib", "usearch"]
 print(json.dumps({"first": plain[0].id, "heavy": [m for m in heavy if m in sys.modules]}))
 """
 

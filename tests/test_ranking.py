@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from steersearch.metrics import unit_codes, unit_rows
+from steersearch.metrics import ranking_kept, unit_codes, unit_rows
 from steersearch.ranking import qrels_of, run_of, score_run
 
 
@@ -27,3 +27,18 @@ def test_unit_rows_and_codes():
     code = unit_codes(np.array([[16.0, -1.0, 0.0]], np.float32))[0]
     assert code == pytest.approx(np.array([8, -1, 0]) / math.sqrt(65))
     assert code.dtype == np.float32
+
+
+def test_how_much_of_a_ranking_is_kept_by_hand():
+    reference = np.array([[4.0, 3, 2, 1]], np.float32)  # grades 2, 1, 0, 0 with k = 2
+    second = 1 / math.log2(3)
+    whole = 2 + second
+    for scores, gain in (
+        ([4, 3, 2, 1], whole),
+        ([9, 8, 1, 2], whole),  # what comes after the k-th does not count
+        ([3, 4, 2, 1], 1 + 2 * second),  # first and second changed places
+        ([4, 1, 3, 2], 2),  # the second is lost
+        ([1, 2, 3, 4], 0),
+    ):
+        assert ranking_kept(reference, np.array([scores], np.float32), k=2) == pytest.approx(gain / whole)
+    assert ranking_kept(reference, reference, k=10) == 1  # fewer documents than k

@@ -47,9 +47,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("demo/control"), help="checkpoints and bundles")
     args = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    tasks = {name: read_task(args.data / name, EVERY.get(name, 1)) for name in args.sets}
+    read = [read_task(args.data / name, EVERY.get(name, 1)) for name in args.sets]
+    tasks = {task.name: task for task in (*read, *(task.in_sentences() for task in read if not task.stance))}
     for seed in range(args.seeds):
-        bundle = bundle_of(tasks, seed, args.work)
+        bundle = bundle_of(read, seed, args.work)
         for name, task in tasks.items():
             if f"{name}-seed{seed}" not in results:
                 results[f"{name}-seed{seed}"] = measure(task, bundle, seed)
@@ -57,14 +58,14 @@ def main() -> None:
         if (args.data / "scifact").is_dir() and f"oracle-seed{seed}" not in results:
             results[f"oracle-seed{seed}"] = oracle(args.data / "scifact", bundle)
             RESULTS.write_text(json.dumps(results) + "\n")
-    write_report(results, args.sets, RESULTS.parent)
+    write_report(results, list(tasks), RESULTS.parent)
 
 
-def bundle_of(tasks: dict[str, Task], seed: int, work: Path) -> Bundle:
+def bundle_of(tasks: list[Task], seed: int, work: Path) -> Bundle:
     """One autoencoder for all corpora, trained on the documents to learn from."""
     folder = work / f"seed{seed}"
     if not (folder / "model.pt").exists():
-        texts = [text for task in tasks.values() for text, on in zip(task.texts, task.seen, strict=True) if on]
+        texts = [text for task in tasks for text, on in zip(task.texts, task.seen, strict=True) if on]
         train(texts, "minilm", SaeConfig(n_latents=4096, k=32), TrainConfig(seed=seed, steps=1000)).save(
             folder / "model.pt"
         )

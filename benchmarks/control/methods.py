@@ -43,6 +43,7 @@ def baselines(bench: Bench, chosen: list[np.ndarray], embed: Embed, rng: np.rand
         f"phrase: mean of its {FEEDBACK} nearest documents": np.stack([learn[rows].mean(0) - mean for rows in nearest]),
         "8 examples: relevance feedback": few,
         "8 examples: DiffMean": few - mean,
+        "8 examples: DiffMean and the phrase's embedding": unit_rows(few - mean) + 0.5 * unit_rows(text - mean),
         "labels: DiffMean": every - mean,
         "labels: logistic probe": np.stack([_probe(learn, members) for members in bench.members]),
     }
@@ -79,6 +80,7 @@ def ours(
     few = [[str(row) for row in rows] for rows in chosen]
     every = [[str(row) for row in np.flatnonzero(members)] for members in bench.members]
     return {
+        "phrase: what it adds to other texts": np.stack([bundle.contexts.added_by(name) for name in names]),
         "random live feature": atoms[rng.choice(alive, len(names))],
         "ours, one feature by phrase": np.stack([atoms[bundle.features.search(name, 1)[0].id] for name in names]),
         "ours, phrase": np.stack([direction(Concept.from_text(name)) for name in names]),

@@ -13,6 +13,7 @@ from .scoring import DEGREES, KEPT
 
 PHRASE_BASELINES = ("phrase: text embedding", "phrase: text embedding, corpus mean removed")
 STANCES = ("debates", "perspectrum")
+SENTENCES = ", sentences"
 TARGETS = (
     ("ours, phrase", PHRASE_BASELINES, 1.15),
     ("ours, 8 examples", ("8 examples: DiffMean",), 1.05),
@@ -73,7 +74,8 @@ def _methods(results: Rows, names: Sequence[str]) -> str:
 
 def _ratios(results: Rows, names: Sequence[str]) -> str:
     groups = {name: [name] for name in names} | {
-        "topics": [name for name in names if name not in STANCES],
+        "terms": [name for name in names if name not in STANCES and not name.endswith(SENTENCES)],
+        "sentences": [name for name in names if name.endswith(SENTENCES)],
         "all": list(names),
     }
     head = ["ratio (95 %)", "target", *groups]
@@ -89,7 +91,7 @@ def _ratios(results: Rows, names: Sequence[str]) -> str:
 
 
 def _manners(results: Rows, names: Sequence[str]) -> str:
-    figures = ("monotone", "reversible", "overlap", "others", "kept degrees")
+    figures = ("monotone", "reversible", "overlap", "others", "kept degrees", "gentle", "gentle degrees")
     lines = [["at the strength that keeps 97 % of topic", *figures], ["---"] * (len(figures) + 1)]
     first = results[f"{names[0]}-seed0"]["methods"]
     for method in (method for method, found in first.items() if "monotone" in found):

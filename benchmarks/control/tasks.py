@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ PHRASES = {
 """What a person would type for a label; other labels stand for themselves."""
 TERMS = 160
 """Queries of a corpus that has labels and no queries."""
+SENTENCE = "What do people write about {}?"
+"""People ask in terms and in sentences; directions that suit the one need not suit the other."""
 MIN_SEEN = 20
 """Documents to learn an attribute from, at least."""
 MIN_BOTH = 8
@@ -96,6 +98,11 @@ class Task:
     def enough(self, both: int) -> bool:
         """Stances have a handful of documents to a claim, topics have more."""
         return both >= (2 if self.stance else MIN_BOTH)
+
+    def in_sentences(self) -> Task:
+        """The same, its queries in sentences; for stances, whose queries are sentences, see `stance`."""
+        queries = [SENTENCE.format(query) for query in self.queries]
+        return replace(self, name=f"{self.name}, sentences", queries=queries)
 
     @property
     def stance(self) -> bool:

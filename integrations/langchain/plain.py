@@ -94,9 +94,11 @@ class PlainIndex:
         *,
         boost: object = None,
         clamp: object = None,
+        keep: object = None,
+        protect: object = None,
         filter: Mapping[str, Any] | None = None,
     ) -> list[Hit]:
-        """The best documents by cosine.
+        """The best documents by cosine; `keep` and `protect` mean nothing without a boost.
 
         Raises:
             ConfigError: k is out of range, or there is something to steer.
@@ -118,10 +120,9 @@ class PlainIndex:
         pairs = [(records[int(row)], float(s)) for row, s in zip(rows, scores, strict=True) if int(row) in records]
         return [Hit(rank, doc.id, score, doc.text, doc.metadata) for rank, (doc, score) in enumerate(pairs, 1)]
 
-    def vector_of(self, id: str) -> FloatArray | None:
-        """The vector of a document, None where there is none."""
-        record = self._store.get([id])[0]
-        return None if record is None else self._store.vectors_of(np.array([record.rowid]))[0]
+    def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """The unit vectors of documents, None where there is none."""
+        return self._store.vectors_by_id(ids)
 
     def encode(self, bundle: Bundle) -> None:
         """Give every document its code, so that a `SteerableIndex` can open the folder; can be repeated after a kill.

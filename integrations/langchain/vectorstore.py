@@ -12,8 +12,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.indexing import UpsertResponse
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
+from ..._warn import gathered
 from ...errors import ConfigError, DataError
 from ...metrics import FloatArray
 from ...runtime.ann import Backend
@@ -21,7 +22,7 @@ from ...runtime.bundle import Bundle
 from ...runtime.index import DATABASE, Hit, SteerableIndex
 from ...runtime.ingest import COMMIT_EVERY
 from ...runtime.records import check_documents
-from ...runtime.resolver import Boost
+from ..answers import Steering
 from .embeddings import PROBE, SteerableEmbeddings, check_same_space, unit_rows
 from .plain import PlainIndex, is_plain
 from .store_retriever import StoreRetriever
@@ -30,9 +31,9 @@ from .store_retriever import StoreRetriever
 class SteerableVectorStore(VectorStore):
     """Documents in a folder that LangChain can add to, search, and steer.
 
-    With a bundle it is a `SteerableIndex` and every search takes `boost` and `clamp`. With any other LangChain
-    embeddings it is a plain durable store, until it is opened with a bundle of the same embedder. Similarity is the
-    cosine. Unknown arguments raise a TypeError. The asynchronous methods run in threads.
+    With a bundle it is a `SteerableIndex` and every search takes `boost`, `clamp`, `keep` and `protect`. With any other
+    LangChain embeddings it is a plain durable store, until it is opened with a bundle of the same embedder. Similarity
+    is the cosine. Unknown arguments raise a TypeError. The asynchronous methods run in threads.
 
     Args:
         path: The folder; opened when there is one, made otherwise.
@@ -181,97 +182,76 @@ class SteerableVectorStore(VectorStore):
         found = [record for record in self.index.get(ids) if record is not None]
         return [Document(id=record.id, page_content=record.text, metadata=record.metadata) for record in found]
 
-    def similarity_search(
+    def similarity_search(  # type: ignore[override]  # LangChain takes any keyword
         self,
         query: str,
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        **unknown: Any,
+        **steering: Unpack[Steering],
     ) -> list[Document]:
-        """The best documents for a text, steered; arguments and errors as of `SteerableIndex.search`."""
-        _refuse(unknown)
-        return _documents(self._search(self.query_vector(query), k, filter, boost, clamp))
+        """The best documents for a text, steered; arguments and errors as of `SteerableIndex.search`.
+
+        Args:
+            query: The text.
+            k: Documents wanted.
+            filter: Metadata conditions.
+            **steering: `boost`, `clamp`, `keep`, `protect`.
+        """
+        return _documents(self._search(self.query_vector(query), k, filter, steering))
 
     def similarity_search_with_score(
         self,
         query: str,
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        **unknown: Any,
+        **steering: Unpack[Steering],
     ) -> list[tuple[Document, float]]:
         """The best documents with their cosine to the (steered) query, -1 to 1, largest first."""
-        _refuse(unknown)
-        hits = self._search(self.query_vector(query), k, filter, boost, clamp)
+        hits = self._search(self.query_vector(query), k, filter, steering)
         return list(zip(_documents(hits), [hit.score for hit in hits], strict=True))
 
-    def similarity_search_by_vector(
+    def similarity_search_by_vector(  # type: ignore[override]  # LangChain takes any keyword
         self,
         embedding: list[float],
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        **unknown: Any,
+        **steering: Unpack[Steering],
     ) -> list[Document]:
         """The best documents for a vector of any length, steered."""
-        return [
-            doc
-            for doc, _ in self.similarity_search_with_score_by_vector(
-                embedding, k, filter, boost=boost, clamp=clamp, **unknown
-            )
-        ]
+        return [doc for doc, _ in self.similarity_search_with_score_by_vector(embedding, k, filter, **steering)]
 
     def similarity_search_with_score_by_vector(
         self,
         embedding: list[float],
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        **unknown: Any,
+        **steering: Unpack[Steering],
     ) -> list[tuple[Document, float]]:
         """As `similarity_search_with_score`, for a vector of any length."""
-        _refuse(unknown)
-        hits = self._search(unit_rows([embedding], "the query")[0], k, filter, boost, clamp)
+        hits = self._search(unit_rows([embedding], "the query")[0], k, filter, steering)
         return list(zip(_documents(hits), [hit.score for hit in hits], strict=True))
 
-    def max_marginal_relevance_search(
+    def max_marginal_relevance_search(  # type: ignore[override]  # LangChain takes any keyword
         self,
         query: str,
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
         filter: Mapping[str, Any] | None = None,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        **unknown: Any,
+        **steering: Unpack[Steering],
     ) -> list[Document]:
         """Documents that are near the steered query and differ from each other; see `..._by_vector`."""
         vector = self.query_vector(query).tolist()
-        return self.max_marginal_relevance_search_by_vector(
-            vector, k, fetch_k, lambda_mult, filter, boost=boost, clamp=clamp, **unknown
-        )
+        return self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, filter, **steering)
 
-    def max_marginal_relevance_search_by_vector(
+    def max_marginal_relevance_search_by_vector(  # type: ignore[override]  # LangChain takes any keyword
         self,
         embedding: list[float],
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
         filter: Mapping[str, Any] | None = None,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        **unknown: Any,
+        **steering: Unpack[Steering],
     ) -> list[Document]:
         """Choose `k` of the best `fetch_k`: each next one maximises ``lambda_mult`` nearness - the rest likeness.
 
@@ -281,28 +261,27 @@ class SteerableVectorStore(VectorStore):
             fetch_k: How many to choose from; at least k are.
             lambda_mult: 1 is nearness only, 0 variety only.
             filter: Metadata conditions.
-            boost: Concept -> strength.
-            clamp: Concept -> value.
-            **unknown: Refused.
+            **steering: `boost`, `clamp`, `keep`, `protect`.
 
         Raises:
             ConfigError: `k` is below 1, or `lambda_mult` outside 0 to 1.
         """
-        _refuse(unknown)
         if k < 1:
             raise ConfigError(f"k is {k}: it must be a whole number of at least 1")
         if not 0 <= lambda_mult <= 1:
             raise ConfigError(f"lambda_mult is {lambda_mult}: it must lie between 0 (variety) and 1 (nearness)")
         query = unit_rows([embedding], "the query")[0]
-        pairs = [(hit, self._vector_of(hit.id)) for hit in self._search(query, max(k, fetch_k), filter, boost, clamp)]
+        hits = self._search(query, max(k, fetch_k), filter, steering)
+        pairs = zip(hits, self.index.vectors([hit.id for hit in hits]), strict=True)
         kept = [(hit, vector) for hit, vector in pairs if vector is not None]  # one may be deleted a moment ago
         if isinstance(self.index, SteerableIndex):
-            query = self.index.steer(query, boost, clamp).vector
+            with gathered():  # the search gave the warnings
+                query = self.index.steer(query, **steering).vector
         chosen = maximal_marginal_relevance(query, [vector.tolist() for _, vector in kept], lambda_mult, k)
         return _documents([kept[i][0] for i in chosen])
 
     def as_retriever(self, **kwargs: Any) -> StoreRetriever:
-        """A retriever of this store; `search_kwargs` takes `k`, `boost`, `clamp`, `filter` and what a call takes."""
+        """A retriever of this store; `search_kwargs` takes `k`, `filter`, `boost` and what a call takes."""
         tags = kwargs.pop("tags", None) or [*self._get_retriever_tags()]
         return StoreRetriever(vectorstore=self, tags=tags, **kwargs)
 
@@ -321,19 +300,15 @@ class SteerableVectorStore(VectorStore):
             1.0, max(0.0, cosine)
         )  # LangChain wants 0 to 1; opposite is as irrelevant as unrelated
 
-    def _search(
-        self, vector: FloatArray, k: int, filter: Mapping[str, Any] | None, boost: Boost | None, clamp: Boost | None
-    ) -> list[Hit]:
-        return self.index.search(vector, k, boost=boost, clamp=clamp, filter=filter)
+    def _search(self, vector: FloatArray, k: int, filter: Mapping[str, Any] | None, steering: Steering) -> list[Hit]:
+        _refuse({name: value for name, value in steering.items() if name not in Steering.__annotations__})
+        return self.index.search(vector, k, filter=filter, **steering)
 
     def _embed(self, texts: list[str]) -> FloatArray:
         if self._embedding is None:
             assert isinstance(self.index, SteerableIndex)
             return self.index.bundle.embed(texts)
         return unit_rows(self._embedding.embed_documents(texts), f"the embedding {type(self._embedding).__name__}")
-
-    def _vector_of(self, id: str) -> FloatArray | None:
-        return self.index.vector_of(id) if isinstance(self.index, PlainIndex) else self.index._vector_of(id)
 
 
 def _open(
@@ -366,4 +341,6 @@ def _documents(hits: list[Hit]) -> list[Document]:
 
 def _refuse(unknown: Mapping[str, Any]) -> None:
     if unknown:
-        raise TypeError(f"unexpected argument {next(iter(unknown))!r}: a search takes k, filter, boost and clamp")
+        raise TypeError(
+            f"unexpected argument {next(iter(unknown))!r}: a search takes k, filter, boost, clamp, keep and protect"
+        )

@@ -73,3 +73,25 @@ def overlap_at(reference: FloatArray, scores: FloatArray, k: int = 10) -> float:
     wanted = np.argpartition(-reference, k - 1, axis=1)[:, :k]
     found = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(wanted, found, strict=True)]))
+
+
+def ranking_kept(reference: FloatArray, scores: FloatArray, k: int = 10) -> float:
+    """How much of a ranking is kept, without judgments: mean nDCG@k where the reference's own top `k` are relevant.
+
+    The reference's first document has the grade k, its k-th the grade 1, all others 0; gain is the grade, discounted
+    by ``log2(rank + 1)``. 1 = the same top `k` in the same order. Stricter than nDCG with people's judgments, which
+    does not see changes among documents that nobody asked about.
+
+    Args:
+        reference: Scores, shape (queries, documents).
+        scores: Those of the other system, the same shape.
+        k: Documents that count.
+    """
+    k = min(k, reference.shape[1])
+    grades = np.zeros(reference.shape)
+    best = np.argsort(-reference, axis=1, kind="stable")[:, :k]
+    np.put_along_axis(grades, best, np.arange(k, 0, -1.0)[None], axis=1)
+    discounts = 1 / np.log2(np.arange(k) + 2)
+    found = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    gains = np.take_along_axis(grades, found, axis=1) @ discounts
+    return float(np.mean(gains / (np.arange(k, 0, -1.0) @ discounts)))

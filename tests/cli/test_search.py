@@ -119,3 +119,19 @@ def test_wrong_use_is_one_line(index, arguments, message, tmp_path):
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr
     assert not file.exists()
+
+
+def test_words_and_hybrid(index):
+    words = body("search", "a metaclass", "-i", index, "--view", "words", "-k", 1)
+    assert words["hits"][0]["id"] == "classes-4"
+    by_rank = body("search", QUERY, "-i", index, "--view", "hybrid")["hits"]
+    assert 0 < by_rank[0]["score"] < 3.1 / 61
+    weights = ("--view", "hybrid", "--fusion", "dense=.4, words=.6", "--boost", PHRASE, "--compare")
+    weighted = body("search", QUERY, "-i", index, *weights)
+    assert 0.5 < weighted["hits"][0]["score"] <= 1
+    assert weighted["plain"] != weighted["hits"]
+    for fusion in ("sum", "dense=much", "dense", "dense=-1", "words=.5=.5", "=1", ""):
+        refused = sae("search", QUERY, "-i", index, "--view", "hybrid", "--fusion", fusion)
+        assert refused.returncode == 2
+        assert "fusion is" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1

@@ -87,11 +87,12 @@ def test_names_dimensions_and_notes(tiny_sae):
     assert b".py" not in encoder.SerializeToString() + decoder.SerializeToString()
 
 
-def test_a_graph_too_large_for_one_file_puts_its_weights_beside_it(tiny_sae, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_files, "ONE_FILE_LIMIT", 1000)  # 2 GB in real life
+def test_a_large_graph_has_its_weights_beside_it(tiny_sae, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_files, "MAPPED_ABOVE", 1000)  # 16 MB in real life
     write_model(encoder_graph(tiny_sae), tmp_path / "encoder.onnx")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["encoder.onnx", "encoder.onnx.data"]
     assert (tmp_path / "encoder.onnx").stat().st_size < 4000
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # whoever may read one may read the other
     x = F.normalize(torch.randn(5, 32), dim=1)
     indices = open_session(tmp_path / "encoder.onnx").run(["sae_indices"], {"embeddings": x.numpy()})[0]
     np.testing.assert_array_equal(indices, tiny_sae.encode(x).indices.numpy())

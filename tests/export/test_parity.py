@@ -67,6 +67,7 @@ def test_figures_of_graphs_that_agree(folder, tiny_model, tiny_sae):
     assert figures["alone_max_abs"] < 2e-6
     assert figures["encoder_agreement"] >= 0.999
     assert figures["end_to_end_agreement"] >= 0.999
+    assert figures["ndcg10_of_torch_ranking"] == pytest.approx(1, abs=1e-3)
     assert max(figures["encoder_max_abs"], figures["decoder_max_abs"]) < 1e-5
     assert all(type(value) in (int, float) for value in figures.values())
 
@@ -97,8 +98,9 @@ def test_nan_is_never_within_a_limit(folder, tiny_model, tiny_sae):
 
 
 def test_limits_loosen_with_the_precision():
-    order = [TOLERANCES[p] for p in ("fp32", "w8", "int8")]
+    order = [TOLERANCES[p] for p in ("fp32", "w8", "small", "int8")]
     for tighter, looser in pairwise(order):
         assert tighter.embedder_max_abs < looser.embedder_max_abs
         assert tighter.embedder_min_cosine > looser.embedder_min_cosine
         assert tighter.end_to_end_agreement > looser.end_to_end_agreement
+        assert tighter.ndcg10_of_torch_ranking > looser.ndcg10_of_torch_ranking

@@ -35,10 +35,11 @@ def quantised(graph, tiny_source, tmp_path):
     return make
 
 
-def test_w8_is_close_and_does_not_depend_on_the_batch(quantised):
-    exact, small = quantised("fp32").embed(TEXTS), quantised("w8")
+@pytest.mark.parametrize(("precision", "cosine"), [("w8", 0.999), ("small", 0.99)])
+def test_is_close_and_does_not_depend_on_the_batch(quantised, precision, cosine):
+    exact, small = quantised("fp32").embed(TEXTS), quantised(precision)
     rows = small.embed(TEXTS)
-    assert 0.999 < (rows * exact).sum(1).min() < 1
+    assert cosine < (rows * exact).sum(1).min() < 1
     alone = np.concatenate([small.embed([text]) for text in TEXTS])
     np.testing.assert_allclose(rows, alone, atol=1e-6)
 
@@ -53,16 +54,19 @@ def test_int8_depends_on_the_batch_and_therefore_gets_none(quantised):
 
 
 def test_what_is_quantised(graph, tmp_path):
-    ops = [{n.op_type for n in quantize(onnx.load_from_string(graph), p, tmp_path).graph.node} for p in ("w8", "int8")]
-    assert "MatMulNBits" in ops[0]
-    assert {"MatMulInteger", "DynamicQuantizeLinear"} <= ops[1]
-    assert [is_batch_invariant(p) for p in ("fp32", "w8", "int8")] == [True, True, False]
+    ops = [
+        {n.op_type for n in quantize(onnx.load_from_string(graph), p, tmp_path).graph.node}
+        for p in ("w8", "small", "int8")
+    ]
+    assert {"MatMulNBits", "GatherBlockQuantized"} <= ops[0] == ops[1]
+    assert {"MatMulInteger", "DynamicQuantizeLinear"} <= ops[2]
+    assert [is_batch_invariant(p) for p in ("fp32", "w8", "small", "int8")] == [True, True, True, False]
 
 
 def test_logging_stays_as_the_application_set_it(graph, tmp_path, capfd):
     root = logging.getLogger()
     before = (list(root.handlers), root.level)
-    for precision in ("w8", "int8"):
+    for precision in ("w8", "small", "int8"):
         quantize(onnx.load_from_string(graph), precision, tmp_path)
     assert (list(root.handlers), root.level) == before
     assert capfd.readouterr() == ("", "")
@@ -83,6 +87,7 @@ def test_an_application_without_logging_hears_nothing(graph, tmp_path):
 
 
 def test_unknown_precision():
-    assert [check_precision(p) for p in ("fp32", "w8", "int8")] == ["fp32", "w8", "int8"]
-    with pytest.raises(ConfigError, match="precision is 'fp16': it must be one of fp32, w8, int8"):
+    names = ["fp32", "w8", "small", "int8"]
+    assert [check_precision(name) for name in names] == names
+    with pytest.raises(ConfigError, match="precision is 'fp16': it must be one of fp32, w8, small, int8"):
         check_precision("fp16")

@@ -7,6 +7,7 @@ import pytest
 
 from steersearch.errors import ConfigError, FilterError, UnknownFeatureError
 from steersearch.integrations.agents import STRENGTHS, AgentTools
+from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
 
 from .conftest import PHRASE, QUERY, found
@@ -20,8 +21,8 @@ def tools(tiny_index: SteerableIndex) -> AgentTools:
 class TestSearchDocuments:
     @pytest.mark.parametrize("strength", ["light", "medium", "strong"])
     def test_the_same_as_a_search(self, tools: AgentTools, strength: Any) -> None:
-        boost = {PHRASE: STRENGTHS[strength], "f3": -STRENGTHS[strength]}
-        answer = tools.search_documents(QUERY, [PHRASE], ["f3"], strength, where='{"number": {"$lt": 8}}', k=6)
+        boost = dict(zip((PHRASE, "f3"), STRENGTHS[strength], strict=True))
+        answer = tools.search_documents(QUERY, [PHRASE], ["f3"], strength=strength, where='{"number": {"$lt": 8}}', k=6)
         where = {"number": {"$lt": 8}}
         assert [result["id"] for result in answer["results"]] == found(tools.index, k=6, boost=boost, filter=where)
         plain = found(tools.index, k=60, filter=where)
@@ -32,6 +33,34 @@ class TestSearchDocuments:
             assert result["why"][0].startswith(f"{parts[0].feature} +{parts[0].contribution:.3f}")
         assert [(entry["asked"], entry["strength"]) for entry in answer["applied"]] == list(boost.items())
         assert json.loads(json.dumps(answer)) == answer
+
+    def test_as_far_as_keep_allows(self, tools: AgentTools) -> None:
+        answer = tools.search_documents(QUERY, [PHRASE], ["f3"], strength="auto", keep=0.9, k=6)
+        boost: Any = {PHRASE: "auto", "f3": "-auto"}
+        steered = tools.index.steer(QUERY, boost, keep=0.9)
+        assert answer["kept"] == 0.9
+        assert [entry["strength"] for entry in answer["applied"]] == [round(s, 3) for _, s in steered.concepts]
+        assert [result["id"] for result in answer["results"]] == found(tools.index, k=6, boost=boost, keep=0.9)
+        assert tools.search_documents(QUERY)["kept"] == 1
+
+    def test_like_documents(self, tools: AgentTools) -> None:
+        like, unlike = ["exceptions-0", "exceptions-3"], ["numbers-1"]
+        answer = tools.search_documents(QUERY, like=like, unlike=unlike, strength="strong", protect=True)
+        boost = {Concept.from_examples(like, unlike): 2.0}
+        hits = tools.index.search(QUERY, 5, boost=boost, protect=True, compare=True)
+        assert [(r["id"], r["rank_without_steering"]) for r in answer["results"]] == [
+            (hit.id, hit.rank_before) for hit in hits
+        ]
+        assert answer["applied"][0]["asked"] == "like exceptions-0; exceptions-3"
+        assert answer["warnings"] == []
+
+    def test_doubts_are_in_the_answer(self, tools: AgentTools) -> None:
+        for _ in range(2):  # the second time from memory
+            answer = tools.search_documents(QUERY, ["zzzz qqqq"], like=["exceptions-99"], strength="strong")
+            nothing, text = answer["warnings"]
+            assert nothing.startswith("the index seems to hold nothing about 'zzzz qqqq'")
+            assert text == "the example 'exceptions-99' is not the id of a document in the index: taken as a text"
+            assert [entry["evidence"] is None for entry in answer["applied"]] == [False, True]
 
     def test_why_says_what_came_by_steering(self, tools: AgentTools) -> None:
         steered = tools.search_documents(QUERY, [PHRASE], strength="strong")
@@ -59,15 +88,18 @@ class TestSearchDocuments:
         ("how", "error", "said"),
         [
             ({"query": " "}, ConfigError, "query is empty"),
-            ({"strength": "enormous"}, ConfigError, "choose light, medium or strong"),
-            ({"more_of": PHRASE}, ConfigError, "give a list of concepts"),
-            ({"more_of": [3]}, ConfigError, "give a list of concepts"),
+            ({"strength": "enormous"}, ConfigError, "choose light, medium, strong or auto"),
+            ({"more_of": PHRASE}, ConfigError, "give a list"),
+            ({"more_of": [3]}, ConfigError, "give a list"),
             ({"less_of": [""]}, ConfigError, "less_of holds an empty text"),
             ({"more_of": [PHRASE], "less_of": [f" {PHRASE}"]}, ConfigError, "in more_of and in less_of"),
             ({"more_of": ["f99999"]}, UnknownFeatureError, "this bundle has 64, f0 to f63"),
             ({"where": "year > 2024"}, FilterError, "where is not JSON"),
             ({"where": "[1]"}, FilterError, "must be a JSON object"),
             ({"where": '{"year": {"$near": 1}}'}, FilterError, r"\$near"),
+            ({"like": "doc"}, ConfigError, "like is 'doc': give a list"),
+            ({"unlike": ["numbers-1"]}, ConfigError, "give at least one example in like"),
+            ({"keep": 1.5, "more_of": [PHRASE], "strength": "auto"}, ConfigError, "keep is 1.5"),
             ({"k": 0}, ConfigError, "k is 0"),
             ({"k": 51}, ConfigError, "k is 51"),
             ({"k": True}, ConfigError, "k is True"),

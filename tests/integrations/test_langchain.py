@@ -17,8 +17,8 @@ from langchain_core.tools import create_retriever_tool
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 from pydantic import ValidationError
 
-from steersearch.integrations import ranks as module
 from steersearch.integrations.langchain import SteerableRetriever
+from steersearch.runtime import index as index_module
 from steersearch.runtime.bundle import Bundle
 from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
@@ -62,6 +62,9 @@ class TestCalls:
             {"boost": {18: 1.5, "f3": -1.0}},
             {"clamp": {PHRASE: 1.0}},
             {"boost": {PHRASE: 2.0}, "clamp": {18: 0}},
+            {"boost": {PHRASE: "auto", 18: "-auto"}},
+            {"boost": {PHRASE: "auto", 18: 0.5}, "keep": 0.7},
+            {"boost": {PHRASE: 2.0}, "protect": True},
             {"filter": {"number": {"$lt": 3}}},
             {"k": 7},
             {"k": 1000},
@@ -115,7 +118,7 @@ class TestCalls:
         none = dict.fromkeys(how)
         assert scored(built.invoke(QUERY, **none)) == expect(**how)
 
-    @pytest.mark.parametrize("view", ["dense", "reconstruction", "latent"])
+    @pytest.mark.parametrize("view", ["dense", "reconstruction", "latent", "words", "hybrid"])
     def test_views(self, retriever: SteerableRetriever, view: Any) -> None:
         built = SteerableRetriever(index=retriever.index, view=view, include_scores=True)
         documents = built.invoke(QUERY, boost={PHRASE: 1.0})
@@ -170,7 +173,11 @@ class TestConfigurable:
     @pytest.fixture
     def chain(self, retriever: SteerableRetriever) -> Runnable[str, str]:
         steerable = retriever.configurable_fields(
-            boost=ConfigurableField(id="boost"), k=ConfigurableField(id="k"), filter=ConfigurableField(id="where")
+            boost=ConfigurableField(id="boost"),
+            keep=ConfigurableField(id="keep"),
+            protect=ConfigurableField(id="protect"),
+            k=ConfigurableField(id="k"),
+            filter=ConfigurableField(id="where"),
         )
         prompt = ChatPromptTemplate.from_template("{context} | {question}")
         context = steerable | (lambda documents: " ".join(ids(documents)))
@@ -192,6 +199,18 @@ class TestConfigurable:
         assert chain.invoke(QUERY, config) == expected
         assert await chain.ainvoke(QUERY, config) == expected
         assert chain.with_config(config).invoke(QUERY) == expected
+
+    async def test_auto_in_a_chain(self, chain: Runnable[str, str], tiny_index: SteerableIndex) -> None:
+        answers = set()
+        for how in ({"keep": 0.95}, {"keep": 0.6}, {"keep": 0.6, "protect": True}):
+            boost: dict[Any, Any] = {PHRASE: "auto", 18: "-auto"}
+            config: Any = {"configurable": {"boost": boost, "k": 8, **how}}
+            expected = self.answer(tiny_index, k=8, boost=boost, **how)
+            assert chain.invoke(QUERY, config) == expected
+            assert await chain.with_config(config).ainvoke(QUERY) == expected
+            assert chain.batch([QUERY], config) == [expected]
+            answers.add(expected)
+        assert len(answers) == 3
 
     async def test_streaming(self, chain: Runnable[str, str], tiny_index: SteerableIndex) -> None:
         config: Any = {"configurable": {"boost": {PHRASE: 2.0}}}
@@ -219,7 +238,7 @@ class TestConfigurable:
 
     def test_schema(self, chain: Runnable[str, str]) -> None:
         specs = chain.get_config_jsonschema()["$defs"]["Configurable"]["properties"]
-        assert set(specs) == {"boost", "k", "where"}
+        assert set(specs) == {"boost", "keep", "protect", "k", "where"}
         assert specs["boost"]["description"].startswith("Concept -> strength")
 
     def test_as_an_agents_tool(self, retriever: SteerableRetriever) -> None:
@@ -245,45 +264,47 @@ class TestDocuments:
         assert (first.id, first.metadata) == ("own", {"relevance_score": "mine", "steerable": None})
         assert second.metadata["relevance_score"] == retriever.index.search(QUERY, 2)[1].score
 
-    def test_explanations_when_asked(
+    def test_explanations_when_asked(self, retriever: SteerableRetriever, errors_concept: Concept) -> None:
+        where: dict[str, Any] = {"number": {"$lt": 12}}
+        how: dict[str, Any] = {"clamp": {18: 0.0}, "filter": where, "keep": 0.8}
+        built = SteerableRetriever(index=retriever.index, include_explanations=True, **how)
+        boost: dict[Any, Any] = {errors_concept: "auto", "f3": 0.5}
+        steered = retriever.index.steer(QUERY, boost, {18: 0.0}, keep=0.8)
+        hits = retriever.index.search(QUERY, 4, boost=boost, **how, compare=True)
+        for hit, document in zip(hits, built.invoke(QUERY, boost=boost), strict=True):
+            why = document.metadata.pop("steerable")
+            assert len(json.dumps(why)) < 2500
+            assert (why["rank"], why["rank_before"], why["compared"]) == (hit.rank, hit.rank_before, 100)
+            assert (why["score"], why["warnings"]) == (hit.score, [])
+            assert why["kept"] == pytest.approx(0.8, abs=1e-4)
+            asked, label, removed = why["concepts"]
+            assert asked == {"concept": errors_concept.name, **dict(list(asked.items())[1:])}
+            assert asked["strength"] == steered.concepts[0][1] > 0
+            assert asked["means"] == [
+                str(retriever.index.bundle.features[latent]) for latent in list(steered.concepts[0][0].weights)[:3]
+            ]
+            assert 0.5 < asked["fit"] <= 1
+            assert (label["strength"], label["fit"], removed["clamp"]) == (0.5, 1.0, 0.0)
+            assert set(removed) == {"concept", "clamp", "fit", "evidence", "means"}
+            explanation = retriever.index.explain(QUERY, hit.id, boost=boost, clamp={18: 0.0}, keep=0.8)
+            for name, parts in (("features", explanation.parts[:5]), ("moved_by", hit.moved_by)):
+                assert why[name] == [
+                    {
+                        "feature": p.feature.name,
+                        "label": p.feature.label,
+                        "score": p.feature.score,
+                        "contribution": pytest.approx(p.contribution, abs=1e-4),
+                        "steered": pytest.approx(p.steered, abs=1e-4),
+                    }
+                    for p in parts
+                ]
+        for rank, document in enumerate(built.invoke(QUERY, clamp={}), 1):
+            why = document.metadata["steerable"]
+            assert (why["rank_before"], why["kept"], why["concepts"], why["moved_by"]) == (rank, 1.0, [], [])
+
+    def test_a_rank_beyond_what_is_compared_is_none(
         self, retriever: SteerableRetriever, errors_concept: Concept, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        where: dict[str, Any] = {"number": {"$lt": 12}}
-        built = SteerableRetriever(index=retriever.index, include_explanations=True, clamp={18: 0.0}, filter=where)
-        boost = {errors_concept: 2.0, "f3": 0.5}
-        plain = found(retriever.index, k=100, filter=where)
-        for rank, document in enumerate(built.invoke(QUERY, boost=boost), 1):
-            why = document.metadata.pop("steerable")
-            assert len(json.dumps(why)) < 1000
-            explanation = retriever.index.explain(QUERY, document.id, boost=boost, clamp={18: 0.0})
-            assert (why["rank"], why["rank_without_steering"], why["plain_top"]) == (
-                rank,
-                plain.index(document.id) + 1,
-                100,
-            )
-            assert why["score"] == pytest.approx(explanation.score, abs=1e-5)
-            asked, label, removed = why["concepts"]
-            assert asked == {"concept": errors_concept.name, "strength": 2.0, "fit": asked["fit"]}
-            assert 0.5 < asked["fit"] <= 1
-            assert (label["strength"], label["fit"], removed["clamp"], set(removed)) == (
-                0.5,
-                1.0,
-                0.0,
-                {"concept", "clamp", "fit"},
-            )
-            assert why["features"] == [
-                {
-                    "feature": p.feature.name,
-                    "label": p.feature.label,
-                    "score": p.feature.score,
-                    "contribution": round(p.contribution, 4),
-                }
-                for p in explanation.parts[:5]
-            ]
-        monkeypatch.setattr(module, "PLAIN_TOP", 1)
-        ranks = [d.metadata["steerable"]["rank_without_steering"] for d in built.invoke(QUERY, boost=boost, k=3)]
-        assert None in ranks
-        assert all(
-            d.metadata["steerable"]["rank_without_steering"] == i
-            for i, d in enumerate(built.invoke(QUERY, clamp={}), 1)
-        )
+        monkeypatch.setattr(index_module, "COMPARED", 1)
+        built = SteerableRetriever(index=retriever.index, include_explanations=True, boost={errors_concept: 3.0})
+        assert None in [document.metadata["steerable"]["rank_before"] for document in built.invoke(QUERY, k=3)]

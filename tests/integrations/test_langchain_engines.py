@@ -85,9 +85,11 @@ def memory(opened_bundle: Bundle, topic_texts: Any) -> VectorStore:
 
 
 class TestEngines:
-    @pytest.mark.parametrize("boost", [{}, {PHRASE: 2.0}, {18: 1.5, "f3": -1.0}, BOOST], ids=str)
+    @pytest.mark.parametrize(
+        "boost", [{}, {PHRASE: 2.0}, {18: 1.5, "f3": -1.0}, BOOST, {PHRASE: "auto", 18: "-auto"}], ids=str
+    )
     async def test_the_same_top_10(
-        self, store: VectorStore, index: SteerableIndex, topic_texts: Any, boost: dict[Any, float]
+        self, store: VectorStore, index: SteerableIndex, topic_texts: Any, boost: dict[Any, Any]
     ) -> None:
         retriever = SteerableRetriever.over(store, index.bundle, k=10)
         vectors = dict(zip(topic_texts.ids, index.documents()[2], strict=True))
@@ -109,9 +111,11 @@ class TestEngines:
         for rank, document in enumerate(retriever.invoke(QUERY), 1):
             name, why = document.metadata["name"], document.metadata["steerable"]
             explanation = index.explain(QUERY, name, boost=BOOST)
-            assert (why["rank"], why["rank_without_steering"]) == (rank, plain.index(name) + 1)
+            assert (why["rank"], why["rank_before"]) == (rank, plain.index(name) + 1)
             assert why["score"] == pytest.approx(explanation.score, abs=1e-5)
             assert why["features"][0]["feature"] == explanation.parts[0].feature.name
+            assert [part["feature"] for part in why["moved_by"]] == [p.feature.name for p in explanation.moved_by()]
+            assert why["kept"] == pytest.approx(index.steer(QUERY, BOOST).kept, abs=1e-4)
             scores.append(document.metadata["store_score"])
         assert scores in (sorted(scores), sorted(scores, reverse=True))  # distances or similarities
         assert len(set(scores)) > 1
@@ -149,7 +153,11 @@ class TestEngines:
 class TestInAChain:
     async def test_configured_deep_inside(self, memory: VectorStore, index: SteerableIndex) -> None:
         retriever = SteerableRetriever.over(memory, index.bundle).configurable_fields(
-            boost=ConfigurableField(id="boost"), k=ConfigurableField(id="k"), filter=ConfigurableField(id="where")
+            boost=ConfigurableField(id="boost"),
+            keep=ConfigurableField(id="keep"),
+            protect=ConfigurableField(id="protect"),
+            k=ConfigurableField(id="k"),
+            filter=ConfigurableField(id="where"),
         )
         prompt = ChatPromptTemplate.from_template("{context}")
         model = RunnableLambda(lambda prompt: prompt.to_messages()[0])
@@ -160,6 +168,8 @@ class TestInAChain:
         assert chain.invoke(QUERY, config) == expected
         assert await chain.ainvoke(QUERY, config) == expected
         assert "".join(chain.stream(QUERY, config)) == expected
+        how: dict[str, Any] = {"boost": {PHRASE: "auto"}, "keep": 0.6, "protect": True}
+        assert chain.invoke(QUERY, {"configurable": how}) == " ".join(found(index, **how))
         config["configurable"]["where"] = lambda document: document.metadata["name"].startswith("modules")
         only = [id for id in found(index, k=60, boost=BOOST) if id.startswith("modules")]
         assert chain.invoke(QUERY, config) == " ".join(only[:3])
@@ -173,7 +183,7 @@ class TestInAChain:
         documents = retriever.invoke(QUERY, {"callbacks": [steps]}, boost={PHRASE: 2.0})
         assert steps.started[0]["ls_vector_store_provider"] == "InMemoryVectorStore"
         moves = steps.ended[0][1]["moves"]
-        assert [(m["id"], m["rank_without_steering"]) for m in moves] == [
+        assert [(m["id"], m["rank_before"]) for m in moves] == [
             (document.id, plain.index(document.metadata["name"]) + 1) for document in documents
         ]
 
@@ -255,7 +265,7 @@ def test_stores_of_few_words(memory: VectorStore, index: SteerableIndex, kind: A
     assert names(documents) == found(index, boost=BOOST)
     for document in documents:
         assert ("store_score" in document.metadata, document.id is None) == (kind is OnlyScored, kind is Plain)
-        rank = document.metadata["steerable"]["rank_without_steering"]
+        rank = document.metadata["steerable"]["rank_before"]
         assert rank == plain.index(document.metadata["name"]) + 1
 
 
@@ -348,7 +358,7 @@ class TestRefusals:
             SteerableRetriever.over(memory, opened_bundle).invoke(QUERY, **how)
 
     def test_of_fields_and_queries(self, memory: VectorStore, opened_bundle: Bundle) -> None:
-        with pytest.raises(ConfigError, match="only dense is there"):
+        with pytest.raises(ConfigError, match="in InMemoryVectorStore there is only dense"):
             SteerableRetriever.over(memory, opened_bundle, view="latent").invoke(QUERY)
         with pytest.raises(DataError, match="the query is dict"):
             SteerableRetriever.over(memory, opened_bundle).invoke({"query": QUERY})  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ from langchain_core.runnables import RunnablePassthrough
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from pydantic import ValidationError
 
-from steersearch.errors import ConfigError, DataError, FilterError, IndexFolderError, UnknownFeatureError
+from steersearch.errors import (
+    ConfigError,
+    DataError,
+    FilterError,
+    IndexFolderError,
+    SteeringWarning,
+    UnknownFeatureError,
+)
 from steersearch.integrations.langchain import SteerableRetriever
 from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
@@ -32,31 +40,63 @@ class AsyncSteps(AsyncCallbackHandler):
 
 class TestCallbacks:
     async def test_the_resolved_boost_reaches_callbacks(self, retriever: SteerableRetriever) -> None:
-        name = retriever.index.bundle.features[3].label
-        fit = round(retriever.index.steer(QUERY, {PHRASE: 1.5}).concepts[0][0].fit or 0, 3)
-        expected = [
-            {"concept": PHRASE, "strength": 1.5, "fit": fit},
-            {"concept": name, "strength": -1.0, "fit": 1.0},
-            {"concept": "f7", "clamp": 0.0, "fit": 1.0},
-        ]
-        expected[2]["concept"] = retriever.index.bundle.features[7].label or "f7"
+        features = retriever.index.bundle.features
         steps, later = Steps(), AsyncSteps()
-        how: dict[str, Any] = {"boost": {PHRASE: 1.5, "f3": -1}, "clamp": {7: 0}}
+        how: dict[str, Any] = {"boost": {PHRASE: "auto", "f3": -1}, "clamp": {7: 0}, "keep": 0.9}
+        steered = retriever.index.steer(QUERY, **how)
+        phrase, strength = steered.concepts[0]
+        assert 0.1 < strength < 50
+        expected = [
+            {
+                "concept": PHRASE,
+                "strength": strength,
+                "fit": round(phrase.fit or 0, 3),
+                "evidence": round(phrase.evidence or 0, 3),
+                "means": [str(features[latent]) for latent in list(phrase.weights)[:3]],
+            },
+            {"concept": features[3].label, "strength": -1.0, "fit": 1.0, "evidence": None, "means": [str(features[3])]},
+            {"concept": features[7].label, "clamp": 0.0, "fit": 1.0, "evidence": None, "means": [str(features[7])]},
+        ]
+        expected[1]["concept"] = features[3].label or "f3"
+        expected[2]["concept"] = features[7].label or "f7"
         chain = RunnablePassthrough() | retriever.bind(**how)
         chain.invoke(QUERY, {"callbacks": [steps]})
         await chain.ainvoke(QUERY, {"callbacks": [steps, later]})
-        text = f"steering: boost +1.5 {PHRASE!r} (fit {fit:.2f}), boost -1 {name!r} (fit 1.00), clamp 0 "
-        assert [given for _, given in steps.texts + later.texts] == [expected] * 3
-        assert all(said.startswith(text) for said, _ in steps.texts + later.texts)
-        assert later.loop is asyncio.get_running_loop()
-        plain = found(retriever.index, k=60)
-        moves = [
-            {"id": id, "rank": rank, "rank_without_steering": plain.index(id) + 1}
-            for rank, id in enumerate(found(retriever.index, **how), 1)
-        ]
-        assert any(move["rank"] != move["rank_without_steering"] for move in moves)
+        hits = retriever.index.search(QUERY, 4, **how, compare=True)
+        moves = [{"id": hit.id, "rank": hit.rank, "rank_before": hit.rank_before} for hit in hits]
+        assert any(move["rank"] != move["rank_before"] for move in moves)
         runs = [outputs for name, outputs in steps.ended if name == "steering"]
-        assert runs == [{"concepts": expected, "moves": moves}] * 2
+        assert len(runs) == 2
+        for told in runs:
+            assert told["concepts"] == expected
+            assert (told["kept"], told["warnings"]) == (pytest.approx(0.9, abs=1e-3), [])
+            assert [{key: move[key] for key in ("id", "rank", "rank_before")} for move in told["moves"]] == moves
+            for move, hit in zip(told["moves"], hits, strict=True):
+                assert [part["feature"] for part in move["moved_by"]] == [part.feature.name for part in hit.moved_by]
+        assert [given for _, given in steps.texts + later.texts] == [runs[0]] * 3
+        text = f"steering: boost {strength:+.3g} {PHRASE!r} (fit {phrase.fit:.2f}), boost -1 "
+        assert all(said.startswith(text) for said, _ in steps.texts + later.texts)
+        assert all(said.endswith("; keeps 0.90 of the query") for said, _ in steps.texts + later.texts)
+        assert later.loop is asyncio.get_running_loop()
+
+    async def test_doubts_are_told_and_given_once(self, retriever: SteerableRetriever) -> None:
+        how: dict[str, Any] = {"boost": {PHRASE: 1000.0, 3: 1.0}, "clamp": {3: 0.0}}
+        built = SteerableRetriever(index=retriever.index, include_explanations=True, **how)
+        for run in ("invoke", "ainvoke"):
+            steps = Steps()
+            with warnings.catch_warnings(record=True) as given:
+                warnings.simplefilter("always")
+                call = getattr(built, run)(QUERY, {"callbacks": [steps]})
+                documents = await call if asyncio.iscoroutine(call) else call
+            messages = [str(warning.message) for warning in given]
+            assert len(messages) == 2
+            assert "taken as 100" in messages[0]
+            assert "the clamp wins" in messages[1]
+            assert all(warning.category is SteeringWarning for warning in given)
+            if run == "invoke":
+                assert {warning.filename for warning in given} == {__file__}  # not a line of LangChain
+            assert [document.metadata["steerable"]["warnings"] for document in documents] == [messages] * 4
+            assert [text["warnings"] for _, text in steps.texts] == [messages]
 
     async def test_tracers_see_a_run_inside_the_retrievers(self, retriever: SteerableRetriever) -> None:
         chain = RunnablePassthrough() | retriever.with_config(run_name="docs")
@@ -111,6 +151,8 @@ class TestErrors:
         ("how", "error", "said"),
         [
             ({"boost": {"f99999": 1.0}}, UnknownFeatureError, "f99999"),
+            ({"boost": {PHRASE: "auto"}, "keep": 2}, ConfigError, "keep is 2"),
+            ({"clamp": {PHRASE: "auto"}}, ConfigError, "'auto'"),
             ({"clamp": {64: 1.0}}, UnknownFeatureError, "64"),
             ({"boost": {PHRASE: float("nan")}}, ConfigError, "nan"),
             ({"boost": {PHRASE: "1"}}, ConfigError, "'1'"),
@@ -150,6 +192,9 @@ class TestErrors:
             ({"bost": {}}, "bost"),
             ({"view": "sparse"}, "view"),
             ({"k": "many"}, "k"),
+            ({"keep": "most"}, "keep"),
+            ({"protect": "loudly"}, "protect"),
+            ({"clamp": {PHRASE: "auto"}}, "clamp"),
             ({"boost": {PHRASE: "strong"}}, "boost"),
             ({"index": "my-index"}, "index"),
         ],

@@ -44,10 +44,46 @@ def test_without_torch(tiny_index: SteerableIndex, heavy: str) -> None:
     assert (done.stdout.split(), done.stderr) == (found(tiny_index, boost={PHRASE: 2.0}), "")
 
 
-def test_missing_extra() -> None:
-    done = run("-c", "import sys; sys.modules['langchain_core'] = None; import steersearch.integrations.langchain")
+OTHERS = {
+    "llama_index": "SteerableRetriever(index, boost=boost).retrieve(query)",
+    "haystack": "SteerableRetriever(index, boost=boost).run(query)['documents']",
+}
+OTHER = """
+import sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+sys.modules.update(dict.fromkeys({heavy}))
+from steersearch.runtime import SteerableIndex
+from steersearch.integrations.{name} import SteerableRetriever
+boost, query = {boost}, {query!r}
+with SteerableIndex.open(sys.argv[1], readonly=True) as index:
+    print(*(getattr(found, "node_id", None) or found.id for found in {call}))
+"""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_frameworks_without_torch(tiny_index: SteerableIndex, name: str) -> None:
+    pytest.importorskip(name)
+    tiny_index.save()
+    code = OTHER.format(heavy=HEAVY, name=name, boost={PHRASE: 2.0}, query=QUERY, call=OTHERS[name])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tiny_index.path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    k = 10 if name == "haystack" else 4
+    assert done.stdout.split() == found(tiny_index, k=k, boost={PHRASE: 2.0}), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [
+        ("langchain", "langchain_core", "langchain"),
+        ("llama_index", "llama_index", "llamaindex"),
+        ("haystack", "haystack", "haystack"),
+    ],
+)
+def test_missing_extra(name: str, module: str, extra: str) -> None:
+    done = run("-c", f"import sys; sys.modules[{module!r}] = None; import steersearch.integrations.{name}")
     assert done.returncode == 1
-    assert "MissingExtraError: langchain_core is not installed: pip install 'steersearch[langchain]'" in done.stderr
+    assert f"MissingExtraError: {module} is not installed: pip install 'steersearch[{extra}]'" in done.stderr
 
 
 def test_example(tiny_index: SteerableIndex) -> None:

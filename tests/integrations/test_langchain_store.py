@@ -12,7 +12,14 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.runnables import ConfigurableField
 from pydantic import ValidationError
 
-from steersearch.errors import ConfigError, DataError, FilterError, IndexFolderError, UnknownFeatureError
+from steersearch.errors import (
+    ConfigError,
+    DataError,
+    FilterError,
+    IndexFolderError,
+    SteeringWarning,
+    UnknownFeatureError,
+)
 from steersearch.integrations.langchain import SteerableEmbeddings, SteerableVectorStore
 from steersearch.integrations.langchain import plain as plain_module
 from steersearch.runtime.bundle import Bundle
@@ -52,8 +59,13 @@ class Long(Turned):
 
 
 class TestSteering:
-    async def test_every_search_takes_a_boost(self, store: SteerableVectorStore) -> None:
-        how: dict[str, Any] = {"k": 5, "boost": BOOST, "clamp": {3: 0.0}, "filter": WHERE}
+    @pytest.mark.parametrize(
+        "steering",
+        [{"boost": BOOST, "clamp": {3: 0.0}}, {"boost": {PHRASE: "auto", 18: "-auto"}, "keep": 0.7, "protect": True}],
+        ids=["numbers", "auto"],
+    )
+    async def test_every_search_takes_a_boost(self, store: SteerableVectorStore, steering: dict[str, Any]) -> None:
+        how: dict[str, Any] = {"k": 5, **steering, "filter": WHERE}
         expected = found(store.index, **how)
         assert expected != found(store.index, k=5, filter=WHERE)
         vector = store.query_vector(QUERY).tolist()
@@ -70,7 +82,7 @@ class TestSteering:
         assert await store.asimilarity_search_with_score(QUERY, **how) == pairs
 
     async def test_as_retriever(self, store: SteerableVectorStore) -> None:
-        how: dict[str, Any] = {"k": 3, "boost": BOOST, "filter": WHERE}
+        how: dict[str, Any] = {"k": 3, "boost": {PHRASE: "auto", 18: -1.0}, "keep": 0.6, "filter": WHERE}
         retriever = store.as_retriever(search_kwargs=how)
         assert ids(retriever.invoke(QUERY)) == found(store.index, **how)
         assert ids(await retriever.ainvoke(QUERY, boost={})) == found(store.index, k=3, filter=WHERE)
@@ -92,10 +104,20 @@ class TestSteering:
             documents = await call if asyncio.iscoroutine(call) else call
             (told,) = [outputs for name, outputs in steps.ended if name == "steering"]
             assert [entry["concept"] for entry in told["concepts"]] == [PHRASE]
-            assert told["moves"] == [
-                {"id": document.id, "rank": rank, "rank_without_steering": plain.index(str(document.id)) + 1}
-                for rank, document in enumerate(documents, 1)
+            assert [(move["id"], move["rank"], move["rank_before"]) for move in told["moves"]] == [
+                (document.id, rank, plain.index(str(document.id)) + 1) for rank, document in enumerate(documents, 1)
             ]
+            assert all(move["moved_by"] for move in told["moves"])
+            assert told["kept"] == pytest.approx(store.index.steer(QUERY, {PHRASE: 2.0}).kept, abs=1e-4)
+
+    def test_doubts_are_given_once_and_told(self, store: SteerableVectorStore) -> None:
+        for kind in ("similarity", "mmr"):
+            steps = Steps()
+            retriever = store.as_retriever(search_type=kind, search_kwargs={"boost": {3: 1.0}, "clamp": {3: 0.0}})
+            with pytest.warns(SteeringWarning, match="the clamp wins") as given:
+                retriever.invoke(QUERY, {"callbacks": [steps]})
+            assert [text["warnings"] for _, text in steps.texts] == [[str(given[0].message)]]
+            assert len(given) == 1
 
     def test_relevance_is_the_cosine_from_0_to_1(self, store: SteerableVectorStore) -> None:
         pairs = store.similarity_search_with_relevance_scores(QUERY, k=60)

@@ -13,6 +13,7 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from steersearch.integrations.langchain import concept_tools, find_concepts_tool, search_documents_tool
+from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
 
 from .conftest import PHRASE, QUERY, found
@@ -70,9 +71,17 @@ class TestMessages:
     def test_schema_is_flat(self, tiny_index: SteerableIndex) -> None:
         find, search = (tool.tool_call_schema.model_json_schema() for tool in concept_tools(tiny_index))
         assert set(find["properties"]) == {"text", "limit"}
-        assert set(search["properties"]) == {"query", "more_of", "less_of", "strength", "where", "k"}
+        lists = {"more_of", "less_of", "like", "unlike"}
+        assert set(search["properties"]) == {"query", *lists, "strength", "keep", "protect", "where", "k"}
+        assert {field["type"] for field in search["properties"].values()} <= {
+            "string",
+            "array",
+            "number",
+            "integer",
+            "boolean",
+        }
         assert search["required"] == ["query"]
-        assert search["properties"]["strength"]["enum"] == ["light", "medium", "strong"]
+        assert search["properties"]["strength"]["enum"] == ["light", "medium", "strong", "auto"]
         assert all("description" in field for field in search["properties"].values())
         assert "Raises" not in search["description"]
 
@@ -90,8 +99,10 @@ class TestMessages:
         [
             ({"query": QUERY, "more_of": ["f99999"]}, "this bundle has 64, f0 to f63"),
             ({"query": QUERY, "more_of": "errors"}, "more_of: Input should be a valid list, got 'errors'"),
-            ({"query": QUERY, "strength": 3}, "strength: Input should be 'light', 'medium' or 'strong', got 3"),
+            ({"query": QUERY, "strength": 3}, "strength: Input should be 'light', 'medium', 'strong' or 'auto', got 3"),
             ({"query": QUERY, "k": 1000}, "k: Input should be less than or equal to 50, got 1000"),
+            ({"query": QUERY, "keep": 0}, "keep: Input should be greater than 0, got 0"),
+            ({"query": QUERY, "like": "doc"}, "like: Input should be a valid list"),
             ({"query": QUERY, "k": "many"}, "k: Input should be a valid integer"),
             ({"query": QUERY, "boost": {PHRASE: 1}}, "boost: Extra inputs are not permitted"),
             ({}, "query: Field required"),
@@ -135,17 +146,23 @@ async def test_a_langgraph_agent(tiny_index: SteerableIndex) -> None:
         asks("find_concepts", text=PHRASE, limit=1),
         asks("search_documents", query=QUERY, more_of=["f99999"]),  # a mistake, from which it is told how to go on
         asks("search_documents", query=QUERY, more_of=[concept.label or concept.name], strength="strong", k=2),
+        asks("search_documents", query=QUERY, like=["exceptions-0"], strength="auto", keep=0.7, k=2),
+        asks("search_documents", query=QUERY, more_of=["zzzz qqqq"]),  # obeyed, with a doubt that it reads
         AIMessage("done"),
     ]
+    like: dict[Any, Any] = {Concept.from_examples(["exceptions-0"]): "auto"}
     for run in ("invoke", "ainvoke"):
         model = Scripted(script=script, seen=[], tools=[])
         agent = agents.create_agent(model, concept_tools(tiny_index))
         state: Any = {"messages": [HumanMessage("What about errors in arithmetic?")]}
         result = agent.invoke(state) if run == "invoke" else await agent.ainvoke(state)
         assert model.tools == ["find_concepts", "search_documents"]
-        first, wrong, right = [m for m in result["messages"] if isinstance(m, ToolMessage)]
+        first, wrong, right, near, doubtful = [m for m in result["messages"] if isinstance(m, ToolMessage)]
         assert json.loads(str(first.content))["concepts"][0]["concept"] == (concept.label or concept.name)
         assert (wrong.status, "f0 to f63" in str(wrong.content)) == ("error", True)
         assert [r["id"] for r in right.artifact["results"]] == found(tiny_index, k=2, boost={concept.id: 2.0})
+        assert [r["id"] for r in near.artifact["results"]] == found(tiny_index, k=2, boost=like, keep=0.7)
+        assert (near.artifact["kept"], near.artifact["warnings"]) == (0.7, [])
+        assert "nothing about 'zzzz qqqq'" in json.loads(str(doubtful.content))["warnings"][0]
         assert result["messages"][-1].content == "done"
         assert right in model.seen[-1]

@@ -111,6 +111,13 @@ async def check_reading(session: Any, index: SteerableIndex) -> None:
     assert [r["rank_without_steering"] for r in structured["results"]] == [
         plain.index(r["id"]) + 1 for r in structured["results"]
     ]
+    steering = {"more_of": [PHRASE], "less_of": ["f3"], "strength": "auto", "keep": 0.9}
+    _, _, structured = await call(session, "search_documents", query=QUERY, **steering, k=3)
+    boost = {PHRASE: "auto", "f3": "-auto"}
+    assert [r["id"] for r in structured["results"]] == found(index, k=3, boost=boost, keep=0.9)
+    assert (structured["kept"], structured["warnings"]) == (0.9, [])
+    _, _, structured = await call(session, "search_documents", query=QUERY, more_of=["zzzz qqqq"])
+    assert "nothing about 'zzzz qqqq'" in structured["warnings"][0]
     wrong, text, structured = await call(session, "find_concepts", text=PHRASE, limit=2)
     assert (wrong, len(structured["concepts"])) == (False, 2)
 
@@ -137,7 +144,7 @@ async def test_errors_teach_and_no_path_leads_out(folder: Path, tmp_path: Path) 
         ({"query": QUERY, "more_of": ["f99999"]}, "this bundle has 64, f0 to f63"),
         ({"query": " "}, "query is empty"),
         ({"query": QUERY, "where": "recent"}, 'write it like {"year": {"$gte": 2024}}'),
-        ({"query": QUERY, "strength": "huge"}, "'light', 'medium' or 'strong'"),
+        ({"query": QUERY, "strength": "huge"}, "'light', 'medium', 'strong' or 'auto'"),
         ({"query": QUERY, "more_of": {"a": 1}}, "valid list"),
         ({"query": QUERY, "k": "many"}, "valid integer"),
         ({"query": QUERY, "k": 10**6}, "less than or equal to 50"),
@@ -150,7 +157,7 @@ async def test_errors_teach_and_no_path_leads_out(folder: Path, tmp_path: Path) 
             wrong, text, _ = await call(session, "search_documents", **arguments)
             assert (wrong, said in text) == (True, True), text
         for path in (str(tmp_path / "secret.txt"), "../secret.txt", "file:///etc/passwd"):  # words, like any others
-            for arguments in ({"query": path}, {"query": QUERY, "more_of": [path]}):
+            for arguments in ({"query": path}, {"query": QUERY, "more_of": [path]}, {"query": QUERY, "like": [path]}):
                 _, text, _ = await call(session, "search_documents", **arguments)
                 assert "hippopotamus" not in text
                 assert "root:" not in text

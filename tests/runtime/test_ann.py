@@ -13,11 +13,16 @@ from steersearch.runtime.ann import open_index, sync
 from steersearch.runtime.exact import ExactIndex
 from steersearch.runtime.hnsw import HnswIndex
 from steersearch.runtime.store import DocumentStore
+from steersearch.runtime.usearch import UsearchI8Index, UsearchIndex
 
 D_IN = 8
 BACKENDS = [
     "exact",
     pytest.param("hnsw", marks=pytest.mark.skipif(not ann.installed("hnswlib"), reason="needs hnswlib")),
+    *(
+        pytest.param(name, marks=pytest.mark.skipif(not ann.installed("usearch"), reason="needs usearch"))
+        for name in ("usearch", "usearch-f32", "usearch-i8")
+    ),
 ]
 
 
@@ -85,7 +90,9 @@ def test_a_right_cache_is_used(store, tmp_path, backend, monkeypatch):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", ["vectors.npy", "rowids.npy", "cache.json", "hnsw.bin", "hnsw.json"])
+@pytest.mark.parametrize(
+    "name", ["vectors.npy", "rowids.npy", "cache.json", "hnsw.bin", "hnsw.json", "usearch.bin", "usearch.json"]
+)
 def test_a_damaged_cache_is_built_again(store, tmp_path, backend, name):
     put(store, map(str, range(300)))
     open_index(store, tmp_path, backend).save(tmp_path, store.generation)
@@ -121,7 +128,7 @@ def test_choice(store, tmp_path, monkeypatch):
     put(store, map(str, range(10)))
     assert type(open_index(store, tmp_path)) is ExactIndex
     assert type(open_index(store, tmp_path, "exact")) is ExactIndex
-    with pytest.raises(ConfigError, match="backend is 'faiss': choose auto, exact or hnsw"):
+    with pytest.raises(ConfigError, match="backend is 'faiss': choose one of auto, exact, hnsw, usearch"):
         open_index(store, tmp_path, "faiss")
     monkeypatch.setattr(ann, "EXACT_BELOW", 10)
     if ann.installed("hnswlib"):
@@ -131,7 +138,13 @@ def test_choice(store, tmp_path, monkeypatch):
         assert type(open_index(store, tmp_path)) is ExactIndex
         put(store, ["0"])
     monkeypatch.setitem(sys.modules, "hnswlib", None)
+    if ann.installed("usearch"):
+        assert type(open_index(store, tmp_path)) is UsearchIndex
+        assert type(open_index(store, tmp_path, "usearch-i8")) is UsearchI8Index
+    monkeypatch.setitem(sys.modules, "usearch", None)
     assert type(open_index(store, tmp_path)) is ExactIndex
+    with pytest.raises(MissingExtraError, match=r"pip install 'steersearch\[usearch\]'"):
+        open_index(store, tmp_path, "usearch-i8")
     with pytest.raises(MissingExtraError, match=r"pip install 'steersearch\[hnsw\]'"):
         open_index(store, tmp_path, "hnsw")
 

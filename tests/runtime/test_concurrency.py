@@ -27,9 +27,9 @@ def fill(index, vectors, name="d"):
     index.add(names, ids=names, metadata=[{"third": i % 3} for i in range(len(names))], embeddings=vectors)
 
 
-@pytest.fixture(params=["exact", "hnsw"])
+@pytest.fixture(params=["exact", "hnsw", "usearch"])
 def index(request, opened_bundle, tmp_path):
-    pytest.importorskip("hnswlib" if request.param == "hnsw" else "numpy")
+    pytest.importorskip({"hnsw": "hnswlib", "usearch": "usearch"}.get(request.param, "numpy"))
     with SteerableIndex.create(tmp_path / "index", opened_bundle, backend=request.param) as made:
         fill(made, unit(N, 0))
         yield made

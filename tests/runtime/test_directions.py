@@ -16,12 +16,21 @@ def bundle():
         atoms=np.eye(4, dtype=np.float32),
         d_in=4,
         features=SimpleNamespace(typical=typical, reference_mean=mean),
+        contexts=SimpleNamespace(added_by=lambda text: None),
         embed=lambda texts: np.array([[float(number) for number in text.split()] for text in texts], np.float32),
     )
 
 
 def test_a_text_is_its_embedding_without_the_mean(bundle):
     assert direction_of_text("3 4 0 1", bundle) == pytest.approx([0.6, 0.8, 0, 0])
+
+
+def test_what_a_text_adds_to_others_counts_twice(bundle):
+    """Once in what the documents are asked for, of which there are none here, and once itself."""
+    bundle.contexts.added_by = {"3 4 0 1": np.array([0, 0, 1, 0], np.float32)}.get
+    asked = np.array([0.6, 0.8, 1, 0]) / 2**0.5
+    expected = asked + np.array([0, 0, 1, 0])
+    assert direction_of_text("3 4 0 1", bundle) == pytest.approx(expected / np.linalg.norm(expected))
 
 
 def test_examples_are_the_difference_of_their_means(bundle):

@@ -26,7 +26,9 @@ def test_report(tiny_bundle, beir, tmp_path):
     assert report.empty_boost_identical
     assert report.views["dense"] == report.views["dense_empty_boost"]
     assert report.views["dense"]["MRR@10"] > 0.5
-    assert set(report.views) == {"dense", "dense_empty_boost", "reconstruction", "latent"}
+    ways = {"dense", "dense_empty_boost", "reconstruction", "latent", "words", "hybrid", "hybrid_weighted"}
+    assert set(report.views) == ways
+    assert min(report.views[way]["MRR@10"] for way in ("words", "hybrid", "hybrid_weighted")) > 0.9
     assert report.share_of_dense["dense"]["nDCG@10"] == 1
     assert 0 < report.sparsity["l0"] <= 8
     again = evaluate(tiny_bundle, beir, index_path=tmp_path / "index")  # the kept index is used again

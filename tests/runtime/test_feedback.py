@@ -22,8 +22,13 @@ def test_a_rough_direction_becomes_the_topic():
 
 def test_by_hand():
     rows = np.array([[1, 0]] * 5 + [[0.8, 0.6]] * 5 + [[-1, 0]] * 240, np.float32)
-    # 4 % of 250 are the first ten. They stand out by 1 - (-1) and .8 - (-1) from the others.
-    expected = (2 * rows[0] + 1.8 * rows[5]) / 3.8 - rows.mean(0)
+    # 4 % of 250 are the first ten. They stand out by 1 - (-1) and .8 - (-1) from the others along the first axis, and
+    # in the second round by what they are along the first answer.
+    mean = rows.mean(0)
+    first = (2**0.5 * rows[0] + 1.8**0.5 * rows[5]) / (2**0.5 + 1.8**0.5) - mean
+    near, far, others = (row @ first for row in (rows[0], rows[5], rows[-1]))
+    a, b = (near - others) ** 0.5, (far - others) ** 0.5
+    expected = (a * rows[0] + b * rows[5]) / (a + b) - mean
     found = refined(np.array([2.0, 0.0], np.float32), rows)
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-6)
 

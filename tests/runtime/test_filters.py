@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from steersearch.errors import FilterError
-from steersearch.runtime.filters import MAX_CONDITIONS, MAX_DEPTH, OPERATORS, compile_filter
+from steersearch.runtime.filters import MAX_CONDITIONS, MAX_DEPTH, OPERATORS, compile_filter, read_filter
 from steersearch.runtime.records import encode_json
 
 
@@ -236,6 +236,20 @@ def bushy(levels, leaves):
 @pytest.mark.parametrize("filter", [nested(MAX_DEPTH), nested(MAX_DEPTH, 15), bushy(MAX_DEPTH, 256)])
 def test_the_deepest_filters_still_run(filter):
     assert select(filter, {"a": 1}, {"b": 2}) == [i for i, d in enumerate([{"a": 1}, {"b": 2}]) if matches(filter, d)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "{", "year > 3", "[1]", "3", "null", '"a"', "[" * 200_000], ids=lambda text: text[:9]
+)
+def test_json_that_is_no_filter(text):
+    with pytest.raises(FilterError, match=r"--filter is .*\$gte") as caught:
+        read_filter(text, "--filter")
+    assert len(str(caught.value)) < 250
+
+
+def test_a_filter_in_json():
+    assert read_filter(None, "where") is None
+    assert read_filter('{"year": {"$gte": 2024}}', "where") == {"year": {"$gte": 2024}}
 
 
 def test_too_deep_and_too_many():

@@ -34,6 +34,8 @@ LOOKS = {
     "dense": hits,
     "filter": lambda index: hits(index, filter={"year": {"$gte": 2010}, "tag": "a"}),
     "latent": lambda index: hits(index, view="latent"),
+    "words": lambda index: hits(index, view="words", text="newer text 20 30"),
+    "hybrid": lambda index: hits(index, view="hybrid", text="text 7", fusion={"dense": 1, "latent": 1, "words": 1}),
     "reconstruction": lambda index: hits(index, view="reconstruction"),
     "get": lambda index: [index.get([f"d{i}" for i in range(0, N, 3)]), "nobody" in index],
     "all": lambda index: [part.tobytes() if hasattr(part, "tobytes") else part for part in index.documents()],
@@ -65,7 +67,7 @@ def folder(opened_bundle, tmp_path_factory):
         metadata = [{"year": 2000 + i % 20, "tag": "ab"[i % 2]} for i in range(N)]
         names = [f"d{i}" for i in range(N)]
         index.add([f"text {i} " * 20 for i in range(N)], ids=names, metadata=metadata, embeddings=unit(N, 0))
-        index.search(QUERIES[0], view="latent")  # so that its inverted lists are saved too
+        index.search(QUERIES[0], view="hybrid", text="text")  # so that inverted lists and words are saved too
         index.save()
         index._store._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         index.add(["newer"], ids=["d149"], metadata=[{"year": 2015, "tag": "a"}], embeddings=unit(1, 5))
@@ -77,6 +79,7 @@ def folder(opened_bundle, tmp_path_factory):
     assert {file.name for file in killed.rglob("*")} > {
         *("documents.sqlite", "documents.sqlite-wal", "documents.sqlite-shm", "commits", "write.lock"),
         *("vectors.npy", "rowids.npy", "cache.json", "hnsw.bin", "hnsw.json", "latent.json", "latent-values.npy"),
+        *("words.json", "words.sqlite"),
     }
     return killed
 

@@ -179,7 +179,7 @@ def test_threads_get_the_serial_answers(tiny_index):
         (lambda i: i.search("x", 0), ConfigError, "at least 1"),
         (lambda i: i.search("x", -2), ConfigError, "at least 1"),
         (lambda i: i.search("x", 2.5), ConfigError, "whole number"),
-        (lambda i: i.search("x", view="other"), ConfigError, "dense, reconstruction or latent"),
+        (lambda i: i.search("x", view="other"), ConfigError, "dense, reconstruction, latent, words or hybrid"),
         (lambda i: i.search(3), DataError, "text or a unit vector"),
         (lambda i: i.search(np.ones(5, np.float32)), DataError, "length 32"),
         (lambda i: i.search(np.full(32, np.nan, np.float32)), DataError, "expected 1"),
@@ -286,3 +286,23 @@ def test_bundle_decodes_what_it_encodes(opened_bundle, topic_texts):
         opened_bundle.encode(np.full((1, 32), np.nan))
     with pytest.raises(DataError, match=r"\(n, 32\)"):
         opened_bundle.encode(np.ones((1, 33)))
+
+
+@pytest.mark.parametrize("backend", ["hnsw", "usearch", "usearch-i8", "exact"])
+def test_open_remembers_the_backend(opened_bundle, tmp_path, monkeypatch, backend):
+    module = {"h": "hnswlib", "u": "usearch", "e": "numpy"}[backend[0]]
+    pytest.importorskip(module)
+    SteerableIndex.create(tmp_path / "index", opened_bundle, backend=backend).close()
+    with SteerableIndex.open(tmp_path / "index") as index:
+        assert index.stats().backend == backend
+        index.add(["one text", "another text"], ids=["a", "b"])
+        assert index.search("one text", 1)[0].id == "a"
+        index.save()
+        assert index.stats().cached
+    with SteerableIndex.open(tmp_path / "index", backend="exact") as index:
+        assert index.stats().backend == "exact"
+    if module != "numpy":
+        monkeypatch.setitem(sys.modules, module, None)  # taken to a device without the library
+        with SteerableIndex.open(tmp_path / "index") as index:
+            assert index.stats().backend == "exact"
+            assert index.search("one text", 1)[0].id == "a"

@@ -46,7 +46,7 @@ def put_one_by_one(index):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["exact", "hnsw"])
+@pytest.mark.parametrize("backend", ["exact", "hnsw", "usearch"])
 def test_every_write_on_a_full_disk_is_refused_and_changes_nothing(disk, opened_bundle, backend):
     path = disk / "index"
     with SteerableIndex.create(path, opened_bundle, backend=backend) as index:

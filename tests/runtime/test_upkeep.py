@@ -35,6 +35,20 @@ def counted(monkeypatch, opened_bundle):
     return texts
 
 
+def test_vectors_by_id(index, opened_bundle):
+    assert index.vectors([]) == []
+    texts = ["An exception is raised.", "A module is imported."]
+    index.add(texts, ids=["a", "b"])
+    one, nothing, other, again = index.vectors(["b", "nobody", "a", "b"])
+    assert nothing is None
+    assert one.tobytes() == again.tobytes()
+    rows = opened_bundle.embed(texts)
+    assert abs(other - rows[0]).max() < 1e-6
+    assert abs(one - rows[1]).max() < 1e-6
+    with pytest.raises(DataError, match="ids"):
+        index.vectors("a")
+
+
 def test_a_stream_goes_in_and_only_what_is_new_is_embedded(index, counted):
     seen = []
     assert index.add_from(made_up(1100), total=1100, progress=lambda *done: seen.append(done)) == Added(1100, 0, 0)
@@ -121,9 +135,9 @@ def test_update_metadata_needs_no_embedding(index, counted):
     assert index.get(["doc-1"])[0].metadata == {"i": 1}
 
 
-@pytest.mark.parametrize("backend", ["exact", "hnsw"])
+@pytest.mark.parametrize("backend", ["exact", "hnsw", "usearch"])
 def test_compact_keeps_every_answer_and_shrinks_the_folder(opened_bundle, tmp_path, backend):
-    pytest.importorskip("hnswlib" if backend == "hnsw" else "numpy")
+    pytest.importorskip({"hnsw": "hnswlib", "usearch": "usearch"}.get(backend, "numpy"))
     with SteerableIndex.create(tmp_path / "index", opened_bundle, backend=backend) as index:
         index.add_from((id, text + " " * 3000, metadata) for id, text, metadata in made_up(600))
         index.save()

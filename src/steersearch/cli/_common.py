@@ -1,4 +1,4 @@
-"""What the commands share: options, progress bars, JSON output, reading boosts."""
+"""What the commands share: options, progress bars, JSON output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import ConfigError
 from ..texts import one_line
 
+if TYPE_CHECKING:
+    from steersearch.runtime.fusion import Fusion
+
 console = Console(highlight=False)
 # Under torchrun the first process speaks for all.
 stderr = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
@@ -23,6 +26,10 @@ stderr = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
 IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that `sae index` wrote.")]
+ProfileOption = Annotated[
+    Literal["fast", "lean"],
+    typer.Option("--profile", help="`lean` takes the least memory and one CPU; answers are the same."),
+]
 
 
 def print_json(value: Any) -> None:
@@ -30,21 +37,18 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
 
 
-def parse_filter(text: str | None) -> dict[str, Any] | None:
-    """A metadata filter given as JSON.
+def parse_fusion(text: str) -> Fusion:
+    """`"rrf"` as it is, `"dense=.4,words=.6"` as weights.
 
     Raises:
-        ConfigError: Not a JSON object.
+        ConfigError: A weight that is not a number.
     """
-    if text is None:
-        return None
+    if text == "rrf":
+        return "rrf"
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f'--filter is not JSON ({error}): write it like \'{{"year": {{"$gte": 2025}}}}\'') from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"--filter is {text}: it must be a JSON object like '{{\"year\": 2025}}'")
-    return value
+        return {view.strip(): float(weight) for view, weight in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ConfigError(f"--fusion is {text!r}: write rrf, or weights like dense=.4,latent=.2,words=.4") from None
 
 
 def make_bars(console: Console, *, disable: bool = False) -> Progress:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from ..errors import ConfigError
 from ._common import BundlePath, IndexPath, Json, print_json, progress_bars, stderr
-from .index import DATA, ChunkTokens, NoChunks, Overlap, TextColumn, index_app, one_path, report_problems
+from .index import DATA, BackendOption, ChunkTokens, NoChunks, Overlap, TextColumn, index_app, one_path, report_problems
 
 
 def embed(
@@ -68,7 +68,7 @@ def merge(
     shards: Annotated[list[Path], typer.Argument(help="Folders that `sae embed` wrote: shards, or folders of shards.")],
     index: IndexPath = Path("index"),
     bundle: BundlePath = Path("bundle"),
-    backend: Annotated[Literal["auto", "exact", "hnsw"], typer.Option(help="As in `sae index build`.")] = "auto",
+    backend: BackendOption = "auto",
     json: Json = False,
 ) -> None:
     """Join shards that `sae embed` made into an index; an interrupted run goes on when it is repeated.

@@ -23,8 +23,9 @@ def evaluate(
 ) -> None:
     """Measure what a bundle keeps of dense retrieval on judged queries.
 
-    Four ways to search the same index: dense, dense steered with an empty boost (must be the same), reconstruction (the
-    paper's) and latent. nDCG@10, MRR@10 and R@100 by trec_eval's definitions, each also as a share of dense.
+    Ways to search the same index: dense, dense steered with an empty boost (must be the same), reconstruction (the
+    paper's), latent, words (BM25), and hybrid by rank and by weights. nDCG@10, MRR@10 and R@100 by trec_eval's
+    definitions, each also as a share of dense.
     """
     from steersearch.runtime.evaluate import evaluate as run
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from ..errors import ConfigError
-from ._common import Json, print_json, progress_bars, stderr
+from ._common import Json, ProfileOption, print_json, progress_bars, stderr
 from .index_care import compact, info, verify
 
 
@@ -45,6 +45,14 @@ DATA = (
     "Documents: a folder of .txt, .md, .html and .pdf files; a .jsonl(.gz), .csv(.gz), .parquet or .txt file (one per "
     "line); one .md, .html or .pdf file; or a BEIR folder."
 )
+BackendOption = Annotated[
+    Literal["auto", "exact", "hnsw", "usearch", "usearch-f32", "usearch-i8"],
+    typer.Option(
+        help="`hnsw` and `usearch` are faster on large corpora and need steersearch[hnsw] (a compiler) or "
+        "steersearch[usearch] (none); `usearch` holds 16 bits a number, `-i8` 8. An index remembers what it was "
+        "made for."
+    ),
+]
 ChunkTokens = Annotated[
     int | None,
     typer.Option(
@@ -75,10 +83,8 @@ def build(
     out: Annotated[
         Path, typer.Option("--out", "--index", "-i", help="The index folder; documents are added when it is there.")
     ] = Path("index"),
-    backend: Annotated[
-        Literal["auto", "exact", "hnsw"],
-        typer.Option(help="`hnsw` is faster on large corpora and needs steersearch[hnsw]."),
-    ] = "auto",
+    backend: BackendOption = "auto",
+    profile: ProfileOption = "fast",
     chunk_tokens: ChunkTokens = None,
     overlap: Overlap = None,
     no_chunks: NoChunks = False,
@@ -95,17 +101,15 @@ def build(
     Ends with 1 when a file of a folder could not be read; all others are indexed then.
     """
     from steersearch.corpus import Corpus
-    from steersearch.runtime import SteerableIndex
+    from steersearch.runtime import Bundle, SteerableIndex
 
     corpus = Corpus.open(one_path(path, data), text_column=text_column)
     for name in ("pypdf", "steersearch.corpus.folders"):  # oddities of files; what cannot be read is told at the end
         logging.getLogger(name).setLevel(logging.ERROR)
     total = len(corpus) if corpus.folder is None else len(corpus.folder.ids())
-    opened = (
-        SteerableIndex.open(out, bundle=bundle, backend=backend)
-        if out.exists()
-        else SteerableIndex.create(out, bundle, backend=backend)
-    )
+    loaded = Bundle.load(bundle, profile=profile)
+    open_or_create = SteerableIndex.open if out.exists() else SteerableIndex.create
+    opened = open_or_create(out, bundle=loaded, backend=backend)
     with opened, progress_bars() as show:
         added = opened.add_from(
             corpus,

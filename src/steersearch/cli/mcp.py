@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ._common import IndexPath, stderr
+from ._common import IndexPath, ProfileOption, stderr
 
 
 def mcp(
@@ -18,6 +18,7 @@ def mcp(
     allow_write: Annotated[
         bool, typer.Option("--allow-write", help="Let agents add, replace and delete documents.")
     ] = False,
+    profile: ProfileOption = "fast",
 ) -> None:
     """Serve an index to agents over MCP: `find_concepts` and `search_documents`. Read-only without --allow-write.
 
@@ -27,7 +28,7 @@ def mcp(
     from steersearch.integrations.mcp_server import make_server, serve_http, serve_stdio
     from steersearch.runtime import SteerableIndex
 
-    with SteerableIndex.open(index, readonly=not allow_write) as opened:
+    with SteerableIndex.open(index, readonly=not allow_write, profile=profile) as opened:
         server = make_server(opened, allow_write=allow_write, port=port)
         if http:
             stderr.print(f"serving {index} at http://127.0.0.1:{port}/mcp; stop with Ctrl-C")

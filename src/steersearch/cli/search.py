@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from ..errors import ConfigError
-from ._common import IndexPath, Json, console, parse_filter, print_json, stderr
+from ._common import IndexPath, Json, ProfileOption, console, parse_fusion, print_json, stderr
 from ._results import concept_json, hit_json, part_json, print_concepts, print_hits, print_side_by_side
 from ._steering import (
     BoostOption,
@@ -53,13 +54,21 @@ def search(
     filter: Annotated[
         str | None, typer.Option(help='Metadata conditions as JSON: \'{"year": {"$gte": 2025}}\'.')
     ] = None,
-    view: Annotated[Literal["dense", "reconstruction", "latent"], typer.Option(help="What is compared.")] = "dense",
+    view: Annotated[
+        Literal["dense", "reconstruction", "latent", "words", "hybrid"],
+        typer.Option(help="What is compared; words is BM25, hybrid is dense, latent and words together."),
+    ] = "dense",
+    fusion: Annotated[
+        str,
+        typer.Option(help="How hybrid joins its views: rrf, by rank, or weights like dense=.4,latent=.2,words=.4."),
+    ] = "rrf",
     compare: Annotated[
         bool,
         typer.Option(
             "--compare", help="Plain and steered results side by side, with what moved and which features did."
         ),
     ] = False,
+    profile: ProfileOption = "fast",
     json: Json = False,
 ) -> None:
     """Search an index, and steer what comes first.
@@ -73,11 +82,13 @@ def search(
     """
     from steersearch.runtime import Concept, SteerableIndex
     from steersearch.runtime.budget import KEEP
+    from steersearch.runtime.filters import read_filter
 
-    boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), parse_filter(filter)
+    boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), read_filter(filter, "--filter")
+    how = parse_fusion(fusion)
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
-    with SteerableIndex.open(index) as opened, warnings_on_stderr():
+    with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
         boosted, clamped = read_files(boosts, opened.bundle), read_files(clamps, opened.bundle)
         if like:
             boosted[Concept.from_examples(like, unlike or ())] = "auto"
@@ -86,10 +97,9 @@ def search(
         steered = opened.steer(vector, boosted, clamped, keep=share, protect=protect)
         # With the strengths that "auto" stands for, which need not be found again.
         boosted = dict(zip(boosted, (strength for _, strength in steered.concepts), strict=True))
-        hits = opened.search(
-            vector, k, boost=boosted, clamp=clamped, protect=protect, filter=where, view=view, compare=compare
-        )
-        plain = opened.search(vector, k, filter=where, view=view) if compare else []
+        search_as = partial(opened.search, vector, k, filter=where, view=view, fusion=how, text=query)
+        hits = search_as(boost=boosted, clamp=clamped, protect=protect, compare=compare)
+        plain = search_as() if compare else []
         if save_concept:
             _save(save_concept, steered, opened.bundle)
         if json:
@@ -113,14 +123,15 @@ def explain(
     clamp: ClampOption = None,
     keep: KeepOption = None,
     protect: ProtectOption = False,
+    profile: ProfileOption = "fast",
     json: Json = False,
 ) -> None:
-    """Take a document's score apart: what each feature of the query adds to it. The parts add up to the score."""
+    """Take a document's dense score apart: what each feature of the query adds to it. The parts add up to the score."""
     from steersearch.runtime import SteerableIndex
     from steersearch.runtime.budget import KEEP
 
     boosts, clamps = parse_boost(boost), parse_clamp(clamp)
-    with SteerableIndex.open(index) as opened, warnings_on_stderr():
+    with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
         explanation = opened.explain(
             query,
             id,
