@@ -54,6 +54,8 @@ bench: $(VENV)/.all  ## the figures of benchmarks/README.md, hours; DATA=folder 
 	$(BIN)/python -m benchmarks.retention --data $(DATA) $(if $(MPNET),--mpnet $(MPNET))
 	$(BIN)/python -m benchmarks.interpretation --data $(DATA)
 	$(BIN)/python -m benchmarks.interpretation.cost
+	$(BIN)/sae-export --pretrained minilm --out demo/general --overwrite
+	$(BIN)/python -m benchmarks.scale --bundle demo/general
 	$(BIN)/python -m benchmarks.control --data $(DATA)
 
 clean:  ## remove what was built; keeps demo/

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
-from .ingest import leftovers
+from ..metrics import FloatArray, IntArray
+from .bundle import Bundle
+from .ingest import Batch, leftovers
 from .shards import HEADER, Part, Shard, read_part, read_shard
 from .store import DocumentStore
 
@@ -64,6 +66,25 @@ def merge_shards(
                     progress(done, total)
     problems = {id: why for found in sets for _, shard in found.shards.values() for id, why in shard.problems.items()}
     return total, problems
+
+
+def shard_batches(
+    folders: Sequence[str | Path], bundle: Bundle
+) -> Iterator[tuple[Batch, FloatArray, tuple[IntArray, FloatArray]]]:
+    """Read what shards hold in the order of their source, with one part in memory: to fill another engine.
+
+    Args:
+        folders: Shards, or folders of shards.
+        bundle: What embedded them.
+
+    Yields:
+        Documents with their vectors, shape (n, d_in), and codes, (n, k) and (n, k).
+
+    Raises:
+        DataError: As `merge_shards`.
+    """
+    for found in _sets([Path(folder) for folder in folders], bundle.manifest.model_digest):
+        yield from (read_part(folder, part) for folder, part in found.parts())
 
 
 def _merge_set(store: DocumentStore, found: _Set) -> Iterator[int]:

@@ -83,7 +83,8 @@ class LocalModel(BaseHTTPRequestHandler):
 
     def do_POST(self):
         prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
-        said = f"{len(re.findall('^[[]', prompt, re.MULTILINE))} documents, {hash(prompt)}"
+        documents = sum(line.startswith("[") for line in prompt.splitlines())
+        said = f"{documents} documents, {hash(prompt)}"
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         body = json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]})
         self.send_response(200)

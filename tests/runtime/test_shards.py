@@ -9,6 +9,7 @@ import pytest
 from steersearch.errors import ConfigError, DataError, IndexLockedError, StorageError
 from steersearch.runtime import shards as module
 from steersearch.runtime.index import SteerableIndex
+from steersearch.runtime.merge import shard_batches
 from steersearch.runtime.shards import HEADER, embed_shard, read_shard
 from steersearch.runtime.writer import WriterLock
 
@@ -169,6 +170,17 @@ def test_merging_into_an_index_replaces(shards, alone, opened_bundle, tmp_path):
         assert len(index) == len(content(alone, opened_bundle)[0]) + 1
         assert index.get(["d7"]) == [None]  # it has chunks now
         assert index.get(["d1"])[0].text.startswith("The number 1 ")
+
+
+def test_shards_can_fill_another_engine(made, alone, opened_bundle):
+    batches = list(shard_batches([made], opened_bundle))
+    records, vectors, latents, values, _ = content(alone, opened_bundle)
+    assert [(d.id, d.text, d.metadata) for batch, _, _ in batches for d in batch.documents] == records
+    assert np.array_equal(np.concatenate([rows for _, rows, _ in batches]), vectors)
+    assert np.array_equal(np.concatenate([codes[0] for _, _, codes in batches]), latents)
+    assert np.array_equal(np.concatenate([codes[1] for _, _, codes in batches]), values)
+    with pytest.raises(DataError, match="2, 3 are missing"):
+        next(shard_batches([made / "00001-of-00003"], opened_bundle))
 
 
 def test_what_is_not_whole_is_not_merged(shards, opened_bundle, tmp_path):
