@@ -69,18 +69,21 @@ def batches(documents: Iterable[tuple[int, Document]], chunker: Chunker | None) 
         DataError: A chunk and another document have the same id.
     """
     batch = Batch(0, [], {})
-    chunks: set[str] = set()
+    chunked: dict[str, int] = {}  # how many chunks a document has
+    marked: set[str] = set()  # ids of documents that look like those of chunks
     for block, document in documents:
         if block != batch.block and batch.documents:
             yield batch
             batch = Batch(block, [], {})
         batch = batch._replace(block=block)
         pieces = [document] if chunker is None else chunker.cut(document)
+        if len(pieces) > 1:
+            chunked[document.id] = len(pieces)
+        if chunker is not None and "#" in document.id:
+            marked.add(document.id)
+        for id in _clashes(document.id, len(pieces), chunked, marked):
+            raise DataError(f"a chunk and another document have the id {id!r}: rename the document")
         for piece in pieces:
-            if chunker is not None and "#" in piece.id:
-                if piece.id in chunks:
-                    raise DataError(f"a chunk and another document have the id {piece.id!r}: rename the document")
-                chunks.add(piece.id)
             if len(batch.documents) == COMMIT_EVERY:
                 yield batch
                 batch = Batch(block, [], {})
@@ -88,6 +91,13 @@ def batches(documents: Iterable[tuple[int, Document]], chunker: Chunker | None) 
         batch.counts[document.id] = len(pieces)
     if batch.documents:
         yield batch
+
+
+def _clashes(id: str, pieces: int, chunked: Mapping[str, int], marked: set[str]) -> list[str]:
+    """Ids that this document and its chunks share with others, or with chunks of others."""
+    base, _, number = id.rpartition("#")
+    mine = [id] if pieces == 1 and number.isdecimal() and 1 <= int(number) <= chunked.get(base, 0) else []
+    return mine + [f"{id}#{n}" for n in range(1, pieces + 1) if marked and pieces > 1 and f"{id}#{n}" in marked]
 
 
 def spread(

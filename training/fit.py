@@ -54,7 +54,7 @@ def train(
     """Fit a sparse autoencoder to the embeddings of a corpus so that the ranking survives.
 
     Args:
-        corpus: .jsonl(.gz), .csv, .txt, a folder of .txt/.md, a BEIR folder, a list of texts, a `Corpus`, or ready
+        corpus: Whatever `Corpus.open` takes (files, folders, lists of texts or of LangChain documents), or ready
             embeddings: an .npy file or an array of unit rows, shape (n, d_in), float32.
         embedder: A sentence-transformers folder or name. Not used for ready embeddings.
         config: Shape of the autoencoder; `d_in` is taken from the embeddings.

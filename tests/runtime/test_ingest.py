@@ -1,9 +1,11 @@
 """Documents of every source in an index: chunks, what is replaced, and what goes."""
 
 import json
+import tracemalloc
 from itertools import repeat
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from steersearch.corpus import Corpus, Document
@@ -127,15 +129,34 @@ def test_an_interrupted_run_goes_on_and_drops_nothing(index, notes, monkeypatch)
     assert index.add_from(notes) == Added(8, 0, 32 + 3, 1)
 
 
+def test_memory_is_that_of_a_block_and_not_of_the_folder(index, tmp_path, monkeypatch):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number}.txt").write_text("The number is an integer of the class. " * 800)  # 2 MB in all
+    row = index.bundle.embed(["a text"])
+    monkeypatch.setattr(index.bundle, "embed", lambda texts: np.repeat(row, len(texts), axis=0))
+    seen = []
+    tracemalloc.start()
+    added = index.add_from(folder, progress=lambda done, total: seen.append(tracemalloc.get_traced_memory()[0]))
+    tracemalloc.stop()
+    assert added.embedded > 6000
+    assert max(seen[3:]) - seen[2] < 200_000
+
+
 def test_ids_that_people_chose_are_theirs(index):
     """A document called a#4 is no chunk of a, whatever becomes of a; a chunk and a document never share an id."""
     index.add(["my own"], ids=["a#4"], metadata=[{"chunk": "mine"}])
     index.add_from(Corpus.from_documents("c", [Document("a", long(3))]))
     index.add_from(Corpus.from_documents("c", [Document("a", "short now")]))
     assert ids(index) == ["a", "a#4"]
-    clash = Corpus.from_documents("c", [Document("a", long(3)), Document("a#2", "other")])
-    with pytest.raises(DataError, match="a chunk and another document have the id 'a#2'"):
-        index.add_from(clash)
+    both = [Document("a", long(3)), Document("a#2", "other")]
+    for clash in (both, both[::-1]):
+        with pytest.raises(DataError, match="a chunk and another document have the id 'a#2'"):
+            index.add_from(Corpus.from_documents("c", clash))
+    fine = [Document("a#x", "one"), Document("a#4", "two"), Document("a", long(3)), Document("a#0", long(2))]
+    index.add_from(Corpus.from_documents("c", fine))
+    assert ids(index) == ["a#0#1", "a#0#2", "a#1", "a#2", "a#3", "a#4", "a#x"]
 
 
 def test_documents_in_memory_are_stored_as_they_are_unless_asked(index):

@@ -16,7 +16,7 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="Documents: .jsonl(.gz), .csv, .txt (one per line), a folder of .txt/.md, a BEIR folder; or .npy."
+            help="Documents: all that `sae index` takes (.jsonl, .csv, .parquet, .txt, a folder of files …); or .npy."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path("model.pt"),
