@@ -49,6 +49,7 @@ bench: $(VENV)/.all  ## the figures of benchmarks/README.md, hours; DATA=folder 
 	$(BIN)/python -m benchmarks.retention --data $(DATA) $(if $(MPNET),--mpnet $(MPNET))
 	$(BIN)/python -m benchmarks.interpretation --data $(DATA)
 	$(BIN)/python -m benchmarks.interpretation.cost
+	$(BIN)/python -m benchmarks.speed --data $(DATA)
 
 clean:  ## remove what was built; keeps demo/
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,7 +22,7 @@ from .budget import KEEP
 from .bundle import Bundle
 from .concepts import Concept
 from .evidence import Evidence
-from .explain import Explanation, explain_all
+from .explaining import Explaining
 from .hits import COMPARED, Hit, compared
 from .inputs import check_unit_rows, query_vector
 from .records import Record, check_documents
@@ -44,7 +44,7 @@ FOR_MEANING = 5_000
 """Documents whose vectors tell what a phrase means in an index."""
 
 
-class SteerableIndex(Upkeep):
+class SteerableIndex(Explaining, Upkeep):
     """Documents that can be searched and steered. Make one with `create` or `open`; use it as a context manager.
 
     SQLite is the only truth; the matrix and graph beside it are checksummed caches that are rebuilt when they are
@@ -306,51 +306,6 @@ class SteerableIndex(Upkeep):
             ConfigError: Not a key.
         """
         return self._resolver.resolve(key)
-
-    def explain(
-        self,
-        query: str | FloatArray,
-        id: str,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float = KEEP,
-        protect: bool = False,
-    ) -> Explanation:
-        """Why a document has its dense score: parts per feature that add up to it.
-
-        Raises:
-            DataError: There is no such document.
-        """
-        return self.explain_all(query, [id], boost=boost, clamp=clamp, keep=keep, protect=protect)[0]
-
-    def explain_all(
-        self,
-        query: str | FloatArray,
-        ids: Sequence[str],
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float = KEEP,
-        protect: bool = False,
-    ) -> list[Explanation]:
-        """Why documents have their dense scores, in the order of `ids`; the query is steered once for all of them.
-
-        Raises:
-            DataError: There is no such document, or `ids` is a single string.
-        """
-        if isinstance(ids, str):
-            raise DataError("ids is a single string: give a list of ids, or use explain")
-        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=True)
-        with self._store.snapshot():
-            records = self._store.get(ids)
-            rows = [record.rowid for record in records if record is not None]
-            vectors = self._store.vectors_of(np.array(rows, np.int64))
-        if len(rows) < len(ids):
-            raise DataError(f"there is no document {ids[records.index(None)]!r} in {self.path}")
-        assert steered.change is not None
-        bundle = self.bundle
-        return explain_all(ids, steered.original, vectors, steered.change, bundle.atoms, bundle.features)
 
     def save(self) -> None:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
