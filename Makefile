@@ -57,6 +57,7 @@ bench: $(VENV)/.all  ## the figures of benchmarks/README.md, hours; DATA=folder 
 	$(BIN)/sae-export --pretrained minilm --out demo/general --overwrite
 	$(BIN)/python -m benchmarks.scale --bundle demo/general
 	$(BIN)/python -m benchmarks.control --data $(DATA)
+	$(BIN)/python -m benchmarks.speed --data $(DATA)
 
 clean:  ## remove what was built; keeps demo/
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

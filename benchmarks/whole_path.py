@@ -74,7 +74,7 @@ def seed_report(folder: Path, args: argparse.Namespace, seed: int) -> dict[str, 
         sae.save(checkpoint)
         print(f"seed {seed}: trained in {time.monotonic() - started:.0f} s")
     sae = SparseAutoencoder.load(checkpoint)
-    for precision in ("fp32", "w8", "int8") if seed == 0 else ("fp32",):
+    for precision in ("fp32", "w8", "small", "int8") if seed == 0 else ("fp32",):
         bundle = work / f"bundle-{precision}"
         if not bundle.exists():
             export_bundle(checkpoint, bundle, precision=precision)

@@ -11,7 +11,7 @@ from .torch_side import OUR_EF
 
 REPEATS = 5
 OURS = """
-    import json, resource, sys, time
+    import json, sys, time
     start = time.perf_counter()
     from steersearch.runtime import SteerableIndex
     imported = time.perf_counter()
@@ -20,15 +20,14 @@ OURS = """
     read = [line for line in open("/proc/self/io") if line.startswith("rchar")] if sys.platform == "linux" else []
     hits = index.search(query, 10)
     done = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     assert len(hits) == 10 and "torch" not in sys.modules
     found = {"import s": imported - start, "open s": opened - imported, "first answer s": done - opened}
     if read:
         found["MB read by open"] = int(read[0].split()[1]) / 1e6
-    print(json.dumps(found | {"all s": done - start, "peak MB": peak / 1e6}))
+    print(json.dumps(found | {"all s": done - start, "peak MB": peak_mb()}))
 """
 THEIRS = """
-    import json, resource, sys, time
+    import json, sys, time
     start = time.perf_counter()
     import hnswlib, torch
     from sentence_transformers import SentenceTransformer
@@ -41,9 +40,8 @@ THEIRS = """
     opened = time.perf_counter()
     labels, _ = graph.knn_query(model.encode([query], show_progress_bar=False), k=10)
     done = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     found = {"import s": imported - start, "open s": opened - imported, "first answer s": done - opened}
-    print(json.dumps(found | {"all s": done - start, "peak MB": peak / 1e6}))
+    print(json.dumps(found | {"all s": done - start, "peak MB": peak_mb()}))
 """
 
 

@@ -8,7 +8,7 @@ from .corpus import PRECISIONS, Bench, spread
 from .timing import in_a_process
 
 SPEND = """
-    import json, resource, statistics, subprocess, sys, time
+    import json, statistics, subprocess, sys, time
     import numpy as np
     from steersearch.runtime import Bundle, sessions
     if spin:
@@ -16,11 +16,9 @@ SPEND = """
         def entry(options, key, value):
             plain(options, key, "1" if key.endswith("allow_spinning") else value)
         sessions.ort.SessionOptions.add_session_config_entry = entry
-    def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
     bundle = Bundle.load(path, profile=profile, threads=threads)
     bundle.encode(bundle.embed(queries[:1]))
-    found = {"peak MB, one query": peak()}
+    found = {"peak MB, one query": peak_mb()}
     def times():
         wall, cpu = [], []
         for query in queries:
@@ -41,7 +39,7 @@ SPEND = """
     start = time.perf_counter()
     bundle.embed(texts)
     found["texts per s"] = len(texts) / (time.perf_counter() - start)
-    found["peak MB, long texts"] = peak()
+    found["peak MB, long texts"] = peak_mb()
     print(json.dumps(found))
 """
 

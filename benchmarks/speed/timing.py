@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import textwrap
@@ -18,6 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS = 5
+PEAK = """
+def peak_mb():
+    import resource, sys
+    if sys.platform == "linux":  # ru_maxrss begins with what the process that started this one held
+        line, = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+"""
 Times = NDArray[np.float64]
 
 
@@ -67,10 +74,10 @@ def added(more: Times, less: Times) -> dict[str, float]:
 
 
 def in_a_process(code: str, arguments: Mapping[str, Any], threads: int) -> dict[str, float]:
-    """Run code in a new Python that has the arguments as variables; it prints one JSON object at the end."""
+    """Run code in a new Python that has the arguments as variables and `peak_mb`; it prints JSON at the end."""
     assignments = "".join(f"{name} = {value!r}\n" for name, value in arguments.items())
     done = subprocess.run(
-        [sys.executable, "-c", assignments + textwrap.dedent(code)],
+        [sys.executable, "-c", PEAK + assignments + textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=600,
@@ -86,11 +93,6 @@ def environment(threads: int) -> dict[str, str]:
     """This process's environment, with so many threads for whatever reads it."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
     return {**os.environ, **dict.fromkeys(names, str(threads)), "TOKENIZERS_PARALLELISM": "false"}
-
-
-def peak_bytes() -> int:
-    """Most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def bytes_of(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from steersearch.errors import DataError
 from steersearch.runtime import hits as hits_module
 
 QUERY, BOOST = "a name is given", {"an exception is raised": 3.0}
@@ -46,3 +47,25 @@ def test_without_steering_nothing_moved(tiny_index):
     for boost in (None, {}, {"an exception is raised": 0}):
         for hit in tiny_index.search(QUERY, 4, boost=boost, compare=True):
             assert (hit.rank_before, hit.moved_by) == (hit.rank, ())
+
+
+def test_many_explanations_at_once_are_those_of_each(tiny_index):
+    boost = {"raise an exception": 0.7, "import a module": -0.3}
+    ids = [hit.id for hit in tiny_index.search("classes and modules", 5, boost=boost)]
+    together = tiny_index.explain_all("classes and modules", ids, boost=boost)
+    assert [one.id for one in together] == ids
+    for one in together:
+        alone = tiny_index.explain("classes and modules", one.id, boost=boost)
+        assert one.score == pytest.approx(alone.score, abs=1e-9)
+        assert [part.feature.id for part in one.parts] == [part.feature.id for part in alone.parts]
+        assert sum(part.contribution for part in one.parts) + one.rest == pytest.approx(one.score, abs=1e-6)
+        assert one.parts[0] == one.parts[:1][0] == next(iter(one.parts))
+        assert len(one.parts) == len(list(one.parts)) > 3
+        sizes = [abs(part.steered) for part in one.moved_by(4)]
+        assert sizes == sorted(sizes, reverse=True)
+        assert min(sizes) > 0
+    assert tiny_index.explain_all("classes", [], boost=boost) == []
+    with pytest.raises(DataError, match="no document 'nowhere'"):
+        tiny_index.explain_all("classes", [ids[0], "nowhere"])
+    with pytest.raises(DataError, match="ids is a single string"):
+        tiny_index.explain_all("classes", ids[0])

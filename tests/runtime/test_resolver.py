@@ -187,3 +187,26 @@ def test_a_bundle_without_features(tiny_index, monkeypatch):
 def test_bad_input(tiny_index, call, error, message):
     with pytest.raises(error, match=message):
         call(tiny_index)
+
+
+def test_a_boost_is_added_without_encoding_the_query(tiny_index, monkeypatch):
+    boost = {"raise an exception": 0.7, "import a module": "-auto"}
+    expected = tiny_index.steer(QUERY, boost, code=True)
+    by_code = shifted(expected.original, expected.change, tiny_index.bundle.atoms)
+    np.testing.assert_allclose(expected.vector, by_code / np.linalg.norm(by_code), atol=1e-6)
+    hits = tiny_index.search(QUERY, 5, boost=boost)
+
+    def refuse(*_):
+        raise AssertionError("the query was encoded")
+
+    monkeypatch.setattr(type(tiny_index.bundle), "encode", refuse)
+    steered = tiny_index.steer(QUERY, boost)
+    np.testing.assert_array_equal(steered.vector, expected.vector)
+    assert tiny_index.search(QUERY, 5, boost=boost) == hits
+    for look in (
+        lambda: steered.change,
+        lambda: tiny_index.steer(QUERY, clamp={"raise an exception": 1.0}),
+        lambda: tiny_index.search(QUERY, boost=boost, view="latent"),
+    ):
+        with pytest.raises(AssertionError, match="was encoded"):
+            look()
