@@ -16,6 +16,9 @@ from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowi
 
 G = TypeVar("G", bound="GraphIndex")
 
+EF_SEARCH = 384
+"""Candidates of a search. With 128, questions about diseases found .91 of their ten nearest among 10,000 documents that are
+much alike; with 384, .987."""
 _MARGIN = 8  # candidates beyond k, so that exact scores and ties decide who is k-th
 _EXACT_ABOVE = 0.25  # share of all vectors wanted at which the exact search is as quick
 _FILTER_ABOVE = 0.1  # share of allowed vectors from which the graph finds enough of them among the nearest of all
@@ -50,7 +53,7 @@ class GraphIndex(ABC):
     """The library."""
 
     def __init__(
-        self, d_in: int, *, m: int = 16, ef_construction: int = 200, ef_search: int = 128, threads: int = 1
+        self, d_in: int, *, m: int = 16, ef_construction: int = 200, ef_search: int = EF_SEARCH, threads: int = 1
     ) -> None:
         require(self.extra, self.module)
         self.d_in = d_in
@@ -142,7 +145,7 @@ class GraphIndex(ABC):
             self.saved_generation = generation
 
     @classmethod
-    def load(cls: type[G], folder: Path, generation: int | None, *, d_in: int, ef_search: int = 128) -> G | None:
+    def load(cls: type[G], folder: Path, generation: int | None, *, d_in: int, ef_search: int = EF_SEARCH) -> G | None:
         """Read what `save` wrote, with the default parameters of building.
 
         Args:
