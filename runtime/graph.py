@@ -17,8 +17,8 @@ from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowi
 G = TypeVar("G", bound="GraphIndex")
 
 EF_SEARCH = 384
-"""Candidates of a search. With 128, questions about diseases found .91 of their ten nearest among 10,000 documents that are
-much alike; with 384, .987."""
+"""Candidates of a search. Among 10,000 documents that are much alike (questions about diseases) 128 find .91 of the ten
+nearest, 384 find .987."""
 _MARGIN = 8  # candidates beyond k, so that exact scores and ties decide who is k-th
 _EXACT_ABOVE = 0.25  # share of all vectors wanted at which the exact search is as quick
 _FILTER_ABOVE = 0.1  # share of allowed vectors from which the graph finds enough of them among the nearest of all
