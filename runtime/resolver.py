@@ -64,7 +64,7 @@ class SteeredQuery:
     @property
     def kept(self) -> float:
         """The share of the query that is left: cosine between `original` and `vector`."""
-        return float(self.original.astype(np.float64) @ self.vector)
+        return 1.0 if self.vector is self.original else float(self.original.astype(np.float64) @ self.vector)
 
 
 class _Asked(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -197,7 +198,7 @@ class Upkeep:
             free_bytes=free,
             cache_bytes=cache_bytes,
             cached=all(_generation_of(self.path / CACHE / name) == generation for name in sidecars),
-            bundle=str(self.bundle.path),
+            bundle=os.path.normpath(self.bundle.path),
             writer=self._store.lock.holder(),
         )
 
