@@ -29,7 +29,8 @@ from steersearch.runtime.shards import embed_shard
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 TEXTS = 512
 SEARCH = """
-import json, resource, sys, time
+import json, sys, time
+from pathlib import Path
 import numpy as np
 from steersearch.runtime import SteerableIndex
 folder, bundle, backend = sys.argv[1:]
@@ -43,7 +44,8 @@ with SteerableIndex.open(folder, bundle=bundle, backend=backend, readonly=True) 
         begun = time.process_time()
         index.search(query, 10)
         times.append(1000 * (time.process_time() - begun))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+peak = int(status["VmHWM"].split()[0]) / 1024  # the peak that getrusage gives begins with the parent's
 print(json.dumps({"open_s": opened, "search_ms": float(np.median(times)), "peak_mb": peak}))
 """
 
