@@ -58,6 +58,15 @@ class Parts(Sequence[Part]):
             return tuple(self._part(i) for i in self._order[place].tolist())
         return self._part(int(self._order[place]))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
     def most_moved(self, limit: int) -> tuple[Part, ...]:
         """Those that steering changed, largest change first, equal ones in the order of the parts."""
         order = self._order[np.argsort(-np.abs(self._moved[self._order]), kind="stable")][:limit]

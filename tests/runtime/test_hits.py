@@ -69,3 +69,12 @@ def test_many_explanations_at_once_are_those_of_each(tiny_index):
         tiny_index.explain_all("classes", [ids[0], "nowhere"])
     with pytest.raises(DataError, match="ids is a single string"):
         tiny_index.explain_all("classes", ids[0])
+
+
+def test_explanations_compare_and_print_by_what_they_say(tiny_index):
+    id = tiny_index.search(QUERY, 1)[0].id
+    again = [tiny_index.explain(QUERY, id) for _ in range(2)]
+    assert again[0] == again[1]
+    assert hash(again[0].parts) == hash(again[1].parts)
+    assert again[0].parts != again[0].parts[1:]
+    assert repr(again[0].parts).startswith("(Part(feature=Feature(id=")
