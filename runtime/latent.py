@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ..metrics import FloatArray, IntArray, unit_codes
 from .cachefiles import read_cache, write_cache
-from .exact import best
 from .steering import Change
 
 _MOST_LISTS = 8  # sets of lists that are searched one after the other before they are made into one
@@ -117,14 +116,7 @@ class LatentView:
         found = np.bincount(np.concatenate(positions), np.concatenate(values), len(self._rows)).astype(np.float32)
         able = self._alive if allowed is None else self._alive & np.isin(self._rows, allowed)
         rows, scores = (self._rows, found) if able.all() else (self._rows[able], found[able])
-        k = min(k, len(rows))
-        if k == 0:
-            return rows[:0], scores[:0]
-        cut = np.partition(scores, len(scores) - k)[len(scores) - k]
-        kept = np.flatnonzero(
-            scores >= cut
-        )  # all ties with the last place, so that ties break by row and not by chance
-        return best(rows[kept], scores[kept], k)
+        return best_rows(rows, scores, k)
 
     def save(self, folder: Path, generation: int) -> None:
         """Write the lists as ``latent-*.npy`` and ``latent.json``.
