@@ -77,7 +77,8 @@ def in_a_process(code: str, arguments: Mapping[str, Any], threads: int) -> dict[
     """Run code in a new Python that has the arguments as variables and `peak_mb`; it prints JSON at the end."""
     assignments = "".join(f"{name} = {value!r}\n" for name, value in arguments.items())
     done = subprocess.run(
-        [sys.executable, "-c", PEAK + assignments + textwrap.dedent(code)],
+        [sys.executable, "-"],  # from standard input: a command line has no room for texts
+        input=PEAK + assignments + textwrap.dedent(code),
         capture_output=True,
         text=True,
         timeout=600,
