@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test slow check fix bench clean
+.PHONY: help demo test slow engines check fix bench clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -35,6 +35,10 @@ test: $(VENV)/.dev  ## unit tests, five minutes on two cores, offline
 
 slow: $(VENV)/.dev  ## tests with the real model's weights, full disks, fresh installs
 	$(BIN)/python -m pytest -q -m slow
+
+engines: $(VENV)/.dev  ## tests over real engines: Chroma, FAISS, Qdrant, pgvector, Milvus
+	$(PIP) --group engines
+	$(BIN)/python -m pytest -q -m "slow or not slow" tests/integrations -k "engine or sparse or process"
 
 check: $(VENV)/.dev  ## lint, format, types, links, packaging
 	$(BIN)/ruff check .

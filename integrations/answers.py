@@ -9,19 +9,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 from .._warn import gathered, warn
 from ..metrics import FloatArray
 from ..runtime.budget import KEEP
-from ..runtime.bundle import Bundle
 from ..runtime.concepts import Concept
 from ..runtime.explain import Part
 from ..runtime.features import Features
 from ..runtime.fusion import Fusion
 from ..runtime.hits import COMPARED, Hit, explain_steered
-from ..runtime.index import SteerableIndex
+from ..runtime.index import SteerableIndex, View
 from ..runtime.resolver import Boost, Key, SteeredQuery
+from .engine import SteeredEngine
 
 TOP_FEATURES = 5
 
@@ -39,39 +39,8 @@ class Steering(TypedDict, total=False):
     """Leave alone how strongly the query expresses its own strongest features."""
 
 
-class Searchable(Protocol):
-    """What can be searched and steered: `SteerableIndex`, or another engine behind a `SteeredEngine`."""
-
-    bundle: Bundle
-
-    def steer(
-        self,
-        query: str | FloatArray,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        *,
-        keep: float = KEEP,
-        protect: bool = False,
-        code: bool = False,
-    ) -> SteeredQuery:
-        """The steered vector, and what each concept became."""
-
-    def search(
-        self,
-        query: str | FloatArray,
-        k: int = 10,
-        *,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float = KEEP,
-        protect: bool = False,
-        filter: Any = None,
-        view: Any = "dense",
-        fusion: Fusion = "rrf",
-        text: str | None = None,
-        compare: bool = False,
-    ) -> list[Hit]:
-        """The best documents, best first."""
+Searchable: TypeAlias = SteerableIndex | SteeredEngine
+"""What can be searched and steered."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +53,7 @@ class Ask:
     keep: float = KEEP
     protect: bool = False
     filter: Any = None
-    view: str = "dense"
+    view: View = "dense"
     fusion: Fusion = "rrf"
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from .._warn import warn
 from .concepts import Concept
 from .features import short
-from .steering import WideArray, amounts_of
+from .steering import amounts_of
+from .steps import Steps
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -26,39 +27,16 @@ CACHED = 512
 Given = tuple[Concept, float]
 
 
-class Directions:
-    """What concepts add to a query at strength 1, remembered.
-
-    Args:
-        bundle: Knows the atoms.
-    """
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._known: dict[Concept, WideArray] = {}
-
-    def of(self, concept: Concept) -> WideArray:
-        """``sum of weight * typical * atom``, shape (d_in,), float64; not to be written to."""
-        known = self._known.get(concept)
-        if known is None:
-            latents, amounts = amounts_of(concept.weights, self._bundle.features.typical)
-            known = amounts @ self._bundle.atoms[latents].astype(np.float64)
-            if len(self._known) >= CACHED:
-                self._known.clear()
-            self._known[concept] = known
-        return known
-
-
 class Conflicts:
     """Finds contradictions, and remembers how much two concepts have in common.
 
     Args:
         bundle: Knows what is typical.
-        directions: Of concepts.
+        steps: Of concepts.
     """
 
-    def __init__(self, bundle: Bundle, directions: Directions) -> None:
-        self._bundle, self._directions = bundle, directions
+    def __init__(self, bundle: Bundle, steps: Steps) -> None:
+        self._bundle, self._steps = bundle, steps
         self._cosines: dict[tuple[Concept, Concept], float] = {}
 
     def check(self, boosts: Sequence[Given], clamps: Sequence[Given]) -> None:
@@ -85,7 +63,7 @@ class Conflicts:
     def _cosine(self, one: Concept, other: Concept) -> float:
         known = self._cosines.get((one, other))
         if known is None:
-            a, b = self._directions.of(one), self._directions.of(other)
+            a, b = self._steps.of(one), self._steps.of(other)
             known = float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
             if len(self._cosines) >= CACHED:
                 self._cosines.clear()

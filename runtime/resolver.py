@@ -17,11 +17,12 @@ from ..metrics import FloatArray, IntArray
 from .budget import KEEP, auto_sign, check_keep, largest_strength
 from .bundle import Bundle
 from .concepts import Concept
-from .conflicts import Conflicts, Directions
+from .conflicts import Conflicts
 from .directions import Sample, VectorOf
 from .evidence import Evidence
 from .protect import protected, strongest
 from .steering import Change, WideArray, apply, check_strength, moved, step_of
+from .steps import Steps
 
 Key: TypeAlias = int | str | Concept
 Strength: TypeAlias = float | Literal["auto", "-auto"]
@@ -94,8 +95,8 @@ class Resolver:
     ) -> None:
         self._bundle, self._vector_of, self._evidence, self._generation = bundle, vector_of, evidence, generation
         self._sample = sample
-        self._directions = Directions(bundle)
-        self._conflicts = Conflicts(bundle, self._directions)
+        self._steps = Steps(bundle)
+        self._conflicts = Conflicts(bundle, self._steps)
         self._known: OrderedDict[str | Concept, tuple[int, Concept, tuple[str, ...]]] = OrderedDict()
         self._lock = Lock()
 
@@ -171,7 +172,7 @@ class Resolver:
         step = np.zeros(self._bundle.d_in)
         for asked in boosts:
             if strength := asked.strength + factor * asked.auto:
-                step += strength * self._directions.of(asked.concept)
+                step += strength * self._steps.of(asked.concept)
         return step
 
     def _changer(

@@ -12,7 +12,7 @@ from ...metrics import FloatArray, IntArray, unit_codes
 from ...runtime.hits import Hit
 from ...runtime.inputs import check_unit_rows
 from ...runtime.records import check_documents
-from ...runtime.steering import Change
+from ...runtime.resolver import SteeredQuery
 from ..engine import SteeredEngine
 
 Code: TypeAlias = dict[int, float]
@@ -95,9 +95,10 @@ def codes_of(indices: IntArray, values: FloatArray) -> list[Code]:
     return [_code(*pair) for pair in zip(indices, unit_codes(values), strict=True)]
 
 
-def code_of(change: Change) -> Code:
-    """The steered code of a query; negative where it was pushed away, empty when nothing is left of it."""
-    return _code(change.latents, unit_codes(change.after[None])[0])
+def code_of(steered: SteeredQuery) -> Code:
+    """The code of a steered query; negative where it was pushed away, empty when nothing is left or it has none."""
+    change = steered.change
+    return {} if change is None else _code(change.latents, unit_codes(change.after[None])[0])
 
 
 def fused(*lists: Sequence[Hit]) -> list[Hit]:

@@ -118,7 +118,7 @@ class SteeredMilvus(SparseEngine):
         return super().add(texts, ids, *rest, **how)
 
     def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
-        vector, code = steered.vector.tolist(), code_of(steered.change) if steered.change is not None else {}
+        vector, code = steered.vector.tolist(), code_of(steered)
         if view == "latent":
             return self._latent(code, k, filter)
         if view == "dense" or not code:

@@ -148,7 +148,7 @@ class SteeredPgvector(SparseEngine):
     def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
         if filter is not None and not isinstance(filter, Mapping):
             raise FilterError(f"filter is {filter!r:.80}: pgvector takes a mapping of metadata fields to their values")
-        code = code_of(steered.change) if steered.change is not None else {}
+        code = code_of(steered)
         query = LATENT if view == "latent" else HYBRID if view == "hybrid" and code else DENSE
         values = {
             "dense": json.dumps(steered.vector.tolist()),

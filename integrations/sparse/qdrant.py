@@ -100,7 +100,7 @@ class SteeredQdrant(SparseEngine):
         self.client.upsert(self.collection, points, wait=True)
 
     def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
-        vector, code = steered.vector.tolist(), code_of(steered.change) if steered.change is not None else {}
+        vector, code = steered.vector.tolist(), code_of(steered)
         how: dict[str, Any] = {"query": vector, "using": DENSE}
         if view == "latent":
             if not code:

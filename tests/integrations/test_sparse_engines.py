@@ -256,7 +256,7 @@ def test_graphs_of_pgvector(opened_bundle: Bundle, topic_texts: Any, tmp_path: P
 def test_codes(index: SteerableIndex) -> None:
     steered = index.steer(QUERY, {PHRASE: 1.0, "f3": -2.0}, code=True)
     assert steered.change is not None
-    query = code_of(steered.change)
+    query = code_of(steered)
     assert list(query) == sorted(query)
     assert sum(weight**2 for weight in query.values()) == pytest.approx(1, abs=1e-5)
     hit = index.search(QUERY, 1, boost={PHRASE: 1.0, "f3": -2.0}, view="latent")[0]
