@@ -46,9 +46,9 @@ def documents(tmp_path_factory):
     return path
 
 
-def kill_one(shards, killed):
+def kill_one(shards, killed, ended):
     """Kill a worker whose shard has begun and is not finished; the lock of the shard names it."""
-    for _ in range(6000):
+    while not ended.is_set():
         for header in sorted(shards.glob(f"*/{HEADER}")):
             try:
                 said = json.loads(header.read_text())
@@ -65,11 +65,14 @@ def kill_one(shards, killed):
 def test_the_index_is_that_of_one_process_although_a_worker_was_killed(cluster, documents, tiny_bundle, tmp_path):
     from steersearch.integrations.ray import embed_on_ray
 
-    killed = []
-    killer = threading.Thread(target=kill_one, args=(tmp_path / "shards", killed))
+    killed, ended = [], threading.Event()
+    killer = threading.Thread(target=kill_one, args=(tmp_path / "shards", killed, ended))
     killer.start()
-    assert embed_on_ray(documents, tiny_bundle, tmp_path / "shards", shards=SHARDS) == ROWS
-    killer.join()
+    try:
+        assert embed_on_ray(documents, tiny_bundle, tmp_path / "shards", shards=SHARDS) == ROWS
+    finally:
+        ended.set()
+        killer.join()
     assert len(killed) == 1
     with SteerableIndex.create(tmp_path / "alone", tiny_bundle) as alone:
         alone.add_from(documents)
