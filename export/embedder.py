@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError, MissingExtraError
 from ..training.embedding import EmbedderSource
+from .attention import fuse_attention
 from .onnx_files import OPSET, first_line, name_dimensions, quiet_exporters, to_onnx
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def load_embedder(source: EmbedderSource) -> SentenceTransformer:
 
     folder = source.path_or_name
     try:
-        model = SentenceTransformer(folder, device="cpu", local_files_only=True).float().eval()
+        model = SentenceTransformer(
+            folder, device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "eager"}
+        )
+        model = model.float().eval()
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
         raise DataError(f"{folder} cannot be loaded as a sentence-transformers model: {first_line(error)}") from error
     modules = list(model)
@@ -79,7 +83,7 @@ def embedder_graph(model: SentenceTransformer, via: Via, scratch: Path) -> onnx.
     tokens = ("batch", "sequence")
     width = int(model.get_sentence_embedding_dimension() or 0)
     shapes = {"input_ids": tokens, "attention_mask": tokens, "sentence_embedding": ("batch", width)}
-    return name_dimensions(graph, shapes)
+    return fuse_attention(name_dimensions(graph, shapes))
 
 
 def write_tokenizer(model: SentenceTransformer, path: Path) -> None:
