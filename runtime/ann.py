@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .._extras import installed, require
 from ..errors import ConfigError, IndexFolderError
 from ..metrics import FloatArray, IntArray
-from .exact import ExactIndex
+from .exact import ExactIndex, Originals
 from .graph import GraphIndex
 from .hnsw import HnswIndex
 from .usearch import UsearchF32Index, UsearchI8Index, UsearchIndex
@@ -37,10 +37,12 @@ class VectorIndex(Protocol):
     """What all indexes can do; `ExactIndex` documents it in full."""
 
     d_in: int
-    saved_generation: int | None
-    """The generation of the cache that this index was read from or written as; None when there is none."""
 
     def __len__(self) -> int: ...
+
+    @property
+    def saved_generation(self) -> int | None:
+        """The generation of the cache that this index was read from or written as; None when there is none."""
 
     @property
     def rowids(self) -> IntArray:
@@ -62,7 +64,7 @@ class VectorIndex(Protocol):
         """Write the index as the cache of one generation of its store."""
 
 
-class VectorSource(Protocol):
+class VectorSource(Originals, Protocol):
     """What an index needs of a store; `DocumentStore` is one.
 
     A rowid is never used twice and the vector of a rowid never changes.
@@ -81,9 +83,6 @@ class VectorSource(Protocol):
 
     def rowids(self) -> IntArray:
         """All rowids, ascending."""
-
-    def vectors_of(self, rowids: ArrayLike) -> FloatArray:
-        """The vectors of `rowids`, in that order, shape (n, d_in)."""
 
     def iter_vectors(self, after_rowid: int = 0, batch: int = 4096) -> Iterator[tuple[IntArray, FloatArray]]:
         """Blocks of (rowids, vectors), rowids ascending."""
@@ -108,7 +107,7 @@ def open_index(source: VectorSource, folder: Path, backend: Backend = "auto") ->
     check_backend(backend)
     with source.snapshot():
         kind = _KINDS[chosen(backend, len(source))]
-        index: VectorIndex | None = kind.load(folder, None, d_in=source.d_in)
+        index: VectorIndex | None = kind.load(folder, None, d_in=source.d_in, originals=source)
         if index is None or not _trim(index, source):
             return build_index(source, backend)
         sync(index, source)

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 had no checksums of rows."""
 
 
 def write_cache(
@@ -46,6 +48,7 @@ def write_cache(
             _flush(temporary[name])
             digests[name] = sha256_of(temporary[name])
         content = {**facts, "format_version": FORMAT_VERSION, "sha256": digests}
+        content["crc32"] = _crc32_of(content)
         temporary[sidecar].write_text(json.dumps(content, indent=1), encoding="utf-8")
         _flush(temporary[sidecar])
         (folder / sidecar).unlink(missing_ok=True)
@@ -69,6 +72,7 @@ def read_cache(
     files: Sequence[str],
     expected: Mapping[str, object],
     load: Callable[[dict[str, Any]], T | None],
+    later: Sequence[str] = (),
 ) -> T | None:
     """Check a sidecar and its files, and load them.
 
@@ -78,13 +82,14 @@ def read_cache(
         files: Names of the files that it belongs to.
         expected: Facts that must be equal; a value of None is not compared.
         load: Given the facts, reads the files, which have the right checksums; None when it finds them unfit.
+        later: Files whose checksums are not compared, because `load` has others for their parts.
 
     Returns:
         What `load` returned; None when anything is missing, differs, was altered, or was replaced meanwhile.
     """
     try:
         before = _state(folder, [sidecar])
-        facts = json.loads((folder / sidecar).read_text(encoding="utf-8"))
+        facts = read_sidecar(folder / sidecar)
         for key, value in {**expected, "format_version": FORMAT_VERSION}.items():
             if value is not None and facts[key] != value:
                 logger.info("the cache %s has %s %r, wanted %r", folder / sidecar, key, facts[key], value)
@@ -93,16 +98,32 @@ def read_cache(
             raise ValueError(f"it names the files {list(facts['sha256'])}, expected {list(files)}")
         before |= _state(folder, list(files))
         for name in files:
-            if sha256_of(folder / name) != facts["sha256"][name]:
+            if name not in later and sha256_of(folder / name) != facts["sha256"][name]:
                 logger.warning("the cache %s is damaged or half-written: it will be made again", folder / name)
                 return None
         loaded = load(facts)
         return loaded if _state(folder, list(before)) == before else None  # else a writer was here: two caches mixed
     except FileNotFoundError as error:
         logger.debug("no cache: %s", error)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         logger.warning("the cache %s cannot be read and will be made again: %r", folder / sidecar, error)
     return None
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """The JSON that `write_cache` wrote.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError, AttributeError: It is missing or damaged.
+    """
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if facts.pop("crc32") != _crc32_of(facts):
+        raise ValueError("it is not what was written")
+    return facts
+
+
+def _crc32_of(facts: Mapping[str, object]) -> int:
+    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
 
 def _state(folder: Path, names: list[str]) -> dict[str, tuple[int, int, int]]:

@@ -1,21 +1,30 @@
 """Exact nearest neighbours by NumPy: one matrix-vector product, then reproducible scores for the best candidates."""
 
+import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError, DataError
 from ..metrics import FloatArray, IntArray
 from .cachefiles import read_cache, write_cache
 from .records import finite_rows
+from .rows import MappedRows, Rows, write_rows
 
 _MAX_LENGTH = 1e6  # float32 products of longer vectors could overflow
 _COMPACT_ABOVE = 0.25  # share of removed rows at which the matrix is packed again
 _GATHER_BELOW = 0.25  # share of allowed rows at which copying them is cheaper than multiplying all
-_BLOCK = 4096  # rows that are copied at a time
+_MAPPED = os.name != "nt"  # Windows does not replace a file that is mapped
+
+
+class Originals(Protocol):
+    """Where the vectors of a cache come from."""
+
+    def vectors_of(self, rowids: ArrayLike) -> FloatArray:
+        """The vectors of `rowids`, in that order, shape (n, d_in)."""
 
 
 class ExactIndex:
@@ -31,11 +40,11 @@ class ExactIndex:
     def __init__(self, d_in: int) -> None:
         self.d_in = d_in
         """Width of the vectors."""
-        self.saved_generation: int | None = None
-        """The generation of the cache that this index was read from or written as."""
+        self._saved: int | None = None
         self._lock = threading.Lock()  # guards the attributes; arrays in use by a search are never changed in place
-        self._matrix = np.empty((0, d_in), np.float32)  # rows in use first, in ascending order of rowid
-        self._rowids = np.empty(0, np.int64)
+        self._base: MappedRows | None = None
+        self._tail = np.empty((0, d_in), np.float32)  # rows in use first, as in the next two, which cover the base too
+        self._rowids = np.empty(0, np.int64)  # ascending
         self._alive = np.empty(0, np.bool_)
         self._used = self._dead = 0
         self._longest = 0.0
@@ -43,6 +52,11 @@ class ExactIndex:
     def __len__(self) -> int:
         with self._lock:
             return self._used - self._dead
+
+    @property
+    def saved_generation(self) -> int | None:
+        """The generation of the cache that this index was read from or written as; None when it is damaged."""
+        return None if self._base is not None and self._base.mended else self._saved
 
     @property
     def rowids(self) -> IntArray:
@@ -67,8 +81,8 @@ class ExactIndex:
         with self._lock:
             self._longest = max(self._longest, longest)
             if np.any(labels[1:] <= labels[:-1]) or (self._used and labels[0] <= self._rowids[self._used - 1]):
-                matrix, known = self._live()
-                labels, rows = np.concatenate([known, labels]), np.concatenate([matrix, rows])
+                all_rows, known, positions = self._live()
+                labels, rows = np.concatenate([known, labels]), np.concatenate([all_rows.take(positions), rows])
                 order = np.argsort(labels, kind="stable")
                 labels, rows = labels[order], rows[order]
                 twice = np.flatnonzero(labels[1:] == labels[:-1])
@@ -77,10 +91,11 @@ class ExactIndex:
                 self._replace(rows, labels)
                 return
             end = self._used + len(labels)
-            if end > len(self._matrix):
-                self._grow(max(end, 2 * len(self._matrix)))
-            self._matrix[self._used : end], self._rowids[self._used : end] = rows, labels
-            self._alive[self._used : end] = True
+            first = len(self._base) if self._base else 0
+            if end > len(self._rowids):
+                self._grow(first + max(end - first, 2 * len(self._tail)))
+            self._tail[self._used - first : end - first] = rows
+            self._rowids[self._used : end], self._alive[self._used : end] = labels, True
             self._used = end
 
     def remove(self, rowids: ArrayLike) -> None:
@@ -94,7 +109,8 @@ class ExactIndex:
             self._alive[gone] = False
             self._dead += len(gone)
             if self._dead > _COMPACT_ABOVE * self._used:
-                self._replace(*self._live())
+                rows, known, positions = self._live()
+                self._replace(rows.take(positions), known)
 
     def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
         """The vectors with the greatest inner product.
@@ -114,8 +130,8 @@ class ExactIndex:
         """
         vector = check_query(query, self.d_in)
         check_k(k)
-        matrix, rowids, positions = self._view(allowed)
-        scores = _approximate(matrix, positions, vector)
+        rows, rowids, positions = self._view(allowed)
+        scores = _approximate(rows, positions, vector)
         k = min(k, len(scores))
         if k == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -123,7 +139,7 @@ class ExactIndex:
         # Accuracy and Stability of Numerical Algorithms, 3.5), on either side; 16 more for the roundings after it.
         slack = (self.d_in + 16) * float(np.finfo(np.float32).eps) * float(np.linalg.norm(vector)) * self._longest
         near = np.flatnonzero(scores >= float(np.partition(scores, len(scores) - k)[len(scores) - k]) - slack)
-        return best(rowids[near], row_scores(matrix, near if positions is None else positions[near], vector), k)
+        return best(rowids[near], row_scores(rows, near if positions is None else positions[near], vector), k)
 
     def vectors_of(self, rowids: ArrayLike) -> FloatArray:
         """The vectors of `rowids`, in that order, shape (n, d_in).
@@ -131,9 +147,8 @@ class ExactIndex:
         Raises:
             DataError: A rowid is not there.
         """
-        matrix, positions = self._find(rowids)
-        rows: FloatArray = matrix[positions]
-        return rows
+        rows, positions = self._find(rowids)
+        return rows.take(positions)
 
     def scores_of(self, query: ArrayLike, rowids: ArrayLike) -> FloatArray:
         """The scores that `search` would give to `rowids`, in that order, shape (n,), float32.
@@ -141,61 +156,80 @@ class ExactIndex:
         Raises:
             DataError: A rowid is not there.
         """
-        matrix, positions = self._find(rowids)
-        return row_scores(matrix, positions, check_query(query, self.d_in))
+        rows, positions = self._find(rowids)
+        return row_scores(rows, positions, check_query(query, self.d_in))
 
     def save(self, folder: Path, generation: int) -> None:
-        """Write ``vectors.npy``, ``rowids.npy`` and ``cache.json`` into a folder, made when missing.
+        """Write ``vectors.npy``, ``checks.npy``, ``rowids.npy`` and ``cache.json`` into a folder, made when missing.
 
         Raises:
             StorageError: The disk is full or cannot be written.
         """
         with self._lock:
-            matrix, rowids = self._live()
+            rows, rowids, positions = self._live()
+            facts = {"generation": generation, "count": len(rowids), "d_in": self.d_in, "longest": self._longest}
+        arrays: dict[str, NDArray[Any]] = {"rowids.npy": rowids}
 
-        def write(array: FloatArray | IntArray, path: Path) -> None:
+        def write_vectors(path: Path) -> None:
+            arrays["checks.npy"] = write_rows(path, rows, positions)
+
+        def write(name: str, path: Path) -> None:
             with path.open("wb") as file:
-                np.save(file, array, allow_pickle=False)
+                np.save(file, arrays[name], allow_pickle=False)
 
-        files = {"vectors.npy": lambda path: write(matrix, path), "rowids.npy": lambda path: write(rowids, path)}
-        facts = {"generation": generation, "count": len(rowids), "d_in": self.d_in}
+        files = {
+            "vectors.npy": write_vectors,
+            "checks.npy": lambda path: write("checks.npy", path),
+            "rowids.npy": lambda path: write("rowids.npy", path),
+        }
         write_cache(folder, "cache.json", files, facts)
-        self.saved_generation = generation
+        self._saved = generation
+        if self._base is not None:
+            self._base.mended = False
 
     @classmethod
-    def load(cls, folder: Path, generation: int | None, *, d_in: int) -> "ExactIndex | None":
+    def load(
+        cls, folder: Path, generation: int | None, *, d_in: int, originals: Originals | None = None
+    ) -> "ExactIndex | None":
         """Read what `save` wrote.
 
         Args:
             folder: Where it was written.
             generation: The generation of the store that it must be of; None for any.
             d_in: Width of the vectors that it must have.
+            originals: Where it was made from. With it, the vectors stay in the file and are compared with their
+                checksums when they are touched, and those that are damaged come from here; without it, all are read
+                and compared now.
 
         Returns:
             The index, or None when it is missing, of another generation, damaged or half-written.
         """
+        source = originals if _MAPPED else None
 
         def read(facts: dict[str, Any]) -> ExactIndex | None:
-            matrix = np.load(folder / "vectors.npy", allow_pickle=False)
+            checks = np.load(folder / "checks.npy", allow_pickle=False)
             rowids = np.load(folder / "rowids.npy", allow_pickle=False)
+            index = cls(d_in)
+            if source is not None and len(rowids):
+                index._base = MappedRows(folder / "vectors.npy", checks, lambda p: source.vectors_of(rowids[p]))
+                matrix = index._base.matrix
+            else:
+                matrix = index._tail = np.load(folder / "vectors.npy", allow_pickle=False)
             if matrix.dtype != np.float32 or rowids.dtype != np.int64 or matrix.shape != (len(rowids), d_in):
                 return None
-            if len(rowids) != facts["count"] or np.any(rowids[1:] <= rowids[:-1]):
+            if not len(rowids) == len(checks) == facts["count"] or np.any(rowids[1:] <= rowids[:-1]):
                 return None
-            index = cls(d_in)
-            index._longest = _longest(matrix)
-            index._replace(matrix, rowids)
-            index.saved_generation = facts["generation"]
+            index._rowids, index._alive, index._used = rowids, np.ones(len(rowids), np.bool_), len(rowids)
+            index._longest, index._saved = float(facts["longest"]), facts["generation"]
             return index
 
-        return read_cache(
-            folder, "cache.json", ("vectors.npy", "rowids.npy"), {"generation": generation, "d_in": d_in}, read
-        )
+        expected, later = {"generation": generation, "d_in": d_in}, () if source is None else ("vectors.npy",)
+        return read_cache(folder, "cache.json", ("vectors.npy", "checks.npy", "rowids.npy"), expected, read, later)
 
-    def _view(self, allowed: ArrayLike | None = None) -> tuple[FloatArray, IntArray, IntArray | None]:
-        """The matrix, the rowids to choose from, and their rows of the matrix (None: row i is rowid i)."""
+    def _view(self, allowed: ArrayLike | None = None) -> tuple[Rows, IntArray, IntArray | None]:
+        """The vectors, the rowids to choose from, and where they stand (None: row i is rowid i)."""
         with self._lock:
-            matrix, rowids = self._matrix[: self._used], self._rowids[: self._used]
+            rows, rowids = self._rows(), self._rowids[: self._used]
             alive = self._alive[: self._used] if self._dead else None
         if allowed is not None:
             positions = _places(rowids, ascending(check_rowids(allowed)))
@@ -204,36 +238,39 @@ class ExactIndex:
         elif alive is not None:
             positions = np.flatnonzero(alive)
         else:
-            return matrix, rowids, None
-        return matrix, rowids[positions], positions
+            return rows, rowids, None
+        return rows, rowids[positions], positions
 
-    def _find(self, rowids: ArrayLike) -> tuple[FloatArray, IntArray]:
+    def _find(self, rowids: ArrayLike) -> tuple[Rows, IntArray]:
         wanted = check_rowids(rowids)
         with self._lock:
-            matrix, known, alive = self._matrix[: self._used], self._rowids[: self._used], self._alive
+            rows, known, alive = self._rows(), self._rowids[: self._used], self._alive
         places = _places(known, wanted)
         places = places[alive[places]]
         if len(places) < len(wanted):
             missing = np.setdiff1d(wanted, known[places])
             raise DataError(f"rowid {missing[0]} is not in the index")
-        return matrix, places
+        return rows, places
 
-    def _live(self) -> tuple[FloatArray, IntArray]:
-        used = slice(0, self._used)
-        if not self._dead:
-            return self._matrix[used], self._rowids[used]
-        alive = self._alive[used]
-        return self._matrix[used][alive], self._rowids[used][alive]
+    def _rows(self) -> Rows:
+        return Rows(self._base, self._tail[: self._used - (len(self._base) if self._base else 0)])
+
+    def _live(self) -> tuple[Rows, IntArray, IntArray]:
+        """The vectors, the rowids that were not removed, and where they stand."""
+        positions = np.flatnonzero(self._alive[: self._used])
+        return self._rows(), self._rowids[positions], positions
 
     def _replace(self, matrix: FloatArray, rowids: IntArray) -> None:
-        self._matrix, self._rowids, self._alive = matrix, rowids, np.ones(len(rowids), np.bool_)
-        self._used, self._dead = len(rowids), 0
+        self._base, self._tail = None, matrix
+        self._rowids, self._alive, self._used, self._dead = rowids, np.ones(len(rowids), np.bool_), len(rowids), 0
 
     def _grow(self, capacity: int) -> None:
-        matrix, rowids = np.empty((capacity, self.d_in), np.float32), np.empty(capacity, np.int64)
-        alive, used = np.zeros(capacity, np.bool_), slice(0, self._used)
-        matrix[used], rowids[used], alive[used] = self._matrix[used], self._rowids[used], self._alive[used]
-        self._matrix, self._rowids, self._alive = matrix, rowids, alive
+        """Room for so many rows in all; the base keeps its own."""
+        tail = np.empty((capacity - (len(self._base) if self._base else 0), self.d_in), np.float32)
+        rowids, alive = np.empty(capacity, np.int64), np.zeros(capacity, np.bool_)
+        old, used = self._rows().tail, slice(0, self._used)
+        tail[: len(old)], rowids[used], alive[used] = old, self._rowids[used], self._alive[used]
+        self._tail, self._rowids, self._alive = tail, rowids, alive
 
 
 def best(rowids: IntArray, scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
@@ -242,16 +279,15 @@ def best(rowids: IntArray, scores: FloatArray, k: int) -> tuple[IntArray, FloatA
     return rowids[order], scores[order]
 
 
-def row_scores(matrix: FloatArray, positions: IntArray, query: FloatArray) -> FloatArray:
+def row_scores(rows: Rows, positions: IntArray, query: FloatArray) -> FloatArray:
     """Inner products of some rows with the query, each computed from its row alone, in float64.
 
     `einsum` adds up every row in the same order however many there are (measured for 1 to 5,000 rows, widths 1 to 768,
     aligned and not); matrix products do not.
     """
     wide, scores = query.astype(np.float64), np.empty(len(positions), np.float32)
-    for start in range(0, len(positions), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        scores[part] = np.einsum("ij,j->i", matrix[positions[part]].astype(np.float64), wide)
+    for part, some in rows.blocks(positions):
+        scores[part] = np.einsum("ij,j->i", some.astype(np.float64), wide)
     return scores
 
 
@@ -305,15 +341,11 @@ def _places(sorted_rowids: IntArray, wanted: IntArray) -> IntArray:
     return there
 
 
-def _approximate(matrix: FloatArray, positions: IntArray | None, query: FloatArray) -> FloatArray:
-    if positions is None:
-        scores: FloatArray = matrix @ query
-        return scores
-    if len(positions) >= _GATHER_BELOW * len(matrix):
-        scores = matrix @ query
-        return scores[positions]
+def _approximate(rows: Rows, positions: IntArray | None, query: FloatArray) -> FloatArray:
+    if positions is None or len(positions) >= _GATHER_BELOW * len(rows):
+        scores = rows.product(query)
+        return scores if positions is None else scores[positions]
     scores = np.empty(len(positions), np.float32)
-    for start in range(0, len(positions), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        scores[part] = matrix[positions[part]] @ query
+    for part, some in rows.blocks(positions):
+        scores[part] = some @ query
     return scores

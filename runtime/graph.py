@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .._extras import require
 from ..metrics import FloatArray, IntArray
 from .cachefiles import read_cache, write_cache
-from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
+from .exact import ExactIndex, Originals, ascending, best, check_k, check_query, check_rowids
 
 G = TypeVar("G", bound="GraphIndex")
 
@@ -58,8 +58,7 @@ class GraphIndex(ABC):
         require(self.extra, self.module)
         self.d_in = d_in
         """Width of the vectors."""
-        self.saved_generation: int | None = None
-        """The generation of the cache that this index was read from or written as."""
+        self._saved: int | None = None
         self._m, self._ef_construction, self._ef_search, self._threads = m, ef_construction, ef_search, threads
         self._lock = threading.RLock()
         self._exact = ExactIndex(d_in)
@@ -68,6 +67,11 @@ class GraphIndex(ABC):
 
     def __len__(self) -> int:
         return len(self._exact)
+
+    @property
+    def saved_generation(self) -> int | None:
+        """The generation of the cache that this index was read from or written as; None when it is damaged."""
+        return self._saved if self._saved == self._exact.saved_generation else None
 
     @property
     def rowids(self) -> IntArray:
@@ -142,16 +146,25 @@ class GraphIndex(ABC):
             write_cache(
                 folder, f"{self.extra}.json", {f"{self.extra}.bin": self._write}, {**facts, **self._parameters()}
             )
-            self.saved_generation = generation
+            self._saved = generation
 
     @classmethod
-    def load(cls: type[G], folder: Path, generation: int | None, *, d_in: int, ef_search: int = EF_SEARCH) -> G | None:
+    def load(
+        cls: type[G],
+        folder: Path,
+        generation: int | None,
+        *,
+        d_in: int,
+        originals: Originals | None = None,
+        ef_search: int = EF_SEARCH,
+    ) -> G | None:
         """Read what `save` wrote, with the default parameters of building.
 
         Args:
             folder: Where it was written.
             generation: The generation of the store that it must be of; None for any.
             d_in: Width of the vectors that it must have.
+            originals: As in `ExactIndex.load`.
             ef_search: Candidates while searching.
 
         Returns:
@@ -164,7 +177,7 @@ class GraphIndex(ABC):
         index = cls(d_in, ef_search=ef_search)
 
         def read(facts: dict[str, Any]) -> G | None:
-            exact = ExactIndex.load(folder, facts["generation"], d_in=d_in)
+            exact = ExactIndex.load(folder, facts["generation"], d_in=d_in, originals=originals)
             if exact is None:
                 return None
             removed = np.array(facts["removed"], np.int64)
@@ -176,7 +189,7 @@ class GraphIndex(ABC):
             ):
                 return None
             index._exact, index._removed = exact, set(removed.tolist())
-            index.saved_generation = facts["generation"]
+            index._saved = facts["generation"]
             return index
 
         expected = {"generation": generation, **index._parameters()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from .._files import sha256_of
 from ..errors import ConfigError, SteersearchError
 from ..metrics import IntArray
 from .bundle import Bundle
+from .cachefiles import read_sidecar
 from .checks import CODE, METADATA, TEXT, VECTOR, check_part
 from .exact import ExactIndex
 from .records import decode_codes, decode_metadata, decode_vectors, short
@@ -117,7 +117,7 @@ def _cache_problems(folder: Path, store: DocumentStore) -> list[str]:
     problems = []
     for sidecar in sorted(folder.glob("*.json")):
         try:
-            facts = json.loads(sidecar.read_text(encoding="utf-8"))
+            facts = read_sidecar(sidecar)
             files = {folder / name: digest for name, digest in facts["sha256"].items() if Path(name).name == name}
             problems += [f"the cache {p} is damaged: {cure}" for p, d in files.items() if sha256_of(p) != d]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from steersearch.errors import ConfigError, DataError, MissingExtraError, StorageError
 from steersearch.runtime.ann import installed
+from steersearch.runtime.cachefiles import read_sidecar
 from steersearch.runtime.exact import ExactIndex
 from steersearch.runtime.hnsw import HnswIndex
 from steersearch.runtime.usearch import UsearchF32Index, UsearchI8Index, UsearchIndex
@@ -253,6 +255,7 @@ def test_save_and_load(kind, tmp_path, vectors, capfd):
         *(("hnswlib",) if kind is HnswIndex else ("usearch", "dtype")),
         "format_version",
         "sha256",
+        "crc32",
     }
     again = kind.load(tmp_path, 5, d_in=32)
     assert len(again) == 2700
@@ -286,10 +289,12 @@ def test_damaged_caches_are_refused(kind, tmp_path, vectors):
         assert kind.load(tmp_path, 1, d_in=32) is None
         path.write_bytes(good)
     for key, value in ((kind.module, "0.7.0"), ("M", 32), ("ef_construction", 100), ("generation", 2), ("count", 99),
-                       ("removed", [1]), ("format_version", 2)):  # fmt: skip
+                       ("removed", [1]), ("format_version", 1)):  # fmt: skip
         path = tmp_path / f"{kind.extra}.json"
         good = path.read_bytes()
-        path.write_text(json.dumps({**json.loads(good), key: value}))
+        facts = {**read_sidecar(path), key: value}
+        crc = zlib.crc32(json.dumps(facts, sort_keys=True).encode())
+        path.write_text(json.dumps({**facts, "crc32": crc}))
         assert kind.load(tmp_path, 1, d_in=32) is None
         path.write_bytes(good)
     assert len(kind.load(tmp_path, 1, d_in=32)) == 100

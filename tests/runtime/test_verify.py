@@ -8,6 +8,7 @@ import pytest
 
 from steersearch.runtime import SteerableIndex
 from steersearch.runtime.checks import row_checks
+from steersearch.runtime.exact import ExactIndex
 
 
 def rewrite(path, id, **columns):
@@ -112,6 +113,7 @@ def test_damaged_caches_are_named_with_the_cure(path, opened_bundle):
 def test_a_cache_with_right_checksums_and_other_vectors(path, opened_bundle):
     with SteerableIndex.open(path, bundle=opened_bundle) as index:
         vectors = index._sync()
-        vectors._matrix = vectors._matrix[::-1].copy()
-        vectors.save(path / "cache", index._generation)
+        other = ExactIndex(vectors.d_in)
+        other.add(vectors.rowids, vectors.vectors_of(vectors.rowids[::-1]))
+        other.save(path / "cache", index._generation)
     assert "are not those of the documents" in found(path, opened_bundle).problems[0]
