@@ -139,8 +139,7 @@ class SteeredEngine(ABC):
 
     def _query(self, query: str | FloatArray) -> FloatArray:
         if isinstance(query, str):
-            vector: FloatArray = self.bundle.embed([query])[0]
-            return vector
+            return self.bundle.embed_query(query)
         if not isinstance(query, np.ndarray) or query.shape != (self.bundle.d_in,) or not np.any(query):
             raise DataError(
                 f"the query is {type(query).__name__}: give a text or a unit vector of length {self.bundle.d_in}"

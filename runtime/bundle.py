@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .interpret.entries import Interpretation
 
 BATCH = 1024
+REMEMBERED = 128
+"""Queries whose embeddings are kept: 200 kB."""
 
 
 class Bundle:
@@ -38,6 +40,7 @@ class Bundle:
         self.profile: Profile = profile
         """How the graphs are opened."""
         self._threads = threads
+        self._embed_query = lru_cache(REMEMBERED)(self._embedded)
 
     @classmethod
     def load(
@@ -71,6 +74,20 @@ class Bundle:
             DataError: Not a list of strings.
         """
         return self._embedder.embed(texts, progress=progress)
+
+    def embed_query(self, text: str) -> FloatArray:
+        """The embedding of one text, shape (d_in,), not to be written to; the last ones are remembered.
+
+        People steer, explain and page through the query that they have just asked.
+
+        Raises:
+            DataError: Not a valid text.
+        """
+        return self._embed_query(text)
+
+    def forget(self) -> None:
+        """Drop what `embed_query` remembers, as a measurement of its time has to."""
+        self._embed_query.cache_clear()
 
     def tokenise(self, texts: list[str]) -> list[IntArray]:
         """Token ids of texts as the embedder reads them: with special tokens, cut at its maximal length.
@@ -174,6 +191,11 @@ class Bundle:
         # Read through the graph, so that the weights exist once on disk. Zero codes tell the bias apart exactly.
         ids = np.arange(self.n_latents, dtype=np.int64)[:, None]
         return self.decode(ids, np.ones_like(ids, np.float32)) - self.b_dec
+
+    def _embedded(self, text: str) -> FloatArray:
+        row: FloatArray = self.embed([text])[0]
+        row.flags.writeable = False
+        return row
 
     def _check(self, embeddings: FloatArray) -> FloatArray:
         rows = np.ascontiguousarray(embeddings, np.float32)

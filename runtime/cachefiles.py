@@ -105,7 +105,7 @@ def read_cache(
         return loaded if _state(folder, list(before)) == before else None  # else a writer was here: two caches mixed
     except FileNotFoundError as error:
         logger.debug("no cache: %s", error)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         logger.warning("the cache %s cannot be read and will be made again: %r", folder / sidecar, error)
     return None
 

@@ -211,7 +211,7 @@ class ExactIndex:
             rowids = np.load(folder / "rowids.npy", allow_pickle=False)
             index = cls(d_in)
             if source is not None and len(rowids):
-                index._base = MappedRows(folder / "vectors.npy", checks, lambda p: source.vectors_of(rowids[p]))
+                index._base = MappedRows(folder / "vectors.npy", d_in, checks, lambda p: source.vectors_of(rowids[p]))
                 matrix = index._base.matrix
             else:
                 matrix = index._tail = np.load(folder / "vectors.npy", allow_pickle=False)
@@ -296,6 +296,8 @@ def check_query(query: ArrayLike, d_in: int) -> FloatArray:
     given = np.asarray(query)
     if given.shape != (d_in,):
         raise DataError(f"the query has shape {given.shape}: expected ({d_in},)")
+    if given.dtype == np.float32 and given.flags.c_contiguous and float(given @ given) <= _MAX_LENGTH**2:
+        return given  # no NaN, nothing infinite
     rows = finite_rows("query", given[None], 1, d_in)
     _longest(rows)
     vector: FloatArray = rows[0]

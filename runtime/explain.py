@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 
 from .features import Feature, Features
-from .steering import Change, FloatArray, WideArray, shifted
+from .steering import Change, FloatArray, IntArray, WideArray, shifted
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,19 @@ class Parts(Sequence[Part]):
         change: The query's code before and after steering.
         contributions: Shape (m,), in the order of `change.latents`.
         moved: What of it comes from steering, shape (m,).
+        order: Places of the contributions, largest absolute one first, shape (m,).
     """
 
     def __init__(
-        self, features: Features | Sequence[Feature], change: Change, contributions: WideArray, moved: WideArray
+        self,
+        features: Features | Sequence[Feature],
+        change: Change,
+        contributions: WideArray,
+        moved: WideArray,
+        order: IntArray,
     ) -> None:
         self._features, self._change, self._contributions, self._moved = features, change, contributions, moved
-        self._order = np.argsort(-np.abs(contributions), kind="stable")
+        self._order = order
 
     def __len__(self) -> int:
         return len(self._order)
@@ -151,8 +157,8 @@ def explain_all(
     contributions = change.after * projections / length
     moved = change.delta * projections / length
     rest = (rows @ wide - projections @ change.before) / length  # (n,)
-    scores = contributions.sum(1) + rest
+    scores, orders = contributions.sum(1) + rest, np.argsort(-np.abs(contributions), axis=1, kind="stable")
     return [
-        Explanation(id, float(scores[i]), Parts(features, change, contributions[i], moved[i]), float(rest[i]))
-        for i, id in enumerate(ids)
+        Explanation(id, score, Parts(features, change, contributions[i], moved[i], orders[i]), left)
+        for i, (id, score, left) in enumerate(zip(ids, scores.tolist(), rest.tolist(), strict=True))
     ]

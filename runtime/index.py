@@ -311,6 +311,7 @@ class SteerableIndex(Steerable, Upkeep):
         except (IndexLockedError, StorageError) as error:
             logger.warning("left the caches of %s as they were: %s", self.path, error)
         finally:
+            self._vectors = None  # which has a file of the folder mapped
             self._store.close()
 
     def __enter__(self) -> SteerableIndex:

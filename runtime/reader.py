@@ -133,10 +133,17 @@ class StoreReader:
 
     def vectors_by_id(self, ids: Sequence[str]) -> list[FloatArray | None]:
         """The vectors of the documents of `ids`, in that order, shape (d_in,) each, None where there is none."""
-        with self.snapshot():
-            records = self.get(ids)
-            rows = iter(self.vectors_of([record.rowid for record in records if record is not None]))
-            return [None if record is None else next(rows) for record in records]
+        wanted, found = known_ids(ids), dict[str, bytes]()
+        with self.snapshot(), self._damage():
+            self._check_ids()
+            for marks, part in chunks(wanted):
+                sql = f"SELECT rowid, checks, id, metadata, vector FROM documents WHERE id IN ({marks})"
+                for rowid, checks, id, metadata, vector in self._database.rows(sql, part):
+                    check_part(rowid, checks, METADATA, id, metadata)
+                    check_part(rowid, checks, VECTOR, vector)
+                    found[id] = vector
+        rows = dict(zip(found, self._vectors([(vector,) for vector in found.values()]), strict=True))
+        return [rows.get(id) for id in ids]
 
     def codes_of(self, rowids: ArrayLike) -> tuple[IntArray, FloatArray]:
         """The sparse codes of `rowids`, in that order.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,16 +29,24 @@ class MappedRows:
     after its row was compared, while the file is mapped, is not noticed.
 
     Args:
-        path: An .npy file of float32, shape (n, d_in), n > 0.
-        checks: `check_of` every row, shape (n,).
+        path: What `write_rows` wrote, shape (n, d_in), n > 0.
+        d_in: Width of the rows.
+        checks: What it returned, shape (n,).
         mend: Positions (m,) -> what their rows should be, (m, d_in).
 
     Raises:
-        OSError, EOFError, ValueError: Not such a file.
+        OSError, ValueError: Not such a file.
     """
 
-    def __init__(self, path: Path, checks: Checks, mend: Callable[[IntArray], FloatArray]) -> None:
-        self.matrix: FloatArray = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    def __init__(self, path: Path, d_in: int, checks: Checks, mend: Callable[[IntArray], FloatArray]) -> None:
+        header = _header(len(checks), d_in)
+        with path.open(
+            "rb"
+        ) as file:  # NumPy's reader of headers raises whatever a damaged one makes of Python's parser
+            if file.read(len(header)) != header or file.seek(0, os.SEEK_END) != len(header) + 4 * len(checks) * d_in:
+                raise ValueError(f"it does not hold {len(checks)} rows of {d_in} numbers")
+            mapped = np.memmap(file, "<f4", mode="r", offset=len(header), shape=(len(checks), d_in))
+        self.matrix: FloatArray = np.asarray(mapped)
         """All rows, shape (n, d_in), unchecked until `whole`."""
         self.mended = False
         """Whether a damaged row was met."""
@@ -120,6 +130,13 @@ def check_of(row: FloatArray) -> int:
     return zlib.crc32(row.data)
 
 
+def _header(count: int, d_in: int) -> bytes:
+    """How an .npy file of so many rows begins."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (count, d_in)})
+    return file.getvalue()
+
+
 def write_rows(path: Path, rows: Rows, positions: IntArray) -> Checks:
     """Write rows as an .npy file, without holding them all in memory; returns their checksums.
 
@@ -127,9 +144,8 @@ def write_rows(path: Path, rows: Rows, positions: IntArray) -> Checks:
         OSError: The disk is full or cannot be written.
     """
     checks = np.empty(len(positions), np.uint32)
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(positions), rows.tail.shape[1])}
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        file.write(_header(len(positions), rows.tail.shape[1]))
         for part, some in rows.blocks(positions):
             file.write(np.ascontiguousarray(some, "<f4").data)
             checks[part] = [check_of(row) for row in some]

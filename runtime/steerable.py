@@ -85,12 +85,11 @@ class Steerable:
         if isinstance(ids, str):
             raise DataError("ids is a single string: give a list of ids, or use explain")
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=True)
-        with self._store.snapshot():
-            records = self._store.get(ids)
-            rows = [record.rowid for record in records if record is not None]
-            vectors = self._store.vectors_of(np.array(rows, np.int64))
-        if len(rows) < len(ids):
-            raise DataError(f"there is no document {ids[records.index(None)]!r} in {self.path}")
+        vectors = np.empty((len(ids), self.bundle.d_in), np.float32)
+        for i, vector in enumerate(self._store.vectors_by_id(ids)):
+            if vector is None:
+                raise DataError(f"there is no document {ids[i]!r} in {self.path}")
+            vectors[i] = vector
         assert steered.change is not None
         bundle = self.bundle
         return explain_all(ids, steered.original, vectors, steered.change, bundle.atoms, bundle.features)

@@ -15,11 +15,10 @@ from .bundle import Bundle
 from .cachefiles import read_sidecar
 from .checks import CODE, METADATA, TEXT, VECTOR, check_part
 from .exact import ExactIndex
+from .inputs import UNIT
 from .records import decode_codes, decode_metadata, decode_vectors, short
 from .store import DocumentStore
 
-UNIT = 1e-3
-"""How far from 1 the length of a vector may be."""
 SAME_TEXT = 0.99
 """Least cosine of a stored vector and its text embedded again; other processors round 8-bit weights otherwise."""
 _SHOWN = 20  # problems of one kind that are named

@@ -16,6 +16,7 @@ from steersearch.export import export_bundle, load_pretrained
 from steersearch.export.quantize import Precision
 from steersearch.metrics import FloatArray, unit_rows
 from steersearch.runtime import Bundle, SteerableIndex
+from steersearch.runtime.ann import Backend
 from steersearch.runtime.interpret.pipeline import CachedEmbedder
 
 SETS = ("2wiki-passages", "foldoc-dictionary", "medquad", "20newsgroups", "agnews-test", "cisi")
@@ -24,6 +25,7 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "w8", "small", "int8")
 NOISE = 0.3
 """Length of the noise that makes further vectors of the real ones: their cosine with the real one is .96."""
 QUERIES = 1_000
+BACKENDS: tuple[Backend, ...] = ("hnsw", "usearch-i8")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Bench:
 
     def vectors(self) -> FloatArray:
         """The documents' embeddings in w8, from the cache of embeddings."""
-        embed = CachedEmbedder(self._opened("w8"), default_cache_dir(), lambda stage, done, total: None)
+        embed = CachedEmbedder(self.opened(), default_cache_dir(), lambda stage, done, total: None)
         return embed(self.texts, "documents")
 
     def grown(self, size: int) -> FloatArray:
@@ -91,27 +93,32 @@ class Bench:
         rows: FloatArray = np.load(path, mmap_mode="r")
         return rows
 
-    def index(self, size: int = 0) -> Path:
-        """An index in w8 with its caches saved, made when it is asked for first; the ids are d0, d1, ...
+    def index(self, size: int = 0, precision: Precision = "w8") -> Path:
+        """An index with its caches saved, both graphs among them, made when it is asked for first.
 
         Args:
             size: Documents; 0 for the real ones. Of more, texts come again, with vectors of `grown`.
+            precision: What embeds the queries; the documents are those of w8. Their ids are d0, d1, ...
         """
         size, real = size or len(self.texts), len(self.texts)
-        folder = self.work / f"index-{size}-of-{real}"
+        folder = self.work / f"index-{size}-of-{real}-{precision}"
         if not folder.exists():
-            making = folder.with_name(folder.name + ".making")
+            making, bundle = folder.with_name(folder.name + ".making"), self.opened(precision)
             shutil.rmtree(making, ignore_errors=True)
-            with SteerableIndex.create(making, self._opened("w8"), backend="hnsw") as index:
+            with SteerableIndex.create(making, bundle, backend=BACKENDS[0]) as index:
                 texts = [self.texts[i % real] for i in range(size)]
                 index.add(texts, [f"d{i}" for i in range(size)], embeddings=self.grown(size))
                 if size == real:
                     index.search(self.queries[0], view="latent")  # so that the inverted lists are there to be saved
-                index.save()
+            for backend in BACKENDS[1:]:
+                with SteerableIndex.open(making, bundle=bundle, backend=backend) as index:
+                    index.search(self.queries[0])
+                    index.save()
             making.rename(folder)
         return folder
 
-    def _opened(self, precision: Precision) -> Bundle:
+    def opened(self, precision: Precision = "w8") -> Bundle:
+        """The bundle of a precision, loaded."""
         return Bundle.load(self.bundle(precision), threads=self.threads)
 
     def _read(self) -> Iterator[str]:

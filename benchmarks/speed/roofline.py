@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import usearch.index
 
 from steersearch.runtime import SteerableIndex
-from steersearch.runtime.inputs import query_vector
 
 from .corpus import Bench, spread
 from .query import PHRASES, boost_of
@@ -20,24 +20,33 @@ from .torch_side import OUR_EF, TOP, graph_of
 def measure(bench: Bench) -> dict[str, Any]:
     """The parts of a steered search one by one; bytes over measured bandwidth and operations over measured peak."""
     queries = spread(bench.queries, 300)
-    with SteerableIndex.open(bench.index(), readonly=True, threads=bench.threads) as index:
-        bundle = index.bundle
+    bundle, path = bench.opened(), bench.index()
+    with (
+        SteerableIndex.open(path, bundle=bundle, readonly=True, backend="hnsw") as index,
+        SteerableIndex.open(path, bundle=bundle, readonly=True, backend="usearch-i8") as small,
+    ):
         rows = bundle.embed(queries)
-        graph = graph_of(index.path, bundle.d_in)
+        graph = graph_of(path, bundle.d_in)
         graph.set_ef(OUR_EF)
+        bytes_graph = usearch.index.Index.restore(str(path / "cache" / "usearch.bin"), view=True)
+        bytes_graph.expansion_search = OUR_EF
         ids = [[hit.id for hit in index.search(row, TOP)] for row in rows]
         tokens = float(np.mean([len(row) for row in bundle.tokenise(queries)]))
         for phrase in PHRASES:
             index.resolve(phrase)
+            small.resolve(phrase)
         taken = in_turns(
             {
-                "whole": lambda i: index.search(queries[i], TOP, boost=boost_of(i)),
+                "whole, hnsw": lambda i: (bundle.forget(), index.search(queries[i], TOP, boost=boost_of(i))),
+                "whole, usearch-i8": lambda i: (bundle.forget(), small.search(queries[i], TOP, boost=boost_of(i))),
                 "tokenise": lambda i: bundle.tokenise([queries[i]]),
-                "embed": lambda i: query_vector(queries[i], bundle),
+                "embed": lambda i: bundle.embed([queries[i]]),
                 "steer": lambda i: index.steer(rows[i], boost_of(i)),
                 "encode (only for clamps and explanations)": lambda i: bundle.encode(rows[i][None]),
-                "graph": lambda i: graph.knn_query(rows[i], k=TOP),
-                "search and fetch": lambda i: index.search(rows[i], TOP),
+                "graph, hnsw": lambda i: graph.knn_query(rows[i], k=TOP),
+                "graph, usearch-i8": lambda i: bytes_graph.search(rows[i], TOP, threads=1),
+                "search and fetch, hnsw": lambda i: index.search(rows[i], TOP),
+                "search and fetch, usearch-i8": lambda i: small.search(rows[i], TOP),
                 "fetch ten by id": lambda i: index.get(ids[i]),
             },
             len(queries),
@@ -50,7 +59,8 @@ def measure(bench: Bench) -> dict[str, Any]:
         "embed": (weights, 2 * weights * tokens),
         "encode (only for clamps and explanations)": (2 * encoder, encoder),
         # Each candidate of the graph has up to 2M neighbours, whose vectors are read.
-        "graph": (OUR_EF * 32 * bundle.d_in * 4, OUR_EF * 32 * bundle.d_in * 2),
+        "graph, hnsw": (OUR_EF * 32 * bundle.d_in * 4, OUR_EF * 32 * bundle.d_in * 2),
+        "graph, usearch-i8": (OUR_EF * 32 * bundle.d_in, OUR_EF * 32 * bundle.d_in * 2),
     }
     for name, (moved, flops) in limits.items():
         least = 1e3 * max(moved / bandwidth, flops / peak)

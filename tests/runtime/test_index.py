@@ -306,3 +306,20 @@ def test_open_remembers_the_backend(opened_bundle, tmp_path, monkeypatch, backen
         with SteerableIndex.open(tmp_path / "index") as index:
             assert index.stats().backend == "exact"
             assert index.search("one text", 1)[0].id == "a"
+
+
+def test_a_query_is_embedded_once(tmp_path, opened_bundle, monkeypatch):
+    with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
+        index.add(["how files are opened", "how values are compared"], ids=["a", "b"])
+        asked = []
+        embed = opened_bundle.embed
+        monkeypatch.setattr(opened_bundle, "embed", lambda texts: asked.append(texts) or embed(texts))
+        query = "a question that nobody asked before"
+        hits = index.search(query)
+        assert index.search(query, boost={3: 1.0})
+        index.explain(query, hits[0].id)
+        assert asked == [[query]]
+        with pytest.raises(ValueError, match="read-only"):
+            opened_bundle.embed_query(query)[0] = 1
+        with pytest.raises(DataError, match="lone surrogate"):
+            index.search("\ud800")

@@ -55,7 +55,7 @@ def test_a_matrix_in_two_parts(tmp_path):
     checks = write_rows(tmp_path / "v.npy", Rows(None, VECTORS), np.arange(40))
     assert np.load(tmp_path / "v.npy").tobytes() == VECTORS[:40].tobytes()
     assert checks.tolist() == [check_of(row) for row in VECTORS[:40]]
-    rows = Rows(MappedRows(tmp_path / "v.npy", checks, lambda places: VECTORS[places]), VECTORS[40:])
+    rows = Rows(MappedRows(tmp_path / "v.npy", D, checks, lambda places: VECTORS[places]), VECTORS[40:])
     assert len(rows) == N
     for positions in ([3, 1, 3], [45, 2, 59, 40, 39], [], [50]):
         assert rows.take(np.array(positions, int)).tobytes() == VECTORS[positions].tobytes()
@@ -68,7 +68,7 @@ def test_rows_are_compared_when_they_are_touched_and_once(tmp_path, monkeypatch)
     checks = write_rows(tmp_path / "v.npy", Rows(None, VECTORS), np.arange(N))
     compared = []
     monkeypatch.setattr("steersearch.runtime.rows.check_of", lambda row: compared.append(1) or check_of(row))
-    rows = MappedRows(tmp_path / "v.npy", checks, lambda places: 1 / 0)
+    rows = MappedRows(tmp_path / "v.npy", D, checks, lambda places: 1 / 0)
     assert compared == []
     rows.take(np.array([3, 7]))
     rows.take(np.array([7, 3, 9]))
