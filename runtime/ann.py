@@ -60,8 +60,14 @@ class VectorIndex(Protocol):
     def vectors_of(self, rowids: ArrayLike) -> FloatArray:
         """The vectors of `rowids`, in that order, shape (n, d_in)."""
 
+    def ready(self) -> None:
+        """Wait until searches are as quick as they will be."""
+
+    def close(self) -> None:
+        """Stop what is under way to make them so."""
+
     def save(self, folder: Path, generation: int) -> None:
-        """Write the index as the cache of one generation of its store."""
+        """Write the index as the cache of one generation of its store, once it is ready."""
 
 
 class VectorSource(Originals, Protocol):

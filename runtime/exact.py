@@ -159,6 +159,12 @@ class ExactIndex:
         rows, positions = self._find(rowids)
         return row_scores(rows, positions, check_query(query, self.d_in))
 
+    def ready(self) -> None:
+        """It always is; graphs have something to wait for."""
+
+    def close(self) -> None:
+        """Nothing to do; graphs have something to stop."""
+
     def save(self, folder: Path, generation: int) -> None:
         """Write ``vectors.npy``, ``checks.npy``, ``rowids.npy`` and ``cache.json`` into a folder, made when missing.
 

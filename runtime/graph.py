@@ -1,7 +1,10 @@
 """Approximate nearest neighbours by a graph: what hnswlib and usearch have in common here, and the guards of both."""
 
+import atexit
 import importlib.metadata
+import logging
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -10,9 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._extras import require
+from ..errors import DataError
 from ..metrics import FloatArray, IntArray
 from .cachefiles import read_cache, write_cache
 from .exact import ExactIndex, Originals, ascending, best, check_k, check_query, check_rowids
+
+logger = logging.getLogger(__name__)
 
 G = TypeVar("G", bound="GraphIndex")
 
@@ -24,6 +30,17 @@ _EXACT_ABOVE = 0.25  # share of all vectors wanted at which the exact search is 
 _FILTER_ABOVE = 0.1  # share of allowed vectors from which the graph finds enough of them among the nearest of all
 _SPARE = 1.5  # so many times the candidates that would do if what is allowed were spread evenly
 _COMPACT_ABOVE = 0.25  # share of removed vectors at which the graph is built again
+LATER = 4_000
+"""Vectors, one to four seconds, from which a graph is built in a thread. A store gives 4,096 at a time."""
+_STEP = 500  # vectors that the thread inserts before it looks up
+
+_building: weakref.WeakSet["GraphIndex"] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_building() -> None:
+    for index in list(_building):  # else the thread may be in a library that the process takes down
+        index.close()
 
 
 class GraphIndex(ABC):
@@ -35,6 +52,9 @@ class GraphIndex(ABC):
 
     The graph is built with one thread by default: the same documents added in the same order then give the same graph,
     so that, where nothing was deleted, a lost cache changes no answer. More threads are quicker and differ every time.
+
+    Where many vectors are missing from the graph, as after a lost cache, a thread inserts them while searches are
+    answered exactly. `ready` waits for it, and so does `save`; `close` ends it.
 
     Args:
         d_in: Width of the vectors.
@@ -62,8 +82,10 @@ class GraphIndex(ABC):
         self._m, self._ef_construction, self._ef_search, self._threads = m, ef_construction, ef_search, threads
         self._lock = threading.RLock()
         self._exact = ExactIndex(d_in)
-        self._graph = self._new_graph(1024)
+        self._graph: Any = self._new_graph(1024)  # None while a thread has it
         self._removed: set[int] = set()  # since the graph was built
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
 
     def __len__(self) -> int:
         return len(self._exact)
@@ -86,12 +108,19 @@ class GraphIndex(ABC):
         """Add vectors, as `ExactIndex.add` does."""
         labels = check_rowids(rowids)
         with self._lock:
+            known = self._exact.rowids
             self._exact.add(labels, vectors)  # checks everything, and raises before the graph is touched
             if not self._removed.isdisjoint(labels.tolist()):  # hnswlib refuses a label that it holds as deleted
                 self._rebuild()
                 return
+            if self._graph is None or len(labels) == 0:  # the thread inserts these too
+                return
+            self._own()
+            if len(labels) > LATER:
+                self._begin(self._graph, known)
+                return
             try:
-                self._insert(labels)
+                self._insert(self._graph, labels, self._exact.vectors_of(labels))
             except BaseException:
                 self._exact.remove(labels)
                 self._rebuild()  # a part may have been inserted
@@ -103,10 +132,13 @@ class GraphIndex(ABC):
             gone = np.intersect1d(check_rowids(rowids), self._exact.rowids)  # each once: hnswlib raises on a second
             self._exact.remove(gone)
             self._removed.update(gone.tolist())
+            if self._graph is None or len(gone) == 0:  # the thread takes these out
+                return
             if len(self._removed) > _COMPACT_ABOVE * (len(self._removed) + len(self._exact)):
                 self._rebuild()
                 return
-            self._take_out(gone)
+            self._own()
+            self._take_out(self._graph, gone)
 
     def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
         """As `ExactIndex.search`, but now and then a vector is missed.
@@ -116,7 +148,11 @@ class GraphIndex(ABC):
         """
         vector = check_query(query, self.d_in)
         check_k(k)
+        if self._graph is None:
+            return self._exact.search(vector, k, allowed)
         with self._lock:
+            if self._graph is None:
+                return self._exact.search(vector, k, allowed)
             live = len(self._exact)
             wanted, within = min(k + _MARGIN, live), None
             if allowed is not None:
@@ -140,6 +176,7 @@ class GraphIndex(ABC):
         Raises:
             StorageError: The disk is full or cannot be written.
         """
+        self.ready()
         with self._lock:
             self._exact.save(folder, generation)
             facts = {"generation": generation, "count": len(self._exact), "removed": sorted(self._removed)}
@@ -147,6 +184,20 @@ class GraphIndex(ABC):
                 folder, f"{self.extra}.json", {f"{self.extra}.bin": self._write}, {**facts, **self._parameters()}
             )
             self._saved = generation
+
+    def ready(self) -> None:
+        """Wait until the graph holds all vectors."""
+        while (thread := self._thread) is not None:
+            thread.join()
+        with self._lock:
+            if self._graph is None:  # the thread was stopped, or failed for want of memory
+                self._insert_all()
+
+    def close(self) -> None:
+        """Stop building, which takes a second at most; searches are exact from then on."""
+        self._stop.set()
+        if (thread := self._thread) is not None:
+            thread.join()
 
     @classmethod
     def load(
@@ -200,12 +251,15 @@ class GraphIndex(ABC):
         """An empty graph."""
 
     @abstractmethod
-    def _insert(self, labels: IntArray) -> None:
-        """Put vectors of the exact index into the graph."""
+    def _insert(self, graph: Any, labels: IntArray, vectors: FloatArray) -> None:
+        """Put vectors into a graph."""
 
     @abstractmethod
-    def _take_out(self, labels: IntArray) -> None:
-        """Remove labels, all of which are there, from the graph."""
+    def _take_out(self, graph: Any, labels: IntArray) -> None:
+        """Remove labels, all of which are there, from a graph."""
+
+    def _own(self) -> None:  # noqa: B027  most graphs can be changed as they are
+        """Make the graph one that can be changed."""
 
     @abstractmethod
     def _nearest(self, vector: FloatArray, wanted: int) -> IntArray:
@@ -225,6 +279,64 @@ class GraphIndex(ABC):
         return {"d_in": self.d_in, "M": self._m, "ef_construction": self._ef_construction, self.module: version}
 
     def _rebuild(self) -> None:
+        """Build a new graph, in a thread when it is large; the lock is held."""
+        self._stop.set()  # a thread that builds another one
+        if len(self._exact) > LATER:
+            self._removed = set()
+            self._begin(self._new_graph(len(self._exact)), np.empty(0, np.int64))
+        else:
+            self._insert_all()
+
+    def _insert_all(self) -> None:
         rowids = self._exact.rowids
         self._graph, self._removed = self._new_graph(max(1024, len(rowids))), set()
-        self._insert(rowids)
+        self._insert(self._graph, rowids, self._exact.vectors_of(rowids))
+
+    def _begin(self, graph: Any, done: IntArray) -> None:
+        """Insert in a thread what a graph lacks; the lock is held.
+
+        Args:
+            graph: What searches used until now, or a new one.
+            done: The labels in it that were not removed.
+        """
+        self._graph, self._stop = None, threading.Event()
+        arguments = graph, done, frozenset(self._removed), self._stop
+        self._thread = threading.Thread(target=self._catch_up, args=arguments, name="graph of steersearch", daemon=True)
+        _building.add(self)
+        self._thread.start()
+
+    def _catch_up(self, graph: Any, done: IntArray, removed: frozenset[int], stop: threading.Event) -> None:
+        """Runs in the thread, and holds the lock only to look what there is to do.
+
+        The exact index is asked for vectors without it: for a damaged one that goes on to the store, whose lock other
+        threads hold while they wait for this one.
+        """
+        try:
+            while not stop.is_set():
+                with self._lock:
+                    rowids = self._exact.rowids
+                    todo = np.setdiff1d(rowids, done, assume_unique=True)
+                    if len(todo) == 0 and not stop.is_set():
+                        gone = np.setdiff1d(done, rowids, assume_unique=True)
+                        self._take_out(graph, gone)
+                        self._graph, self._removed = graph, {*removed, *gone.tolist()}
+                        return
+                inserted = [done]
+                for start in range(0, len(todo), _STEP):
+                    step = todo[start : start + _STEP]
+                    try:
+                        vectors = self._exact.vectors_of(step)
+                    except DataError:  # one of them was removed a moment ago
+                        stop.wait(0.01)
+                        break
+                    if stop.is_set():
+                        return
+                    self._insert(graph, step, vectors)
+                    inserted.append(step)
+                done = np.sort(np.concatenate(inserted))
+        except Exception as error:
+            logger.warning("a graph could not be built, and searches stay exact: %r", error)
+        finally:
+            with self._lock:
+                if self._thread is threading.current_thread():
+                    self._thread = None

@@ -27,17 +27,17 @@ class HnswIndex(GraphIndex):
         graph.init_index(max_elements=capacity, M=self._m, ef_construction=self._ef_construction, random_seed=_SEED)
         return graph
 
-    def _insert(self, labels: IntArray) -> None:
+    def _insert(self, graph: Any, labels: IntArray, vectors: FloatArray) -> None:
         if len(labels) == 0:
             return
-        needed = self._graph.get_current_count() + len(labels)
-        if needed > self._graph.get_max_elements():
-            self._graph.resize_index(max(needed, 2 * self._graph.get_max_elements()))
-        self._graph.add_items(self._exact.vectors_of(labels), labels, num_threads=self._threads)
+        needed = graph.get_current_count() + len(labels)
+        if needed > graph.get_max_elements():
+            graph.resize_index(max(needed, 2 * graph.get_max_elements()))
+        graph.add_items(vectors, labels, num_threads=self._threads)
 
-    def _take_out(self, labels: IntArray) -> None:
+    def _take_out(self, graph: Any, labels: IntArray) -> None:
         for label in labels.tolist():
-            self._graph.mark_deleted(label)
+            graph.mark_deleted(label)
 
     def _nearest(self, vector: FloatArray, wanted: int) -> IntArray:
         self._graph.set_ef(max(self._ef_search, wanted))

@@ -294,6 +294,7 @@ class SteerableIndex(Steerable, Upkeep):
             vectors = self._sync()
             if vectors.saved_generation == self._generation and not self._views.unsaved(self._generation):
                 return
+        vectors.ready()  # other threads search meanwhile
         with self._store.writing(), self._lock:  # in this order everywhere, and what was read above may be older
             vectors = self._sync()
             if vectors.saved_generation != self._generation:
@@ -311,6 +312,8 @@ class SteerableIndex(Steerable, Upkeep):
         except (IndexLockedError, StorageError) as error:
             logger.warning("left the caches of %s as they were: %s", self.path, error)
         finally:
+            if self._vectors is not None:
+                self._vectors.close()
             self._vectors = None  # which has a file of the folder mapped
             self._store.close()
 

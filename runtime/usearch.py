@@ -33,20 +33,17 @@ class UsearchIndex(GraphIndex):
         self._mapped = False
         return self._bare_graph()
 
-    def _insert(self, labels: IntArray) -> None:
+    def _insert(self, graph: Any, labels: IntArray, vectors: FloatArray) -> None:
         if len(labels) == 0:
             return
-        self._own()
-        expected = len(self._graph) + len(labels)
-        self._graph.add(labels.astype(np.uint64), self._exact.vectors_of(labels), threads=self._threads)
-        if len(self._graph) != expected:
-            raise SteersearchError(f"usearch holds {len(self._graph)} of {expected} vectors: add them again")
+        expected = len(graph) + len(labels)
+        graph.add(labels.astype(np.uint64), vectors, threads=self._threads)
+        if len(graph) != expected:
+            raise SteersearchError(f"usearch holds {len(graph)} of {expected} vectors: add them again")
 
-    def _take_out(self, labels: IntArray) -> None:
-        if len(labels) == 0:
-            return
-        self._own()
-        self._graph.remove(labels.astype(np.uint64))
+    def _take_out(self, graph: Any, labels: IntArray) -> None:
+        if len(labels):
+            graph.remove(labels.astype(np.uint64))
 
     def _nearest(self, vector: FloatArray, wanted: int) -> IntArray:
         self._graph.expansion_search = max(self._ef_search, wanted)

@@ -142,7 +142,8 @@ def test_allowed_and_large_k_are_exact(kind, vectors):
 
 def test_a_graph_that_reaches_too_few_falls_back(kind, vectors):
     graph, exact = pair(kind, np.arange(1, 3001), vectors)
-    graph._take_out(np.arange(1, 2999))  # behind its back: two live vectors are fewer than it is asked for
+    # behind its back: two live vectors are fewer than it is asked for
+    graph._take_out(graph._graph, np.arange(1, 2999))
     assert graph.search(vectors[0], 10)[0].tolist() == exact.search(vectors[0], 10)[0].tolist()
 
 
@@ -182,8 +183,8 @@ def test_a_failure_of_the_library_during_an_add_changes_nothing(kind, vectors, m
     graph, exact = pair(kind, np.arange(100), vectors[:100])
     insert = graph._insert
 
-    def half(labels):
-        insert(labels[: len(labels) // 2])
+    def half(built, labels, rows):
+        insert(built, labels[: len(labels) // 2], rows[: len(labels) // 2])
         monkeypatch.setattr(graph, "_insert", insert)
         raise RuntimeError("out of memory")
 
