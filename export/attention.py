@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,8 @@ def fuse_attention(model: onnx.ModelProto) -> onnx.ModelProto:
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # it reports every node that it does not fuse
     try:
-        fused: onnx.ModelProto = optimize_model(copied, "bert", optimization_options=options, opt_level=0).model
+        with redirect_stdout(io.StringIO()):  # it prints where it cannot infer a shape, which it does not need
+            fused: onnx.ModelProto = optimize_model(copied, "bert", optimization_options=options, opt_level=0).model
         if not any(entry.domain == DOMAIN for entry in fused.opset_import):  # the optimiser forgets to say so
             fused.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
         if any(node.op_type == "MultiHeadAttention" for node in fused.graph.node):

@@ -54,6 +54,8 @@ class Asked:
     steered: SteeredQuery
     plain: bool = False
     """Take it without the steering."""
+    idf: bool = False
+    """Weigh latents by how few documents have them, in the latent view."""
 
     @property
     def vector(self) -> FloatArray:

@@ -244,6 +244,7 @@ class SteerableIndex(Steerable, Upkeep):
         view: View = "dense",
         fusion: Fusion = "rrf",
         text: str | None = None,
+        idf: bool = False,
         compare: bool = False,
     ) -> list[Hit]:
         """The best documents for a query.
@@ -261,6 +262,7 @@ class SteerableIndex(Steerable, Upkeep):
                 query), or `hybrid`: dense, latent and words together.
             fusion: How `hybrid` joins them: `"rrf"` by rank, or weights like ``{"dense": .4, "words": .4}`` by score.
             text: The query's words where `query` is a vector; `words` and `hybrid` need them.
+            idf: In the latent view, alone or in `hybrid`, let latents that few documents have count more.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and one look at each hit.
 
         Returns:
@@ -280,7 +282,7 @@ class SteerableIndex(Steerable, Upkeep):
         words = check_search(query, k, view, fusion, text)
         code = compare or view not in ("dense", "words")
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=code)
-        asked = Asked(view, fusion, words, steered)
+        asked = Asked(view, fusion, words, steered, idf=idf)
         with self._lock, self._store.snapshot():  # one state from the filter to the texts, whoever writes meanwhile
             hits = self._hits(asked, int(k), filter)
             if not compare:

@@ -86,7 +86,7 @@ class LatentView:
     def remove(self, rows: IntArray) -> None:
         """Remove documents; row ids that are not there are passed over."""
         self._alive &= ~np.isin(self._rows, rows)
-        if np.count_nonzero(self._alive) < (1 - _COMPACT_ABOVE) * len(self._alive):
+        if self._count < (1 - _COMPACT_ABOVE) * len(self._alive):
             self._merge()
 
     def has(self, rows: IntArray, indices: IntArray, values: FloatArray) -> bool:
@@ -104,10 +104,18 @@ class LatentView:
             weights[part, latents[here], found[here]] = lists.values[here]
         return bool(np.allclose(weights[0], weights[1], atol=1e-6))
 
-    def search(self, change: Change, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
-        """Row ids and scores, best first, equal scores by row id; documents that share no latent score 0."""
+    def search(
+        self, change: Change, k: int, allowed: IntArray | None, *, idf: bool = False
+    ) -> tuple[IntArray, FloatArray]:
+        """Row ids and scores, best first, equal scores by row id; documents that share no latent score 0.
+
+        With `idf` each latent counts ``log(1 + n / n_f)``, where n_f of the n documents have it, and the scores are no
+        cosines any more.
+        """
         positions, values = [np.empty(0, np.int32)], [np.empty(0)]
         weights = unit_codes(change.after[None])[0].astype(np.float64)
+        if idf:
+            weights *= [np.log1p(self._count / max(self._count_of(latent), 1)) for latent in change.latents.tolist()]
         for lists in self._lists:
             for latent, weight in zip(change.latents.tolist(), weights.tolist(), strict=True):
                 part = slice(lists.starts[latent], lists.starts[latent + 1])
@@ -151,6 +159,15 @@ class LatentView:
 
         files = tuple(f"latent-{name}.npy" for name in _ARRAYS)
         return read_cache(folder, "latent.json", files, {"n_latents": n_latents}, read)
+
+    @property
+    def _count(self) -> int:
+        return int(np.count_nonzero(self._alive))
+
+    def _count_of(self, latent: int) -> int:
+        """Documents that have a latent."""
+        parts = [lists.positions[lists.starts[latent] : lists.starts[latent + 1]] for lists in self._lists]
+        return sum(int(np.count_nonzero(self._alive[part])) for part in parts)
 
     def _sorted(self, latents: IntArray, positions: IntArray, values: FloatArray) -> _Lists:
         order = np.argsort(latents, kind="stable")

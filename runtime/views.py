@@ -88,8 +88,9 @@ class Views:
             if view == "words":
                 words = self._get_words(generation)
                 return words.search(asked.words(words.words_of, self._bundle.features), k, allowed)
-            made = self._get_latent(generation) if view == "latent" else self._get_reconstruction(generation)
-            return made.search(asked.change, k, allowed)
+            if view == "latent":
+                return self._get_latent(generation).search(asked.change, k, allowed, idf=asked.idf)
+            return self._get_reconstruction(generation).search(asked.change, k, allowed)
 
         if filter and asked.view != "hybrid" and not self._store.knows_where(filter):
             tried = max(_TRIED, 4 * k)

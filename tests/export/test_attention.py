@@ -21,6 +21,12 @@ def test_attention_becomes_one_node_a_layer(tiny_graphs):
     assert found["Gather"]  # so can the table of token vectors
 
 
+def test_nothing_is_printed(tiny_graphs, capfd):
+    fuse_attention(onnx.load_from_string(tiny_graphs["torch"]))
+    fuse_attention(onnx.load_from_string(tiny_graphs["optimum"]))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_graph_that_is_written_in_another_way_stays_as_it_is(tiny_graphs):
     model = onnx.load_from_string(tiny_graphs["torch"])
     before = model.SerializeToString()

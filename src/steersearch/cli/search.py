@@ -62,6 +62,9 @@ def search(
         str,
         typer.Option(help="How hybrid joins its views: rrf, by rank, or weights like dense=.4,latent=.2,words=.4."),
     ] = "rrf",
+    idf: Annotated[
+        bool, typer.Option("--idf", help="In the latent view, let features that few documents have count more.")
+    ] = False,
     compare: Annotated[
         bool,
         typer.Option(
@@ -97,7 +100,7 @@ def search(
         steered = opened.steer(vector, boosted, clamped, keep=share, protect=protect)
         # With the strengths that "auto" stands for, which need not be found again.
         boosted = dict(zip(boosted, (strength for _, strength in steered.concepts), strict=True))
-        search_as = partial(opened.search, vector, k, filter=where, view=view, fusion=how, text=query)
+        search_as = partial(opened.search, vector, k, filter=where, view=view, fusion=how, text=query, idf=idf)
         hits = search_as(boost=boosted, clamp=clamped, protect=protect, compare=compare)
         plain = search_as() if compare else []
         if save_concept:
