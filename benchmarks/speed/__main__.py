@@ -5,7 +5,7 @@
 FOLDER holds BEIR folders (2wiki, foldoc, medquad and newsgroups are joined where they are there), or is one corpus.
 Embeddings are kept in the cache of embeddings ($STEERSEARCH_CACHE), bundles and indexes in --work: the first run takes
 an hour or two, the next ones minutes. Every part that is done is written to benchmarks/results/speed.json and
-speed.md at once; --only measures some parts anew and keeps the others.
+speed.md at once, and the table of targets to benchmarks/README.md; --only measures some parts anew.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, wanted: list[str]) -> None:
     from importlib import import_module
 
     from .corpus import Bench
-    from .report import as_text
+    from .report import as_text, write_summary
 
     args.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(args.data, args.work, args.ckpt, args.threads, args.documents, args.most)
@@ -63,6 +63,7 @@ def run(args: argparse.Namespace, wanted: list[str]) -> None:
         print(f"{part}: {time.monotonic() - start:.0f} s", flush=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         RESULTS.with_suffix(".md").write_text(as_text(results))
+        write_summary(results)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from steersearch.metrics import IntArray
 from steersearch.runtime import SteerableIndex
 
 from .corpus import BACKENDS, PRECISIONS, Bench
+from .report import OF_TORCH
 from .timing import added, in_turns, ratio
 from .torch_side import RECALL, TOP, TorchSide, exact_top, graph_of, least_ef, recall_of
 
@@ -87,7 +88,7 @@ def _against(
     taken = in_turns(ways, len(queries))
     return {
         "recall@10 of ours": round(own, 4),
-        "of the exact ten of torch's vectors": round(recall_of(found_by, ours, exact), 4),
+        OF_TORCH: round(recall_of(found_by, ours, exact), 4),
         "recall is enough": bool(own >= RECALL),
         "times": {name: each.figures() for name, each in taken.items()},
         "steered / torch": ratio(taken["steered"].wall, taken["torch"].wall) | {"target": 0.30},

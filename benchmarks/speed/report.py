@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+OF_TORCH = "of the exact ten of torch's vectors"
+COLUMNS = ("w8, hnswlib", "w8, usearch-i8", "int8, hnswlib", "int8, usearch-i8")
+BOTH = ("w8, hnsw", "w8, usearch-i8", "int8, hnsw", "int8, usearch-i8")
+GRAPHS, ONE, QUICK = ("hnsw", "usearch-i8"), ("",), ("w8", "", "int8")
+# What, target, a name per column, where in the results its figure is (with that name), and how it is written.
+LINES: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
+    ("1. text in, ten steered documents out, ms", "", BOTH, "query > {} > times > steered > p50 ms", "{:.2f}"),
+    ("the same / torch and hnswlib", "0.30", BOTH, "query > {} > steered / torch > ratio", "{:.3f}"),
+    ("recall@10 against exact search", "0.98", BOTH, "query > {} > recall@10 of ours", "{:.4f}"),
+    (OF_TORCH, "", BOTH, f"query > {{}} > {OF_TORCH}", "{:.3f}"),
+    ("steering with three concepts adds", "3 %", BOTH, "query > {} > steering adds > share", "{:.1%}"),
+    ("explaining ten hits adds, ms", "1", BOTH, "query > {} > explaining ten hits adds > ms", "{:.2f}"),
+    (
+        "2. all but embedding / hnswlib, 10,000",
+        "2",
+        GRAPHS,
+        "scale > 10,000 > {} > ours / hnswlib > ratio",
+        "{:.2f}",
+    ),
+    ("the same, 60,000 documents", "2", GRAPHS, "scale > 60,000 > {} > ours / hnswlib > ratio", "{:.2f}"),
+    ("the same, 600,000 documents", "2", GRAPHS, "scale > 600,000 > {} > ours / hnswlib > ratio", "{:.2f}"),
+    ("time grows with documents to the power", "", GRAPHS, "scale > growth, {} > exponent of n", "{:.2f}"),
+    ("3. import to first answer, lean, s", "0.8", GRAPHS, "cold > {}, lean > all s", "{:.2f}"),
+    ("peak memory, MB", "250", GRAPHS, "cold > {}, lean > peak MB", "{:.0f}"),
+    ("read by opening, MB", "", GRAPHS, "cold > {}, lean > MB read by open", "{:.0f}"),
+    ("4. indexing / sentence-transformers", "1.3", QUICK, "indexing > {} > throughput / torch", "{:.2f}"),
+    ("adding one document, ms", "10", ONE, "indexing > adding one, ms > value", "{:.1f}"),
+    ("deleting one, ms", "5", ONE, "indexing > deleting one, ms > value", "{:.1f}"),
+    ("5. latent view, k = 32, ms", "5", ONE, "latent > k = 32 > p50 ms", "{:.2f}"),
+    ("its size / dense vectors", "", ONE, "latent > k = 32 > share of dense", "{:.2f}"),
+    ("6. bundle, MB", "", QUICK, "size > bundle MB > {}", "{:.0f}"),
+)
 TITLES = {
     "query": "1. Text in, ten documents out",
     "scale": "2. Everything but the query's embedding",
@@ -15,6 +48,33 @@ TITLES = {
     "profiles": "Profiles, precisions, spinning threads",
     "roofline": "Where a query's time goes, and what the hardware allows",
 }
+
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- speed: written by benchmarks.speed -->", "<!-- speed: end -->"
+
+
+def write_summary(results: Mapping[str, Any], page: Path = README) -> None:
+    """Put the targets and what was measured between the two marks of a page."""
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n{summary(results)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """A table of the targets, of the parts that were measured."""
+    rows = [["", "target", *COLUMNS]]
+    for what, target, names, path, form in LINES:
+        found = [_at(results, path.format(name)) for name in names]
+        if any(value is not None for value in found):
+            cells = ["" if value is None else form.format(value) for value in found]
+            rows.append([what, target, *cells, *[""] * (len(COLUMNS) - len(cells))])
+    return _table(rows)
+
+
+def _at(results: Any, path: str) -> Any:
+    for step in path.split(" > "):
+        results = results.get(step) if isinstance(results, Mapping) else None
+    return results
 
 
 def as_text(results: Mapping[str, Any]) -> str:
