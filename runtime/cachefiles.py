@@ -90,7 +90,7 @@ def read_cache(
     try:
         before = _state(folder, [sidecar])
         facts = read_sidecar(folder / sidecar)
-        for key, value in {**expected, "format_version": FORMAT_VERSION}.items():
+        for key, value in expected.items():
             if value is not None and facts[key] != value:
                 logger.info("the cache %s has %s %r, wanted %r", folder / sidecar, key, facts[key], value)
                 return None
@@ -117,6 +117,8 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         OSError, ValueError, KeyError, TypeError, AttributeError: It is missing or damaged.
     """
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if facts["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"it has format_version {facts['format_version']}, and this steersearch {FORMAT_VERSION}")
     if facts.pop("crc32") != _crc32_of(facts):
         raise ValueError("it is not what was written")
     return facts

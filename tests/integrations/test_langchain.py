@@ -129,7 +129,8 @@ class TestCalls:
     def test_a_concept_is_embedded_once_per_call(
         self, retriever: SteerableRetriever, errors_concept: Concept, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        query = "a question that nobody asked before"  # the bundle remembers those that were
+        query = "a question that nobody asked before"
+        retriever.index.bundle.forget()
         texts: list[str] = []
         embed = retriever.index.bundle.embed
         monkeypatch.setattr(

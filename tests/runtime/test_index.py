@@ -315,6 +315,7 @@ def test_a_query_is_embedded_once(tmp_path, opened_bundle, monkeypatch):
         embed = opened_bundle.embed
         monkeypatch.setattr(opened_bundle, "embed", lambda texts: asked.append(texts) or embed(texts))
         query = "a question that nobody asked before"
+        opened_bundle.forget()
         hits = index.search(query)
         assert index.search(query, boost={3: 1.0})
         index.explain(query, hits[0].id)
