@@ -91,7 +91,7 @@ class ExactIndex:
                 self._replace(rows, labels)
                 return
             end = self._used + len(labels)
-            first = len(self._base) if self._base else 0
+            first = self._first
             if end > len(self._rowids):
                 self._grow(first + max(end - first, 2 * len(self._tail)))
             self._tail[self._used - first : end - first] = rows
@@ -258,8 +258,13 @@ class ExactIndex:
             raise DataError(f"rowid {missing[0]} is not in the index")
         return rows, places
 
+    @property
+    def _first(self) -> int:
+        """Where the tail begins: how many rows the base has."""
+        return 0 if self._base is None else len(self._base)
+
     def _rows(self) -> Rows:
-        return Rows(self._base, self._tail[: self._used - (len(self._base) if self._base else 0)])
+        return Rows(self._base, self._tail[: self._used - self._first])
 
     def _live(self) -> tuple[Rows, IntArray, IntArray]:
         """The vectors, the rowids that were not removed, and where they stand."""
@@ -272,7 +277,7 @@ class ExactIndex:
 
     def _grow(self, capacity: int) -> None:
         """Room for so many rows in all; the base keeps its own."""
-        tail = np.empty((capacity - (len(self._base) if self._base else 0), self.d_in), np.float32)
+        tail = np.empty((capacity - self._first, self.d_in), np.float32)
         rowids, alive = np.empty(capacity, np.int64), np.zeros(capacity, np.bool_)
         old, used = self._rows().tail, slice(0, self._used)
         tail[: len(old)], rowids[used], alive[used] = old, self._rowids[used], self._alive[used]
@@ -302,8 +307,10 @@ def check_query(query: ArrayLike, d_in: int) -> FloatArray:
     given = np.asarray(query)
     if given.shape != (d_in,):
         raise DataError(f"the query has shape {given.shape}: expected ({d_in},)")
-    if given.dtype == np.float32 and given.flags.c_contiguous and float(given @ given) <= _MAX_LENGTH**2:
-        return given  # no NaN, nothing infinite
+    if given.dtype == np.float32 and given.flags.c_contiguous:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is no number is named below
+            if float(given @ given) <= _MAX_LENGTH**2:
+                return given
     rows = finite_rows("query", given[None], 1, d_in)
     _longest(rows)
     vector: FloatArray = rows[0]

@@ -23,8 +23,9 @@ def query_vector(query: str | FloatArray, bundle: Bundle) -> FloatArray:
     if not isinstance(query, np.ndarray) or query.ndim != 1:
         raise DataError(f"the query is {type(query).__name__}: give a text or a unit vector of length {bundle.d_in}")
     if query.dtype == np.float32 and query.shape == (bundle.d_in,) and query.flags.c_contiguous:
-        if abs(float(np.sqrt(query @ query)) - 1) <= UNIT / 2:  # what is near the limit is looked at with care
-            return query
+        with np.errstate(over="ignore", invalid="ignore"):  # what is no number, or near the limit, is looked at below
+            if abs(float(np.sqrt(query @ query)) - 1) <= UNIT / 2:
+                return query
     row: FloatArray = check_unit_rows(query[None], "the query", bundle.d_in)[0]
     return row
 
@@ -38,7 +39,8 @@ def check_unit_rows(rows: FloatArray, name: str, d_in: int) -> FloatArray:
     array = np.ascontiguousarray(rows, np.float32)
     if array.ndim != 2 or array.shape[1] != d_in:
         raise DataError(f"{name} has shape {np.shape(rows)}: this index takes rows of length {d_in}")
-    lengths = np.linalg.norm(array, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(array, axis=1)
     bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT))  # also true for NaN
     if len(bad):
         raise DataError(

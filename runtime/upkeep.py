@@ -176,6 +176,8 @@ class Upkeep:
         with self._store.writing(), self._lock:
             before = self._bytes()
             self._store.compact()
+            if self._vectors is not None:
+                self._vectors.close()
             self._vectors = build_index(self._store, self._backend)
             self.save()
             return before - self._bytes()

@@ -158,6 +158,9 @@ def test_refused_queries():
     for query, message in (([1, 0, 0], "shape"), ([[1, 0]], "shape"), ([np.inf, 0], "holds inf"), ([1e9, 0], "unit")):
         with pytest.raises(DataError, match=message):
             index.search(query, 1)
+    for value, message in ((1e30, "unit"), (np.nan, "holds nan"), (-np.inf, "holds -inf"), (1e7, "unit")):
+        with pytest.raises(DataError, match=message):
+            index.search(np.array([value, 0], np.float32), 1)
     for k in (0, -1):
         with pytest.raises(ConfigError, match=f"k is {k}: it must be at least 1"):
             index.search([0, 1], k)

@@ -324,3 +324,6 @@ def test_a_query_is_embedded_once(tmp_path, opened_bundle, monkeypatch):
             opened_bundle.embed_query(query)[0] = 1
         with pytest.raises(DataError, match="lone surrogate"):
             index.search("\ud800")
+        for value in (1e30, np.nan, np.inf):
+            with pytest.raises(DataError, match="row 0 has length"):
+                index.search(np.full(opened_bundle.d_in, value, np.float32))
