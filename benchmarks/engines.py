@@ -30,8 +30,8 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 
+from steersearch.integrations.engines.sparse import SparseEngine
 from steersearch.integrations.langchain import SteerableEmbeddings, SteerableRetriever
-from steersearch.integrations.sparse.base import SparseEngine
 from steersearch.runtime import Bundle, SteerableIndex
 
 RESULTS = Path(__file__).parent / "results" / "engines.json"
@@ -159,7 +159,7 @@ def sparse_qdrant(bundle: Bundle, folder: Path, url: str | None = None) -> Itera
     """Qdrant with codes."""
     from qdrant_client import QdrantClient
 
-    from steersearch.integrations.sparse.qdrant import SteeredQdrant
+    from steersearch.integrations.engines.qdrant import SteeredQdrant
 
     client, name = QdrantClient(url=url) if url else QdrantClient(path=str(folder)), f"steersearch-{uuid.uuid4().hex}"
     try:
@@ -174,7 +174,7 @@ def sparse_pgvector(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
     """PostgreSQL with codes, without a graph."""
     from pgserver import get_server
 
-    from steersearch.integrations.sparse.pgvector import SteeredPgvector
+    from steersearch.integrations.engines.pgvector import SteeredPgvector
 
     server = get_server(postgres_folder(folder), cleanup_mode="delete")
     engine = SteeredPgvector(server.get_uri(), "documents", bundle)
@@ -190,7 +190,7 @@ def sparse_milvus(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
     """Milvus Lite with codes."""
     from pymilvus import MilvusClient
 
-    from steersearch.integrations.sparse.milvus import SteeredMilvus
+    from steersearch.integrations.engines.milvus import SteeredMilvus
 
     client = MilvusClient(str(folder / "milvus.db"))
     yield SteeredMilvus(client, "documents", bundle)

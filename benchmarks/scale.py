@@ -23,8 +23,8 @@ import numpy as np
 
 from steersearch.corpus import python_documentation
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.ingest import batches, chunker_for
-from steersearch.runtime.shards import embed_shard
+from steersearch.runtime.ingest.documents import batches, chunker_for
+from steersearch.runtime.ingest.shards import embed_shard
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 TEXTS = 512

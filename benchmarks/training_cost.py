@@ -28,9 +28,8 @@ from torch.nn import functional as F
 
 from steersearch.training import SaeConfig, SparseAutoencoder, TrainConfig, fit_embeddings
 from steersearch.training.batches import Batch
-from steersearch.training.devices import product_dtype
-from steersearch.training.objective import Objective
-from steersearch.training.ranks import Ranks
+from steersearch.training.distributed import Ranks, product_dtype
+from steersearch.training.losses import Objective
 
 RESULTS = Path(__file__).parent / "results" / "training_cost.json"
 D_IN, N_LATENTS, K, BATCH = 384, 8192, 32, 1024

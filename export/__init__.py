@@ -1,6 +1,6 @@
 """Turn a checkpoint into a verified ONNX bundle (extra ``export``)."""
 
-from .._extras import require
+from ..extras import require
 
 require("export", "torch", "onnx", "onnxscript", "sentence_transformers")
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from ..metrics import FloatArray
+from ..arrays import FloatArray
 from .onnx_files import first_line
 
 logger = logging.getLogger(__name__)

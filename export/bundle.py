@@ -12,20 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from .._files import sha256_of
 from ..errors import DataError
+from ..files import sha256_of
+from ..runtime.bundle.manifest import DECODER, EMBEDDER, ENCODER, FEATURES, LICENSES, MANIFEST, TOKENIZER, Manifest
+from ..runtime.bundle.write import check_target, staged_folder
 from ..runtime.interpret.storage import carry_over
-from ..runtime.manifest import (
-    DECODER,
-    EMBEDDER,
-    ENCODER,
-    FEATURES,
-    LICENSES,
-    MANIFEST,
-    TOKENIZER,
-    Manifest,
-)
-from ..runtime.staging import check_target, staged_folder
 from ..training.embedding import EmbedderSource, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..arrays import FloatArray, IntArray
 from ..errors import ExportMismatchError
-from ..metrics import FloatArray, IntArray, ranking_kept
-from ..runtime.embedder import OnnxEmbedder
-from ..runtime.manifest import DECODER, EMBEDDER, ENCODER, TOKENIZER
-from ..runtime.sessions import open_session
+from ..metrics import ranking_kept
+from ..runtime.bundle.embedder import OnnxEmbedder
+from ..runtime.bundle.manifest import DECODER, EMBEDDER, ENCODER, TOKENIZER
+from ..runtime.bundle.onnx_session import open_session
 from ..training.sae import SparseAutoencoder
 from .quantize import Precision, is_batch_invariant
 

@@ -14,16 +14,16 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from .._warn import gathered
 from ..errors import ConfigError
-from ..runtime.budget import KEEP
-from ..runtime.concepts import Concept
-from ..runtime.explain import Explanation
-from ..runtime.filters import read_filter
 from ..runtime.index import SteerableIndex
-from ..runtime.resolver import Key, Strength
-from ..texts import one_line
-from .answers import resolved
+from ..runtime.steering.auto_strength import KEEP
+from ..runtime.steering.concepts import Concept
+from ..runtime.steering.explain import Explanation
+from ..runtime.steering.resolver import Key, Strength
+from ..runtime.store.filters import read_filter
+from ..steering_warnings import gathered
+from ..text import one_line
+from .adapter import resolved
 
 HowFar: TypeAlias = Literal["light", "medium", "strong", "auto"]
 STRENGTHS: dict[str, tuple[Strength, Strength]] = {

@@ -15,18 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .._extras import require
+from ..extras import require
 
 require("haystack", "haystack")
 
 from haystack import Document, component, default_from_dict, default_to_dict  # noqa: E402
 
 from ..errors import FilterError  # noqa: E402
-from ..runtime.budget import KEEP  # noqa: E402
-from ..runtime.concepts import Concept  # noqa: E402
 from ..runtime.index import SteerableIndex, View  # noqa: E402
-from ..runtime.resolver import Boost  # noqa: E402
-from .answers import Ask, answer  # noqa: E402
+from ..runtime.steering.auto_strength import KEEP  # noqa: E402
+from ..runtime.steering.concepts import Concept  # noqa: E402
+from ..runtime.steering.resolver import Boost  # noqa: E402
+from .adapter import Ask, answer  # noqa: E402
 
 EXPLANATION_KEY = "steerable"
 _COMPARE = {"==": "$eq", "!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte", "in": "$in", "not in": "$nin"}

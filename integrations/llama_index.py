@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from .._extras import require
+from ..extras import require
 
 require("llamaindex", "llama_index")
 
 from llama_index.core.retrievers import BaseRetriever  # noqa: E402
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode  # noqa: E402
 
+from ..arrays import FloatArray, unit_rows  # noqa: E402
 from ..errors import DataError  # noqa: E402
-from ..metrics import FloatArray, unit_rows  # noqa: E402
-from ..runtime.budget import KEEP  # noqa: E402
 from ..runtime.index import SteerableIndex, View  # noqa: E402
-from ..runtime.resolver import Boost  # noqa: E402
-from .answers import Ask, answer  # noqa: E402
+from ..runtime.steering.auto_strength import KEEP  # noqa: E402
+from ..runtime.steering.resolver import Boost  # noqa: E402
+from .adapter import Ask, answer  # noqa: E402
 
 EXPLANATION_KEY = "steerable"
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Annotated, Any, get_type_hints
 
 from .. import __version__
-from .._extras import require
+from ..extras import require
 
 require("mcp", "mcp")
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .._extras import require
+from ..extras import require
 
 require("ray", "ray", "pyarrow")
 
@@ -25,8 +25,8 @@ import ray  # noqa: E402
 import ray.data  # noqa: E402
 
 from ..errors import ConfigError, DataError, SteersearchError  # noqa: E402
-from ..runtime.bundle import Bundle  # noqa: E402
-from ..runtime.shards import embed_shard  # noqa: E402
+from ..runtime.bundle.bundle import Bundle  # noqa: E402
+from ..runtime.ingest.shards import embed_shard  # noqa: E402
 
 
 class _ShardEmbedder:

@@ -6,12 +6,12 @@ Read in this order: `bundle` (what was exported, opened), `steering` (the heart,
 `hits`, `index` (all of it together).
 """
 
-from .bundle import Bundle
-from .concepts import Concept
-from .explain import Explanation, Part
-from .features import Feature, Features
+from .bundle.bundle import Bundle
+from .bundle.features import Feature, Features
 from .index import Hit, SteerableIndex
-from .resolver import Boost, SteeredQuery
+from .steering.concepts import Concept
+from .steering.explain import Explanation, Part
+from .steering.resolver import Boost, SteeredQuery
 from .upkeep import Added, IndexStats
 from .verify import Verification
 

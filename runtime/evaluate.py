@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._extras import require
+from ..arrays import FloatArray
 from ..corpus import Corpus, read_qrels, read_queries
 from ..errors import DataError
-from ..metrics import FloatArray, alive_share, fvu, l0, mean_jaccard
-from ..ranking import Run, score_run
-from .bundle import Bundle
-from .fusion import Fusion
+from ..extras import require
+from ..metrics import Run, alive_share, fvu, l0, mean_jaccard, score_run
+from .bundle.bundle import Bundle
 from .index import SteerableIndex, View
+from .search.fusion import Fusion
 
 logger = logging.getLogger(__name__)
 

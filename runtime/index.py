@@ -16,24 +16,24 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
-from ..metrics import FloatArray
-from .ann import Backend, VectorIndex, check_backend, open_index, remembered, sync
-from .asked import Asked, View, check_search
-from .budget import KEEP
-from .bundle import Bundle
-from .evidence import Evidence
-from .fusion import Fusion
-from .hits import COMPARED, Hit, compared
-from .ingest import COMMIT_EVERY, spread
-from .inputs import check_unit_rows
-from .records import Record, check_documents
-from .resolver import Boost, Resolver
-from .sessions import Profile
+from .bundle.bundle import Bundle
+from .bundle.onnx_session import Profile
+from .ingest.documents import COMMIT_EVERY, spread
+from .search.dense import Backend, VectorIndex, check_backend, open_index, remembered, sync
+from .search.fusion import Fusion
+from .search.hits import COMPARED, Hit, compared
+from .search.inputs import check_unit_rows
+from .search.query import Asked, View, check_search
+from .search.views import Views
 from .steerable import Steerable
-from .store import DocumentStore
+from .steering.auto_strength import KEEP
+from .steering.evidence import Evidence
+from .steering.resolver import Boost, Resolver
+from .store.documents import DocumentStore
+from .store.row_encoding import Record, check_documents
 from .upkeep import CACHE, SAVE_AFTER, Upkeep
-from .views import Views
 
 __all__ = ["Hit", "SteerableIndex", "View"]
 

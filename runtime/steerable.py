@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays import FloatArray
 from ..errors import DataError
-from ..metrics import FloatArray
-from .budget import KEEP
-from .bundle import Bundle
-from .concepts import Concept
-from .explain import Explanation, explain_all
-from .inputs import query_vector
-from .resolver import Boost, Key, Resolver, SteeredQuery
-from .store import DocumentStore
+from .bundle.bundle import Bundle
+from .search.inputs import query_vector
+from .steering.auto_strength import KEEP
+from .steering.concepts import Concept
+from .steering.explain import Explanation, explain_all
+from .steering.resolver import Boost, Key, Resolver, SteeredQuery
+from .store.documents import DocumentStore
 
 
 class Steerable:

@@ -11,14 +11,14 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from ..arrays import FloatArray, IntArray
 from ..corpus import Corpus
-from ..metrics import FloatArray, IntArray
-from .ann import Backend, VectorIndex, build_index, chosen
-from .bundle import Bundle
-from .ingest import Batch, Source, batches, chunker_for, gone, leftovers, open_source, remember
-from .merge import merge_shards
-from .records import check_documents, encode_json
-from .store import DocumentStore
+from .bundle.bundle import Bundle
+from .ingest.documents import Batch, Source, batches, chunker_for, gone, leftovers, open_source, remember
+from .ingest.shards import merge_shards
+from .search.dense import Backend, VectorIndex, build_index, chosen
+from .store.documents import DocumentStore
+from .store.row_encoding import check_documents, encode_json
 from .verify import Progress, Verification, verify
 
 SAVE_AFTER = 1000

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .._files import sha256_of
+from ..arrays import IntArray
 from ..errors import ConfigError, SteersearchError
-from ..metrics import IntArray
-from .bundle import Bundle
-from .cachefiles import read_sidecar
-from .checks import CODE, METADATA, TEXT, VECTOR, check_part
-from .exact import ExactIndex
-from .inputs import UNIT
-from .records import decode_codes, decode_metadata, decode_vectors, short
-from .store import DocumentStore
+from ..files import sha256_of
+from .bundle.bundle import Bundle
+from .search.exact import ExactIndex
+from .search.inputs import UNIT
+from .store.cache_files import read_sidecar
+from .store.checksums import CODE, METADATA, TEXT, VECTOR, check_part
+from .store.documents import DocumentStore
+from .store.row_encoding import decode_codes, decode_metadata, decode_vectors, short
 
 SAME_TEXT = 0.99
 """Least cosine of a stored vector and its text embedded again; other processors round 8-bit weights otherwise."""

@@ -25,7 +25,7 @@ settings.register_profile("steersearch", deadline=None, derandomize=bool(os.envi
 settings.load_profile("steersearch")
 
 if TYPE_CHECKING:
-    from steersearch.runtime.bundle import Bundle
+    from steersearch.runtime.bundle.bundle import Bundle
     from steersearch.runtime.index import SteerableIndex
 
 # The tiny embedder knows the commonest words of Python's documentation; other words are spelled letter by letter.
@@ -167,7 +167,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path)
 @pytest.fixture(scope="session")
 def opened_bundle(tiny_bundle: Path) -> Bundle:
     """`tiny_bundle`, opened once."""
-    from steersearch.runtime.bundle import Bundle
+    from steersearch.runtime.bundle.bundle import Bundle
 
     return Bundle.load(tiny_bundle, threads=1)
 

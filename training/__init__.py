@@ -4,11 +4,11 @@ Read in this order: `config`, `sae` (the model), `losses`, `batches`, `trainer` 
 checkpoint), `features` (what each latent responds to).
 """
 
-from .._extras import require
+from ..extras import require
 
 require("train", "torch", "sentence_transformers", "ir_measures")
 
-from ..cache import default_cache_dir, embed_cached  # noqa: E402  the line above says what to install
+from ..embedding_cache import default_cache_dir, embed_cached  # noqa: E402  the line above says what to install
 from .config import SaeConfig, TrainConfig  # noqa: E402
 from .embedding import Embedder  # noqa: E402
 from .fit import fit_embeddings, train  # noqa: E402

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from ..errors import ConfigError
-from .devices import Precision
+from .distributed import Precision
 
 Loss = Literal["ranking", "paper", "mse"]
 Activation = Literal["topk", "batch_topk"]

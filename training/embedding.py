@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..corpus.records import encodable
+from ..arrays import FloatArray, IntArray
+from ..corpus.readers import encodable
 from ..errors import ConfigError, DataError
-from ..metrics import FloatArray, IntArray
-from .sources import EmbedderSource, resolve_embedder
+from .embedder_source import EmbedderSource, resolve_embedder
 
 __all__ = ["Embedder", "EmbedderSource", "resolve_embedder"]
 

@@ -12,21 +12,18 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ..cache import default_cache_dir, embed_cached
+from ..arrays import FloatArray
 from ..corpus import Corpus, read_pairs
+from ..embedding_cache import default_cache_dir, embed_cached
 from ..errors import ConfigError, DataError
-from ..metrics import FloatArray
-from .batches import BatchSampler
-from .codes import encode_all
+from .batches import BatchSampler, nearest
 from .config import SaeConfig, TrainConfig
-from .dev import DevSet
+from .dev_set import DevSet, check_embeddings, moments, split_queries
 from .embedding import Embedder
-from .features import describe_latents, latent_statistics
-from .heldout import check_embeddings, moments, split_queries
-from .monitor import MetricsLog
-from .neighbours import nearest
+from .latent_statistics import describe_latents, latent_statistics
+from .metrics_log import MetricsLog
 from .queries import natural_queries, relevant_rows
-from .sae import SparseAutoencoder
+from .sae import SparseAutoencoder, encode_all
 from .trainer import Trainer
 
 logger = logging.getLogger(__name__)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from .batches import Batch
+from .config import TrainConfig
+from .distributed import Ranks
+from .sae import Codes, SparseAutoencoder
+from .sparse_ops import sparse_sum
 
 
 def squared_error(x: Tensor, x_hat: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -62,3 +70,119 @@ def aux_k(error: Tensor, predicted: Tensor) -> Tensor:
     """
     spread = (error - error.mean(0)).pow(2).sum().clamp_min(1e-12)
     return (error - predicted).pow(2).sum() / spread
+
+
+TURNS = 4
+"""L(4k) and AuxK cost several times as much per text as the rest: they see a quarter of the texts, each in its turn."""
+
+
+class Loss(NamedTuple):
+    """What a step needs of its loss."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    codes: Codes
+    """Of all rows of the batch."""
+
+
+class Objective:
+    """MSE, KL on reconstructed scores, KL on latent scores, L(4k) and AuxK, weighted as the recipe says.
+
+    Args:
+        sae: The model.
+        config: The recipe.
+        variance: Mean squared distance of a document from the data mean; the MSE is divided by it, so that the weights
+            mean the same for every embedder.
+        ranks: Encoding and decoding are divided among these processes, the losses are not.
+    """
+
+    def __init__(self, sae: SparseAutoencoder, config: TrainConfig, variance: float, ranks: Ranks) -> None:
+        self.sae, self.config, self.variance, self.ranks = sae, config, variance, ranks
+
+    def __call__(self, batch: Batch, step: int, dead: Tensor) -> Loss:
+        """The loss of a batch.
+
+        Args:
+            batch: Queries and documents.
+            step: Decides whose turn it is.
+            dead: Whether a latent counts as dead, shape (n_latents,), bool.
+        """
+        config, n_queries = self.config, len(batch.queries)
+        scored = slice(n_queries, n_queries + len(batch.documents))
+        x = torch.cat([batch.queries, batch.documents, batch.extra])  # (n, d_in)
+        x_hat, codes = self._reconstruct(x)
+        if config.loss == "paper":
+            return self._paper(batch, x_hat[:n_queries], x_hat[scored], codes)
+        weights = torch.ones(len(x), device=x.device)
+        weights[:n_queries] = config.query_weight
+        parts = {"mse": squared_error(x, x_hat, weights) / self.variance}
+        total = parts["mse"]
+        if config.loss == "ranking":
+            target = batch.queries @ batch.documents.T  # (queries, documents)
+            if config.kl_weight:
+                scores = _cosine(x_hat[:n_queries], x_hat[scored])
+                parts["kl"] = ranking_kl(target, scores, config.temperature)
+                total = total + config.kl_weight * parts["kl"]
+            if config.latent_kl_weight:
+                scores = self._latent_cosine(codes, n_queries, scored)
+                parts["latent_kl"] = ranking_kl(target, scores, config.temperature)
+                total = total + config.latent_kl_weight * parts["latent_kl"]
+        turn = slice(step % TURNS, None, TURNS)
+        if config.multi_topk_weight:
+            wide, _ = self._reconstruct(x[turn], 4 * self.sae.config.k)
+            parts["mse_4k"] = squared_error(x[turn], wide) / self.variance
+            total = total + config.multi_topk_weight * parts["mse_4k"]
+        if config.aux_weight and bool(dead.any()):
+            parts["aux"] = self._revive(x[turn], (x - x_hat).detach()[turn], dead.nonzero().squeeze(1))
+            total = total + config.aux_weight * parts["aux"]
+        return Loss(total, parts, codes)
+
+    def _reconstruct(self, x: Tensor, k: int | None = None) -> tuple[Tensor, Codes]:
+        """Each process encodes and decodes its share of the rows."""
+        ranks, n = self.ranks, len(x)
+        k = k or self.sae.config.k
+        if self.config.activation == "batch_topk":
+            codes = largest_of_batch(self.sae.encode(ranks.share(x), 2 * k), k)
+        else:
+            codes = self.sae.encode(ranks.share(x), k)
+        x_hat = ranks.gather(self.sae.decode(*codes), n)
+        return x_hat, Codes(ranks.gather(codes.indices, n), ranks.gather(codes.values, n))
+
+    def _latent_cosine(self, codes: Codes, n_queries: int, scored: slice) -> Tensor:
+        n_latents = self.sae.config.n_latents
+        queries = F.normalize(codes.values[:n_queries], dim=1)
+        documents = F.normalize(codes.values[scored], dim=1)
+        rows = Codes(codes.indices[:n_queries], queries).dense(n_latents).T.contiguous()  # (n_latents, queries)
+        return sparse_sum(codes.indices[scored], documents, rows).T
+
+    def _revive(self, x: Tensor, error: Tensor, latents: Tensor) -> Tensor:
+        share = self.ranks.share
+        values, columns = self.sae.pre_acts(share(x), latents).topk(min(self.config.k_aux, len(latents)), dim=1)
+        predicted = self.ranks.gather(sparse_sum(columns, values.relu(), self.sae.W_dec[latents]), len(x))
+        return min(len(latents) / self.config.k_aux, 1.0) * aux_k(error, predicted)
+
+    def _paper(self, batch: Batch, q_hat: Tensor, d_hat: Tensor, codes: Codes) -> Loss:
+        """mse(q) + mse(D) + KL over each query's own nearest documents; MSE averaged over d_in as F.mse_loss does."""
+        own, own_hat = batch.documents[batch.own], d_hat[batch.own]  # (queries, candidates, d_in)
+        target = torch.einsum("qd,qcd->qc", batch.queries, own)
+        scores = torch.einsum("qd,qcd->qc", q_hat, own_hat)
+        parts = {"mse": (batch.queries - q_hat).pow(2).mean() + (own - own_hat).pow(2).mean()}
+        total = parts["mse"]
+        if self.config.kl_weight:
+            parts["kl"] = paper_kl(target, scores)
+            total = total + self.config.kl_weight * parts["kl"]
+        return Loss(total, parts, codes)
+
+
+def largest_of_batch(codes: Codes, k: int) -> Codes:
+    """BatchTopK (arXiv 2412.06410): keep the ``n k`` largest activations of a batch of `n` texts, zero the others."""
+    values = codes.values.flatten()
+    kept = min(k * len(codes.values), len(values))
+    if kept == 0:
+        return codes
+    least = values.topk(kept).values[-1]
+    return Codes(codes.indices, codes.values * (codes.values >= least))
+
+
+def _cosine(queries: Tensor, documents: Tensor) -> Tensor:
+    return F.normalize(queries, dim=1) @ F.normalize(documents, dim=1).T

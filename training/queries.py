@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..corpus import Corpus
 from ..errors import ConfigError
-from ..texts import SENTENCE_END
+from ..text import SENTENCE_END
 
 MIN_WORDS = 3
 MAX_WORDS = 12

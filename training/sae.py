@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..arrays import FloatArray, IntArray
 from .checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
 from .config import SaeConfig
 from .sparse_ops import select_top_k, sparse_sum
@@ -153,3 +155,24 @@ class SparseAutoencoder(nn.Module):
 def _uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator | None) -> Tensor:
     bound = fan_in**-0.5
     return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+
+
+@torch.no_grad()
+def encode_all(sae: SparseAutoencoder, x: FloatArray, *, batch: int = 4096) -> tuple[IntArray, FloatArray]:
+    """Codes of many embeddings in bounded memory: indices (n, k) int64, values (n, k) float32."""
+    device = sae.b_dec.device
+    indices = np.empty((len(x), sae.config.k), np.int64)
+    values = np.empty((len(x), sae.config.k), np.float32)
+    for start in range(0, len(x), batch):
+        block = slice(start, start + batch)
+        codes = sae.encode(torch.from_numpy(np.array(x[block], np.float32)).to(device))
+        indices[block], values[block] = codes.indices.cpu().numpy(), codes.values.cpu().numpy()
+    return indices, values
+
+
+@torch.no_grad()
+def decode_all(sae: SparseAutoencoder, indices: IntArray, values: FloatArray) -> FloatArray:
+    """Reconstructions of shape (n, d_in), float32."""
+    device = sae.b_dec.device
+    rows = sae.decode(torch.from_numpy(indices).to(device), torch.from_numpy(values).to(device))
+    return rows.cpu().numpy()

@@ -16,10 +16,9 @@ from ..errors import CheckpointError, DataError
 from .batches import BatchSampler
 from .checkpoint import atomic_torch_save, load_plain
 from .config import TrainConfig
-from .dev import DevSet
-from .devices import choose_device, product_dtype
-from .objective import Objective
-from .ranks import Ranks
+from .dev_set import DevSet
+from .distributed import Ranks, choose_device, product_dtype
+from .losses import Objective
 from .sae import Codes, SparseAutoencoder
 
 logger = logging.getLogger(__name__)

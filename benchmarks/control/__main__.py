@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from steersearch.cache import default_cache_dir
 from steersearch.corpus import Corpus, read_qrels, read_queries
+from steersearch.embedding_cache import default_cache_dir
 from steersearch.export import export_bundle
 from steersearch.runtime import Bundle, SteerableIndex
 from steersearch.runtime.interpret.pipeline import CachedEmbedder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from steersearch.metrics import FloatArray
+from steersearch.arrays import FloatArray
 
 from .scoring import DEGREES, TOP, Bench, Curves, turned
 from .tasks import BoolArray

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from steersearch.metrics import FloatArray, unit_rows
+from steersearch.arrays import FloatArray, unit_rows
 from steersearch.runtime import Bundle, Concept, SteerableIndex
 
 from .scoring import TOP, Bench

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from steersearch.metrics import FloatArray, unit_rows
+from steersearch.arrays import FloatArray, unit_rows
 from steersearch.runtime import Bundle
 
 DELTAS = (0.0, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)

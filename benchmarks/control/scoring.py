@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from steersearch.metrics import FloatArray, unit_rows
+from steersearch.arrays import FloatArray, unit_rows
 
 from .tasks import BoolArray, Task
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersearch.corpus import Corpus, read_queries
-from steersearch.runtime.interpret.phrases import phrases_of
+from steersearch.runtime.interpret.labels import phrases_of
 
 BoolArray = NDArray[np.bool_]
 PHRASES = {

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from steersearch.metrics import FloatArray, unit_rows
-from steersearch.runtime.interpret.detection import Score, score
-from steersearch.runtime.interpret.labels import label_direction
-from steersearch.runtime.interpret.phrases import Phrases
+from steersearch.arrays import FloatArray, unit_rows
+from steersearch.runtime.bundle.interpretation import Score
+from steersearch.runtime.interpret.labels import Phrases, label_direction
 from steersearch.runtime.interpret.pipeline import Interpreted
 from steersearch.runtime.interpret.reading import Reading
-from steersearch.runtime.interpret.trials import Pair, choose_trials, score_directions
+from steersearch.runtime.interpret.scoring import Pair, choose_trials, score, score_directions
 
 MIN_FIRES = 20
 CLUSTERS = 1024

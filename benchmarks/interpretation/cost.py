@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from steersearch.metrics import unit_rows
-from steersearch.runtime.interpret.evidence import gather
-from steersearch.runtime.interpret.reading import Reading
-from steersearch.runtime.interpret.trials import choose_trials
+from steersearch.arrays import unit_rows
+from steersearch.runtime.interpret.reading import Reading, gather
+from steersearch.runtime.interpret.scoring import choose_trials
 
 DOCUMENTS, LATENTS, K, D_IN, TOPICS = 60_000, 8_192, 32, 384, 500
 RESULTS = Path(__file__).parent.parent / "results" / "interpretation_cost.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from steersearch.metrics import FloatArray, IntArray, unit_rows
+from steersearch.arrays import FloatArray, IntArray, unit_rows
 from steersearch.runtime.interpret.pipeline import Interpreted
 from steersearch.runtime.interpret.reading import Reading
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from steersearch.arrays import FloatArray
 from steersearch.corpus import Corpus, read_qrels, read_queries
-from steersearch.metrics import FloatArray
 from steersearch.training import Embedder, default_cache_dir, embed_cached
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from steersearch.arrays import FloatArray, IntArray
 from steersearch.corpus import python_documentation
-from steersearch.metrics import FloatArray, IntArray
 
 from .data import Material, Source
 from .experiments import UNSEEN

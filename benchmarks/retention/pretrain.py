@@ -12,8 +12,8 @@ from pathlib import Path
 
 from steersearch.export.pretrained import write_pretrained
 from steersearch.training import SparseAutoencoder
-from steersearch.training.codes import encode_all
-from steersearch.training.features import describe_latents, latent_statistics
+from steersearch.training.latent_statistics import describe_latents, latent_statistics
+from steersearch.training.sae import encode_all
 
 from .__main__ import STEPS
 from .experiments import transfer

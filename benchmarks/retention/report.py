@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from steersearch.ranking import NAMES
+from steersearch.metrics import NAMES
 
 from .plots import draw_ablation, draw_curves
 

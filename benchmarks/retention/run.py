@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from steersearch.metrics import SUBLINEAR, FloatArray, IntArray, alive_share, fvu, l0, mean_jaccard, unit_rows
-from steersearch.ranking import qrels_of, run_of, score_run
+from steersearch.arrays import FloatArray, IntArray, unit_rows
+from steersearch.metrics import SUBLINEAR, alive_share, fvu, l0, mean_jaccard, qrels_of, run_of, score_run
 from steersearch.training import SaeConfig, SparseAutoencoder, TrainConfig, fit_embeddings
-from steersearch.training.codes import decode_all, encode_all
-from steersearch.training.dev import latent_scores
+from steersearch.training.dev_set import latent_scores
+from steersearch.training.sae import decode_all, encode_all
 
 from .data import Judged, Material, Source
 from .experiments import LATENTS, Experiment

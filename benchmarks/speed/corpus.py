@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from steersearch.cache import default_cache_dir
+from steersearch.arrays import FloatArray, unit_rows
 from steersearch.corpus import Corpus, read_queries
+from steersearch.embedding_cache import default_cache_dir
 from steersearch.export import export_bundle, load_pretrained
 from steersearch.export.quantize import Precision
-from steersearch.metrics import FloatArray, unit_rows
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.ann import Backend
 from steersearch.runtime.interpret.pipeline import CachedEmbedder
+from steersearch.runtime.search.dense import Backend
 
 SETS = ("2wiki-passages", "foldoc-dictionary", "medquad", "20newsgroups", "agnews-test", "cisi")
 QUERY_SETS = ("medquad", "scifact")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from steersearch.runtime import Bundle
-from steersearch.runtime.latent import LatentView
-from steersearch.runtime.steering import Change
+from steersearch.runtime.search.latent import LatentView
+from steersearch.runtime.steering.change import Change
 
 from .corpus import Bench
 from .timing import bytes_of, in_turns

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from steersearch.arrays import IntArray
 from steersearch.export.quantize import Precision
-from steersearch.metrics import IntArray
 from steersearch.runtime import SteerableIndex
 
 from .corpus import BACKENDS, PRECISIONS, Bench

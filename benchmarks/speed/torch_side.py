@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from steersearch.metrics import FloatArray, IntArray
-from steersearch.runtime.hnsw import HnswIndex
+from steersearch.arrays import FloatArray, IntArray
+from steersearch.runtime.search.hnsw import HnswIndex
 from steersearch.training.embedding import resolve_embedder
 
 from .corpus import Bench

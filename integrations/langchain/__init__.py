@@ -6,14 +6,14 @@
 tools for agents.
 """
 
-from ..._extras import require
+from ...extras import require
 
 require("langchain", "langchain_core")
 
 from .embeddings import SteerableEmbeddings  # noqa: E402
-from .records import SqliteRecordManager  # noqa: E402
+from .over import SteeredStore  # noqa: E402
+from .record_manager import SqliteRecordManager  # noqa: E402
 from .retriever import SteerableRetriever  # noqa: E402
-from .steered_store import SteeredStore  # noqa: E402
 from .tools import concept_tools, find_concepts_tool, search_documents_tool  # noqa: E402
 from .vectorstore import SteerableVectorStore  # noqa: E402
 

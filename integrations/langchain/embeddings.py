@@ -9,9 +9,9 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import ArrayLike
 
+from ...arrays import FloatArray
 from ...errors import ConfigError, DataError
-from ...metrics import FloatArray
-from ...runtime.bundle import Bundle
+from ...runtime.bundle.bundle import Bundle
 
 PROBE = "The observatory recorded three solar storms in the spring of 1989."
 """Any sentence: two embedders that agree on it to `SAME_SPACE` are taken for the same."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import FloatArray
 from ...errors import ConfigError, DataError, IndexFolderError, IndexLockedError, StorageError
-from ...metrics import FloatArray
-from ...runtime.ann import Backend, VectorIndex, check_backend, open_index, sync
-from ...runtime.bundle import Bundle
+from ...runtime.bundle.bundle import Bundle
 from ...runtime.index import DATABASE, Hit
-from ...runtime.records import Record
-from ...runtime.store import DocumentStore
+from ...runtime.search.dense import Backend, VectorIndex, check_backend, open_index, sync
+from ...runtime.store.documents import DocumentStore
+from ...runtime.store.row_encoding import Record
 from .embeddings import SAME_SPACE
 
 BATCH = 512

@@ -25,16 +25,16 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict
 from typing_extensions import Self
 
-from ...metrics import FloatArray
-from ...runtime.ann import Backend
-from ...runtime.budget import KEEP
-from ...runtime.bundle import Bundle
+from ...arrays import FloatArray
+from ...runtime.bundle.bundle import Bundle
 from ...runtime.index import SteerableIndex, View
-from ...runtime.resolver import Boost, Key, Strength
-from ..answers import Answer, Ask, answer
-from ..engine import SteeredEngine
-from .steered_store import SteeredStore
-from .telling import atell, documents_of, tell
+from ...runtime.search.dense import Backend
+from ...runtime.steering.auto_strength import KEEP
+from ...runtime.steering.resolver import Boost, Key, Strength
+from ..adapter import Answer, Ask, answer
+from ..engines.base import SteeredEngine
+from .callbacks import atell, documents_of, tell
+from .over import SteeredStore
 
 SCORE_KEY = "relevance_score"
 STORE_SCORE_KEY = "store_score"

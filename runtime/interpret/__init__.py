@@ -7,7 +7,7 @@ it in order), `entries` and `storage` (what is kept), `relabel` (other labels, t
 `positions`, `find`, `export` and `report` (for people), `edits` (by people).
 """
 
-from .entries import Entry, Interpretation, Passage, Pattern
+from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern
 from .neuron2graph import Neuron2Graph
 from .pipeline import interpret
 from .storage import read_graph, read_interpretation, save

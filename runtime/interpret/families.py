@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...metrics import FloatArray, IntArray
-from ..features import Features
+from ...arrays import FloatArray, IntArray
+from ..bundle.features import Features
 
 COSINE = 0.4
 """Atoms this close are one thing said twice. The nearest of 4,096 random directions in 384 dimensions is at .2."""

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...metrics import FloatArray, IntArray
-from ...texts import SENTENCE_END
-from ..bundle import Bundle
-from .entries import Passage
-from .evidence import Evidence
+from ...arrays import FloatArray, IntArray
+from ...text import SENTENCE_END
+from ..bundle.bundle import Bundle
+from ..bundle.interpretation import Passage
+from .neuron2graph import TokenModel
 from .occlusion import Embed, Found
-from .reading import Reading
-from .token_model import TokenModel
+from .reading import Evidence, Reading
 
 PASSAGES = 2
 """Strongest documents per latent that are taken apart."""

@@ -6,29 +6,75 @@ Embeddings are cached, so a run that was stopped goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ...cache import default_cache_dir, embed_cached
-from ...metrics import FloatArray, unit_rows
-from ..bundle import Bundle
-from .entries import Entry, Interpretation, Passage, Pattern
-from .evidence import Evidence, gather, mean_documents
+from ...arrays import FloatArray, unit_rows
+from ...embedding_cache import default_cache_dir, embed_cached
+from ..bundle.bundle import Bundle
+from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern
 from .families import find_families
-from .labels import Label, label_direction, make_unique
-from .neuron2graph import Calibration, calibrate
-from .occlusion import occlude
+from .labels import Label, Phrases, frequent_phrases, label_direction, make_unique
+from .neuron2graph import Calibration, TokenModel, calibrate, fit_token_model
+from .occlusion import find_patterns, occlude
 from .passages import as_passage, choose_sentences, more_passages, near_passages
-from .patterns import find_patterns
-from .phrases import Phrases, frequent_phrases
 from .positions import map_positions
-from .reading import Reading, centred_rows
-from .token_model import TokenModel, fit_token_model
-from .trials import Pair, choose_trials, score_directions
+from .reading import Evidence, Reading, centred_rows, gather, mean_documents
+from .scoring import Pair, choose_trials, score, score_directions
+
+
+def as_candidates_see_them(found: Interpreted) -> Iterable[Entry]:
+    """The entries with the AUC of their labels on the documents that labels are made from.
+
+    Whoever proposes several labels and keeps the best must choose there: the best of many on the held-out documents
+    would look better than it is.
+    """
+    for entry, label, pair in zip(found.interpretation.entries, found.labels, found.trials, strict=True):
+        known = None
+        if label is not None and pair is not None and len(pair.seen.positives):
+            known = score(pair.along(found.reading.centred, label.direction), pair.seen, pair.held_out)
+        yield replace(entry, score=known)
+
+
+def score_candidate(bundle: Bundle, found: Interpreted, latent: int, text: str) -> float | None:
+    """AUC of a text as label on the documents that labels are made from; None where it fires on none of them."""
+    pair = found.trials[latent]
+    if pair is None or not len(pair.seen.positives):
+        return None
+    return score(pair.along(found.reading.centred, direction_of(bundle, found, text)), pair.seen, pair.held_out).auc
+
+
+def direction_of(bundle: Bundle, found: Interpreted, text: str) -> FloatArray:
+    """What a label stands for, shape (d_in,): the sum of its parts between commas, as with automatic labels."""
+    parts = [part.strip() for part in text.split(",") if part.strip()] or [text]
+    total: FloatArray = unit_rows(bundle.embed(parts) - found.phrases.mean).sum(0)
+    return total
+
+
+def with_labels(bundle: Bundle, found: Interpreted, labels: Mapping[int, str], source: str) -> Interpreted:
+    """The interpretation with other labels for some latents, scored on the held-out documents.
+
+    Args:
+        bundle: Embeds.
+        found: What `interpret` gave.
+        labels: Latent -> its new label.
+        source: Who made them.
+    """
+    entries = list(found.interpretation.entries)
+    for latent, text in labels.items():
+        pair = found.trials[latent]
+        measured = None
+        if pair is not None:
+            predicted = pair.along(found.reading.centred, direction_of(bundle, found, text))
+            measured = score(predicted, pair.held_out, pair.seen)
+        entries[latent] = replace(entries[latent], label=text, phrases=(text,), source=source, score=measured)
+    changed = replace(found.interpretation, entries=tuple(entries), covered=coverage(entries, found.reading))
+    return replace(found, interpretation=changed)
+
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, done, in all)."""

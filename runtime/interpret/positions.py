@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...metrics import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray
 
 Places = NDArray[np.float64]
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ..._files import replace_file
 from ...errors import StorageError
-from ..features import Feature, Features
-from .detection import Score
-from .entries import CHANCE, UNCLEAR, Entry, Interpretation, Passage, Pattern
+from ...files import replace_file
+from ..bundle.features import Feature, Features
+from ..bundle.interpretation import CHANCE, UNCLEAR, Entry, Interpretation, Passage, Pattern, Score
 from .families import named_families
 from .reading import FIRES
 

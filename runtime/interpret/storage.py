@@ -18,15 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from ..._files import sha256_of
 from ...errors import BundleError, ConfigError, FormatVersionError
-from ..bundle import Bundle
-from ..manifest import DECODER, FEATURES, INTERPRETATION, MANIFEST, OPTIONAL_FILES, TOKEN_MODEL
-from ..staging import staged_folder
-from .entries import Entry, Interpretation, entry_from_json, entry_to_json
-from .neuron2graph import Calibration, Neuron2Graph
+from ...files import sha256_of
+from ..bundle.bundle import Bundle
+from ..bundle.interpretation import Entry, Interpretation, entry_from_json, entry_to_json
+from ..bundle.manifest import DECODER, FEATURES, INTERPRETATION, MANIFEST, OPTIONAL_FILES, TOKEN_MODEL
+from ..bundle.write import staged_folder
+from .neuron2graph import Calibration, Neuron2Graph, TokenModel
 from .pipeline import Interpreted
-from .token_model import TokenModel
 
 FORMAT_VERSION = 1
 _CURE = "interpret the bundle again with: sae features label"

@@ -9,14 +9,12 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from steersearch.cli import app
-from steersearch.cli._common import console
-from steersearch.cli.features._passage import one_line
-from steersearch.cli.features._table import frequency_bar
+from steersearch.cli.features.output import frequency_bar, one_line
+from steersearch.cli.options import console
 from steersearch.errors import BundleError, ConfigError, UnknownFeatureError
 from steersearch.runtime import Bundle
-from steersearch.runtime.interpret.detection import Score
-from steersearch.runtime.interpret.entries import Entry, Interpretation, Passage, Pattern
-from steersearch.runtime.manifest import Manifest
+from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Pattern, Score
+from steersearch.runtime.bundle.manifest import Manifest
 
 SENTENCE = "The raise statement raises an exception again."
 FULL = Entry(

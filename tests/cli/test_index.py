@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from steersearch.runtime.store import DocumentStore
+from steersearch.runtime.store.documents import DocumentStore
 
 CODE = "from steersearch.cli import main; main()"
 

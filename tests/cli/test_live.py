@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from steersearch.cli import _live
+from steersearch.cli import output as _live
 
 
 def test_a_terminal_shows_a_row_per_measurement_and_the_bar(monkeypatch):

@@ -7,7 +7,7 @@ import sysconfig
 import pytest
 
 from steersearch.corpus import python_documentation
-from steersearch.corpus.topics import LEAD_IN_CHARS, MAX_CHARS, split_topic
+from steersearch.corpus.pydocs import LEAD_IN_CHARS, MAX_CHARS, split_topic
 from steersearch.errors import DataError
 
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from steersearch.export import onnx_files
 from steersearch.export.graphs import decoder_graph, encoder_graph
 from steersearch.export.onnx_files import OPSET, opset_of, write_model
-from steersearch.runtime.sessions import open_session
+from steersearch.runtime.bundle.onnx_session import open_session
 from steersearch.training.config import SaeConfig
 from steersearch.training.sae import SparseAutoencoder
 

@@ -5,8 +5,8 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 
 from steersearch.integrations.langchain import SteerableRetriever
-from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
+from steersearch.runtime.steering.concepts import Concept
 
 QUERY = "adding an integer and a float"
 PHRASE = "an exception is raised"

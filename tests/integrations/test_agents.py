@@ -7,8 +7,8 @@ import pytest
 
 from steersearch.errors import ConfigError, FilterError, UnknownFeatureError
 from steersearch.integrations.agents import STRENGTHS, AgentTools
-from steersearch.runtime.concepts import Concept
 from steersearch.runtime.index import SteerableIndex
+from steersearch.runtime.steering.concepts import Concept
 
 from .conftest import PHRASE, QUERY, found
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersearch.errors import ConfigError, FilterError, IndexFolderError, SteeringWarning, UnknownFeatureError
-from steersearch.runtime.concepts import Concept
-from steersearch.runtime.filters import compile_filter
 from steersearch.runtime.index import SteerableIndex
+from steersearch.runtime.steering.concepts import Concept
+from steersearch.runtime.store.filters import compile_filter
 
-from ..runtime.test_filters import matches
+from ..runtime.store.test_filters import matches
 from .conftest import PHRASE, QUERY
 
 pytest.importorskip("haystack")

@@ -11,7 +11,7 @@ import pytest
 
 from steersearch.errors import ConfigError, DataError
 from steersearch.runtime.index import SteerableIndex
-from steersearch.runtime.shards import HEADER
+from steersearch.runtime.ingest.shards import HEADER
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # ray warns about this and that
 ray = pytest.importorskip("ray", reason="needs the extra ray")

@@ -10,7 +10,7 @@ import pytest
 
 from steersearch.errors import SteersearchError
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.store import DocumentStore
+from steersearch.runtime.store.documents import DocumentStore
 
 N = 150
 FLIPS_OF_INDEX, CUTS_OF_INDEX, FLIPS_OF_BUNDLE, CUTS_OF_BUNDLE = 700, 120, 120, 40

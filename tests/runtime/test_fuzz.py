@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from steersearch.corpus import Corpus
 from steersearch.errors import BundleError, DataError, FilterError, SteersearchError
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.exact import ExactIndex
-from steersearch.runtime.features import read_features
-from steersearch.runtime.filters import OPERATORS
-from steersearch.runtime.manifest import Manifest, _digest
-from steersearch.runtime.store import DocumentStore
+from steersearch.runtime.bundle.features import read_features
+from steersearch.runtime.bundle.manifest import Manifest, _digest
+from steersearch.runtime.search.exact import ExactIndex
+from steersearch.runtime.store.documents import DocumentStore
+from steersearch.runtime.store.filters import OPERATORS
 
 FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 OUTSIDE = [
@@ -199,7 +199,7 @@ def test_a_pickle_in_the_place_of_a_cache_is_not_read(tmp_path):
 
     index.save(tmp_path, 1)
     np.save(tmp_path / "vectors.npy", np.array([Evil()], object), allow_pickle=True)
-    from steersearch._files import sha256_of
+    from steersearch.files import sha256_of
 
     facts = json.loads((tmp_path / "cache.json").read_text())
     facts["sha256"]["vectors.npy"] = sha256_of(tmp_path / "vectors.npy")

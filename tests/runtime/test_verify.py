@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from steersearch.runtime import SteerableIndex
-from steersearch.runtime.checks import row_checks
-from steersearch.runtime.exact import ExactIndex
+from steersearch.runtime.search.exact import ExactIndex
+from steersearch.runtime.store.checksums import row_checks
 
 
 def rewrite(path, id, **columns):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from steersearch.errors import ConfigError, DataError
-from steersearch.training import sources
+from steersearch.training import embedder_source as sources
+from steersearch.training.embedder_source import MINILM_ID, MINILM_SHA256
 from steersearch.training.embedding import Embedder, resolve_embedder
-from steersearch.training.sources import MINILM_ID, MINILM_SHA256
 
 TEXTS = ["", "word", "A class definition creates a new class object.", "import " * 500, "émoji 🎉", "\ud83d half"]
 
@@ -146,10 +146,10 @@ def test_unreachable_hub_is_one_line_and_quick(tmp_path):
     """Run with the hub's address set to a port of this machine: the library reads it once, when it is imported."""
     code = (
         "from steersearch.errors import DataError\n"
-        "from steersearch.training import sources\n"
-        "sources.HUB_TIMEOUT = 1\n"
+        "from steersearch.training import embedder_source\n"
+        "embedder_source.HUB_TIMEOUT = 1\n"
         "try:\n"
-        "    sources.resolve_embedder('someone/some-model')\n"
+        "    embedder_source.resolve_embedder('someone/some-model')\n"
         "except DataError as error:\n"
         "    print(error)\n"
     )

@@ -5,13 +5,12 @@ import pytest
 import torch
 
 from steersearch.errors import CheckpointError, ConfigError, DataError
-from steersearch.training.batches import BatchSampler
+from steersearch.training.batches import BatchSampler, nearest
 from steersearch.training.config import SaeConfig, TrainConfig
-from steersearch.training.devices import product_dtype
+from steersearch.training.dev_set import check_embeddings
+from steersearch.training.distributed import product_dtype
 from steersearch.training.fit import fit_embeddings
-from steersearch.training.heldout import check_embeddings
-from steersearch.training.neighbours import nearest
-from steersearch.training.objective import largest_of_batch
+from steersearch.training.losses import largest_of_batch
 from steersearch.training.sae import Codes
 
 SMALL = TrainConfig(

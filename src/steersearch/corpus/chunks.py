@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tokenizers import Tokenizer
 
 from ..errors import ConfigError, DataError
-from ..texts import SENTENCE_END
+from ..text import SENTENCE_END
 from .documents import Document
 from .sections import Section
 

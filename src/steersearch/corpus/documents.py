@@ -8,13 +8,10 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from ..errors import DataError
-from .files import FILE_KINDS, read_file
-from .folders import Folder
+from .files import FILE_KINDS, Folder, read_file
 from .loaded import read_objects
 from .pairs import read_beir_pairs, read_pairs, read_qrels, read_queries
-from .readers import read_csv_rows, read_json_rows, read_text_rows
-from .records import encodable, first_file, kind_of
-from .rows import Row
+from .readers import Row, encodable, first_file, kind_of, read_csv_rows, read_json_rows, read_text_rows
 from .sections import Section
 
 __all__ = ["Corpus", "Document", "read_pairs", "read_qrels", "read_queries"]

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from .._extras import require
 from ..errors import DataError
+from ..extras import require
 from .sections import Section, headings
 
 require("files", "bs4")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import DataError
-from .rows import Row
+from .readers import Row
 
 
 def read_objects(items: Iterable[object]) -> Iterator[Row]:

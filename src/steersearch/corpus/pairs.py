@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
-from .records import field, first_file, id_field, kind_of, read_json_lines, read_lines, read_table
+from .readers import field, first_file, id_field, kind_of, read_json_lines, read_lines, read_table
 
 
 def read_pairs(path: Path | str) -> list[tuple[str, str]]:

@@ -6,10 +6,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from .._extras import require
 from ..errors import DataError
-from .readers import record_row, text_column_of
-from .rows import Row
+from ..extras import require
+from .readers import Row, record_row, text_column_of
 
 require("parquet", "pyarrow")
 

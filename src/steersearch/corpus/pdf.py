@@ -3,8 +3,8 @@
 from io import BytesIO
 from pathlib import Path
 
-from .._extras import require
 from ..errors import DataError
+from ..extras import require
 from .sections import Section
 
 require("files", "pypdf")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steersearch.runtime.interpret.chance import EXACT, chance_of
+from steersearch.runtime.interpret.scoring import EXACT, chance_of
 
 
 def test_by_hand():
@@ -30,7 +30,7 @@ def test_ties_never_help():
 @pytest.mark.parametrize("auc", [0.5, 0.6, 0.7, 0.8])
 def test_the_normal_distribution_goes_on_where_counting_ends(monkeypatch, auc):
     counted = chance_of(auc, EXACT, 40)
-    monkeypatch.setattr("steersearch.runtime.interpret.chance.EXACT", 0)
+    monkeypatch.setattr("steersearch.runtime.interpret.scoring.EXACT", 0)
     assert chance_of(auc, EXACT, 40) == pytest.approx(counted, abs=3e-3)
 
 

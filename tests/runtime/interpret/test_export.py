@@ -5,7 +5,7 @@ import pytest
 
 from steersearch.errors import BundleError, ConfigError, StorageError, UnknownFeatureError
 from steersearch.runtime import Bundle
-from steersearch.runtime.interpret.entries import Entry, Interpretation, Pattern
+from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Pattern
 from steersearch.runtime.interpret.export import COLUMNS, export_feature, export_features
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from steersearch.runtime.features import Feature, Features
+from steersearch.runtime.bundle.features import Feature, Features
 from steersearch.runtime.interpret.families import find_families, named_families
 
 

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 
-from steersearch.metrics import unit_rows
-from steersearch.runtime.interpret.labels import Label, inflected, label_direction, make_unique, says_the_same
-from steersearch.runtime.interpret.phrases import Phrases, frequent_phrases, phrases_of
+from steersearch.arrays import unit_rows
+from steersearch.runtime.interpret.labels import (
+    Label,
+    Phrases,
+    frequent_phrases,
+    inflected,
+    label_direction,
+    make_unique,
+    phrases_of,
+    says_the_same,
+)
 
 
 def phrases(**rows):

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from steersearch.runtime.interpret.occlusion import Found, chunks_of, occlude
-from steersearch.runtime.interpret.patterns import find_patterns, words_that_matter
-from steersearch.runtime.interpret.phrases import Phrases
-from steersearch.runtime.interpret.token_model import TokenModel
+from steersearch.runtime.interpret.labels import Phrases
+from steersearch.runtime.interpret.neuron2graph import TokenModel
+from steersearch.runtime.interpret.occlusion import Found, chunks_of, find_patterns, occlude, words_that_matter
 
 WORDS = ["stem", "cells", "marrow", "liver", "filler"]
 

@@ -9,8 +9,7 @@ import pytest
 
 from steersearch.errors import BundleError, ConfigError, DataError
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.interpret.pipeline import interpret
-from steersearch.runtime.interpret.relabel import as_candidates_see_them, score_candidate, with_labels
+from steersearch.runtime.interpret.pipeline import as_candidates_see_them, interpret, score_candidate, with_labels
 from steersearch.runtime.interpret.storage import read_graph, read_interpretation, save
 
 

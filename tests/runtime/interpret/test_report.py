@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from steersearch.errors import StorageError
-from steersearch.runtime.features import Feature, Features
-from steersearch.runtime.interpret.detection import Score
-from steersearch.runtime.interpret.entries import Entry, Interpretation, Passage, Pattern
+from steersearch.runtime.bundle.features import Feature, Features
+from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Pattern, Score
 from steersearch.runtime.interpret.report import LENGTH, report_data, write_report
 
 EVIL = "</script><script>alert(1)</script><!-- {{data}}"

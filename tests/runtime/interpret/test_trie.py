@@ -1,8 +1,8 @@
 import json
 import xml.etree.ElementTree as ET
 
-from steersearch.runtime.interpret.entries import Entry, Pattern
-from steersearch.runtime.interpret.trie import build_trie, to_dot, to_json, to_svg
+from steersearch.runtime.bundle.interpretation import Entry, Pattern
+from steersearch.runtime.interpret.export import build_trie, to_dot, to_json, to_svg
 
 PATTERNS = (
     Pattern((("stem cells", "progenitors"), ("marrow",)), 1.25, 3),

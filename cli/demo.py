@@ -1,0 +1,115 @@
+"""`sae demo`: the main job end to end, on text that every Python installation has."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ..errors import ConfigError
+from .options import Json, console, print_json, progress_bars, stderr
+from .output import print_side_by_side
+
+if TYPE_CHECKING:
+    from ..runtime import SteerableIndex
+
+QUERIES: tuple[tuple[str, dict[int | str, float]], ...] = (
+    ("read a file line by line", {"compressed archives": 1.5}),
+    ("parse a string into parts", {"dates and times": 1.0}),
+    ("open a connection", {"network sockets": -1.0}),
+)
+K = 5
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, bundle and index.")] = Path("demo"),
+    embedder: Annotated[
+        str, typer.Option(help="A sentence-transformers folder or name; `minilm` = the weights of steersearch[minilm].")
+    ] = "minilm",
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 600,
+    latents: Annotated[int, typer.Option(help="Number of latents.")] = 2048,
+    k: Annotated[int, typer.Option("-k", help="Latents active per text.")] = 32,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier demo left in OUT.")] = False,
+    json: Json = False,
+) -> None:
+    """See the whole path on your own machine: embed Python's documentation, train, export, index, search and steer.
+
+    About four minutes on two cores. Leaves a checkpoint, a bundle and an index in OUT for you to play with.
+    """
+    from ..corpus import python_documentation
+    from ..export import export_bundle
+    from ..runtime import SteerableIndex
+    from ..training import Embedder, SaeConfig, TrainConfig, default_cache_dir, embed_cached
+    from ..training import train as fit
+
+    if any((out / name).exists() for name in ("bundle", "index")) and not overwrite:
+        raise ConfigError(f"{out} holds an earlier demo: add --overwrite, or choose another --out")
+    started = time.monotonic()
+    corpus, model = python_documentation(), Embedder(embedder)
+    documents = list(corpus.documents())
+    texts, ids = [d.text for d in documents], [d.id for d in documents]
+    stderr.print(f"{len(texts):,} documents: the documentation of this Python installation")
+    # Half the usual batch: this corpus is small, and the demo should end while you watch.
+    training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
+    shape = SaeConfig(n_latents=latents, k=k)
+    checkpoint = out / "model.pt"
+    unfinished = out / f"model.pt.{latents}-{k}-{steps}.resume"  # an interrupted demo goes on with the same command
+    with progress_bars(quiet=json) as show:
+        trained = fit(corpus, model, shape, training, resume_path=unfinished, resume=True, progress=show)
+        trained.save(checkpoint)
+        show("export", 0, 1)
+        if (edits := out / "bundle.edits.json").exists():  # of the autoencoder that is replaced now
+            edits.replace(out / "bundle.edits.old.json")
+        manifest = export_bundle(checkpoint, out / "bundle", overwrite=True)
+        show("export", 1, 1)
+        shutil.rmtree(out / "index", ignore_errors=True)
+        vectors = embed_cached(
+            model, texts, cache_dir=default_cache_dir()
+        )  # made for the training: read from the cache
+        with SteerableIndex.create(out / "index", out / "bundle") as index:
+            index.add(texts, ids=ids, embeddings=vectors, progress=lambda done, total: show("index", done, total))
+    seconds, metrics = time.monotonic() - started, trained.info.metrics
+    with SteerableIndex.open(out / "index") as index:
+        if json:
+            searches = [_search(index, query, boost) for query, boost in QUERIES]
+            body = {"out": str(out), "seconds": round(seconds, 1), "metrics": metrics, "parity": manifest.parity}
+            print_json(body | {"searches": searches})
+            return
+        for query, boost in QUERIES:
+            _show(index, query, boost)
+        first, boost = QUERIES[0]
+        example = index.search(first, 1, boost=boost)[0].id
+    console.print(
+        f"\n[bold]{seconds:.0f} s[/bold]: {latents:,} latents, {metrics['alive']:.0%} alive, {metrics['l0']:.0f} per "
+        "text. "
+        f"ONNX against torch: embeddings within {manifest.parity['embedder_max_abs']:.0e}, "
+        f"{manifest.parity['encoder_agreement']:.2%} of TopK codes equal."
+    )
+    steering = " ".join(f'--boost "{concept}={strength}"' for concept, strength in boost.items())
+    sae = sys.argv[0] if Path(sys.argv[0]).name == "sae" else "sae"  # inside `make demo` it is not on the PATH
+    console.print("Now you:")
+    for command in (
+        f'{sae} search "{first}" --index {out}/index {steering} --compare',
+        f'{sae} explain "{first}" {example} --index {out}/index {steering}',
+        f'{sae} features "network sockets" --bundle {out}/bundle',
+        f"{sae} features label --index {out}/index --bundle {out}/bundle",
+    ):
+        console.print(f"  {escape(command)}", soft_wrap=True)
+
+
+def _show(index: SteerableIndex, query: str, boost: dict[int | str, float]) -> None:
+    plain, steered = index.search(query, K), index.search(query, K, boost=boost, compare=True)
+    console.print(f"\n[bold]{escape(query)}[/bold]   boost {escape(str(boost))}")
+    print_side_by_side(plain, steered)
+
+
+def _search(index: SteerableIndex, query: str, boost: dict[int | str, float]) -> dict[str, object]:
+    hits = {"plain": index.search(query, K), "steered": index.search(query, K, boost=boost)}
+    return {"query": query, "boost": boost} | {
+        name: [{"id": h.id, "score": h.score} for h in found] for name, found in hits.items()
+    }

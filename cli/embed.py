@@ -1,0 +1,94 @@
+"""`sae embed` and `sae index merge`: embedding by many processes, and joining what they made."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigError
+from .index import DATA, BackendOption, ChunkTokens, NoChunks, Overlap, TextColumn, index_app, one_path, report_problems
+from .options import BundlePath, IndexPath, Json, print_json, progress_bars, stderr
+
+
+def embed(
+    path: Annotated[Path | None, typer.Argument(help=DATA)] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The same as PATH.")] = None,
+    bundle: BundlePath = Path("bundle"),
+    out: Annotated[Path, typer.Option(help="The folder of all shards; each makes a folder of its own in it.")] = Path(
+        "shards"
+    ),
+    shard: Annotated[str, typer.Option(help="Which part of the documents, from `1/8` to `8/8`.")] = "1/1",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run was stopped; right for a first run too.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+    chunk_tokens: ChunkTokens = None,
+    overlap: Overlap = None,
+    no_chunks: NoChunks = False,
+    text_column: TextColumn = None,
+    json: Json = False,
+) -> None:
+    """Embed a part of the documents, for any scheduler that runs many such processes.
+
+    `sae embed docs.jsonl --bundle bundle --out shards --shard 3/8 --resume`, once for every shard, on as many machines
+    as you like; then `sae index merge shards --index index`. The index is the one that `sae index` makes alone.
+    Needs no torch, no network, and no other shard; what is written is checksummed and complete or not there.
+    """
+    from ..runtime import Bundle
+    from ..runtime.ingest.shards import embed_shard
+
+    match = re.fullmatch(r"(\d+)/(\d+)", shard)
+    if match is None:
+        raise ConfigError(f"--shard is {shard!r}: write 3/8 for the third of eight shards")
+    with progress_bars() as show:
+        folder, made = embed_shard(
+            one_path(path, data),
+            Bundle.load(bundle, threads=threads),
+            out,
+            (int(match[1]), int(match[2])),
+            resume=resume,
+            chunk_tokens=0 if no_chunks else chunk_tokens,
+            overlap=overlap,
+            text_column=text_column,
+            progress=lambda done: show("embed documents", done, None),
+        )
+    if json:
+        print_json({"shard": str(folder), "documents": made.documents, "problems": made.problems})
+        return
+    stderr.print(f"{folder}: {made.documents:,} documents")
+    report_problems(made.problems, made.positions or 0)
+    stderr.print(f"next, when all shards are there: sae index merge {out} --index index")
+
+
+@index_app.command("merge")
+def merge(
+    shards: Annotated[list[Path], typer.Argument(help="Folders that `sae embed` wrote: shards, or folders of shards.")],
+    index: IndexPath = Path("index"),
+    bundle: BundlePath = Path("bundle"),
+    backend: BackendOption = "auto",
+    json: Json = False,
+) -> None:
+    """Join shards that `sae embed` made into an index; an interrupted run goes on when it is repeated.
+
+    Ends with 1 when a file could not be read while the shards were made; all others are in the index then.
+    """
+    from ..runtime import SteerableIndex
+
+    opened = (
+        SteerableIndex.open(index, bundle=bundle, backend=backend)
+        if index.exists()
+        else SteerableIndex.create(index, bundle, backend=backend)
+    )
+    with opened, progress_bars(json) as show:
+        total, problems = opened.merge(shards, progress=lambda done, total: show("merge documents", done, total))
+        count = len(opened)
+    if json:
+        print_json({"index": str(index), "merged": total, "documents": count, "problems": problems})
+    else:
+        stderr.print(f"{index}: merged {total:,}, now {count:,} documents")
+        report_problems(problems, count)
+    if problems:
+        raise typer.Exit(1)

@@ -1,0 +1,45 @@
+"""`sae eval`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from .options import BundlePath, Json, console, print_json, progress_bars
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(help="A BEIR folder: corpus.jsonl(.gz), queries.jsonl(.gz), qrels/SPLIT.tsv.")],
+    bundle: BundlePath = Path("bundle"),
+    split: Annotated[str, typer.Option(help="Which judgments: qrels/SPLIT.tsv.")] = "test",
+    index: Annotated[
+        Path | None, typer.Option("--index", help="Keep the index here and use it again next time.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure what a bundle keeps of dense retrieval on judged queries.
+
+    Ways to search the same index: dense, dense steered with an empty boost (must be the same), reconstruction (the
+    paper's), latent, words (BM25), and hybrid by rank and by weights. nDCG@10, MRR@10 and R@100 by trec_eval's
+    definitions, each also as a share of dense.
+    """
+    from ..runtime.evaluate import evaluate as run
+
+    with progress_bars() as show:
+        report = run(bundle, data, split=split, index_path=index, progress=show)
+    if json:
+        print_json(asdict(report))
+        return
+    table = Table(title=f"{report.dataset}, {report.queries} queries, {report.documents} documents, {report.precision}")
+    for column in ("view", "nDCG@10", "", "MRR@10", "", "R@100", ""):
+        table.add_column(column, justify="left" if column == "view" else "right")
+    for name, figures in report.views.items():
+        shares = report.share_of_dense[name]
+        cells = [cell for metric in figures for cell in (f"{figures[metric]:.4f}", f"{shares[metric]:.1%}")]
+        table.add_row(name.replace("_", " "), *cells)
+    console.print(table)
+    console.print(", ".join(f"{name} {value:.4g}" for name, value in report.sparsity.items()))

@@ -1,0 +1,178 @@
+"""`sae features label`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from ...errors import ConfigError
+from ..options import BundlePath, Json, print_json, progress_bars, stderr
+
+if TYPE_CHECKING:
+    from ...runtime import Bundle
+    from ...runtime.interpret.pipeline import Interpreted
+
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Documents: .jsonl(.gz), .csv, .txt, a folder of texts, or a BEIR folder.")
+]
+Index = Annotated[
+    Path | None, typer.Option("--index", "-i", help="An index of this bundle: its documents are embedded already.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Let a language model propose labels, as provider:name. It is sent passages of your documents."),
+]
+
+
+def label(
+    bundle: BundlePath = Path("bundle"),
+    data: Data = None,
+    index: Index = None,
+    model: Model = None,
+    candidates: Annotated[int, typer.Option(help="With --model: labels to propose per feature.")] = 3,
+    max_calls: Annotated[int | None, typer.Option(help="With --model: stop after so many calls.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="With --model: stop before using more tokens.")] = None,
+    timeout: Annotated[float, typer.Option(help="With --model: seconds to wait for an answer.")] = 60.0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the search for decisive words, which takes most of the time.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Chooses the random documents that labels are tested on.")] = 0,
+    json: Json = False,
+) -> None:
+    """Find out what every latent stands for: labels, patterns, examples, each with a score on held-out documents.
+
+    Runs where the bundle runs, without torch or a network. Labels are made from one half of the documents and tested
+    on the other; a latent whose label does not pass is called unclear. Stopped runs go on where they were. Edits that
+    people made stay.
+
+    Examples: `sae features label --data docs.jsonl`, `sae features label --index index`,
+    `sae features label --data docs.jsonl --model openai:gpt-5-mini --max-calls 500`
+    """
+    from ...runtime import Bundle
+    from ...runtime.interpret.pipeline import interpret
+    from ...runtime.interpret.storage import save
+
+    if (data is None) == (index is None):
+        raise ConfigError("give the documents either with --data FILE or with --index FOLDER")
+    opened = Bundle.load(bundle)
+    ids, texts, embeddings, name, queries = _from_index(opened, index) if index else _from_data(data)
+    with progress_bars() as show:
+        found = interpret(
+            *(opened, ids, texts),
+            corpus=name,
+            queries=queries,
+            embeddings=embeddings,
+            seed=seed,
+            patterns=not quick,
+            progress=show,
+        )
+    summary: dict[str, Any] = {}
+    if model is not None:
+        found, summary = _ask(opened, found, model, candidates, max_calls, max_tokens, timeout)
+    save(opened, found)
+    _report(bundle, found, summary, json)
+
+
+def _from_data(data: Path | None) -> tuple[list[str], list[str], None, str, list[str]]:
+    from ...corpus import Corpus
+
+    corpus = Corpus.open(data or "")
+    documents = list(corpus.documents())
+    queries = list(dict.fromkeys(query for query, _ in corpus.pairs()))
+    return [d.id for d in documents], [d.text for d in documents], None, corpus.name, queries
+
+
+def _from_index(
+    bundle: Bundle, path: Path
+) -> tuple[list[str], list[str], np.ndarray[Any, np.dtype[np.float32]], str, list[str]]:
+    from ...runtime import SteerableIndex
+
+    with SteerableIndex.open(path, bundle=bundle) as index:
+        ids, texts, rows = index.documents()
+    return ids, texts, rows, path.resolve().name, []
+
+
+def _ask(
+    bundle: Bundle,
+    found: Interpreted,
+    model: str,
+    candidates: int,
+    max_calls: int | None,
+    max_tokens: int | None,
+    timeout: float,
+) -> tuple[Interpreted, dict[str, Any]]:
+    """Labels of a language model where they are better."""
+    from ...embedding_cache import default_cache_dir
+    from ...integrations.labeling.run import label_with_model
+    from ...runtime.interpret.pipeline import as_candidates_see_them, score_candidate, with_labels
+
+    with progress_bars() as show:
+        outcome = label_with_model(
+            model,
+            sorted(as_candidates_see_them(found), key=lambda entry: -entry.fires),  # a cap leaves out the rarest
+            lambda latent, text: score_candidate(bundle, found, latent, text),
+            candidates=candidates,
+            cache=default_cache_dir() / "labels.jsonl",
+            max_calls=max_calls,
+            max_tokens=max_tokens,
+            timeout=timeout,
+            on_progress=lambda done, total: show("ask the model", done, total),
+        )
+    labels = {latent: candidate.text for latent, candidate in outcome.labels.items()}
+    counts = {name: getattr(outcome, name) for name in ("calls", "cached", "input_tokens", "output_tokens", "stopped")}
+    return with_labels(bundle, found, labels, outcome.model), {
+        "model": outcome.model,
+        "labels": len(labels),
+        **counts,
+        "skipped": {f"f{latent}": why for latent, why in outcome.skipped.items()},
+    }
+
+
+def _report(bundle: Path, found: Interpreted, asked: dict[str, Any], json: bool) -> None:
+    entries = found.interpretation.entries
+    alive = [entry for entry in entries if entry.active]
+    clear = [entry for entry in alive if not entry.unclear]
+    figures = {
+        "bundle": str(bundle),
+        "documents": found.interpretation.documents,
+        "latents": len(entries),
+        "alive": len(alive),
+        "clear": len(clear),
+        "unclear": len(alive) - len(clear),
+        "median_label_auc": _median([entry.score.auc for entry in alive if entry.score]),
+        "median_pattern_auc": _median([entry.pattern_score.auc for entry in alive if entry.pattern_score]),
+        "families": len(found.interpretation.families),
+    }
+    if json:
+        print_json(figures | ({"asked": asked} if asked else {}))
+        return
+    stderr.print(
+        f"{bundle}: {figures['alive']:,} of {figures['latents']:,} latents fire on {figures['documents']:,} documents; "
+        f"{figures['clear']:,} have a label that tells where, {figures['unclear']:,} are unclear"
+    )
+    if figures["median_label_auc"] is not None:
+        stderr.print(
+            f"held-out AUC, median: {figures['median_label_auc']:.2f} from the label, "
+            f"{figures['median_pattern_auc']:.2f} from the words of a text (Neuron-to-Graph)"
+        )
+    if asked:
+        skipped = asked["skipped"]
+        stderr.print(
+            f"{asked['model']}: {asked['labels']:,} better labels; {asked['calls']:,} calls, {asked['cached']:,} from "
+            f"the cache, {asked['input_tokens'] + asked['output_tokens']:,} tokens"
+        )
+        if asked["stopped"]:
+            stderr.print(asked["stopped"])
+        for name, why in list(skipped.items())[:5]:
+            stderr.print(f"skipped {name}: {why}")
+        if len(skipped) > 5:
+            stderr.print(f"and {len(skipped) - 5:,} more; all with --json")
+    stderr.print(f"next: sae features --bundle {bundle}, sae features report --bundle {bundle} --out report.html")
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return round(float(np.median(values)), 4) if values else None

@@ -1,0 +1,120 @@
+"""A feature as a line of a table, and as JSON."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ..options import console
+
+if TYPE_CHECKING:
+    from ...runtime import Feature
+    from ...runtime.bundle.interpretation import Passage
+
+STYLES = ((0.5, "bold black on yellow"), (0.2, "bold yellow"), (0.05, "yellow"))
+"""From this saliency on, this style. A word is marked when without it a twentieth of the activation is lost."""
+DECISIVE = STYLES[1][0]
+"""From here on a word stands between asterisks where there are no styles, as in a file."""
+
+
+def one_line(passage: Passage, width: int, *, styled: bool) -> Text:
+    """The part of a passage around what matters most.
+
+    Args:
+        passage: The passage.
+        width: Characters of it, without the marks.
+        styled: Mark by styles, the shortest span that makes the latent fire by a line below; else with asterisks.
+    """
+    start, stop = _window(passage, width)
+    text = Text("…" if start else "")
+    edges = {start, stop, *(edge for a, b, _ in passage.spans for edge in (a, b)), *(passage.minimal or ())}
+    cuts = sorted(edge for edge in edges if start <= edge <= stop)
+    marked = False
+    for a, b in pairwise(cuts):
+        saliency = max((share for first, last, share in passage.spans if first <= a and b <= last), default=0.0)
+        if not styled and (saliency >= DECISIVE) != marked:
+            marked = not marked
+            text.append("*")
+        within = passage.minimal is not None and passage.minimal[0] <= a and b <= passage.minimal[1]
+        style = next((style for least, style in STYLES if saliency >= least), "")
+        text.append(re.sub(r"\s+", " ", passage.text[a:b]), f"{style} underline" if within else style)
+    text.append(("*" if marked else "") + ("…" if stop < len(passage.text) else ""))
+    return text
+
+
+def _window(passage: Passage, width: int) -> tuple[int, int]:
+    size = len(passage.text)
+    if size <= width:
+        return 0, size
+    first, last = passage.minimal or max(passage.spans, key=lambda span: span[2], default=(0, 0, 0.0))[:2]
+    start = min(max(0, (first + last - width + 2) // 2), size - width + 2)
+    if start < 2:
+        return 0, width - 1
+    return start, min(size, start + width - 2)
+
+
+FIELDS = (
+    *("id", "name", "label", "score", "unclear", "guess", "pattern_score", "density", "mean", "p95", "max"),
+    *("renamed", "hidden", "family", "note", "keywords", "examples"),
+)
+RAREST = 1e-4
+"""Share of documents at the left end of the frequency bar; the right end is all of them."""
+
+
+def as_json(feature: Feature) -> dict[str, Any]:
+    """What is known about a feature, as plain values."""
+    return {name: getattr(feature, name) for name in FIELDS}
+
+
+def print_features(features: Iterable[Feature], further: Sequence[tuple[str, Sequence[str]]] = ()) -> None:
+    """A line per feature, with further columns as (heading, texts)."""
+    from ...runtime.bundle.features import short
+
+    shown = list(features)
+    if not shown:
+        console.print("no such features")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    table.add_column("label", overflow="fold")
+    for heading in ("score", "documents", *(heading for heading, _ in further)):
+        words = heading == "family"
+        table.add_column(heading, justify="left" if words else "right", no_wrap=not words)
+    for i, feature in enumerate(shown):
+        table.add_row(
+            f"[bold]{feature.name}[/bold]",
+            _label(feature),
+            "" if feature.score is None else short(feature.score),
+            share_of_documents(feature),
+            *(escape(texts[i]) for _, texts in further),
+        )
+    console.print(table)
+
+
+def _label(feature: Feature) -> str:
+    label = escape(feature.label) if feature.label else f"[dim]{_nameless(feature)}[/dim]"
+    return label + (f"  [dim]{escape(feature.note)}[/dim]" if feature.note else "")
+
+
+def _nameless(feature: Feature) -> str:
+    if feature.hidden:
+        return "hidden"
+    return f"unclear: {escape(feature.guess)}" if feature.guess else "unclear" if feature.unclear else "-"
+
+
+def share_of_documents(feature: Feature) -> str:
+    """How often it is active, in words."""
+    return f"{feature.density:.2%}" if feature.p95 else "never"
+
+
+def frequency_bar(share: float, width: int = 20) -> str:
+    """A share of documents on a scale of powers of ten, from one in ten thousand to all."""
+    filled = round(width * (1 - math.log(max(share, RAREST)) / math.log(RAREST))) if share else 0
+    return "█" * filled + "░" * (width - filled)

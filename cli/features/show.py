@@ -1,0 +1,272 @@
+"""`sae features show`: one feature on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ...errors import ConfigError, UnknownFeatureError
+from ..options import BundlePath, Json, console, first_line, print_json, stderr
+from .output import as_json, frequency_bar, one_line, print_features
+
+if TYPE_CHECKING:
+    from ...runtime import Bundle, Feature, Features
+    from ...runtime.bundle.interpretation import Entry, Interpretation, Score
+
+Limit = Annotated[int, typer.Option("-n", min=1, help="Features to print.")]
+
+
+def list_features(
+    bundle: BundlePath = Path("bundle"),
+    by: Annotated[
+        Literal["density", "score", "label", "family"],
+        typer.Option(help="Order: most frequent first, best label first, or by name."),
+    ] = "density",
+    unclear: Annotated[
+        bool | None, typer.Option("--unclear/--clear", help="Only features without, or with, a label that holds.")
+    ] = None,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Only those that are hidden.")] = False,
+    family: Annotated[str | None, typer.Option(help="Only one family: its name, or any feature of it.")] = None,
+    limit: Limit = 20,
+    json: Json = False,
+) -> None:
+    """List features.
+
+    Examples: `sae features list --by score`, `sae features list --unclear`, `sae features list --family f412`
+    """
+    from ...runtime import Bundle
+
+    opened = Bundle.load(bundle)
+    families = _families(opened) if by == "family" or family is not None else {}
+    found = [feature for feature in opened.features if feature.hidden == hidden]
+    if unclear is not None:
+        found = [feature for feature in found if (feature.label is None) == unclear]
+    if family is not None:
+        wanted = _family(opened, families, family)
+        found = [feature for feature in found if families.get(feature.id) == wanted]
+    found.sort(key=lambda feature: (-feature.density, feature.id))
+    if by == "score":
+        found.sort(key=lambda feature: -1.0 if feature.score is None else feature.score, reverse=True)
+    elif by == "label":
+        found.sort(key=lambda feature: (feature.label is None, (feature.label or "").casefold()))
+    elif by == "family":
+        found.sort(key=lambda feature: (feature.id not in families, families.get(feature.id, "").casefold()))
+    shown = found[:limit]
+    if json:
+        print_json([as_json(feature) | ({"family": families.get(feature.id)} if families else {}) for feature in shown])
+        return
+    print_features(shown, [("family", [families.get(feature.id, "") for feature in shown])] if families else [])
+    if len(found) > limit:
+        stderr.print(f"[dim]{limit} of {len(found):,}: -n {len(found)} prints all[/dim]")
+
+
+def search(
+    phrase: Annotated[str | None, typer.Argument(help="Words of a label, or what it should be about.")] = None,
+    like: Annotated[
+        list[str] | None, typer.Option("--like", help="An example text instead of a phrase; may be repeated.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Example documents instead of a phrase: any file that `sae index` takes.")
+    ] = None,
+    bundle: BundlePath = Path("bundle"),
+    limit: Limit = 20,
+    json: Json = False,
+) -> None:
+    """Find features for a phrase, or those that are typical of example documents.
+
+    Examples: `sae features search "network sockets"`, `sae features search --data complaints.jsonl`
+    """
+    from ...corpus import Corpus
+    from ...runtime import Bundle
+
+    examples = [*(like or []), *([] if data is None else (d.text for d in Corpus.open(data).documents()))]
+    if (phrase is None) == (not examples):
+        raise ConfigError("search takes a phrase, or examples with --like or --data: give one of the two")
+    features = Bundle.load(bundle).features
+    if phrase is not None:
+        found = features.search(phrase, limit)
+        _print(found, [], json)
+        return
+    typical = features.search_examples(examples, limit)
+    _print([feature for feature, _ in typical], [("excess", [round(excess, 3) for _, excess in typical])], json)
+
+
+def similar(
+    feature: Annotated[str, typer.Argument(help="One feature: f412 or its label.")],
+    bundle: BundlePath = Path("bundle"),
+    limit: Limit = 10,
+    json: Json = False,
+) -> None:
+    """Features that point the same way, or fire on the same documents.
+
+    `cosine` compares their directions; `together` is how many times more often than by chance both fire, known once the
+    bundle was interpreted. Example: `sae features similar f412`
+    """
+    from ...runtime import Bundle
+
+    found = Bundle.load(bundle).features.similar(feature, limit)
+    cosines = [round(each.cosine, 3) for each in found]
+    lifts = [None if each.lift is None else round(each.lift, 1) for each in found]
+    _print([each.feature for each in found], [("cosine", cosines), ("together", lifts)], json)
+
+
+def _print(
+    found: list[Feature], figures: list[tuple[str, list[float]] | tuple[str, list[float | None]]], json: bool
+) -> None:
+    if json:
+        further = [{name: values[i] for name, values in figures} for i in range(len(found))]
+        print_json([as_json(feature) | more for feature, more in zip(found, further, strict=True)])
+        return
+    print_features(found, [(name, ["" if v is None else f"{v:g}" for v in values]) for name, values in figures])
+
+
+def _families(opened: Bundle) -> dict[int, str]:
+    """Latent -> the name of its family."""
+    from ...runtime.interpret.families import named_families
+
+    found = opened.interpretation
+    named = named_families(opened.features, found.families if found else ())
+    return {latent: name for name, latents in named.items() for latent in latents}
+
+
+def _family(opened: Bundle, families: dict[int, str], asked: str) -> str:
+    names = {name.casefold(): name for name in families.values()}
+    if asked.strip().casefold() in names:
+        return names[asked.strip().casefold()]
+    feature = opened.features.find(asked)
+    if feature is None or feature.id not in families:
+        raise UnknownFeatureError(f"there is no family {asked!r}: see `sae features list --by family`")
+    return families[feature.id]
+
+
+TOP, NEAR_MISSES, QUERIES, PATTERNS, OTHERS = 8, 3, 3, 5, 3
+MARGIN = 13
+"""Columns of the headings at the left."""
+Row = tuple[str, Text]
+
+
+def show(
+    feature: Annotated[str, typer.Argument(metavar="FEATURE", help="f412, or its label.")],
+    bundle: BundlePath = Path("bundle"),
+    json: Json = False,
+) -> None:
+    """What is known about one feature: how well its label holds, how often it fires, and on what.
+
+    In passages the words are marked without which it would fire less, and underlined the shortest span that makes it
+    fire. `--json` has all of it. Example: `sae features show f412`
+    """
+    from ...runtime import Bundle
+
+    opened = Bundle.load(bundle)
+    shown = opened.features.get(feature)
+    found = opened.interpretation
+    if json:
+        from ...runtime.bundle.interpretation import entry_to_json
+
+        print_json(as_json(shown) | {"interpretation": entry_to_json(found.entries[shown.id]) if found else None})
+        return
+    rows = [*_names(shown, opened.features), *(_interpreted(shown, found, opened.features) if found else _plain(shown))]
+    if not found and shown.p95:
+        rows += _similar(opened, shown)
+    console.print(f"[bold]{escape(str(shown))}[/bold]")
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="dim", width=MARGIN - 1, no_wrap=True)
+    # Without a limit, rich makes room for long lines by cutting the headings.
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(20, console.width - MARGIN))
+    for heading, text in rows:
+        table.add_row(heading, text)
+    console.print(table)
+    if not found:
+        stderr.print(f"[dim]more: sae features label --bundle {escape(str(bundle))} --data docs.jsonl[/dim]")
+
+
+def _names(feature: Feature, features: Features) -> Iterator[Row]:
+    """What people did to it, and what it would be called otherwise."""
+    before = features.unedited[feature.id]
+    if feature.renamed or feature.hidden:
+        yield "hidden" if feature.hidden else "renamed", Text(f"before: {before.label or before.guess or 'no label'}")
+    elif feature.guess:
+        yield "best guess", Text(feature.guess)
+    if feature.family:
+        yield "family", Text(feature.family)
+    if feature.note:
+        yield "note", Text(first_line(feature.note, 400))
+
+
+def _plain(feature: Feature) -> Iterator[Row]:
+    """From the reference corpus of the export alone."""
+    yield "frequency", _frequency(feature.density, "documents of the reference corpus")
+    if feature.p95:
+        yield "activation", Text(f"mean {feature.mean:.2f}, typical {feature.p95:.2f}, largest {feature.max:.2f}")
+    yield from _block("words", [Text(", ".join(feature.keywords))] if feature.keywords else [])
+    yield from _block("strongest", [Text(first_line(example, 400)) for example in feature.examples])
+
+
+def _interpreted(feature: Feature, found: Interpretation, features: Features) -> Iterator[Row]:
+    entry = found.entries[feature.id]
+    if not feature.renamed:
+        yield "label", _score(entry.score)
+    yield "patterns", _score(entry.pattern_score)
+    fires = f"documents of {found.corpus}; fires on {entry.fires:,} of {found.documents:,}"
+    yield "frequency", _frequency(entry.active / max(found.documents, 1), fires)
+    if entry.active:
+        median, upper, high, typical, largest = entry.quantiles
+        parts = f"half {median:.2f}, 75 % {upper:.2f}, 90 % {high:.2f}, typical {typical:.2f}, largest {largest:.2f}"
+        yield "activation", Text(parts)
+    yield from _block("fires on", [_pattern(*each) for each in _patterns(entry)])
+    width, styled = console.width - MARGIN - 6, console.is_terminal
+    strongest = [Text(f"{p.activation:5.2f} ").append(one_line(p, width, styled=styled)) for p in entry.top[:TOP]]
+    yield from _block("strongest", strongest)
+    near = [Text("      ").append(one_line(p, width, styled=styled)) for p in entry.near_misses[:NEAR_MISSES]]
+    yield from _block("not on", near)
+    yield from _block("queries", [Text(f"{value:5.2f} {first_line(q, 400)}") for q, value in entry.queries[:QUERIES]])
+    yield from _block("fires with", _others(entry.companions, features, "×{:.1f}"))
+    yield from _block("similar", _others(entry.similar, features, "{:.2f}"))
+
+
+def _score(score: Score | None) -> Text:
+    from ...runtime.bundle.features import short
+    from ...runtime.bundle.interpretation import CHANCE
+
+    if score is None:
+        return Text("not measured: it fires on no held-out document")
+    found = (
+        f"AUC {short(score.auc)} on held-out documents: {score.positives} on which it fires, against near misses "
+        f"{short(score.auc_near)}, against random ones {short(score.auc_random)}"
+    )
+    return Text(found if score.p_value <= CHANCE else f"{found}; may be chance, p = {score.p_value:.2f}")
+
+
+def _frequency(share: float, of: str) -> Text:
+    if not share:
+        return Text(f"{frequency_bar(0)} never active on the {of}")
+    return Text(f"{frequency_bar(share)} active on {share:.2%} of the {of}")
+
+
+def _patterns(entry: Entry) -> list[tuple[str, float, int]]:
+    return [(str(pattern), pattern.weight, pattern.support) for pattern in entry.patterns[:PATTERNS]]
+
+
+def _pattern(words: str, weight: float, support: int) -> Text:
+    return Text(f"{weight:5.2f} ").append(words, "bold").append(f"  in {support}" if support > 1 else "", "dim")
+
+
+def _others(others: tuple[tuple[int, float], ...], features: Features, form: str) -> list[Text]:
+    shown = [(features[latent], value) for latent, value in others if not features[latent].hidden]
+    return [Text(f"{form.format(value):>5} {feature}") for feature, value in shown[:OTHERS]]
+
+
+def _similar(opened: Bundle, feature: Feature) -> Iterator[Row]:
+    found = opened.features.similar(feature.id, OTHERS)
+    yield from _block("similar", [Text(f"{each.cosine:5.2f} {each.feature}") for each in found])
+
+
+def _block(heading: str, lines: list[Text]) -> Iterator[Row]:
+    """Lines under one heading, which stands at the first."""
+    yield from ((heading if i == 0 else "", line) for i, line in enumerate(lines))

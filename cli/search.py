@@ -1,0 +1,166 @@
+"""`sae search` and `sae explain`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from ..errors import ConfigError
+from .options import (
+    BoostOption,
+    ClampOption,
+    IndexPath,
+    Json,
+    KeepOption,
+    ProfileOption,
+    ProtectOption,
+    console,
+    parse_boost,
+    parse_clamp,
+    parse_fusion,
+    print_json,
+    read_files,
+    stderr,
+    warnings_on_stderr,
+)
+from .output import concept_json, hit_json, part_json, print_concepts, print_hits, print_side_by_side
+
+if TYPE_CHECKING:
+    from ..runtime import Bundle, SteeredQuery
+
+Query = Annotated[str, typer.Argument(help="What to look for.")]
+
+
+def search(
+    query: Query,
+    index: IndexPath = Path("index"),
+    k: Annotated[int, typer.Option("-k", help="Results.")] = 5,
+    boost: BoostOption = None,
+    clamp: ClampOption = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Boost what this document (an id of the index, or a text) is about, as far as --keep allows; may be "
+            "repeated, and all of them are one concept."
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(help="With --like: what the concept is not, an id or a text; may be repeated.")
+    ] = None,
+    keep: KeepOption = None,
+    protect: ProtectOption = False,
+    save_concept: Annotated[
+        Path | None,
+        typer.Option(help="Write what the one --boost, or --like, became as JSON: edit it, then --boost @FILE=1.5."),
+    ] = None,
+    filter: Annotated[
+        str | None, typer.Option(help='Metadata conditions as JSON: \'{"year": {"$gte": 2025}}\'.')
+    ] = None,
+    view: Annotated[
+        Literal["dense", "reconstruction", "latent", "words", "hybrid"],
+        typer.Option(help="What is compared; words is BM25, hybrid is dense, latent and words together."),
+    ] = "dense",
+    fusion: Annotated[
+        str,
+        typer.Option(help="How hybrid joins its views: rrf, by rank, or weights like dense=.4,latent=.2,words=.4."),
+    ] = "rrf",
+    idf: Annotated[
+        bool, typer.Option("--idf", help="In the latent view, let features that few documents have count more.")
+    ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="Plain and steered results side by side, with what moved and which features did."
+        ),
+    ] = False,
+    profile: ProfileOption = "fast",
+    json: Json = False,
+) -> None:
+    """Search an index, and steer what comes first.
+
+    `sae search "solar storms" --boost "radio astronomy=1.5" --compare`
+
+    `sae search "solar storms" --boost "radio astronomy=auto" --keep .9 --protect` lets the strength be chosen
+
+    `sae search "solar storms" --like doc-7 --like doc-9 --unlike doc-2 --save-concept radio.json` makes a concept of
+    examples, and `--boost @radio.json=1.5` uses it again
+    """
+    from ..runtime import Concept, SteerableIndex
+    from ..runtime.steering.auto_strength import KEEP
+    from ..runtime.store.filters import read_filter
+
+    boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), read_filter(filter, "--filter")
+    how = parse_fusion(fusion)
+    if unlike and not like:
+        raise ConfigError("--unlike is the contrast of --like: give at least one --like")
+    with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
+        boosted, clamped = read_files(boosts, opened.bundle), read_files(clamps, opened.bundle)
+        if like:
+            boosted[Concept.from_examples(like, unlike or ())] = "auto"
+        share = KEEP if keep is None else keep
+        vector = opened.steer(query).original
+        steered = opened.steer(vector, boosted, clamped, keep=share, protect=protect)
+        # With the strengths that "auto" stands for, which need not be found again.
+        boosted = dict(zip(boosted, (strength for _, strength in steered.concepts), strict=True))
+        search_as = partial(opened.search, vector, k, filter=where, view=view, fusion=how, text=query, idf=idf)
+        hits = search_as(boost=boosted, clamp=clamped, protect=protect, compare=compare)
+        plain = search_as() if compare else []
+        if save_concept:
+            _save(save_concept, steered, opened.bundle)
+        if json:
+            concepts = [concept_json(*pair) for pair in (*steered.concepts, *steered.clamped)]
+            body: dict[str, Any] = {"query": query, "kept": steered.kept, "concepts": concepts}
+            body["hits"] = [hit_json(hit) for hit in hits]
+            print_json(body | ({"plain": [hit_json(hit) for hit in plain]} if compare else {}))
+            return
+        print_concepts(steered, opened.bundle.features)
+        if compare:
+            print_side_by_side(plain, hits)
+        else:
+            print_hits(hits)
+
+
+def explain(
+    query: Query,
+    id: Annotated[str, typer.Argument(help="The document's id, as `sae search` prints it.")],
+    index: IndexPath = Path("index"),
+    boost: BoostOption = None,
+    clamp: ClampOption = None,
+    keep: KeepOption = None,
+    protect: ProtectOption = False,
+    profile: ProfileOption = "fast",
+    json: Json = False,
+) -> None:
+    """Take a document's dense score apart: what each feature of the query adds to it. The parts add up to the score."""
+    from ..runtime import SteerableIndex
+    from ..runtime.steering.auto_strength import KEEP
+
+    boosts, clamps = parse_boost(boost), parse_clamp(clamp)
+    with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
+        explanation = opened.explain(
+            query,
+            id,
+            boost=read_files(boosts, opened.bundle),
+            clamp=read_files(clamps, opened.bundle),
+            keep=KEEP if keep is None else keep,
+            protect=protect,
+        )
+    if json:
+        parts = [part_json(part) for part in explanation.parts]
+        print_json({"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts})
+        return
+    console.print(escape(str(explanation)))
+
+
+def _save(path: Path, steered: SteeredQuery, bundle: Bundle) -> None:
+    if len(steered.concepts) != 1:
+        raise ConfigError(
+            f"--save-concept writes one concept, and this search boosts {len(steered.concepts)}: boost one"
+        )
+    concept = steered.concepts[0][0]
+    concept.save(path, bundle)
+    stderr.print(f"{escape(concept.name)}: {len(concept.weights)} features in {escape(str(path))}")

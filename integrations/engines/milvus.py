@@ -1,0 +1,178 @@
+"""Documents, vectors and sparse codes in Milvus (`pip install pymilvus`, and `milvus-lite` for one in a file).
+
+Example::
+
+    engine = SteeredMilvus(MilvusClient("http://localhost:19530"), "documents", bundle="bundle")
+    engine.add(texts, ids)
+    engine.search("solar storms", 5, boost={"radio astronomy": 1.5}, view="hybrid")
+    SteerableRetriever(index=engine, view="hybrid", boost={"radio astronomy": 1.5})  # in LangChain
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import need
+
+need("pymilvus", "pymilvus")
+
+from pymilvus import AnnSearchRequest, DataType, MilvusClient, RRFRanker  # noqa: E402
+
+from ...arrays import FloatArray  # noqa: E402
+from ...errors import ConfigError, DataError  # noqa: E402
+from ...runtime.bundle.bundle import Bundle  # noqa: E402
+from ...runtime.search.hits import Hit  # noqa: E402
+from ...runtime.steering.resolver import SteeredQuery  # noqa: E402
+from .sparse import DEPTH, RRF_K, Code, SparseEngine, code_of, fused  # noqa: E402
+
+DENSE, CODES = "dense", "codes"
+MAX_TEXT, MAX_ID = 65_535, 512
+"""Bytes that a Milvus string holds."""
+MAX_LIMIT = 16_384
+"""Results that one Milvus search gives."""
+RANKED_BY = {DENSE: {"metric_type": "COSINE"}, CODES: {"metric_type": "IP"}}
+
+
+class SteeredMilvus(SparseEngine):
+    """A collection with a vector and a sparse vector; made when it is not there, and searched exactly.
+
+    `filter` is a Milvus expression such as ``metadata["year"] >= 2024``; hybrid is Milvus' own RRF. Milvus takes no
+    negative weights in a sparse query, so what is pushed away is subtracted here, from as many candidates as it takes
+    to be sure of the best `k`; hybrid then fuses here too.
+
+    Args:
+        client: Connected; whoever made it closes it.
+        collection: Its name.
+        bundle: The exported folder, or an opened bundle.
+        sample: As in `SteeredEngine`.
+
+    Raises:
+        ConfigError: The collection has another dimension or distance, or no sparse codes.
+        EngineError: Milvus does not answer.
+        BundleError: The bundle cannot be used.
+    """
+
+    provider = "Milvus"
+
+    def __init__(
+        self,
+        client: MilvusClient,
+        collection: str,
+        bundle: str | Path | Bundle,
+        sample: Sequence[str] | FloatArray | None = None,
+    ) -> None:
+        super().__init__(bundle, sample)
+        self.client, self.collection = client, collection
+        if not self._ask(client.has_collection, collection):
+            self._ask(self._create)
+        what = f"the Milvus collection {collection!r}"
+        fields = {field["name"]: field for field in self._ask(client.describe_collection, collection)["fields"]}
+        if not {"id", "text", "metadata", DENSE, CODES} <= set(fields):
+            raise ConfigError(f"{what} has the fields {sorted(fields)}, and no documents with codes: use another name")
+        self._check_dimension(what, fields[DENSE]["params"]["dim"])
+        distance = self._ask(client.describe_index, collection, DENSE)["metric_type"]
+        if distance not in ("COSINE", "IP", "L2"):
+            raise ConfigError(f"{what} has the distance {distance}: expected COSINE, IP or L2")
+
+    def _create(self) -> None:
+        schema = self.client.create_schema(auto_id=False)
+        schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_ID)
+        schema.add_field("text", DataType.VARCHAR, max_length=MAX_TEXT)
+        schema.add_field("metadata", DataType.JSON)
+        schema.add_field(DENSE, DataType.FLOAT_VECTOR, dim=self.bundle.d_in)
+        schema.add_field(CODES, DataType.SPARSE_FLOAT_VECTOR)
+        graphs = self.client.prepare_index_params()
+        graphs.add_index(DENSE, index_type="FLAT", **RANKED_BY[DENSE])
+        graphs.add_index(CODES, index_type="SPARSE_INVERTED_INDEX", **RANKED_BY[CODES])
+        self.client.create_collection(self.collection, schema=schema, index_params=graphs, consistency_level="Strong")
+
+    def _write(
+        self,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        metadata: Sequence[dict[str, Any]],
+        vectors: FloatArray,
+        codes: Sequence[Code],
+    ) -> None:
+        nothing = {self.bundle.n_latents: 1.0}  # Milvus takes no empty vector, and no query asks for this element
+        rows = [
+            {"id": id, "text": text, "metadata": entry, DENSE: vector.tolist(), CODES: code or nothing}
+            for id, text, entry, vector, code in zip(ids, texts, metadata, vectors, codes, strict=True)
+        ]
+        self.client.upsert(self.collection, rows)
+
+    def add(self, texts: Sequence[str], ids: Sequence[str] | None = None, *rest: Any, **how: Any) -> list[str]:
+        """As in `SparseEngine.add`; a text may have 65,535 bytes, an id 512."""
+        for name, given, most in (("text", texts, MAX_TEXT), ("id", ids or (), MAX_ID)):
+            long = next(
+                (one for one in given if isinstance(one, str) and len(one.encode(errors="replace")) > most), None
+            )
+            if long is not None:
+                raise DataError(
+                    f"the {name} {long[:40]!r}… has more than the {most:,} bytes that Milvus holds: split it"
+                )
+        return super().add(texts, ids, *rest, **how)
+
+    def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
+        vector, code = steered.vector.tolist(), code_of(steered)
+        if view == "latent":
+            return self._latent(code, k, filter)
+        if view == "dense" or not code:
+            return self._found(self._search(DENSE, vector, k, filter))
+        depth = max(k, DEPTH)
+        if min(code.values()) < 0:
+            return fused(self._found(self._search(DENSE, vector, depth, filter)), self._latent(code, depth, filter))[:k]
+        requests = [
+            AnnSearchRequest([data], field, RANKED_BY[field], limit=depth, expr=filter or None)
+            for field, data in ((DENSE, vector), (CODES, code))
+        ]
+        fields = ["text", "metadata"]
+        how: dict[str, Any] = {"ranker": RRFRanker(RRF_K), "limit": k, "output_fields": fields}
+        return self._found(self._ask(self.client.hybrid_search, self.collection, requests, **how)[0])
+
+    def _latent(self, code: Code, k: int, filter: Any) -> list[Hit]:
+        """The best by inner product; with what is pushed away, until no further candidate can be among them."""
+        towards = {latent: weight for latent, weight in code.items() if weight > 0}
+        away = {latent: weight for latent, weight in code.items() if weight < 0}
+        if not towards:
+            return []
+        if not away:
+            return self._found(self._search(CODES, towards, k, filter))
+        limit = min(max(4 * k, DEPTH), MAX_LIMIT)
+        while True:
+            found = self._search(CODES, towards, limit, filter, CODES)
+            for entry in found:
+                held = entry["entity"][CODES]
+                entry["exact"] = entry["distance"] + sum(weight * held.get(f, 0.0) for f, weight in away.items())
+            best = sorted(found, key=lambda entry: -entry["exact"])
+            # Of the rest, none has more than the last candidate had before anything was subtracted.
+            sure = len(best) >= k and best[k - 1]["exact"] >= found[-1]["distance"]
+            if sure or len(found) < limit or limit == MAX_LIMIT:
+                return self._found(best[:k])
+            limit = min(4 * limit, MAX_LIMIT)
+
+    def _search(self, field: str, data: Any, limit: int, filter: Any, *more: str) -> list[Any]:
+        how: dict[str, Any] = {"anns_field": field, "limit": limit, "search_params": RANKED_BY[field]}
+        fields = ["text", "metadata", *more]
+        found = self._ask(self.client.search, self.collection, [data], filter=filter or "", output_fields=fields, **how)
+        return [dict(entry) for entry in found[0]]
+
+    def _found(self, entries: Sequence[Any]) -> list[Hit]:
+        return [
+            Hit(
+                rank,
+                entry["id"],
+                float(entry.get("exact", entry["distance"])),
+                entry["entity"]["text"],
+                entry["entity"]["metadata"],
+            )
+            for rank, entry in enumerate(entries, 1)
+        ]
+
+    def _vector_of(self, id: str) -> FloatArray | None:
+        found = self._ask(self.client.get, self.collection, ids=[id], output_fields=[DENSE])
+        return np.array(found[0][DENSE], np.float32) if found else None

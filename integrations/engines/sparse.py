@@ -1,0 +1,118 @@
+"""What engines with sparse vectors have in common: what is written, and what a steered code asks for."""
+
+from __future__ import annotations
+
+import uuid
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ...arrays import FloatArray, IntArray
+from ...errors import ConfigError, DataError
+from ...metrics import unit_codes
+from ...runtime.search.hits import Hit
+from ...runtime.search.inputs import check_unit_rows
+from ...runtime.steering.resolver import SteeredQuery
+from ...runtime.store.row_encoding import check_documents
+from .base import SteeredEngine
+
+Code: TypeAlias = dict[int, float]
+"""Latent -> weight, ascending; inner products of these are the scores of our latent view."""
+DEPTH = 100
+"""How many documents of each list hybrid search fuses, or k where that is more."""
+RRF_K = 60
+"""Reciprocal rank fusion adds 1 / (60 + rank) (Cormack, Clarke, Buettcher 2009), where the engine lets it be chosen."""
+BATCH = 256
+
+
+class SparseEngine(SteeredEngine):
+    """An engine that holds documents with their vectors and sparse codes.
+
+    `dense` compares vectors, `latent` the steered codes (documents that share no latent with the query may be left
+    out), and `hybrid` fuses both lists by their ranks.
+    """
+
+    views = ("dense", "latent", "hybrid")
+
+    def add(
+        self,
+        texts: Sequence[str],
+        ids: Sequence[str] | None = None,
+        metadata: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        embeddings: FloatArray | None = None,
+    ) -> list[str]:
+        """Embed, encode and write documents; an id that is there already is replaced.
+
+        Args:
+            texts: The documents.
+            ids: Their ids, unique and not empty; made up when not given.
+            metadata: One mapping per document with string keys and JSON values.
+            embeddings: Unit rows, shape (n, d_in), if they are known already.
+
+        Returns:
+            The ids.
+
+        Raises:
+            DataError: Lengths differ, an id occurs twice, an embedding is not a unit row, ...; nothing was added.
+            EngineError: The engine does not answer; what it took before stays.
+        """
+        if isinstance(texts, str):
+            raise DataError("texts is a single string: give a list of texts")
+        names = [uuid.uuid4().hex for _ in texts] if ids is None else list(ids)
+        extra = [{} for _ in texts] if metadata is None else [dict(entry) for entry in metadata]
+        check_documents(names, texts, extra)
+        rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", self.bundle.d_in)
+        if rows is not None and len(rows) != len(texts):
+            raise DataError(f"{len(texts)} texts but {len(rows)} embeddings: give one per text")
+        for start in range(0, len(texts), BATCH):
+            part = slice(start, start + BATCH)
+            vectors = self.bundle.embed(list(texts[part])) if rows is None else rows[part]
+            codes = codes_of(*self.bundle.encode(vectors))
+            self._ask(self._write, names[part], texts[part], extra[part], vectors, codes)
+        return names
+
+    @abstractmethod
+    def _write(
+        self,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        metadata: Sequence[dict[str, Any]],
+        vectors: FloatArray,
+        codes: Sequence[Code],
+    ) -> None:
+        """Write a block of checked documents."""
+
+    def _check_dimension(self, what: str, dimension: int) -> None:
+        if dimension != self.bundle.d_in:
+            raise ConfigError(
+                f"{what} holds vectors of dimension {dimension} and the bundle {self.bundle.path} makes "
+                f"{self.bundle.d_in}: use the bundle of its embedder, or another name"
+            )
+
+
+def codes_of(indices: IntArray, values: FloatArray) -> list[Code]:
+    """The codes of documents as they are compared, from `Bundle.encode`; shapes (n, k)."""
+    return [_code(*pair) for pair in zip(indices, unit_codes(values), strict=True)]
+
+
+def code_of(steered: SteeredQuery) -> Code:
+    """The code of a steered query; negative where it was pushed away, empty when nothing is left or it has none."""
+    change = steered.change
+    return {} if change is None else _code(change.latents, unit_codes(change.after[None])[0])
+
+
+def fused(*lists: Sequence[Hit]) -> list[Hit]:
+    """Reciprocal rank fusion, best first, for where the engine's own cannot be asked."""
+    scores: dict[str, float] = {}
+    hits = {hit.id: hit for found in lists for hit in found}
+    for found in lists:
+        for hit in found:
+            scores[hit.id] = scores.get(hit.id, 0.0) + 1 / (RRF_K + hit.rank)
+    order = sorted(scores, key=lambda id: -scores[id])
+    return [Hit(rank, id, scores[id], hits[id].text, hits[id].metadata) for rank, id in enumerate(order, 1)]
+
+
+def _code(latents: IntArray, weights: FloatArray) -> Code:
+    pairs = sorted(zip(latents.tolist(), weights.tolist(), strict=True))
+    return {latent: weight for latent, weight in pairs if weight}

@@ -1,0 +1,1 @@
+"""A chat model proposes labels; the better score wins."""

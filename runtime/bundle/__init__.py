@@ -1,0 +1,1 @@
+"""What export wrote, opened without torch: manifest, graphs, features and what is known about them."""

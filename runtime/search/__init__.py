@@ -1,0 +1,1 @@
+"""The views of an index, nearest neighbours, and how results are joined."""

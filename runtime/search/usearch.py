@@ -1,0 +1,98 @@
+"""The graph of usearch (extra ``usearch``): vectors in 32, 16 or 8 bits, read through a memory map."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from ...arrays import FloatArray, IntArray
+from ...errors import SteersearchError
+from .graph import GraphIndex
+
+
+class UsearchIndex(GraphIndex):
+    """`GraphIndex` by usearch, which has wheels for every platform and needs no compiler.
+
+    usearch 2.26 tells wrong widths, duplicates in a call, truncated files and full disks, and is guarded where it does
+    not: it takes NaN, negative keys (as 2**64 - 1) and one of two equal keys of a batch; loading a file replaces width
+    and type by the file's own; a flipped bit loads; and adding to a memory map ends the process.
+
+    Recall@10 at 128 candidates on 20,000 all-MiniLM-L6-v2 embeddings of sentences, 400 queries, with what the graph
+    takes per vector: f32 .998, 1.7 kB; f16 .998, 0.9 kB; i8 .998, 0.5 kB. Scores are computed from the vectors of the
+    documents whatever the graph holds.
+    """
+
+    extra, module = "usearch", "usearch"
+    dtype: ClassVar[Literal["f32", "f16", "i8"]] = "f16"
+    """How the graph holds a number."""
+    _mapped = False  # the graph is the file itself, and cannot be written
+
+    def _new_graph(self, capacity: int) -> Any:
+        self._mapped = False
+        return self._bare_graph()
+
+    def _insert(self, graph: Any, labels: IntArray, vectors: FloatArray) -> None:
+        if len(labels) == 0:
+            return
+        expected = len(graph) + len(labels)
+        graph.add(labels.astype(np.uint64), vectors, threads=self._threads)
+        if len(graph) != expected:
+            raise SteersearchError(f"usearch holds {len(graph)} of {expected} vectors: add them again")
+
+    def _take_out(self, graph: Any, labels: IntArray) -> None:
+        if len(labels):
+            graph.remove(labels.astype(np.uint64))
+
+    def _nearest(self, vector: FloatArray, wanted: int) -> IntArray:
+        self._graph.expansion_search = max(self._ef_search, wanted)
+        found: IntArray = self._graph.search(vector, wanted, threads=1).keys.astype(np.int64)
+        return found if len(found) == wanted else found[:0]
+
+    def _write(self, path: Path) -> None:
+        try:
+            self._graph.save(str(path))
+        except RuntimeError as error:
+            raise OSError(errno.ENOSPC, f"usearch: {error}") from error
+
+    def _read(self, path: Path, removed: IntArray) -> IntArray:
+        self._graph = self._bare_graph()
+        self._mapped = os.name != "nt"  # Windows does not replace a file that is mapped
+        (self._graph.view if self._mapped else self._graph.load)(str(path))
+        made_with = (self._graph.ndim, self._graph.dtype)
+        if made_with != (self.d_in, self._bare_graph().dtype):
+            raise ValueError(f"its graph has width and type {made_with}")
+        return np.array(self._graph.keys[:], np.int64)
+
+    def _parameters(self) -> dict[str, object]:
+        return {**super()._parameters(), "dtype": self.dtype}
+
+    def _own(self) -> None:
+        """Copy a mapped graph into memory, where it can be changed; the file may have been replaced meanwhile."""
+        if self._mapped:
+            self._graph, self._mapped = self._graph.copy(), False
+
+    def _bare_graph(self) -> Any:
+        from usearch.index import Index
+
+        return Index(
+            ndim=self.d_in,
+            metric="ip",
+            dtype=self.dtype,
+            connectivity=self._m,
+            expansion_add=self._ef_construction,
+            expansion_search=self._ef_search,
+        )
+
+
+class UsearchF32Index(UsearchIndex):
+    """With the vectors as they are."""
+
+    dtype = "f32"
+
+
+class UsearchI8Index(UsearchIndex):
+    """With a byte per number."""
+
+    dtype = "i8"

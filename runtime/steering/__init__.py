@@ -1,0 +1,1 @@
+"""From a request (boost, clamp) to a steered query."""

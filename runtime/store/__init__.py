@@ -1,0 +1,1 @@
+"""Documents, vectors and codes in SQLite, and the files beside it."""

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from steersearch.training.latent_statistics import describe_latents, latent_statistics, words_of
+
+
+def test_statistics_by_hand():
+    indices = np.array([[0, 1], [0, 2], [1, 0]])
+    values = np.array([[0.9, 0.1], [0.5, 0.0], [0.7, 0.3]], np.float32)
+    first, second, third = latent_statistics(indices, values, 3)
+    assert first["density"] == pytest.approx(1.0)
+    assert first["max"] == pytest.approx(0.9)
+    assert first["mean"] == pytest.approx((0.9 + 0.5 + 0.3) / 3)
+    assert first["p95"] == pytest.approx(np.percentile([0.9, 0.5, 0.3], 95))
+    assert first["top"] == [0, 1, 2]
+    assert second["top"] == [2, 0]
+    assert third == {"id": 2, "density": 0.0, "mean": 0.0, "p95": 0.0, "max": 0.0, "top": []}  # value 0 is not firing
+
+
+def test_labels_say_what_the_texts_share_and_are_unique():
+    texts = ["the cat sat", "a cat ran", "the dog sat", "a dog ran", "rain and wind", "sun and wind"]
+    indices = np.array([[0], [0], [1], [1], [2], [2]])
+    statistics = latent_statistics(indices, np.ones((6, 1), np.float32), 5)
+    features = describe_latents(statistics, texts)
+    assert [f["id"] for f in features] == [0, 1, 2, 3, 4]
+    assert features[0]["keywords"][0] == "cat"
+    assert features[1]["keywords"][0] == "dog"
+    assert features[2]["label"].startswith(("and", "wind"))
+    assert features[3]["label"] is None
+    labels = [f["label"] for f in features if f["label"]]
+    assert len(set(labels)) == len(labels)
+    assert features[0]["examples"] == ["the cat sat", "a cat ran"]
+
+
+def test_equal_keywords_still_give_unique_labels():
+    texts = ["alpha beta"] * 4
+    features = describe_latents(latent_statistics(np.arange(4)[:, None], np.ones((4, 1), np.float32), 4), texts)
+    assert len({f["label"] for f in features}) == 4
+
+
+def test_texts_without_words():
+    features = describe_latents(
+        latent_statistics(np.zeros((2, 1), int), np.ones((2, 1), np.float32), 1), ["", "123 !!"]
+    )
+    assert features[0]["label"] == "texts without words (2)"
+
+
+def test_words():
+    assert words_of("Don't STOP, os.path: naïve x 42 self_test") == ["don't", "stop", "path", "naïve", "self_test"]

