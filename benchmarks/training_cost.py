@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from steersearch.training import SaeConfig, SparseAutoencoder, TrainConfig, fit_embeddings
 from steersearch.training.batches import Batch
-from steersearch.training.distributed import Ranks, product_dtype
+from steersearch.training.distributed import ProcessGroup, product_dtype
 from steersearch.training.losses import Objective
 
 RESULTS = Path(__file__).parent / "results" / "training_cost.json"
@@ -64,7 +64,7 @@ def ours(depth: int, dtype: torch.dtype, *, whole: bool) -> Step:
     sae = SparseAutoencoder(SaeConfig(n_latents=N_LATENTS, k=K, d_in=D_IN, encoder_depth=depth), mean=torch.zeros(D_IN))
     sae.product_dtype = dtype
     config = TrainConfig(loss="mse", multi_topk_weight=0.125 if whole else 0.0, aux_weight=0.25 if whole else 0.0)
-    objective = Objective(sae, config, 1.0, Ranks(torch.device("cpu")))
+    objective = Objective(sae, config, 1.0, ProcessGroup(torch.device("cpu")))
     optimiser = torch.optim.Adam(sae.parameters(), lr=1e-3, fused=True)
     none, own = torch.zeros(0, D_IN), torch.zeros(0, 0, dtype=torch.int64)
     batch, dead, count = Batch(none, unit(BATCH, 1), own, none), torch.zeros(N_LATENTS, dtype=torch.bool), [0]

@@ -100,7 +100,7 @@ def exactness(bundle_path: Path, index_path: Path, folder: Path, sae: SparseAuto
 
     bundle = Bundle.load(bundle_path)
     queries = list(read_queries(folder).values())
-    vectors = bundle.embed(queries)
+    vectors = bundle.embed_queries(queries)
     same, worst = 0, 0.0
     with SteerableIndex.open(index_path, bundle=bundle) as index:
         answers = []

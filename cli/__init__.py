@@ -1,7 +1,6 @@
 """The command line: one typer app, `sae`, thin over the API.
 
-Commands import what they need when they run, so that `sae search` works where torch is not installed and `--help` is
-instant everywhere.
+Commands import what they need when they run: `sae search` works where torch is not installed, and `--help` is quick.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import SteersearchError
+from .choices import TYPER, ChoosingCommand
 from .demo import demo
 from .embed import embed
 from .evaluate import evaluate
@@ -25,11 +25,9 @@ from .search import explain, search
 from .train import train
 
 app = typer.Typer(
+    **TYPER,
     name="sae",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
     help="Dense retrieval that you can read and steer.\n\n"
     "Start with `sae demo`. With your own documents: `sae train`, `sae export`, `sae index`, `sae search`.",
 )
@@ -38,13 +36,13 @@ app.command("train")(train)
 app.command("export")(export)
 app.add_typer(index_app, name="index")
 app.command("embed")(embed)
-app.command("search")(search)
-app.command("explain")(explain)
+app.command("search", cls=ChoosingCommand)(search)
+app.command("explain", cls=ChoosingCommand)(explain)
 app.add_typer(features_app, name="features")
 app.command("eval")(evaluate)
-app.command("mcp")(mcp)
+app.command("mcp", cls=ChoosingCommand)(mcp)
 
-export_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+export_app = typer.Typer(**TYPER)
 export_app.command()(export)
 
 
@@ -66,7 +64,7 @@ def main_export() -> None:
 
 
 def _run(command: Callable[[], object]) -> None:
-    """Errors of ours are one line on stderr and an exit code: 2 for wrong use, 1 for work that failed."""
+    """Run a command. Print an error of the library as one line on stderr; exit with 2 for wrong use, 1 for failures."""
     try:
         command()
     except SteersearchError as error:
@@ -75,6 +73,7 @@ def _run(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `sae search ... | head`
+    except BrokenPipeError:
+        # As in `sae search ... | head`.
         sys.stderr.close()
         sys.exit(0)

@@ -1,4 +1,4 @@
-"""`sae demo`: the main job end to end, on text that every Python installation has."""
+"""`sae demo`: train, export, index, search and steer, on text that every Python installation has."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ import typer
 from rich.markup import escape
 
 from ..errors import ConfigError
-from .options import Json, console, print_json, progress_bars, stderr
-from .output import print_side_by_side
+from .live import progress_bars
+from .options import Json
+from .output import console, print_json, print_side_by_side, stderr
 
 if TYPE_CHECKING:
-    from ..runtime import SteerableIndex
+    from ..runtime import Hit, SteerableIndex
 
-QUERIES: tuple[tuple[str, dict[int | str, float]], ...] = (
+QUERIES = (
     ("read a file line by line", {"compressed archives": 1.5}),
     ("parse a string into parts", {"dates and times": 1.0}),
     ("open a connection", {"network sockets": -1.0}),
 )
+"""Queries, and what each is boosted by."""
 K = 5
+"""Results per query."""
 
 
 def demo(
@@ -58,58 +61,59 @@ def demo(
     training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
     shape = SaeConfig(n_latents=latents, k=k)
     checkpoint = out / "model.pt"
-    unfinished = out / f"model.pt.{latents}-{k}-{steps}.resume"  # an interrupted demo goes on with the same command
+    # An interrupted demo continues with the same command.
+    unfinished = out / f"model.pt.{latents}-{k}-{steps}.resume"
     with progress_bars(quiet=json) as show:
         trained = fit(corpus, model, shape, training, resume_path=unfinished, resume=True, progress=show)
         trained.save(checkpoint)
         show("export", 0, 1)
-        if (edits := out / "bundle.edits.json").exists():  # of the autoencoder that is replaced now
+        # Edits are of the autoencoder that is replaced now.
+        if (edits := out / "bundle.edits.json").exists():
             edits.replace(out / "bundle.edits.old.json")
         manifest = export_bundle(checkpoint, out / "bundle", overwrite=True)
         show("export", 1, 1)
         shutil.rmtree(out / "index", ignore_errors=True)
-        vectors = embed_cached(
-            model, texts, cache_dir=default_cache_dir()
-        )  # made for the training: read from the cache
+        # The training made them: they are read from the cache.
+        vectors = embed_cached(model, texts, cache_dir=default_cache_dir())
         with SteerableIndex.create(out / "index", out / "bundle") as index:
             index.add(texts, ids=ids, embeddings=vectors, progress=lambda done, total: show("index", done, total))
     seconds, metrics = time.monotonic() - started, trained.info.metrics
     with SteerableIndex.open(out / "index") as index:
-        if json:
-            searches = [_search(index, query, boost) for query, boost in QUERIES]
-            body = {"out": str(out), "seconds": round(seconds, 1), "metrics": metrics, "parity": manifest.parity}
-            print_json(body | {"searches": searches})
-            return
-        for query, boost in QUERIES:
-            _show(index, query, boost)
-        first, boost = QUERIES[0]
-        example = index.search(first, 1, boost=boost)[0].id
+        searches = [(query, boost, *search_twice(index, query, boost)) for query, boost in QUERIES]
+    if json:
+        body = {"out": str(out), "seconds": round(seconds, 1), "metrics": metrics, "parity": manifest.parity}
+        print_json(body | {"searches": [_search_json(*search) for search in searches]})
+        return
+    for query, boost, plain, steered in searches:
+        console.print(f"\n[bold]{escape(query)}[/bold]   boost {escape(str(boost))}")
+        print_side_by_side(plain, steered)
+    first, boost, _, hits = searches[0]
     console.print(
         f"\n[bold]{seconds:.0f} s[/bold]: {latents:,} latents, {metrics['alive']:.0%} alive, {metrics['l0']:.0f} per "
-        "text. "
-        f"ONNX against torch: embeddings within {manifest.parity['embedder_max_abs']:.0e}, "
+        f"text. ONNX against torch: embeddings within {manifest.parity['embedder_max_abs']:.0e}, "
         f"{manifest.parity['encoder_agreement']:.2%} of TopK codes equal."
     )
     steering = " ".join(f'--boost "{concept}={strength}"' for concept, strength in boost.items())
-    sae = sys.argv[0] if Path(sys.argv[0]).name == "sae" else "sae"  # inside `make demo` it is not on the PATH
+    # Inside `make demo` it is not on the PATH.
+    sae = sys.argv[0] if Path(sys.argv[0]).name == "sae" else "sae"
     console.print("Now you:")
     for command in (
         f'{sae} search "{first}" --index {out}/index {steering} --compare',
-        f'{sae} explain "{first}" {example} --index {out}/index {steering}',
+        f'{sae} explain "{first}" {hits[0].id} --index {out}/index {steering}',
         f'{sae} features "network sockets" --bundle {out}/bundle',
         f"{sae} features label --index {out}/index --bundle {out}/bundle",
     ):
         console.print(f"  {escape(command)}", soft_wrap=True)
 
 
-def _show(index: SteerableIndex, query: str, boost: dict[int | str, float]) -> None:
-    plain, steered = index.search(query, K), index.search(query, K, boost=boost, compare=True)
-    console.print(f"\n[bold]{escape(query)}[/bold]   boost {escape(str(boost))}")
-    print_side_by_side(plain, steered)
+def search_twice(index: SteerableIndex, query: str, boost: dict[str, float]) -> tuple[list[Hit], list[Hit]]:
+    """Return the hits of a query without a boost and with it. The query is embedded and steered once."""
+    steered = index.steer(query, boost)
+    return index.search(steered.unsteered, K), index.search(steered, K, compare=True)
 
 
-def _search(index: SteerableIndex, query: str, boost: dict[int | str, float]) -> dict[str, object]:
-    hits = {"plain": index.search(query, K), "steered": index.search(query, K, boost=boost)}
+def _search_json(query: str, boost: dict[str, float], plain: list[Hit], steered: list[Hit]) -> dict[str, object]:
+    found = {"plain": plain, "steered": steered}
     return {"query": query, "boost": boost} | {
-        name: [{"id": h.id, "score": h.score} for h in found] for name, found in hits.items()
+        name: [{"id": hit.id, "score": hit.score} for hit in hits] for name, hits in found.items()
     }

@@ -1,4 +1,4 @@
-"""`sae embed` and `sae index merge`: embedding by many processes, and joining what they made."""
+"""`sae embed` and `sae index merge`: embed documents in many processes, and join the results in one index."""
 
 from __future__ import annotations
 
@@ -9,13 +9,28 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .index import DATA, BackendOption, ChunkTokens, NoChunks, Overlap, TextColumn, index_app, one_path, report_problems
-from .options import BundlePath, IndexPath, Json, print_json, progress_bars, stderr
+from .choices import ChoosingCommand
+from .index import index_app
+from .live import progress_bars
+from .options import (
+    BackendOption,
+    BundlePath,
+    ChunkTokens,
+    DataOption,
+    DocumentsArgument,
+    IndexPath,
+    Json,
+    NoChunks,
+    Overlap,
+    TextColumn,
+    one_path,
+)
+from .output import print_json, report_problems, stderr
 
 
 def embed(
-    path: Annotated[Path | None, typer.Argument(help=DATA)] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="The same as PATH.")] = None,
+    path: DocumentsArgument = None,
+    data: DataOption = None,
     bundle: BundlePath = Path("bundle"),
     out: Annotated[Path, typer.Option(help="The folder of all shards; each makes a folder of its own in it.")] = Path(
         "shards"
@@ -63,7 +78,7 @@ def embed(
     stderr.print(f"next, when all shards are there: sae index merge {out} --index index")
 
 
-@index_app.command("merge")
+@index_app.command("merge", cls=ChoosingCommand)
 def merge(
     shards: Annotated[list[Path], typer.Argument(help="Folders that `sae embed` wrote: shards, or folders of shards.")],
     index: IndexPath = Path("index"),
@@ -77,12 +92,8 @@ def merge(
     """
     from ..runtime import SteerableIndex
 
-    opened = (
-        SteerableIndex.open(index, bundle=bundle, backend=backend)
-        if index.exists()
-        else SteerableIndex.create(index, bundle, backend=backend)
-    )
-    with opened, progress_bars(json) as show:
+    open_or_create = SteerableIndex.open if index.exists() else SteerableIndex.create
+    with open_or_create(index, bundle=bundle, backend=backend) as opened, progress_bars(json) as show:
         total, problems = opened.merge(shards, progress=lambda done, total: show("merge documents", done, total))
         count = len(opened)
     if json:

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from .options import BundlePath, Json, console, print_json, progress_bars
+from .live import progress_bars
+from .options import BundlePath, Json
+from .output import console, print_json
 
 
 def evaluate(

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from .options import Json, print_json, stderr
+from .options import Json
+from .output import print_json, stderr
 
 
 def export(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .options import IndexPath, ProfileOption, stderr
+from .options import IndexPath, ProfileOption
+from .output import stderr
 
 
 def mcp(

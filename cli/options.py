@@ -1,96 +1,66 @@
-"""Boosts on the command line: the options, reading them, and warnings on stderr."""
+"""Options that several commands share, and how their words are read."""
 
 from __future__ import annotations
 
-import json
-import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..errors import ConfigError, SteeringWarning
-from ..text import one_line
+from ..corpus.formats import any_of, document_formats, row_formats, single_formats
+from ..errors import ConfigError
+from .choices import choice
 
 if TYPE_CHECKING:
-    from ..runtime import Bundle, Concept
-    from ..runtime.search.fusion import Fusion
-
-console = Console(highlight=False)
-# Under torchrun the first process speaks for all.
-stderr = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
+    from ..runtime import Bundle, Concept, Fusion, Key, MemoryProfile, Steering, Strength
+else:
+    # typer reads annotations when it starts, and the runtime is imported when a command runs.
+    MemoryProfile = str
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
 IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that `sae index` wrote.")]
 ProfileOption = Annotated[
-    Literal["fast", "lean"],
-    typer.Option("--profile", help="`lean` takes the least memory and one CPU; answers are the same."),
+    MemoryProfile,
+    choice("PROFILE", "--profile", help="`lean` takes the least memory and one CPU; answers are the same."),
+]
+BackendOption = Annotated[
+    str,
+    choice(
+        "BACKEND",
+        help="`hnsw` and `usearch` are faster on large corpora and need steersearch[hnsw] (a compiler) or "
+        "steersearch[usearch] (none); `usearch` holds 16 bits a number, `-i8` 8. An index remembers what it was "
+        "made for.",
+    ),
 ]
 
-
-def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def parse_fusion(text: str) -> Fusion:
-    """`"rrf"` as it is, `"dense=.4,words=.6"` as weights.
-
-    Raises:
-        ConfigError: A weight that is not a number.
-    """
-    if text == "rrf":
-        return "rrf"
-    try:
-        return {view.strip(): float(weight) for view, weight in (part.split("=") for part in text.split(","))}
-    except ValueError:
-        raise ConfigError(f"--fusion is {text!r}: write rrf, or weights like dense=.4,latent=.2,words=.4") from None
-
-
-def make_bars(console: Console, *, disable: bool = False) -> Progress:
-    """Bars with the number of things done, the time since the start and the time left."""
-    return Progress(
-        TextColumn("{task.description:<18}"),
-        BarColumn(bar_width=28),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-        console=console,
-        disable=disable,
-    )
-
-
-@contextmanager
-def progress_bars(quiet: bool = False) -> Iterator[Callable[..., None]]:
-    """A function ``show(stage, done, total, figures)``: one bar per stage with the time left, on a terminal."""
-    with make_bars(stderr, disable=quiet or not stderr.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int | None, figures: dict[str, float] | None = None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, figures="")
-            shown = " ".join(f"{name} {value:.3g}" for name, value in (figures or {}).items() if name in SHOWN)
-            bars.update(tasks[stage], completed=done, total=total, figures=shown)
-
-        yield show
-
-
-SHOWN = ("loss", "mse", "kl", "latent_kl", "alive")
-
-
-def first_line(text: str, width: int = 78) -> str:
-    """The beginning of a text on one line."""
-    return one_line(text, width)
-
-
-Number = float | Literal["auto", "-auto"]
+DocumentsArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        help=f"Documents: a folder of {any_of(document_formats(), 'and')} files; a {any_of(row_formats())} file (one "
+        f"per line); one {any_of(single_formats())} file; or a BEIR folder."
+    ),
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="The same as PATH.")]
+ChunkTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Longest chunk in tokens of the bundle's tokenizer; by default as long as the embedder reads."
+    ),
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="A chunk repeats the last sentences of the one before, up to so many tokens; an eighth by default."
+    ),
+]
+NoChunks = Annotated[
+    bool, typer.Option("--no-chunks", help="Store every document whole; what the embedder does not read is not found.")
+]
+TextColumn = Annotated[
+    str | None, typer.Option(help="The column or field that holds the text, of a .csv, .parquet or .jsonl file.")
+]
 
 BoostOption = Annotated[
     list[str] | None,
@@ -117,22 +87,33 @@ ProtectOption = Annotated[
 ]
 
 
-def parse_boost(options: list[str] | None) -> dict[int | str, Number]:
-    """`["radio astronomy=1.5", "f7", "stars=auto"]` -> `{"radio astronomy": 1.5, "f7": 1.0, "stars": "auto"}`.
+def one_path(path: Path | None, data: Path | None) -> Path:
+    """Return where the documents are, given as PATH or with --data; neither or both is a `ConfigError`."""
+    if path is None:
+        path, data = data, None
+    if path is None or data is not None:
+        raise ConfigError("give the documents once, as PATH or with --data PATH")
+    return path
 
-    Raises:
-        ConfigError: A strength that is neither a number nor auto.
-    """
+
+def parse_fusion(text: str) -> Fusion:
+    """Return `"rrf"` as it is, and `"dense=.4,words=.6"` as weights; no number is a `ConfigError`."""
+    if text == "rrf":
+        return "rrf"
+    try:
+        return {view.strip(): float(weight) for view, weight in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ConfigError(f"--fusion is {text!r}: write rrf, or weights like dense=.4,latent=.2,words=.4") from None
+
+
+def parse_boost(options: Sequence[str] | None) -> dict[str, Strength]:
+    """Return `["jazz=1.5", "f7", "stars=auto"]` as `{"jazz": 1.5, "f7": 1.0, "stars": "auto"}`, or raise."""
     return {concept: 1.0 if strength is None else strength for concept, strength in _parse(options, "--boost", "1.5")}
 
 
-def parse_clamp(options: list[str] | None) -> dict[int | str, float]:
-    """`["radio astronomy=0"]` -> `{"radio astronomy": 0.0}`.
-
-    Raises:
-        ConfigError: A value that is not a number, or none.
-    """
-    clamp: dict[int | str, float] = {}
+def parse_clamp(options: Sequence[str] | None) -> dict[str, float]:
+    """Return `["jazz=0"]` as `{"jazz": 0.0}`; a value that is missing or no number is a `ConfigError`."""
+    clamp: dict[str, float] = {}
     for concept, value in _parse(options, "--clamp", "0"):
         if value is None:
             raise ConfigError(f"--clamp {concept!r} has no value: write it as {concept}=0")
@@ -142,49 +123,15 @@ def parse_clamp(options: list[str] | None) -> dict[int | str, float]:
     return clamp
 
 
-def read_files(boost: Mapping[int | str, Number], bundle: Bundle) -> dict[int | str | Concept, Number]:
-    """The same boost with every key `@FILE` replaced by the concept in that file."""
-    from ..runtime import Concept
-
-    read: dict[int | str | Concept, Number] = {}
-    for key, strength in boost.items():
-        is_file = isinstance(key, str) and key.startswith("@")
-        read[Concept.load(Path(str(key)[1:]), bundle) if is_file else key] = strength
-    return read
-
-
-@contextmanager
-def warnings_on_stderr() -> Iterator[None]:
-    """Every `SteeringWarning` is one line on stderr, once, whatever Python was told to do with warnings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("once", SteeringWarning)
-        elsewhere = warnings.showwarning
-
-        def show(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            if issubclass(category, SteeringWarning):
-                typer.echo("warning: " + " ".join(str(message).split()), err=True)
-            else:
-                elsewhere(message, category, filename, lineno, file, line)
-
-        warnings.showwarning = show
-        yield
-
-
-def _parse(options: list[str] | None, name: str, example: str) -> Iterator[tuple[str, Number | None]]:
+def _parse(options: Sequence[str] | None, name: str, example: str) -> Iterator[tuple[str, Strength | None]]:
+    """Yield each concept and its strength; None where an option has no `=`."""
     for option in options or []:
         concept, equals, strength = option.rpartition("=")
         word = strength.strip().casefold()
         if not equals:
             yield option.strip(), None
         elif word in ("auto", "-auto"):
-            yield concept.strip(), cast(Number, word)
+            yield concept.strip(), cast("Strength", word)
         else:
             try:
                 yield concept.strip(), float(strength)
@@ -192,3 +139,31 @@ def _parse(options: list[str] | None, name: str, example: str) -> Iterator[tuple
                 raise ConfigError(
                     f"{name} {option!r}: {strength!r} is not a number; write it like jazz={example}"
                 ) from None
+
+
+def read_steering(
+    bundle: Bundle,
+    boost: Mapping[str, Strength],
+    clamp: Mapping[str, float],
+    *,
+    keep: float | None = None,
+    protect: bool = False,
+    like: Sequence[str] = (),
+    unlike: Sequence[str] = (),
+) -> Steering:
+    """Return the request to steer of a command.
+
+    The concept `@FILE` is read from that file. `like` and `unlike`, ids or texts, are the examples of one more concept,
+    which is boosted by `"auto"`. A file that cannot be read, or a number out of range, is a `ConfigError`.
+    """
+    from ..runtime import Concept, Steering
+
+    def concept(key: str) -> str | Concept:
+        return Concept.load(Path(key[1:]), bundle) if key.startswith("@") else key
+
+    boosted: dict[Key, Strength] = {concept(key): strength for key, strength in boost.items()}
+    clamped: dict[Key, float] = {concept(key): value for key, value in clamp.items()}
+    if like:
+        boosted[Concept.from_examples(like, unlike)] = "auto"
+    share = {} if keep is None else {"keep": keep}
+    return Steering(boosted, clamped, protect=protect, **share)

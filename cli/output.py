@@ -1,25 +1,39 @@
-"""How hits and concepts look on the terminal and as JSON."""
+"""How hits and concepts look on the terminal and as JSON, and what goes to stderr."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
-from rich.live import Live
+import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .options import console, first_line, make_bars, stderr
+from ..errors import SteeringWarning
+from ..text import one_line
 
 if TYPE_CHECKING:
     from ..runtime import Concept, Features, Hit, Part, SteeredQuery
 
+console = Console(highlight=False)
+# Under torchrun only the first process writes.
+stderr = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
 
 def print_concepts(steered: SteeredQuery, features: Features) -> None:
-    """What each key of a boost or clamp became, and how much of the query is left."""
-    for sign, pairs in (("+", steered.concepts), ("", steered.clamped)):
+    """Print what each key of a boost or clamp became, and how much of the query is left."""
+    for sign, pairs in (("+", steered.boosted), ("", steered.clamped)):
         for concept, strength in pairs:
             best = ", ".join(str(features[latent]) for latent in list(concept.weights)[:3])
             more = " …" if len(concept.weights) > 3 else ""
@@ -27,22 +41,23 @@ def print_concepts(steered: SteeredQuery, features: Features) -> None:
             sure = "" if concept.source in ("latents", "label") or concept.fit is None else f" (fit {concept.fit:.2f})"
             how = f"{strength:{sign}.3g} ×" if sign else f"{strength:.3g} at"
             console.print(f"[dim]{how} {escape(concept.name)} = {count}{sure}: {escape(best)}{more}[/dim]")
-    if steered.change is not None and not steered.change.empty:
+    if not steered.change.empty:
         console.print(f"[dim]keeps {steered.kept:.2f} of the query[/dim]")
 
 
 def print_hits(hits: Sequence[Hit]) -> None:
-    """One line per hit, and one for its place where that is known."""
+    """Print a line per hit, and one for its place where that is known."""
     if not hits:
         console.print("nothing found")
     for hit in hits:
-        console.print(f"{hit.rank:>3}  {hit.score:.3f}  [bold]{escape(hit.id)}[/bold]  {escape(first_line(hit.text))}")
-        if place := place_of(hit):
+        text = escape(one_line(hit.text, 78))
+        console.print(f"{hit.rank:>3}  {hit.score:.3f}  [bold]{escape(hit.id)}[/bold]  {text}")
+        if place := _place(hit):
             console.print(f"[dim]            {escape(place)}[/dim]", soft_wrap=True)
 
 
-def place_of(hit: Hit) -> str:
-    """Where a hit stands in its file, ``guide.pdf, page 3, characters 1,200 to 2,100``; empty when it does not say."""
+def _place(hit: Hit) -> str:
+    """Return where a hit is in its file, ``guide.pdf, page 3, characters 1,200 to 2,100``; empty when not known."""
     found, parts = hit.metadata, []
     if isinstance(found.get("source"), str) and found["source"] != hit.id:
         parts.append(found["source"])
@@ -56,7 +71,7 @@ def place_of(hit: Hit) -> str:
 
 
 def print_side_by_side(plain: Sequence[Hit], steered: Sequence[Hit]) -> None:
-    """Two columns, with an arrow for where each steered hit came from, and the features that moved it."""
+    """Print two columns, with an arrow for how far each steered hit moved, and the features that moved it."""
     table = Table(show_edge=False, pad_edge=False, expand=True)
     for title in ("plain", "steered"):
         table.add_column(title, ratio=1, no_wrap=True, overflow="ellipsis")
@@ -66,45 +81,8 @@ def print_side_by_side(plain: Sequence[Hit], steered: Sequence[Hit]) -> None:
     console.print(table)
 
 
-def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit as JSON."""
-    return {
-        "rank": hit.rank,
-        "id": hit.id,
-        "score": hit.score,
-        "text": hit.text,
-        "metadata": hit.metadata,
-        "rank_before": hit.rank_before,
-        "moved_by": [part_json(part) | {"steered": part.steered} for part in hit.moved_by],
-    }
-
-
-def part_json(part: Part) -> dict[str, Any]:
-    """A part of a score as JSON."""
-    return {
-        "feature": part.feature.name,
-        "label": part.feature.label,
-        "score": part.feature.score,
-        "contribution": part.contribution,
-        "before": part.before,
-        "after": part.after,
-    }
-
-
-def concept_json(concept: Concept, strength: float) -> dict[str, Any]:
-    """What a key became, as JSON."""
-    return {
-        "concept": concept.name,
-        "source": concept.source,
-        "strength": strength,
-        "fit": concept.fit,
-        "evidence": concept.evidence,
-        "latents": {f"f{latent}": round(weight, 4) for latent, weight in concept.weights.items()},
-    }
-
-
 def _cell(hit: Hit, arrow: str) -> str:
-    return f"{hit.rank}. {arrow}[bold]{escape(hit.id)}[/bold] {escape(first_line(hit.text, 60))}"
+    return f"{hit.rank}. {arrow}[bold]{escape(hit.id)}[/bold] {escape(one_line(hit.text, 60))}"
 
 
 def _arrow(hit: Hit) -> str:
@@ -123,65 +101,81 @@ def _why(hit: Hit) -> str:
     return f"\n[dim]   {escape(features)}[/dim]"
 
 
-COLUMNS = {  # heading -> name of the figure
-    "loss": "loss",
-    "mse": "mse",
-    "kl": "kl",
-    "latent kl": "latent_kl",
-    "l0": "l0",
-    "fvu": "dev_fvu",
-    "fvu queries": "dev_fvu_queries",
-    "alive": "dev_alive",
-    "retention": "dev_retention",
-}
-"""The first are those of the training step, the others are measured on held-out queries."""
-MAX_ROWS = 12
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """Return a hit as JSON values."""
+    return {
+        "rank": hit.rank,
+        "id": hit.id,
+        "score": hit.score,
+        "text": hit.text,
+        "metadata": hit.metadata,
+        "rank_before": hit.rank_before,
+        "moved_by": [part_json(part) | {"steered": part.steered} for part in hit.moved_by],
+    }
 
-Show = Callable[..., None]
+
+def part_json(part: Part) -> dict[str, Any]:
+    """Return a part of a score as JSON values."""
+    return {
+        "feature": part.feature.name,
+        "label": part.feature.label,
+        "score": part.feature.score,
+        "contribution": part.contribution,
+        "before": part.before,
+        "after": part.after,
+    }
+
+
+def concept_json(concept: Concept, strength: float) -> dict[str, Any]:
+    """Return what a key of a boost or clamp became as JSON values."""
+    return {
+        "concept": concept.name,
+        "source": concept.source,
+        "strength": strength,
+        "fit": concept.fit,
+        "evidence": concept.evidence,
+        "latents": {f"f{latent}": round(weight, 4) for latent, weight in concept.weights.items()},
+    }
+
+
+def report_problems(problems: Mapping[str, str], total: int) -> None:
+    """Print a line for every reason why files could not be read, from file -> reason and the number of all files."""
+    if not problems:
+        return
+    stderr.print(f"{len(problems):,} of {total:,} files could not be read:")
+    reasons: dict[str, list[str]] = {}
+    for name, reason in problems.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        more = f"{names[0]} and {len(names) - 1:,} more: " if len(names) > 1 else ""
+        stderr.print(f"  {escape(more + reason)}", soft_wrap=True)
 
 
 @contextmanager
-def training_table() -> Iterator[Show]:
-    """A function ``show(stage, done, total, figures)``, for `train(progress=…)`.
+def quiet(*loggers: str) -> Iterator[None]:
+    """Let loggers report errors only, inside ``with``."""
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    try:
+        for name in loggers:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
-    On a terminal: a bar per stage with the time left, and a table whose last row is the step of this moment. Elsewhere,
-    as in a log file: one line per measurement.
-    """
-    rows: list[list[str]] = []
-    bars = make_bars(stderr)
-    tasks: dict[str, object] = {}
 
-    def cells(step: int, figures: dict[str, float]) -> list[str]:
-        values = (figures.get(name) for name in COLUMNS.values())
-        return [str(step), *("" if value is None else f"{value:.4g}" for value in values)]
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """Print every `SteeringWarning` as one line on stderr, once, whatever Python is set to do with warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("once", SteeringWarning)
+        show_others = warnings.showwarning
 
-    def table(current: list[str] | None) -> Table:
-        out = Table("step", *COLUMNS, box=None, pad_edge=False, header_style="bold")
-        for row in [*rows[-MAX_ROWS:], *([current] if current else [])]:
-            out.add_row(*row)
-        return out
-
-    live = Live(bars, console=stderr, transient=False, refresh_per_second=4) if stderr.is_terminal else None
-
-    def show(stage: str, done: int, total: int, figures: dict[str, float] | None = None) -> None:
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(stage, total=total, figures="")
-        bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
-        current = None
-        if stage == "train" and figures:
-            row = cells(done, figures)
-            if "dev_retention" in figures:
-                rows.append(row)
-                if live is None:
-                    shown = zip(COLUMNS, row[1:], strict=True)
-                    stderr.print(f"step {done} of {total}: " + ", ".join(f"{n} {v}" for n, v in shown if v))
+        def show(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+            if issubclass(category, SteeringWarning):
+                typer.echo("warning: " + " ".join(str(message).split()), err=True)
             else:
-                current = row
-        if live:
-            live.update(Group(table(current), bars) if rows or current else bars)
+                show_others(message, category, *place, **named)
 
-    if live is None:
-        yield show
-    else:
-        with live:
-            yield show
+        warnings.showwarning = show
+        yield

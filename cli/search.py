@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from ..errors import ConfigError
+from .choices import choice
 from .options import (
     BoostOption,
     ClampOption,
@@ -18,16 +19,23 @@ from .options import (
     KeepOption,
     ProfileOption,
     ProtectOption,
-    console,
     parse_boost,
     parse_clamp,
     parse_fusion,
+    read_steering,
+)
+from .output import (
+    concept_json,
+    console,
+    hit_json,
+    part_json,
+    print_concepts,
+    print_hits,
     print_json,
-    read_files,
+    print_side_by_side,
     stderr,
     warnings_on_stderr,
 )
-from .output import concept_json, hit_json, part_json, print_concepts, print_hits, print_side_by_side
 
 if TYPE_CHECKING:
     from ..runtime import Bundle, SteeredQuery
@@ -61,8 +69,7 @@ def search(
         str | None, typer.Option(help='Metadata conditions as JSON: \'{"year": {"$gte": 2025}}\'.')
     ] = None,
     view: Annotated[
-        Literal["dense", "reconstruction", "latent", "words", "hybrid"],
-        typer.Option(help="What is compared; words is BM25, hybrid is dense, latent and words together."),
+        str, choice("VIEW", help="What is compared; words is BM25, hybrid is dense, latent and words together.")
     ] = "dense",
     fusion: Annotated[
         str,
@@ -89,8 +96,7 @@ def search(
     `sae search "solar storms" --like doc-7 --like doc-9 --unlike doc-2 --save-concept radio.json` makes a concept of
     examples, and `--boost @radio.json=1.5` uses it again
     """
-    from ..runtime import Concept, SteerableIndex
-    from ..runtime.steering.auto_strength import KEEP
+    from ..runtime import SteerableIndex
     from ..runtime.store.filters import read_filter
 
     boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), read_filter(filter, "--filter")
@@ -98,21 +104,17 @@ def search(
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
     with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
-        boosted, clamped = read_files(boosts, opened.bundle), read_files(clamps, opened.bundle)
-        if like:
-            boosted[Concept.from_examples(like, unlike or ())] = "auto"
-        share = KEEP if keep is None else keep
-        vector = opened.steer(query).original
-        steered = opened.steer(vector, boosted, clamped, keep=share, protect=protect)
-        # With the strengths that "auto" stands for, which need not be found again.
-        boosted = dict(zip(boosted, (strength for _, strength in steered.concepts), strict=True))
-        search_as = partial(opened.search, vector, k, filter=where, view=view, fusion=how, text=query, idf=idf)
-        hits = search_as(boost=boosted, clamp=clamped, protect=protect, compare=compare)
-        plain = search_as() if compare else []
+        steering = read_steering(
+            opened.bundle, boosts, clamps, keep=keep, protect=protect, like=like or (), unlike=unlike or ()
+        )
+        steered = opened.steer(query, steering=steering)
+        search_with = partial(opened.search, k=k, filter=where, view=view, fusion=how, idf=idf)
+        hits = search_with(steered, compare=compare)
+        plain = search_with(steered.unsteered) if compare else []
         if save_concept:
             _save(save_concept, steered, opened.bundle)
         if json:
-            concepts = [concept_json(*pair) for pair in (*steered.concepts, *steered.clamped)]
+            concepts = [concept_json(*pair) for pair in (*steered.boosted, *steered.clamped)]
             body: dict[str, Any] = {"query": query, "kept": steered.kept, "concepts": concepts}
             body["hits"] = [hit_json(hit) for hit in hits]
             print_json(body | ({"plain": [hit_json(hit) for hit in plain]} if compare else {}))
@@ -137,18 +139,11 @@ def explain(
 ) -> None:
     """Take a document's dense score apart: what each feature of the query adds to it. The parts add up to the score."""
     from ..runtime import SteerableIndex
-    from ..runtime.steering.auto_strength import KEEP
 
     boosts, clamps = parse_boost(boost), parse_clamp(clamp)
     with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
-        explanation = opened.explain(
-            query,
-            id,
-            boost=read_files(boosts, opened.bundle),
-            clamp=read_files(clamps, opened.bundle),
-            keep=KEEP if keep is None else keep,
-            protect=protect,
-        )
+        steering = read_steering(opened.bundle, boosts, clamps, keep=keep, protect=protect)
+        explanation = opened.explain(opened.steer(query, steering=steering), id)
     if json:
         parts = [part_json(part) for part in explanation.parts]
         print_json({"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts})
@@ -157,10 +152,11 @@ def explain(
 
 
 def _save(path: Path, steered: SteeredQuery, bundle: Bundle) -> None:
-    if len(steered.concepts) != 1:
+    """Write the one concept that is boosted; that none is, or several are, is a `ConfigError`."""
+    if len(steered.boosted) != 1:
         raise ConfigError(
-            f"--save-concept writes one concept, and this search boosts {len(steered.concepts)}: boost one"
+            f"--save-concept writes one concept, and this search boosts {len(steered.boosted)}: boost one"
         )
-    concept = steered.concepts[0][0]
+    concept = steered.boosted[0][0]
     concept.save(path, bundle)
     stderr.print(f"{escape(concept.name)}: {len(concept.weights)} features in {escape(str(path))}")

@@ -8,15 +8,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from .options import Json, print_json, stderr
-from .output import training_table
+from ..corpus.formats import row_formats
+from .live import training_table
+from .options import Json
+from .output import print_json, stderr
 
 
 def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="Documents: all that `sae index` takes (.jsonl, .csv, .parquet, .txt, a folder of files …); or .npy."
+            help=f"Documents: all that `sae index` takes ({', '.join(row_formats())}, a folder of files …); or .npy."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path("model.pt"),
@@ -87,7 +89,8 @@ def train(
             log_path=metrics or out.with_suffix(".metrics.jsonl"),
             progress=show,
         )
-    if stderr.quiet:  # the first process writes
+    # Of several processes only the first writes.
+    if stderr.quiet:
         return
     sae.save(out)
     figures = {name: round(value, 4) for name, value in sae.info.metrics.items()}

@@ -39,7 +39,7 @@ class CitingModel(SimpleChatModel):
 
 
 def chat_model(name: str | None) -> BaseChatModel:
-    """The scripted model, or a real one by its `provider:name`."""
+    """Return the scripted model, or a real one by its `provider:name`."""
     if name is None:
         return CitingModel()
     try:
@@ -50,7 +50,7 @@ def chat_model(name: str | None) -> BaseChatModel:
 
 
 def in_prompt(documents: list[Document]) -> str:
-    """One line per document: its id and its text, no metadata."""
+    """Return one line per document: its id and its text, no metadata."""
     return "\n".join(f"[{doc.id}] {' '.join(doc.page_content.split())[:1000]}" for doc in documents)
 
 
@@ -72,7 +72,8 @@ try:
     steerable = retriever.configurable_fields(boost=ConfigurableField(id="boost"))
     chain = {"context": steerable | in_prompt, "question": RunnablePassthrough()} | PROMPT | model | StrOutputParser()
     print("plain", chain.invoke(args.question), sep="\n")
-    if boost:  # travels in the config, past everything in between, to the retriever inside the chain
+    # The boost travels in the config, past everything in between, to the retriever inside the chain.
+    if boost:
         print(f"boost {boost}", chain.invoke(args.question, config={"configurable": {"boost": boost}}), sep="\n")
     retriever.index.close()
 except SteersearchError as error:

@@ -48,7 +48,7 @@ class QuotingModel(SimpleChatModel):
 
 
 def chat_model(url: str | None, name: str | None) -> BaseChatModel:
-    """The scripted model, or the one behind a local server."""
+    """Return the scripted model, or the one behind a local server."""
     if url is None:
         return QuotingModel()
     try:
@@ -59,12 +59,12 @@ def chat_model(url: str | None, name: str | None) -> BaseChatModel:
 
 
 def in_prompt(documents: list[Document]) -> str:
-    """One line per document: its id and its text, no metadata."""
+    """Return one line per document: its id and its text, no metadata."""
     return "\n".join(f"[{doc.id}] {' '.join(doc.page_content.split())[:1000]}" for doc in documents)
 
 
 def indexed(data: Path | None, bundle: Path, folder: Path) -> SteerableIndex:
-    """The index, with the documents in it; what is there already is not embedded again."""
+    """Return the index with the documents in it; known ones are not embedded again."""
     if data is None:
         return SteerableIndex.open(folder)
     index = SteerableIndex.open(folder, bundle=bundle) if folder.exists() else SteerableIndex.create(folder, bundle)
@@ -94,11 +94,11 @@ try:
     print(f"{args.question}\n\nplain\n  {chain.invoke(args.question)}")
     found = {}
     for perspective in perspectives:
-        strongest = index.steer(args.question, {perspective: "auto"}, keep=args.keep).concepts[0][1]
-        boost = {perspective: strongest}
-        answer = chain.invoke(args.question, config={"configurable": {"boost": boost}})
+        steered = index.steer(args.question, {perspective: "auto"}, keep=args.keep)
+        strongest = steered.boosted[0][1]
+        answer = chain.invoke(args.question, config={"configurable": {"boost": {perspective: strongest}}})
         print(f"\n{perspective} (boost {strongest:.2f})\n  {answer}")
-        found[perspective] = index.search(args.question, args.k, boost=boost, compare=True)
+        found[perspective] = index.search(steered, args.k, compare=True)
     for perspective, hits in found.items():
         others = {hit.id for name, seen in found.items() if name != perspective for hit in seen}
         print(f"\nonly from the perspective of {perspective}:")

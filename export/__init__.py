@@ -1,4 +1,9 @@
-"""Turn a checkpoint into a verified ONNX bundle (extra ``export``)."""
+"""Export of a checkpoint as a verified ONNX bundle (extra ``export``).
+
+Read in this order: `bundle` (all steps), `embedder` and `attention` (the embedder's graph), `quantize` (smaller
+weights), `graphs` (encoder and decoder), `onnx_files` (tracing and writing), `parity` (the comparison with torch),
+`licences` (the LICENSES file), `pretrained` (autoencoders that come with the package).
+"""
 
 from ..extras import require
 

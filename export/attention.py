@@ -1,4 +1,4 @@
-"""Attention as one node in place of twenty: the same numbers, a tenth to a seventh of a short query's time less."""
+"""Fusion of attention into one node instead of twenty: equal embeddings, and 10 to 14 % less time for a short query."""
 
 from __future__ import annotations
 
@@ -12,24 +12,21 @@ import onnx
 import onnxruntime as ort
 
 from ..arrays import FloatArray
-from .onnx_files import first_line
+from ..text import first_line
 
 logger = logging.getLogger(__name__)
 
 DOMAIN = "com.microsoft"
-SAME = 1e-5
-"""Largest difference between the embeddings of the two graphs: rounding."""
+MAX_DIFFERENCE = 1e-5
+"""Between the embeddings of the two graphs; larger than rounding errors."""
 
 
 def fuse_attention(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The embedder graph with onnxruntime's fused attention, or as it was where its optimiser does not know the model.
+    """Fuse the attention of an embedder graph, traced with "eager" attention, with onnxruntime's optimiser.
 
-    Queries, keys and values stay separate products, whose weights can be quantised; the table of token vectors stays a
-    look-up for the same reason. Whatever the optimiser does, its graph counts only where it gives the same embeddings
-    of a padded batch.
-
-    Args:
-        model: `input_ids` and `attention_mask` to `sentence_embedding`, traced with "eager" attention; not changed.
+    Queries, keys and values remain separate products and token vectors a look-up, so that their weights can be
+    quantised. `model` is not changed. It is returned itself where the optimiser does not recognise its attention, or
+    where the fused graph does not give the same embeddings of a padded batch.
     """
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
@@ -39,19 +36,22 @@ def fuse_attention(model: onnx.ModelProto) -> onnx.ModelProto:
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
     level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # it reports every node that it does not fuse
+    # The optimiser logs every node that it does not fuse and prints every shape that it cannot infer.
+    logging.disable(logging.CRITICAL)
     try:
-        with redirect_stdout(io.StringIO()):  # it prints where it cannot infer a shape, which it does not need
+        with redirect_stdout(io.StringIO()):
             fused: onnx.ModelProto = optimize_model(copied, "bert", optimization_options=options, opt_level=0).model
-        if not any(entry.domain == DOMAIN for entry in fused.opset_import):  # the optimiser forgets to say so
+        # The optimiser does not always declare the domain.
+        if not any(entry.domain == DOMAIN for entry in fused.opset_import):
             fused.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
         if any(node.op_type == "MultiHeadAttention" for node in fused.graph.node):
             difference = float(np.abs(_embeddings(model) - _embeddings(fused)).max())
-            reason = "" if difference <= SAME else f"embeddings differ by {difference:.2g}"
+            reason = "" if difference <= MAX_DIFFERENCE else f"embeddings differ by {difference:.2g}"
         else:
             reason = "it is written in another way"
-    except Exception as error:  # the optimiser and protobuf raise what they like; the graph works without them
-        reason = first_line(error)
+    # The optimiser and protobuf may raise anything, and the graph works without them.
+    except Exception as error:
+        reason = first_line(str(error), type(error).__name__)
     finally:
         logging.disable(level)
     if reason:
@@ -60,7 +60,7 @@ def fuse_attention(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _embeddings(model: onnx.ModelProto) -> FloatArray:
-    """Embeddings of two texts, of which the second is padded, shape (2, d_in)."""
+    """Embed two texts, the second of which is padded, shape (2, d_in)."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

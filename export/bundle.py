@@ -1,10 +1,11 @@
-"""A checkpoint becomes a bundle: three graphs, tokenizer, features, licences, and the proof that they are right."""
+"""Export of a checkpoint as a bundle: three graphs, tokenizer, features, licences and manifest, verified with torch."""
 
 from __future__ import annotations
 
 import copy
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +15,19 @@ from typing import Any
 from .. import __version__
 from ..errors import DataError
 from ..files import sha256_of
-from ..runtime.bundle.manifest import DECODER, EMBEDDER, ENCODER, FEATURES, LICENSES, MANIFEST, TOKENIZER, Manifest
+from ..runtime.bundle.features import FORMAT_VERSION as FEATURES_FORMAT_VERSION
+from ..runtime.bundle.manifest import (
+    DECODER,
+    EMBEDDER,
+    ENCODER,
+    FEATURES,
+    LICENSES,
+    MANIFEST,
+    OPTIONAL_FILES,
+    TOKENIZER,
+    Manifest,
+)
 from ..runtime.bundle.write import check_target, staged_folder
-from ..runtime.interpret.storage import carry_over
 from ..training.embedding import EmbedderSource, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
@@ -27,8 +38,6 @@ from .parity import check_parity, parity_texts
 from .quantize import MIN_ONNXRUNTIME, Precision, check_precision, is_batch_invariant, quantize
 
 logger = logging.getLogger(__name__)
-
-FEATURES_FORMAT_VERSION = 1
 
 
 def export_bundle(
@@ -43,18 +52,18 @@ def export_bundle(
 ) -> Manifest:
     """Export a checkpoint as a bundle that `steersearch.runtime` reads without torch.
 
-    The graphs are compared with torch on at least 256 real texts before anything appears at `out`. Whatever fails,
-    `out` stays as it was.
+    The graphs are compared with torch on at least 256 real texts before anything is written to `out`. After an error
+    `out` is unchanged.
 
     Args:
-        ckpt: A checkpoint of ``sae train``, or the trained autoencoder itself.
-        out: Folder to make.
-        precision: Of the embedder: ``fp32``; ``w8``, under a third of the size and nearly the same codes; ``small``, a
-            little smaller and less exact; ``int8``, a quarter of the size, fastest, least exact, one text per run.
-        embedder: Where the embedder's weights are, when they are not where they were in training; not another
-            embedder. Needed when the autoencoder was trained on bare embeddings.
+        ckpt: A checkpoint of ``sae train``, or a trained autoencoder.
+        out: The new folder.
+        precision: Of the embedder: ``fp32``; ``w8``, under a third of the size with nearly the same codes; ``small``,
+            slightly smaller and less exact; ``int8``, a quarter of the size, fastest, least exact, one text per run.
+        embedder: Folder or name of the embedder of the training, when its weights have moved. Required when the
+            autoencoder was trained on bare embeddings.
         via: Exporter of the embedder: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
-        overwrite: Replace a bundle that is at `out`.
+        overwrite: Replace a bundle at `out`, and keep its labels if the autoencoder is the same.
         progress: Called with a line before every step.
 
     Returns:
@@ -62,8 +71,8 @@ def export_bundle(
 
     Raises:
         CheckpointError: The checkpoint cannot be read.
-        DataError: The embedder is not found, not the one of the training, or of a kind that cannot be exported.
-        ConfigError: `precision` or `via` is not one of those above.
+        DataError: The embedder is not found, not that of the training, or of a kind that cannot be exported.
+        ConfigError: An unknown `precision` or `via`.
         BundleError: `out` exists and must not be replaced.
         ExportMismatchError: The graphs do not reproduce the torch model.
         StorageError: The disk is full or cannot be written.
@@ -71,30 +80,31 @@ def export_bundle(
     precision = check_precision(precision)
     exporter = choose_exporter(via)
     check_target(Path(out), overwrite)
-    say = _Steps(progress)
+    report = _StepLog(progress)
     sae = copy.deepcopy(ckpt) if isinstance(ckpt, SparseAutoencoder) else SparseAutoencoder.load(ckpt)
     sae = sae.cpu().float().eval()
     source = _find_embedder(sae, embedder)
-    say(f"loading the embedder {source.id}")
+    report(f"loading the embedder {source.id}")
     model = load_embedder(source)
     width = model.get_sentence_embedding_dimension()
     if width != sae.config.d_in:
         raise DataError(f"{source.id} gives {width} numbers per text, the autoencoder was trained on {sae.config.d_in}")
     with staged_folder(Path(out), overwrite=overwrite) as folder:
         write_tokenizer(model, folder / TOKENIZER)
-        say(f"exporting the embedder with {exporter}, {precision}")
+        report(f"exporting the embedder with {exporter}, {precision}")
         graphs = {EMBEDDER: quantize(embedder_graph(model, exporter, folder), precision, folder)}
-        say("exporting the encoder and the decoder")
+        report("exporting the encoder and the decoder")
         graphs |= {ENCODER: encoder_graph(sae), DECODER: decoder_graph(sae)}
         for name, graph in graphs.items():
             write_model(graph, folder / name)
-        _write_json(folder / FEATURES, _features(sae))
+        features = json.dumps(_features(sae), ensure_ascii=False, separators=(",", ":"))
+        (folder / FEATURES).write_text(features + "\n", encoding="utf-8")
         if carry_over(Path(out), folder):
-            say("keeping the labels of the bundle that is replaced")
+            report("keeping the labels of the bundle that is replaced")
         licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"))
         (folder / LICENSES).write_text(licences, encoding="utf-8")
-        texts = parity_texts(sae.info.sample_texts)
-        say(f"comparing the bundle with torch on {len(texts)} texts")
+        texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix))
+        report(f"comparing the bundle with torch on {len(texts)} texts")
         figures = check_parity(folder, model, sae, texts, precision)
         manifest = Manifest(
             steersearch_version=__version__,
@@ -110,15 +120,31 @@ def export_bundle(
             parity=figures,
             opset=opset_of(graphs.values()),
             min_onnxruntime=MIN_ONNXRUNTIME[precision],
+            query_prefix=source.query_prefix,
+            document_prefix=source.document_prefix,
         )
-        say("writing the manifest")
+        report("writing the manifest")
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    say(f"wrote {out}")
+    report(f"wrote {out}")
     return manifest
 
 
-class _Steps:
-    """Report a step to the caller, and how long the one before took to the log."""
+def carry_over(old: Path, new: Path) -> bool:
+    """Copy the interpretation of a bundle, if it has one, into the folder of another export of the same autoencoder.
+
+    `new` is complete but for its manifest. Returns whether an interpretation was copied: the decoders, which hold the
+    atoms, must be equal.
+    """
+    there = all((old / name).is_file() for name in OPTIONAL_FILES)
+    if not there or sha256_of(old / DECODER) != sha256_of(new / DECODER):
+        return False
+    for name in (*OPTIONAL_FILES, FEATURES):
+        shutil.copyfile(old / name, new / name)
+    return True
+
+
+class _StepLog:
+    """A report of each step to the caller, and of its duration to the log."""
 
     def __init__(self, progress: Callable[[str], None] | None) -> None:
         self._progress = progress
@@ -135,7 +161,7 @@ class _Steps:
 
 
 def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> EmbedderSource:
-    """The embedder of the training, and certainly no other: its codes would mean nothing."""
+    """Find the embedder of the training; with any other one the codes would be meaningless."""
     trained = sae.info.embedder
     if trained is None:
         if given is None:
@@ -144,38 +170,35 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
                 "name it with --embedder FOLDER_OR_NAME"
             )
         return resolve_embedder(given)
-    place = given
-    if place is None:  # the folder of the training, if this is the same machine, else the name
-        place = trained["path"] if Path(trained["path"]).is_dir() else trained["id"]
-    source = resolve_embedder(place)
+    location = given
+    if location is None:
+        # The folder exists only on the machine of the training.
+        location = trained["path"] if Path(trained["path"]).is_dir() else trained["id"]
+    source = resolve_embedder(location)
     if source.sha256 != trained["sha256"]:
         raise DataError(
             f"{source.path_or_name} has weights with sha256 {source.sha256}, but the autoencoder was trained over "
             f"{trained['id']} with sha256 {trained['sha256']}: give that embedder's folder with --embedder"
         )
-    # Found by its folder it would go by the folder's name.
-    return replace(source, id=trained["id"], revision=trained["revision"], max_length=trained["max_length"])
+    # `source` is named after its folder.
+    return replace(
+        source,
+        id=trained["id"],
+        revision=trained["revision"],
+        max_length=trained["max_length"],
+        query_prefix=trained.get("query_prefix", ""),
+        document_prefix=trained.get("document_prefix", ""),
+    )
 
 
 def _features(sae: SparseAutoencoder) -> dict[str, Any]:
-    info = sae.info
-    reference = {
-        "name": info.corpus.get("name"),
-        "n_documents": info.corpus.get("n_documents"),
-        "mean": list(info.reference_mean),
-    }
+    info, n_latents = sae.info, sae.config.n_latents
+    reference = {name: info.corpus.get(name) for name in ("name", "n_documents")} | {"mean": list(info.reference_mean)}
+    # Where the autoencoder was fitted to embeddings without texts.
+    unknown = {"label": None, "density": 0.0, "mean": 0.0, "p95": 0.0, "max": 0.0}
     return {
         "format_version": FEATURES_FORMAT_VERSION,
-        "n_latents": sae.config.n_latents,
+        "n_latents": n_latents,
         "reference": reference,
-        "latents": info.features or [_silent(latent) for latent in range(sae.config.n_latents)],
+        "latents": info.features or [{"id": latent, **unknown} for latent in range(n_latents)],
     }
-
-
-def _silent(latent: int) -> dict[str, Any]:
-    """What is known of a latent when the autoencoder was fitted to embeddings without texts: nothing."""
-    return {"id": latent, "label": None, "density": 0.0, "mean": 0.0, "p95": 0.0, "max": 0.0}
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")

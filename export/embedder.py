@@ -1,7 +1,7 @@
 """A sentence-transformers model as one ONNX graph: tokens in, unit sentence embedding out.
 
-Two ways that give the same graph interface. optimum knows many architectures and is quick; torch.export needs no
-optimum, whose latest release cannot be installed beside transformers 5.
+Two exporters give the same graph interface. optimum supports many architectures and is fast. torch.export works without
+optimum, whose latest release cannot be installed together with transformers 5.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError, MissingExtraError
+from ..text import first_line
 from ..training.embedding import EmbedderSource
 from .attention import fuse_attention
-from .onnx_files import OPSET, first_line, name_dimensions, quiet_exporters, to_onnx
+from .onnx_files import OPSET, name_dimensions, quiet_exporters, to_onnx
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -27,10 +28,10 @@ Via = Literal["auto", "optimum", "torch"]
 
 
 def load_embedder(source: EmbedderSource) -> SentenceTransformer:
-    """Load an embedder for export: on the CPU, fp32, and ending in a Normalize module.
+    """Load an embedder for export: on the CPU, in fp32, with a Normalize module at the end.
 
     Raises:
-        DataError: The files cannot be loaded, or it is not a text model of the kind that a bundle can hold.
+        DataError: The files cannot be loaded, or the model is of a kind that cannot be exported.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Normalize, Pooling, Transformer
@@ -42,7 +43,8 @@ def load_embedder(source: EmbedderSource) -> SentenceTransformer:
         )
         model = model.float().eval()
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
-        raise DataError(f"{folder} cannot be loaded as a sentence-transformers model: {first_line(error)}") from error
+        reason = first_line(str(error), type(error).__name__)
+        raise DataError(f"{folder} cannot be loaded as a sentence-transformers model: {reason}") from error
     modules = list(model)
     if not (len(modules) > 1 and isinstance(modules[0], Transformer) and isinstance(modules[1], Pooling)):
         kinds = [type(module).__name__ for module in modules]
@@ -56,30 +58,30 @@ def load_embedder(source: EmbedderSource) -> SentenceTransformer:
 
 
 def pooling_of(model: SentenceTransformer) -> str:
-    """How the model makes one vector of many, for example ``mean``."""
+    """Return the pooling mode of a model, for example ``mean``."""
     pooling: Any = model[1]
     return str(pooling.get_pooling_mode_str())
 
 
 def embedder_graph(model: SentenceTransformer, via: Via, scratch: Path) -> onnx.ModelProto:
-    """embedder.onnx: `input_ids` and `attention_mask` (B, S) int64 to `sentence_embedding` (B, d_in) float32.
+    """Export embedder.onnx: `input_ids`, `attention_mask` (B, S) int64 to `sentence_embedding` (B, d_in) float32.
 
-    Args:
-        model: From `load_embedder`.
-        via: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
-        scratch: Folder for intermediate files.
+    `model` is from `load_embedder`; `scratch` is a folder for intermediate files.
 
     Raises:
         DataError: The exporter cannot trace this model.
     """
-    chosen = choose_exporter(via)
+    exporter = choose_exporter(via)
     try:
-        graph = _by_optimum(model, scratch) if chosen == "optimum" else _by_torch(model)
-    except OSError:  # the disk, not the model
+        graph = _export_with_optimum(model, scratch) if exporter == "optimum" else _export_with_torch(model)
+    # A fault of the disk, not of the model.
+    except OSError:
         raise
-    except Exception as error:  # whatever an exporter raises about an architecture that it does not know
-        other = "torch" if chosen == "optimum" else "optimum"
-        raise DataError(f"{chosen} cannot export this embedder ({first_line(error)}): try --via {other}") from error
+    # For an unknown architecture an exporter may raise anything.
+    except Exception as error:
+        other = "torch" if exporter == "optimum" else "optimum"
+        reason = first_line(str(error), type(error).__name__)
+        raise DataError(f"{exporter} cannot export this embedder ({reason}): try --via {other}") from error
     tokens = ("batch", "sequence")
     width = int(model.get_sentence_embedding_dimension() or 0)
     shapes = {"input_ids": tokens, "attention_mask": tokens, "sentence_embedding": ("batch", width)}
@@ -87,28 +89,30 @@ def embedder_graph(model: SentenceTransformer, via: Via, scratch: Path) -> onnx.
 
 
 def write_tokenizer(model: SentenceTransformer, path: Path) -> None:
-    """Write the tokenizer that the model really uses, before any text has changed its truncation and padding."""
+    """Write the tokenizer of a model. Called before it embeds, which changes the tokenizer's truncation and padding."""
     from tokenizers import Tokenizer, normalizers
 
     tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
-    if getattr(model[0], "do_lower_case", False):  # sentence-transformers does this outside of the tokenizer
+    # sentence-transformers lower-cases outside of the tokenizer.
+    if getattr(model[0], "do_lower_case", False):
         steps = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
         tokenizer.normalizer = normalizers.Sequence(steps)
     path.write_text(tokenizer.to_str(), encoding="utf-8")
 
 
 def choose_exporter(via: str) -> Literal["optimum", "torch"]:
-    """Which exporter makes the embedder graph.
+    """Return the exporter to use for the embedder graph.
 
     Raises:
         ConfigError: `via` is not ``auto``, ``optimum`` or ``torch``.
-        MissingExtraError: optimum was asked for and is not installed.
+        MissingExtraError: `via` is ``optimum``, which is not installed.
     """
     if via not in ("auto", "optimum", "torch"):
         raise ConfigError(f"via is {via!r}: it must be auto, optimum or torch")
     if via == "torch":
         return "torch"
-    try:  # optimum alone has no exporter, and optimum-onnx may not fit the installed transformers
+    # optimum alone has no exporter, and optimum-onnx may not support the installed transformers.
+    try:
         import optimum.exporters.onnx  # noqa: F401
     except ImportError as error:
         if via == "auto":
@@ -117,7 +121,7 @@ def choose_exporter(via: str) -> Literal["optimum", "torch"]:
     return "optimum"
 
 
-def _by_optimum(model: SentenceTransformer, scratch: Path) -> onnx.ModelProto:
+def _export_with_optimum(model: SentenceTransformer, scratch: Path) -> onnx.ModelProto:
     from optimum.exporters.onnx import onnx_export_from_model
 
     # The folder also receives a tokenizer and a config that the bundle does not use.
@@ -127,7 +131,7 @@ def _by_optimum(model: SentenceTransformer, scratch: Path) -> onnx.ModelProto:
 
 
 class _Embedder(nn.Module):
-    """All modules of the sentence-transformers model, with tensors in place of its dict of features."""
+    """A sentence-transformers model whose inputs and outputs are tensors instead of a dict of features."""
 
     def __init__(self, model: SentenceTransformer) -> None:
         super().__init__()
@@ -139,9 +143,10 @@ class _Embedder(nn.Module):
         return embedding
 
 
-def _by_torch(model: SentenceTransformer) -> onnx.ModelProto:
+def _export_with_torch(model: SentenceTransformer) -> onnx.ModelProto:
     ids = torch.ones(2, 8, dtype=torch.int64)
     mask = torch.ones_like(ids)
-    mask[1, 5:] = 0  # an all-ones mask could be traced as no mask
+    # A mask of ones only could be traced as no mask.
+    mask[1, 5:] = 0
     inputs = {"input_ids": ids, "attention_mask": mask}
     return to_onnx(_Embedder(model), inputs, ["sentence_embedding"], {name: [0, 1] for name in inputs})

@@ -1,4 +1,4 @@
-"""The sparse autoencoder as two ONNX graphs, always fp32: quantising them would move the codes, and they are small."""
+"""The sparse autoencoder as two ONNX graphs, always fp32: they are small, and quantisation would change the codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .onnx_files import name_dimensions, to_onnx
 
 
 class _Encoder(nn.Module):
-    """`SparseAutoencoder.encode` with its two biases added up once, here, in place of once per run."""
+    """`SparseAutoencoder.encode`, with its two biases added here and not in every run."""
 
     def __init__(self, sae: SparseAutoencoder) -> None:
         super().__init__()
@@ -28,15 +28,15 @@ class _Encoder(nn.Module):
         values = values.relu()
         if self.decoder is not None:
             for step_size, b_step in zip(self.step_size, self.b_step, strict=True):
-                rest = embeddings - self.decoder(indices, values)
-                pre_acts = (rest @ self.weight * step_size + b_step).scatter_add(1, indices, values)
+                residual = embeddings - self.decoder(indices, values)
+                pre_acts = (residual @ self.weight * step_size + b_step).scatter_add(1, indices, values)
                 values, indices = pre_acts.topk(self.k, dim=1, sorted=True)
                 values = values.relu()
         return indices, values
 
 
 class _Decoder(nn.Module):
-    """`SparseAutoencoder.decode` by look-up: ONNX has no EmbeddingBag, and m latents are few."""
+    """`SparseAutoencoder.decode` by look-up, since ONNX has no EmbeddingBag."""
 
     def __init__(self, sae: SparseAutoencoder) -> None:
         super().__init__()
@@ -49,9 +49,9 @@ class _Decoder(nn.Module):
 
 
 def encoder_graph(sae: SparseAutoencoder) -> onnx.ModelProto:
-    """encoder.onnx: `embeddings` (B, d_in) float32 to `sae_indices` (B, k) int64 and `sae_values` (B, k) float32.
+    """Export encoder.onnx: `embeddings` (B, d_in) float32 to `sae_indices` (B, k) int64, `sae_values` (B, k) float32.
 
-    The strongest latent comes first; a latent whose pre-activation was negative keeps its place with value 0.
+    The strongest latent comes first; a latent with a negative pre-activation has value 0.
     """
     d_in, k = sae.config.d_in, sae.config.k
     model = to_onnx(
@@ -62,9 +62,9 @@ def encoder_graph(sae: SparseAutoencoder) -> onnx.ModelProto:
 
 
 def decoder_graph(sae: SparseAutoencoder) -> onnx.ModelProto:
-    """decoder.onnx: `sae_indices` (B, m) int64 and `sae_values` (B, m) float32 to `reconstruction` (B, d_in).
+    """Export decoder.onnx: `sae_indices` (B, m) int64, `sae_values` (B, m) float32 to `reconstruction` (B, d_in).
 
-    `m` is free, so that a steered code may have more latents than `k`; a slot with value 0 adds nothing.
+    `m` is dynamic, since a steered code may have more than `k` latents; a latent with value 0 adds nothing.
     """
     inputs = {"sae_indices": torch.zeros(2, 3, dtype=torch.int64), "sae_values": torch.zeros(2, 3)}
     model = to_onnx(_Decoder(sae), inputs, ["reconstruction"], {name: [0, 1] for name in inputs})

@@ -1,4 +1,4 @@
-"""The LICENSES file of a bundle: whose work is in it and what its owners said."""
+"""The LICENSES file of a bundle: its sources and their licences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RULE = "=" * 78
 
 
 def licences_text(embedder_id: str, folder: Path | None, corpus: str | None) -> str:
-    """Text of LICENSES.
+    """Return the text of LICENSES.
 
     Args:
         embedder_id: Name of the embedder.
@@ -40,16 +40,13 @@ def licences_text(embedder_id: str, folder: Path | None, corpus: str | None) -> 
 
 
 def declared_licence(folder: Path) -> str | None:
-    """The `license` field of the front matter of the folder's README.md, None when there is none."""
+    """Return the `license` field in the front matter of the folder's README.md, None without one."""
     readme = folder / "README.md"
-    if not readme.is_file():
-        return None
-    text = readme.read_text(encoding="utf-8-sig", errors="replace")
+    text = readme.read_text(encoding="utf-8-sig", errors="replace") if readme.is_file() else ""
     front = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
-    if front is None:
-        return None
-    # YAML, but only this one field of it: `license: mit` or a list below `license:`.
-    field = re.search(r"^licen[sc]e:[ \t]*(\S.*)?((?:\n[ \t]*-[ \t]+.+)*)", front[1], re.MULTILINE)
+    # The only YAML that is parsed: `license: mit`, or a list below `license:`.
+    pattern = r"^licen[sc]e:[ \t]*(\S.*)?((?:\n[ \t]*-[ \t]+.+)*)"
+    field = re.search(pattern, front[1], re.MULTILINE) if front else None
     if field is None:
         return None
     names = [field[1] or "", *re.findall(r"-[ \t]+(.+)", field[2])]
@@ -58,5 +55,5 @@ def declared_licence(folder: Path) -> str | None:
 
 
 def licence_files(folder: Path) -> list[Path]:
-    """Licence texts that lie beside the weights, by name."""
+    """Return the licence texts in the folder of the weights, by name."""
     return sorted({path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()})

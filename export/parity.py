@@ -1,4 +1,4 @@
-"""The gate: exported graphs, run by the runtime itself, must reproduce the torch model on real texts."""
+"""The parity gate: exported graphs, run by the runtime itself, must reproduce the torch model on real texts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import torch
 from ..arrays import FloatArray, IntArray
 from ..errors import ExportMismatchError
 from ..metrics import ranking_kept
-from ..runtime.bundle.embedder import OnnxEmbedder
 from ..runtime.bundle.manifest import DECODER, EMBEDDER, ENCODER, TOKENIZER
+from ..runtime.bundle.onnx_embedder import OnnxEmbedder
 from ..runtime.bundle.onnx_session import open_session
 from ..training.sae import SparseAutoencoder
 from .quantize import Precision, is_batch_invariant
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 MIN_TEXTS = 256
-"""Real texts that every export is compared on, beside the edge cases."""
+"""Real texts that every export is compared on, besides the edge cases."""
 ALONE = 32
 """Texts that are also embedded alone, to see whether their batch changed them."""
 SHORT = 160
 """Characters to which most texts are cut, so that the gate takes seconds."""
 FULL_EVERY = 32
-"""One text in so many is read in full."""
+"""One text in this many is embedded in full."""
 LONGEST = 40_000
 """Characters of the longest text, more than 512 tokens of any tokenizer."""
 PARAGRAPH = 40
-"""Characters that a paragraph of Python's documentation must have."""
+"""Characters that a paragraph of Python's documentation must exceed."""
 BATCH_SIZE = 8
-"""Small, since the few long texts would make every short one beside them as long."""
+"""Small, since a long text pads all others of its batch to its length."""
 EDGE_CASES = (
     "",
     " \t\n",
@@ -49,12 +49,12 @@ EDGE_CASES = (
     "a" * 500,
     "x=[]; y={1:2}",
 )
-"""Texts on which tokenizers and batches go wrong."""
+"""Texts that tokenizers or batches are known to treat differently."""
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Limits of one precision; a figure named `*_max_abs` must not be above its limit, any other not below."""
+    """The limits of one precision: a maximum for figures named `*_max_abs`, a minimum for all others."""
 
     embedder_max_abs: float
     embedder_min_cosine: float
@@ -67,21 +67,26 @@ class Tolerance:
 
 
 TOLERANCES: dict[Precision, Tolerance] = {
-    # Measured on all-MiniLM-L6-v2: 2e-7. Deeper models add up more rounding; 1e-5 moves no score in its 4th decimal.
+    # Measured on all-MiniLM-L6-v2: 2e-7. Deeper models have larger rounding errors; 1e-5 moves no score by .0001.
     "fp32": Tolerance(1e-5, 0.99999, 1e-5, end_to_end_agreement=0.999, ndcg10_of_torch_ranking=0.999),
-    # Measured: cosine .998, and rows alone equal rows in a batch to 1e-7: weights are rounded once and for all.
+    # Measured: cosine .998; texts embedded alone and in a batch differ by 1e-7, since only weights are rounded.
     "w8": Tolerance(0.05, 0.99, 1e-5, end_to_end_agreement=0.85, ndcg10_of_torch_ranking=0.9),
     # Measured: cosine .995.
     "small": Tolerance(0.1, 0.97, 1e-5, end_to_end_agreement=0.75, ndcg10_of_torch_ranking=0.85),
-    # Measured: cosine .97. Always one text per run, so alone and in a batch are the same computation.
+    # Measured: cosine .97. Every text is run alone, so its batch cannot change it.
     "int8": Tolerance(0.15, 0.95, 1e-5, end_to_end_agreement=0.6, ndcg10_of_torch_ranking=0.75),
 }
 
 
-def parity_texts(sample_texts: Sequence[str]) -> list[str]:
-    """At least `MIN_TEXTS` different real texts, the edge cases, and a text longer than any embedder reads.
+def parity_texts(sample_texts: Sequence[str], prefixes: Sequence[str] = ("",)) -> list[str]:
+    """Choose at least `MIN_TEXTS` different real texts, the edge cases, and a text longer than any embedder reads.
 
-    The checkpoint's own texts come first; paragraphs of Python's documentation fill up where they are few.
+    Args:
+        sample_texts: Those of the checkpoint; paragraphs of Python's documentation are added where they are few.
+        prefixes: The prefixes of documents and of queries.
+
+    Returns:
+        Each text with each prefix; once where the prefixes are the same.
     """
     real = list(dict.fromkeys(text for text in sample_texts if text.strip()))
     if len(real) < MIN_TEXTS:
@@ -89,7 +94,8 @@ def parity_texts(sample_texts: Sequence[str]) -> list[str]:
         real = list(dict.fromkeys([*real, *(text for text in paragraphs if len(text) > PARAGRAPH)]))[: 2 * MIN_TEXTS]
     spread = [real[i * len(real) // MIN_TEXTS] for i in range(MIN_TEXTS)]
     cut = [text if i % FULL_EVERY == 0 else text[:SHORT] for i, text in enumerate(spread)]
-    return [*cut, *EDGE_CASES, " ".join(real)[:LONGEST]]
+    texts = [*cut, *EDGE_CASES, " ".join(real)[:LONGEST]]
+    return [prefix + text for prefix in dict.fromkeys(prefixes) for text in texts]
 
 
 def check_parity(
@@ -106,8 +112,8 @@ def check_parity(
 
     Returns:
         The figures, for the manifest: maximal absolute differences, the smallest cosine, shares of equal latents, and
-        `ndcg10_of_torch_ranking`: every text asks for the other ones, and what torch ranks first to tenth counts as
-        relevant, from grade 10 to 1 (see `ranking_kept`). No person judged these texts.
+        `ndcg10_of_torch_ranking`: every text is a query for the others, and the first ten texts in torch's ranking are
+        relevant, with grades from 10 to 1 (see `ranking_kept`). These are not human judgements.
 
     Raises:
         ExportMismatchError: A figure is outside its limit; all of them are named.
@@ -127,22 +133,22 @@ def check_parity(
         "embedder_max_abs": _max_abs(actual, expected),
         "embedder_min_cosine": float((actual * expected).sum(1).min()),
         "alone_max_abs": _max_abs(alone, actual[rows]),
-        "ndcg10_of_torch_ranking": ranking_kept(_among_others(expected), _among_others(actual)),
+        "ndcg10_of_torch_ranking": ranking_kept(_cosines(expected), _cosines(actual)),
         **_compare_sae(folder, sae, expected, actual),
     }
-    _judge(figures, precision)
+    _check_tolerances(figures, precision)
     return figures
 
 
 def reference_embeddings(model: SentenceTransformer, texts: Sequence[str]) -> FloatArray:
-    """What sentence-transformers itself gives: unit rows, shape (n, d_in), float32."""
-    # prompt="": as in training, where a model's default prompt is left out because the graph cannot add it.
+    """Embed texts with sentence-transformers: unit rows, shape (n, d_in), float32."""
+    # prompt="": as in training, texts have their prefix already and the model's default prompt is not added.
     rows = model.encode(list(texts), prompt="", batch_size=BATCH_SIZE, convert_to_numpy=True, show_progress_bar=False)
     return np.asarray(rows, np.float32)
 
 
 def _compare_sae(folder: Path, sae: SparseAutoencoder, expected: FloatArray, actual: FloatArray) -> dict[str, float]:
-    """Encoder and decoder on identical inputs, then the encoder on what each embedder gave."""
+    """Compare encoder and decoder on identical inputs, then the encoder on the embeddings of both embedders."""
     encoder, decoder = open_session(folder / ENCODER), open_session(folder / DECODER)
     with torch.no_grad():
         codes = sae.encode(torch.from_numpy(expected))
@@ -153,7 +159,7 @@ def _compare_sae(folder: Path, sae: SparseAutoencoder, expected: FloatArray, act
     end_indices, _ = encoder.run(names, {"embeddings": actual})
     redecoded = decoder.run(["reconstruction"], {"sae_indices": indices, "sae_values": values})[0]
     return {
-        # Both are sorted, so equal ranks are compared even where two latents tie and swap.
+        # Both are sorted, so equal ranks are compared even where two equal latents are swapped.
         "encoder_max_abs": _max_abs(same_values, values),
         "encoder_agreement": topk_agreement(same_indices, indices),
         "end_to_end_agreement": topk_agreement(end_indices, indices),
@@ -162,10 +168,10 @@ def _compare_sae(folder: Path, sae: SparseAutoencoder, expected: FloatArray, act
 
 
 def topk_agreement(a: IntArray, b: IntArray) -> float:
-    """Share of latents that both codes of a text have, averaged over texts; order does not count.
+    """Return the share of latents that both codes of a text have, averaged over texts, in any order.
 
     Args:
-        a: Latent ids, shape (n, k), no id twice in a row.
+        a: Latent ids, shape (n, k), unique within a row.
         b: The same shape.
     """
     n, k = a.shape
@@ -173,8 +179,8 @@ def topk_agreement(a: IntArray, b: IntArray) -> float:
     return float(shared / (n * k))
 
 
-def _among_others(embeddings: FloatArray) -> FloatArray:
-    """Cosines of every text with every other, itself last; shape (n, n)."""
+def _cosines(embeddings: FloatArray) -> FloatArray:
+    """Return the cosines of all pairs of texts, shape (n, n), with -2 for a text and itself."""
     scores: FloatArray = embeddings @ embeddings.T
     np.fill_diagonal(scores, -2)
     return scores
@@ -184,14 +190,15 @@ def _max_abs(a: FloatArray, b: FloatArray) -> float:
     return float(np.abs(a - b).max())
 
 
-def _judge(figures: dict[str, float | int], precision: Precision) -> None:
+def _check_tolerances(figures: dict[str, float | int], precision: Precision) -> None:
     tolerance = TOLERANCES[precision]
     failures = []
     for field in fields(tolerance):
         name, limit = field.name, getattr(tolerance, field.name)
         value = figures[name]
         upper = name.endswith("_max_abs")
-        if not (value <= limit if upper else value >= limit):  # a NaN fails both
+        # Written so that NaN fails.
+        if not (value <= limit if upper else value >= limit):
             failures.append(f"{name} is {value:.6g}, allowed {'at most' if upper else 'at least'} {limit:g}")
     if failures:
         raise ExportMismatchError(

@@ -1,7 +1,7 @@
-"""Autoencoders that come with the package, so that whoever has only documents starts without training.
+"""Autoencoders that come with the package, to start without training.
 
-A file of these is safetensors: half-precision weights, and in its metadata, as JSON, what a checkpoint knows besides.
-`minilm` was trained by ``python -m benchmarks.retention.pretrain`` (see there for its texts and their licences).
+They are safetensors files: half-precision weights, and the rest of a checkpoint as JSON in the metadata. `minilm` was
+trained by ``python -m benchmarks.retention.pretrain``; see there for its texts and their licences.
 """
 
 from __future__ import annotations
@@ -15,33 +15,32 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError, ConfigError
+from ..files import check_format
 from ..training.checkpoint import FORMAT_VERSION, PARAMETERS, CheckpointInfo
 from ..training.config import SaeConfig
 from ..training.sae import SparseAutoencoder
 
-FOLDER = Path(__file__).parent / "pretrained"
+FOLDER = Path(__file__).parent / "weights"
 
 
 def pretrained_names() -> list[str]:
-    """Names that `load_pretrained` takes."""
+    """Return the names that `load_pretrained` accepts."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
 def write_pretrained(sae: SparseAutoencoder, path: Path) -> Path:
-    """Write a model as half-precision safetensors, without any text of its corpus.
-
-    Labels, keywords and statistics of the features are kept; the quoted examples and sample texts are left out.
-    """
+    """Write a model as half-precision safetensors, without the examples and sample texts of its corpus."""
     from safetensors.torch import save
 
     info = dataclasses.asdict(sae.info) | {"sample_texts": []}
     info["features"] = [entry | {"examples": []} for entry in info["features"]]
     if info["embedder"]:
-        info["embedder"]["path"] = info["embedder"]["id"]  # of this machine, and nobody else's
-    notes = {"format_version": FORMAT_VERSION, "config": dataclasses.asdict(sae.config), "info": info}
+        # The path is that of this machine.
+        info["embedder"]["path"] = info["embedder"]["id"]
+    metadata = {"format_version": FORMAT_VERSION, "config": dataclasses.asdict(sae.config), "info": info}
     state = sae.state_dict()
     tensors = {name: state[name].detach().cpu().half().contiguous() for name in PARAMETERS}
-    text = json.dumps(notes, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(save(tensors, {"steersearch": text}))
     os.replace(temporary, path)
@@ -49,16 +48,13 @@ def write_pretrained(sae: SparseAutoencoder, path: Path) -> Path:
 
 
 def load_pretrained(name: str | Path) -> SparseAutoencoder:
-    """Read a model that comes with the package, or a file that `write_pretrained` made.
-
-    Args:
-        name: ``minilm``, or the path of a .safetensors file.
+    """Load a model that comes with the package, such as ``minilm``, or a .safetensors file of `write_pretrained`.
 
     Returns:
         The model in float32, atoms of unit length, on the CPU.
 
     Raises:
-        ConfigError: There is no model of that name.
+        ConfigError: An unknown name.
         CheckpointError: The file is damaged or of a newer version.
     """
     path = Path(name) if str(name).endswith(".safetensors") else FOLDER / f"{name}.safetensors"
@@ -67,18 +63,18 @@ def load_pretrained(name: str | Path) -> SparseAutoencoder:
             f"there is no pretrained model {str(name)!r}: choose {', '.join(pretrained_names()) or 'a file'}, "
             "or the path of a .safetensors file"
         )
-    notes, state = _read(path)
-    if notes["format_version"] > FORMAT_VERSION:
-        raise CheckpointError(f"{path} has format_version {notes['format_version']}: pip install -U steersearch")
+    metadata, state = _read(path)
+    check_format(path, metadata["format_version"], FORMAT_VERSION, error=CheckpointError)
     try:
-        sae = SparseAutoencoder(SaeConfig(**notes["config"]))
+        sae = SparseAutoencoder(SaeConfig(**metadata["config"]))
         sae.load_state_dict({parameter: state[parameter].float() for parameter in PARAMETERS})
-        sae.info = CheckpointInfo(**notes["info"])
+        sae.info = CheckpointInfo(**metadata["info"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}): install the package again") from error
     if not all(bool(torch.isfinite(parameter).all()) for parameter in sae.parameters()):
         raise CheckpointError(f"{path} holds NaN or infinite numbers: install the package again")
-    sae.normalise_atoms()  # half precision moved their lengths by up to .0005
+    # Half precision changed their lengths by up to .0005.
+    sae.normalise_atoms()
     return sae.eval().requires_grad_(False)
 
 
@@ -87,7 +83,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
     try:
         with safe_open(str(path), framework="pt") as file:
-            notes = json.loads(file.metadata()["steersearch"])
-            return notes, {name: file.get_tensor(name) for name in file.keys()}
+            metadata = json.loads(file.metadata()["steersearch"])
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): it is damaged or no pretrained model") from error

@@ -1,8 +1,8 @@
-"""The two questions that an agent asks of an index, whatever framework it lives in: flat arguments, plain answers.
+"""`AgentTools`: the two tools that an agent has over an index, in any framework, with flat arguments and plain results.
 
-Answers say what each wish became, where every document stood without steering, and why it is there; errors say what to
-ask instead. `integrations.langchain.tools` and `integrations.mcp_server` wrap them. No argument is a path: an agent
-reaches one index and no other file.
+Results say what each concept became, which rank every document has without steering, and why it was found; errors say
+what to do instead. `integrations.langchain.tools` and `integrations.mcp_server` wrap them. No argument is a path: an
+agent reaches one index and no other file.
 """
 
 from __future__ import annotations
@@ -15,15 +15,11 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ..errors import ConfigError
-from ..runtime.index import SteerableIndex
-from ..runtime.steering.auto_strength import KEEP
-from ..runtime.steering.concepts import Concept
-from ..runtime.steering.explain import Explanation
-from ..runtime.steering.resolver import Key, Strength
+from ..runtime import Concept, Explanation, Key, SteerableIndex, Strength
+from ..runtime.steering.request import DEFAULT_KEEP
 from ..runtime.store.filters import read_filter
 from ..steering_warnings import gathered
 from ..text import one_line
-from .adapter import resolved
 
 HowFar: TypeAlias = Literal["light", "medium", "strong", "auto"]
 STRENGTHS: dict[str, tuple[Strength, Strength]] = {
@@ -123,11 +119,7 @@ class Results(TypedDict):
 
 
 class AgentTools:
-    """`find_concepts` and `search_documents` over one index; read-only.
-
-    Args:
-        index: An opened index.
-    """
+    """`find_concepts` and `search_documents` over one opened index; read-only."""
 
     def __init__(self, index: SteerableIndex) -> None:
         self.index = index
@@ -149,7 +141,7 @@ class AgentTools:
                 "examples": [one_line(example, 160) for example in feature.examples[:2]],
             }
             for feature in found
-            if feature.p95 > 0  # one that never fires cannot be steered by
+            if feature.p95 > 0  # others never fire
         ]
         hint = "Any phrase works in more_of and less_of too; these are the single features nearest to yours."
         return {"concepts": concepts, "hint": hint if concepts else "Nothing near; try other words, or any phrase."}
@@ -162,7 +154,7 @@ class AgentTools:
         like: Like = [],  # noqa: B006
         unlike: Unlike = [],  # noqa: B006
         strength: How = "medium",
-        keep: Keep = KEEP,
+        keep: Keep = DEFAULT_KEEP,
         protect: Protect = False,
         where: Where = "",
         k: Count = 5,
@@ -180,17 +172,15 @@ class AgentTools:
             raise ConfigError("query is empty: say what the documents should answer")
         if strength not in STRENGTHS:
             raise ConfigError(f"strength is {strength!r}: choose light, medium, strong or auto")
-        asked = _boost(more_of, less_of, like, unlike, *STRENGTHS[strength])
+        boost = _boost(more_of, less_of, like, unlike, *STRENGTHS[strength])
         k, filter = _checked("k", k), read_filter(where if where.strip() else None, "where")
         with gathered() as warnings:
-            vector = self.index.steer(query).original
-            steered = self.index.steer(vector, asked, keep=keep, protect=protect)
-            boost = resolved(asked, steered.concepts)
-            hits = self.index.search(vector, k, boost=boost, protect=protect, filter=filter, compare=True)
-            whys = [self.index.explain(vector, hit.id, boost=boost, protect=protect) for hit in hits]
+            steered = self.index.steer(query, boost, keep=keep, protect=protect)
+            hits = self.index.search(steered, k, filter=filter, compare=True)
+            explanations = self.index.explain_all(steered, [hit.id for hit in hits])
         applied = [
             self._applied(key if isinstance(key, str) else concept.name, concept, strength)
-            for key, (concept, strength) in zip(asked, steered.concepts, strict=True)
+            for key, (concept, strength) in zip(boost, steered.boosted, strict=True)
         ]
         results: list[Result] = [
             {
@@ -199,9 +189,9 @@ class AgentTools:
                 "id": hit.id,
                 "text": hit.text if len(hit.text) <= TEXT_LIMIT else hit.text[: TEXT_LIMIT - 1] + "…",
                 "metadata": hit.metadata,
-                "why": _why(why),
+                "why": _why(explanation),
             }
-            for hit, why in zip(hits, whys, strict=True)
+            for hit, explanation in zip(hits, explanations, strict=True)
         ]
         warnings += _warnings(applied, results, where)
         return {"applied": applied, "kept": round(steered.kept, 2), "results": results, "warnings": warnings}
@@ -214,7 +204,7 @@ class AgentTools:
 
 
 def description_of(method: Callable[..., Any]) -> str:
-    """What a docstring tells a model: all before its sections."""
+    """Return what a docstring says to a model: all before its sections."""
     return inspect.cleandoc(method.__doc__ or "").split("\nRaises:")[0].strip()
 
 
@@ -236,15 +226,15 @@ def _boost(
 ) -> dict[Key, Strength]:
     boost: dict[Key, Strength] = {}
     lists = {"more_of": more_of, "less_of": less_of, "like": like, "unlike": unlike}
-    for name, wishes in lists.items():
-        if isinstance(wishes, str) or not all(isinstance(wish, str) for wish in wishes):
-            raise ConfigError(f"{name} is {wishes!r:.80}: give a list, for example ['radio astronomy']")
-        if not all(wish.strip() for wish in wishes):
+    for name, given in lists.items():
+        if isinstance(given, str) or not all(isinstance(text, str) for text in given):
+            raise ConfigError(f"{name} is {given!r:.80}: give a list, for example ['radio astronomy']")
+        if not all(text.strip() for text in given):
             raise ConfigError(f"{name} holds an empty text: leave it out")
-    for wishes, strength in ((more_of, towards), (less_of, away)):
-        for wish in wishes:
-            if boost.setdefault(wish.strip(), strength) != strength:
-                raise ConfigError(f"{wish!r} is in more_of and in less_of: leave it in one of them")
+    for concepts, strength in ((more_of, towards), (less_of, away)):
+        for concept in concepts:
+            if boost.setdefault(concept.strip(), strength) != strength:
+                raise ConfigError(f"{concept!r} is in more_of and in less_of: leave it in one of them")
     if unlike and not like:
         raise ConfigError("unlike is the contrast of like: give at least one example in like, or use less_of")
     if like:

@@ -5,8 +5,8 @@ Example::
     pipeline.add_component("retriever", SteerableRetriever("my-index", top_k=4, boost={"radio astronomy": 1.5}))
     pipeline.run({"retriever": {"query": "solar storms", "boost": {"instrumentation": -1.0}}})  # per run
 
-A pipeline in YAML names the index folder and holds the boost. Haystack 3 only loads classes of modules it is told to
-trust: ``Pipeline.loads(text, allowed_modules=["steersearch.*"])``.
+A pipeline in YAML names the index folder and holds the boost. Haystack 3 only loads classes of modules that are
+allowed: ``Pipeline.loads(text, allowed_modules=["steersearch.*"])``.
 """
 
 import asyncio
@@ -15,18 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..extras import require
+from ..errors import FilterError
+from ..runtime import Boost, Concept, SteerableIndex, ViewName
+from ..runtime.steering.request import DEFAULT_KEEP
+from .optional import needs
 
-require("haystack", "haystack")
+with needs("haystack", pip="'steersearch[haystack]'"):
+    from haystack import Document, component, default_from_dict, default_to_dict
 
-from haystack import Document, component, default_from_dict, default_to_dict  # noqa: E402
-
-from ..errors import FilterError  # noqa: E402
-from ..runtime.index import SteerableIndex, View  # noqa: E402
-from ..runtime.steering.auto_strength import KEEP  # noqa: E402
-from ..runtime.steering.concepts import Concept  # noqa: E402
-from ..runtime.steering.resolver import Boost  # noqa: E402
-from .adapter import Ask, answer  # noqa: E402
+    from .adapter import search_and_report, with_call
 
 EXPLANATION_KEY = "steerable"
 _COMPARE = {"==": "$eq", "!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte", "in": "$in", "not in": "$nin"}
@@ -42,13 +39,8 @@ class SteerableRetriever:
     Args:
         index: The index folder, or an opened index; whoever opened it closes it.
         bundle: Where the bundle is now, if it was moved.
-        top_k: Documents wanted.
-        boost: Concept -> strength, or `"auto"`.
-        clamp: Concept -> value to set.
-        keep: The share of the query that `"auto"` keeps.
-        protect: Leave alone how strongly the query expresses its own strongest features.
+        top_k: Documents wanted. `boost`, `clamp`, `keep`, `protect` and `view` are as in `SteerableIndex.search`.
         filters: Metadata conditions in Haystack's dialect, or in that of `SteerableIndex.search`.
-        view: What is compared.
         include_explanations: Add why a document was found to `meta` as `steerable`, as
             `integrations.langchain.SteerableRetriever` does.
     """
@@ -60,10 +52,10 @@ class SteerableRetriever:
         top_k: int = 10,
         boost: Any = None,
         clamp: Any = None,
-        keep: float = KEEP,
+        keep: float = DEFAULT_KEEP,
         protect: bool = False,
         filters: dict[str, Any] | None = None,
-        view: View = "dense",
+        view: ViewName = "dense",
         include_explanations: bool = False,
     ) -> None:
         self.path = index.path if isinstance(index, SteerableIndex) else Path(index)
@@ -87,32 +79,17 @@ class SteerableRetriever:
         protect: bool | None = None,
         filters: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Search; what is None is as constructed, an empty mapping means none this time.
-
-        Args:
-            query: The text to search for.
-            top_k: Documents wanted.
-            boost: Concept -> strength.
-            clamp: Concept -> value.
-            keep: The share of the query that `"auto"` keeps.
-            protect: Leave the query's own strongest features alone.
-            filters: Metadata conditions.
-        """
-        ask = Ask(
-            self.top_k if top_k is None else top_k,
-            self.boost if boost is None else boost,
-            self.clamp if clamp is None else clamp,
-            self.keep if keep is None else keep,
-            self.protect if protect is None else protect,
-            _filter(self.filters if filters is None else filters),
-            self.view,
-        )
-        found = answer(self._opened(), query, ask, moves=False, explanations=self.include_explanations)
+        """Search for a text. What is None is as constructed; an empty mapping means none this time."""
+        configured: dict[str, Any] = {"k": self.top_k, "filter": self.filters, "view": self.view}
+        configured |= {"boost": self.boost, "clamp": self.clamp, "keep": self.keep, "protect": self.protect}
+        arguments = with_call(configured, k=top_k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filters)
+        arguments["filter"] = _filter(arguments["filter"])
+        report = search_and_report(self._opened(), query, explanations=self.include_explanations, **arguments)
         documents = [
-            Document(id=hit.id, content=hit.text, meta={**hit.metadata}, score=hit.score) for hit in found.hits
+            Document(id=hit.id, content=hit.text, meta={**hit.metadata}, score=hit.score) for hit in report.hits
         ]
-        for document, why in zip(documents, found.explanations, strict=False):  # none unless asked for
-            document.meta.setdefault(EXPLANATION_KEY, why)
+        for document, explanation in zip(documents, report.explanations, strict=False):  # empty unless wanted
+            document.meta.setdefault(EXPLANATION_KEY, explanation)
         return {"documents": documents}
 
     @component.output_types(documents=list[Document])
@@ -130,7 +107,7 @@ class SteerableRetriever:
         return await asyncio.to_thread(self.run, query, top_k, boost, clamp, keep, protect, filters)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `from_dict` makes the same component of; plain values only."""
+        """Return plain values of which `from_dict` makes the same component."""
         saved: dict[str, Any] = default_to_dict(
             self,
             index=str(self.path),
@@ -159,7 +136,7 @@ class SteerableRetriever:
 
 
 def _written(boost: Boost | None) -> Any:
-    """The same mapping with texts for keys, as Haystack asks for; with a `Concept` among them, pairs."""
+    """Return a boost with texts for keys, which Haystack requires; with a `Concept` among them, as pairs."""
     if boost is None:
         return None
     keys: list[Any] = [
@@ -178,24 +155,17 @@ def _read(boost: Any) -> Boost | None:
 
 
 def _filter(filters: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Haystack's conditions in the dialect of `runtime.filters`; anything else is left as it is.
-
-    Raises:
-        FilterError: An operator or a field that Haystack does not have, or a field that is no metadata.
-    """
+    """Return Haystack's conditions in the dialect of `SteerableIndex.search`, and anything else as it is."""
     if not isinstance(filters, Mapping) or "operator" not in filters:
         return filters
     operator = filters["operator"]
     if "conditions" in filters:
         parts = [_filter(condition) for condition in filters["conditions"]]
-        made: dict[str, Mapping[str, Any]] = {
-            "AND": {"$and": parts},
-            "OR": {"$or": parts},
-            "NOT": {"$not": {"$and": parts}},
-        }
+        made: dict[str, Any] = {"AND": {"$and": parts}, "OR": {"$or": parts}, "NOT": {"$not": {"$and": parts}}}
         if operator not in made:
             raise FilterError(f"the operator of the filter is {operator!r}: expected AND, OR or NOT around conditions")
-        return made[operator]
+        joined: Mapping[str, Any] = made[operator]
+        return joined
     field, value = str(filters.get("field", "")), filters.get("value")
     if operator not in _COMPARE or not field.startswith("meta."):
         raise FilterError(
@@ -203,7 +173,8 @@ def _filter(filters: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
             f"one of {' '.join(_COMPARE)}"
         )
     field = field.removeprefix("meta.")
-    if value is None and operator in ("==", "!="):  # to Haystack a field that is missing is None
+    # To Haystack a field that is missing is None.
+    if value is None and operator in ("==", "!="):
         missing = {"$or": [{field: {"$eq": None}}, {field: {"$exists": False}}]}
         return missing if operator == "==" else {"$not": missing}
     return {field: {_COMPARE[operator]: value}}

@@ -2,10 +2,10 @@
 
 Example::
 
-retriever = SteerableRetriever(index, k=4, boost={"radio astronomy": 1.5})
-engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
-engine.query("solar storms")
-engine.query(SteerableQuery("solar storms", boost={"instrumentation": -1.0}))  # per call, also aquery
+    retriever = SteerableRetriever(index, k=4, boost={"radio astronomy": 1.5})
+    engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
+    engine.query("solar storms")
+    engine.query(SteerableQuery("solar storms", boost={"instrumentation": -1.0}))  # per call, also aquery
 """
 
 from __future__ import annotations
@@ -16,26 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from ..extras import require
+from ..arrays import FloatArray, unit_rows
+from ..errors import DataError
+from ..runtime import Boost, SteerableIndex, ViewName
+from ..runtime.steering.request import DEFAULT_KEEP
+from .optional import needs
 
-require("llamaindex", "llama_index")
+with needs("llama_index", pip="'steersearch[llamaindex]'"):
+    from llama_index.core.retrievers import BaseRetriever
+    from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from llama_index.core.retrievers import BaseRetriever  # noqa: E402
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode  # noqa: E402
-
-from ..arrays import FloatArray, unit_rows  # noqa: E402
-from ..errors import DataError  # noqa: E402
-from ..runtime.index import SteerableIndex, View  # noqa: E402
-from ..runtime.steering.auto_strength import KEEP  # noqa: E402
-from ..runtime.steering.resolver import Boost  # noqa: E402
-from .adapter import Ask, answer  # noqa: E402
+    from .adapter import search_and_report, with_call
 
 EXPLANATION_KEY = "steerable"
 
 
 @dataclass
 class SteerableQuery(QueryBundle):
-    """A query that brings its own steering, wherever LlamaIndex takes a query; None means "as the retriever has it"."""
+    """A query that brings its own steering, wherever LlamaIndex takes one. What is None is as the retriever has it."""
 
     k: int | None = None
     boost: Boost | None = None
@@ -52,14 +50,7 @@ class SteerableRetriever(BaseRetriever):
     transformation gave it to embed, take the place of the query's text.
 
     Args:
-        index: An opened index; whoever opened it closes it.
-        k: Documents wanted.
-        boost: Concept -> strength, or `"auto"`.
-        clamp: Concept -> value to set.
-        keep: The share of the query that `"auto"` keeps.
-        protect: Leave alone how strongly the query expresses its own strongest features.
-        filter: Metadata conditions.
-        view: What is compared.
+        index: An opened index; whoever opened it closes it. The other arguments are those of `SteerableIndex.search`.
         include_explanations: Add why a document was found to the metadata as `steerable`, as
             `integrations.langchain.SteerableRetriever` does; models are not shown it.
         **base: LlamaIndex's own arguments: `callback_manager`, `verbose`, ...
@@ -71,27 +62,28 @@ class SteerableRetriever(BaseRetriever):
         k: int = 4,
         boost: Boost | None = None,
         clamp: Boost | None = None,
-        keep: float = KEEP,
+        keep: float = DEFAULT_KEEP,
         protect: bool = False,
         filter: dict[str, Any] | None = None,
-        view: View = "dense",
+        view: ViewName = "dense",
         include_explanations: bool = False,
         **base: Any,
     ) -> None:
         self.index, self._explained = index, include_explanations
-        self._ask = Ask(k, boost, clamp, keep, protect, filter, view)
+        self._configured: dict[str, Any] = {"k": k, "filter": filter, "view": view}
+        self._configured |= {"boost": boost, "clamp": clamp, "keep": keep, "protect": protect}
         super().__init__(**base)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         given = query_bundle if isinstance(query_bundle, SteerableQuery) else SteerableQuery(query_bundle.query_str)
-        own = {name: getattr(given, name) for name in ("k", "boost", "clamp", "keep", "protect", "filter")}
-        ask = Ask(**{**vars(self._ask), **{name: value for name, value in own.items() if value is not None}})
-        found = answer(self.index, self._query(query_bundle), ask, moves=False, explanations=self._explained)
+        call = {name: getattr(given, name) for name in ("k", "boost", "clamp", "keep", "protect", "filter")}
+        arguments = with_call(self._configured, **call)
+        report = search_and_report(self.index, self._query(query_bundle), explanations=self._explained, **arguments)
         nodes = []
-        for i, hit in enumerate(found.hits):
+        for i, hit in enumerate(report.hits):
             metadata = {**hit.metadata}
             if self._explained:
-                metadata.setdefault(EXPLANATION_KEY, found.explanations[i])
+                metadata.setdefault(EXPLANATION_KEY, report.explanations[i])
             hidden = [EXPLANATION_KEY] if self._explained and EXPLANATION_KEY not in hit.metadata else []
             node = TextNode(
                 id_=hit.id,
@@ -107,13 +99,13 @@ class SteerableRetriever(BaseRetriever):
         return await asyncio.to_thread(self._retrieve, query_bundle)
 
     def _query(self, query: QueryBundle) -> str | FloatArray:
-        """The query's text, or the unit vector of its embedding or of the mean of what is to be embedded."""
+        """Return the query's text, or the unit vector of its embedding or of the mean of the texts to embed."""
         if query.embedding is None and not query.custom_embedding_strs:
             text: str = query.query_str
             return text
         rows: Any = [query.embedding]
         if query.embedding is None:
-            rows = self.index.bundle.embed(query.custom_embedding_strs)
+            rows = self.index.bundle.embed_queries(query.custom_embedding_strs)
         mean = np.mean(np.asarray(rows, np.float32), axis=0)
         if not np.any(mean):
             raise DataError("the query's embedding is zero and so has no direction: give a text, or another embedding")

@@ -16,19 +16,18 @@ from importlib.util import find_spec
 from typing import Annotated, Any, get_type_hints
 
 from .. import __version__
-from ..extras import require
+from ..errors import ConfigError, DataError, SteersearchError
+from ..runtime import SteerableIndex
+from .optional import needs
 
-require("mcp", "mcp")
+with needs("mcp", pip="'steersearch[mcp]'"):
+    import anyio.to_thread
+    from pydantic import Field
+    from typing_extensions import TypedDict
 
-import anyio.to_thread  # noqa: E402
-from pydantic import Field  # noqa: E402
-from typing_extensions import TypedDict  # noqa: E402
+    from .agents import AgentTools, description_of
 
-from ..errors import ConfigError, DataError, SteersearchError  # noqa: E402
-from ..runtime.index import SteerableIndex  # noqa: E402
-from .agents import AgentTools, description_of  # noqa: E402
-
-# mcp 2 renamed the module and the class; what is used of them here is the same in both.
+# mcp 2 renamed the module and the class; all that is used here is the same in both.
 MCP_2 = find_spec("mcp.server.mcpserver") is not None
 _SDK = "mcp.server.mcpserver" if MCP_2 else "mcp.server.fastmcp"
 MCPServer: Any = getattr(import_module(_SDK), "MCPServer" if MCP_2 else "FastMCP")
@@ -60,11 +59,7 @@ class Deleted(TypedDict):
 
 
 class WritingTools:
-    """What an agent may change, when it may change anything.
-
-    Args:
-        index: An index that is not opened read-only.
-    """
+    """The tools of an agent that may write, over an index that is not opened read-only."""
 
     def __init__(self, index: SteerableIndex) -> None:
         self.index = index
@@ -90,12 +85,9 @@ class WritingTools:
 
 
 def make_server(index: SteerableIndex, *, allow_write: bool = False, port: int = 0) -> Any:
-    """An MCP server for an index; whoever opened the index closes it.
+    """Return an MCP server for an opened index; whoever opened it closes it, best with ``readonly=True`` for reading.
 
-    Args:
-        index: An opened index; without `allow_write` best opened with ``readonly=True``.
-        allow_write: Also offer `add_documents` and `delete_documents`.
-        port: For `serve_http`.
+    `allow_write` offers `add_documents` and `delete_documents` too; `port` is for `serve_http`.
     """
     reading = AgentTools(index)
     tools = [_tool(reading.find_concepts), _tool(reading.search_documents)]
@@ -116,11 +108,7 @@ def serve_stdio(server: Any) -> None:
 
 
 def serve_http(server: Any, port: int) -> None:
-    """Serve streamable HTTP on this machine only, at ``http://127.0.0.1:PORT/mcp``, until interrupted.
-
-    Raises:
-        ConfigError: The port is taken.
-    """
+    """Serve streamable HTTP on this machine only, at ``http://127.0.0.1:PORT/mcp``; a taken port is a `ConfigError`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -131,7 +119,7 @@ def serve_http(server: Any, port: int) -> None:
 
 
 def _tool(method: Callable[..., Any], *, writes: bool = False) -> Any:
-    """A method as a tool: in a thread, with errors that the model reads, and no arguments beyond its own."""
+    """Return a method as a tool that runs in a thread, gives errors to the model, and refuses other arguments."""
     hints = get_type_hints(method, include_extras=True)
     signature = inspect.signature(method)
 
@@ -146,12 +134,13 @@ def _tool(method: Callable[..., Any], *, writes: bool = False) -> Any:
     typed: Any = call
     typed.__signature__ = signature.replace(parameters=parameters, return_annotation=hints["return"])
     typed.__annotations__ = hints
-    told = {"readOnlyHint": not writes, "destructiveHint": writes, "idempotentHint": True, "openWorldHint": False}
+    # A mapping, because mcp 1 and 2 spell the fields of their class differently.
+    hints_for_clients = {"readOnlyHint": not writes, "destructiveHint": writes}
     tool = Tool.from_function(
         call,
         name=method.__name__,
         description=description_of(method),
-        annotations=told,  # a mapping, because mcp 1 and 2 spell the fields of their class differently
+        annotations=hints_for_clients | {"idempotentHint": True, "openWorldHint": False},
         structured_output=True,
     )
     model = tool.fn_metadata.arg_model

@@ -6,9 +6,9 @@
 
     embed_on_ray("/shared/docs.parquet", "/shared/bundle", "/shared/shards", shards=1000)   # then: sae index merge
 
-Ray Data spreads the shards of `runtime.shards` over actors that keep a bundle open. Source, bundle and shards lie where
-every machine of the cluster finds them. A shard whose process or machine dies is begun again by Ray and goes on at its
-last finished block, so the index is the one that a single process makes.
+Ray Data spreads the shards of `runtime.ingest.shards` over actors that keep a bundle open. Source, bundle and shards
+lie where every machine of the cluster finds them. Ray restarts a shard whose process or machine dies, and the shard
+resumes after its last finished block, so the index is the one that a single process makes.
 """
 
 from __future__ import annotations
@@ -16,37 +16,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..extras import require
+import numpy as np
 
-require("ray", "ray", "pyarrow")
+from ..errors import ConfigError, DataError, SteersearchError
+from ..runtime import Bundle
+from ..runtime.ingest.shards import embed_shard
+from .optional import needs
 
-import numpy as np  # noqa: E402
-import ray  # noqa: E402
-import ray.data  # noqa: E402
-
-from ..errors import ConfigError, DataError, SteersearchError  # noqa: E402
-from ..runtime.bundle.bundle import Bundle  # noqa: E402
-from ..runtime.ingest.shards import embed_shard  # noqa: E402
+with needs("ray", "pyarrow", pip="'steersearch[ray]'"):
+    import ray
+    import ray.data
 
 
 class _ShardEmbedder:
-    """An actor: opens the bundle once and embeds the shards that it is given."""
+    """An actor that opens the bundle once and embeds the shards that it receives."""
 
     def __init__(self, source: str, bundle: str, out: str, shards: int, options: dict[str, Any]) -> None:
         self._source, self._out, self._shards, self._options = source, out, shards, options
         self._bundle = Bundle.load(bundle, threads=1)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        documents, errors = [], []
+        made = []
         for number in batch["id"]:
             shard = (int(number) + 1, self._shards)
             try:
-                _, made = embed_shard(self._source, self._bundle, self._out, shard, resume=True, **self._options)
-                documents.append(made.documents)
-                errors.append("")
-            except SteersearchError as error:  # for the caller: Ray would begin again
-                documents.append(0)
-                errors.append(str(error))
+                _, done = embed_shard(self._source, self._bundle, self._out, shard, resume=True, **self._options)
+                made.append((done.documents, ""))
+            except SteersearchError as error:  # for the caller: Ray would only try again
+                made.append((0, str(error)))
+        documents, errors = [count for count, _ in made], [why for _, why in made]
         return {"documents": np.array(documents, np.int64), "error": np.array(errors, object)}
 
 
@@ -62,13 +60,13 @@ def embed_on_ray(
     overlap: int | None = None,
     text_column: str | None = None,
 ) -> int:
-    """Embed all shards of a corpus; those that are finished already are left as they are.
+    """Embed all shards of a corpus; finished ones stay as they are.
 
     Args:
         source: What `Corpus.open` takes as a path, as every machine sees it.
         bundle: The exported folder, as every machine sees it.
         out: The folder of all shards, as every machine sees it; made when missing.
-        shards: Their number; some ten per worker, so that all end together. The same number goes on with what is there.
+        shards: Their number; some ten per worker, so that all end together. The same number resumes an earlier run.
         workers: Processes; as many as the cluster has CPUs by default, at most one per shard.
         cpus: CPUs per process; each embeds with one thread.
         chunk_tokens: As in `SteerableIndex.add_from`; `overlap` too.

@@ -1,32 +1,51 @@
 """Search and steer with a bundle, without torch.
 
-Read in this order: `bundle` (what was exported, opened), `steering` (the heart, pure NumPy), `budget` and `protect`
-(how far it may go), `directions` and `concepts` (from words to latents), `resolver` (from a boost to a steered query),
-`evidence` and `conflicts` (what is probably not meant), `explain`, `store` (the documents), `ann` (nearest neighbours),
-`hits`, `index` (all of it together).
+Packages, from the ground up: `bundle` (opening an exported bundle), `steering` (from a request to a steered query),
+`store` (documents in SQLite), `search` (the views of an index), `ingest` (adding documents), and `interpret` (the
+meaning of each latent), which no other package imports. `index` combines them, `maintenance` verifies an index, and
+`evaluate` scores a bundle.
+
+Suggested reading order: `steering.change` (the core, pure NumPy), `steering.request`, `steering.resolver`,
+`search.views`, `index`.
 """
 
 from .bundle.bundle import Bundle
-from .bundle.features import Feature, Features
-from .index import Hit, SteerableIndex
+from .bundle.feature import Feature
+from .bundle.features import Features
+from .bundle.onnx_session import MemoryProfile
+from .index import SteerableIndex
+from .ingest.adding import Added
+from .maintenance import IndexStats, Verification
+from .search.backends import Backend
+from .search.hits import Hit
+from .search.query import Fusion
+from .search.view import View
+from .search.views import ViewName
 from .steering.concepts import Concept
 from .steering.explain import Explanation, Part
-from .steering.resolver import Boost, SteeredQuery
-from .upkeep import Added, IndexStats
-from .verify import Verification
+from .steering.request import Boost, Key, Steering, Strength
+from .steering.steered_query import SteeredQuery
 
 __all__ = [
     "Added",
+    "Backend",
     "Boost",
     "Bundle",
     "Concept",
     "Explanation",
     "Feature",
     "Features",
+    "Fusion",
     "Hit",
     "IndexStats",
+    "Key",
+    "MemoryProfile",
     "Part",
     "SteerableIndex",
     "SteeredQuery",
+    "Steering",
+    "Strength",
     "Verification",
+    "View",
+    "ViewName",
 ]

@@ -1,4 +1,4 @@
-"""What a bundle keeps of dense retrieval on judged queries, measured on the product itself."""
+"""Evaluation of a bundle on judged queries, relative to dense retrieval."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..arrays import FloatArray
@@ -14,15 +15,18 @@ from ..errors import DataError
 from ..extras import require
 from ..metrics import Run, alive_share, fvu, l0, mean_jaccard, score_run
 from .bundle.bundle import Bundle
-from .index import SteerableIndex, View
-from .search.fusion import Fusion
+from .index import SteerableIndex
+from .search.query import Fusion
+from .search.views import ViewName
 
 logger = logging.getLogger(__name__)
 
+Progress = Callable[[str, int, int], None]
 DEPTH = 100
 WEIGHTS = {"dense": 0.4, "latent": 0.2, "words": 0.4}
-"""Of the view `hybrid_weighted`: on train queries of SciFact the best that use all three views, in steps of .1."""
-VIEWS: dict[str, tuple[View, Fusion, dict[int | str, float] | None]] = {
+"""Weights of `hybrid_weighted`: the best on train queries of SciFact among those that use all three views, in steps of
+.1."""
+VIEWS: dict[str, tuple[ViewName, Fusion, dict[int | str, float] | None]] = {
     "dense": ("dense", "rrf", None),
     "dense_empty_boost": ("dense", "rrf", {"f0": 0.0}),
     "reconstruction": ("reconstruction", "rrf", None),
@@ -35,13 +39,12 @@ VIEWS: dict[str, tuple[View, Fusion, dict[int | str, float] | None]] = {
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one evaluation."""
+    """The results of one evaluation."""
 
     dataset: str
     split: str
     precision: str
     queries: int
-    """Judged queries."""
     documents: int
     views: dict[str, dict[str, float]]
     """View -> metric -> value, mean over queries."""
@@ -59,20 +62,20 @@ def evaluate(
     *,
     split: str = "test",
     index_path: str | Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
-    """Index a BEIR folder, search its judged queries in every view and score the results.
+    """Index a BEIR folder, search its judged queries in every view, and score the results.
 
     Args:
         bundle: The exported folder.
-        data: corpus.jsonl(.gz), queries.jsonl(.gz) and qrels/SPLIT.tsv.
-        split: Which judgments.
-        index_path: Keep the index here and go on with it next time; a temporary one otherwise.
+        data: Folder with corpus.jsonl(.gz), queries.jsonl(.gz) and qrels/SPLIT.tsv.
+        split: The split of the judgments.
+        index_path: Keep the index here and reuse it next time; a temporary one by default.
         progress: Called with (stage, done, total).
 
     Raises:
         MissingExtraError: ir-measures is not installed (extra ``eval``).
-        DataError: The folder is not a BEIR folder or has no such split.
+        DataError: The folder is not a BEIR folder or lacks the split.
     """
     require("eval", "ir_measures")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
@@ -86,10 +89,10 @@ def evaluate(
         path = Path(index_path) if index_path is not None else Path(temporary) / "index"
         index = SteerableIndex.open(path, bundle=opened) if path.exists() else SteerableIndex.create(path, opened)
         with index:
-            _fill(index, Corpus.open(folder), show)
-            vectors = opened.embed(
-                list(texts.values()), progress=lambda done, total: show("embed queries", done, total)
-            )
+            corpus = Corpus.open(folder)
+            total = len(corpus)
+            index.add_from(corpus.documents(), progress=lambda done, _: show("index documents", done, total))
+            vectors = opened.embed_queries(list(texts.values()), progress=partial(show, "embed queries"))
             runs = {name: _run(index, name, texts, vectors, show) for name in VIEWS}
             sparsity = _sparsity(index, vectors)
             documents = len(index)
@@ -111,36 +114,7 @@ def evaluate(
     )
 
 
-def _fill(index: SteerableIndex, corpus: Corpus, show: Callable[[str, int, int], None]) -> None:
-    """Index what is not there yet."""
-    total, done = len(corpus), 0
-    block: list[tuple[str, str]] = []
-
-    def flush() -> None:
-        nonlocal done
-        known = index.get([id for id, _ in block])
-        new = [pair for pair, record in zip(block, known, strict=True) if record is None or record.text != pair[1]]
-        if new:
-            index.add([text for _, text in new], ids=[id for id, _ in new])
-        done += len(block)
-        show("index documents", done, total)
-        block.clear()
-
-    for document in corpus.documents():
-        block.append((document.id, document.text))
-        if len(block) == 512:
-            flush()
-    if block:
-        flush()
-
-
-def _run(
-    index: SteerableIndex,
-    name: str,
-    queries: dict[str, str],
-    vectors: FloatArray,
-    show: Callable[[str, int, int], None],
-) -> Run:
+def _run(index: SteerableIndex, name: str, queries: dict[str, str], vectors: FloatArray, show: Progress) -> Run:
     view, fusion, boost = VIEWS[name]
     run: dict[str, dict[str, float]] = {}
     for i, ((query, text), vector) in enumerate(zip(queries.items(), vectors, strict=True)):
@@ -151,12 +125,10 @@ def _run(
 
 
 def _sparsity(index: SteerableIndex, queries: FloatArray, limit: int = 20_000) -> dict[str, float]:
-    documents, codes = index.sample(limit)
-    bundle = index.bundle
-    query_codes = bundle.encode(queries)
+    (documents, codes), bundle = index.sample(limit), index.bundle
     return {
         "fvu": fvu(documents, bundle.decode(*codes)),
-        "fvu_queries": fvu(queries, bundle.decode(*query_codes), documents.mean(0)),
+        "fvu_queries": fvu(queries, bundle.decode(*bundle.encode(queries)), documents.mean(0)),
         "l0": l0(codes[1]),
         "alive": alive_share(*codes, bundle.n_latents),
         "jaccard": mean_jaccard(*codes),

@@ -1,4 +1,4 @@
-"""The steerable index: documents in a folder, searched and steered without torch."""
+"""`SteerableIndex`: documents in a folder, searched and steered without torch."""
 
 from __future__ import annotations
 
@@ -8,97 +8,88 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from ..arrays import FloatArray
-from ..errors import DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
+from ..arrays import FloatArray, IntArray, check_unit_rows
+from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from .bundle.bundle import Bundle
-from .bundle.onnx_session import Profile
-from .ingest.documents import COMMIT_EVERY, spread
-from .search.dense import Backend, VectorIndex, check_backend, open_index, remembered, sync
-from .search.fusion import Fusion
-from .search.hits import COMPARED, Hit, compared
-from .search.inputs import check_unit_rows
-from .search.query import Asked, View, check_search
-from .search.views import Views
-from .steerable import Steerable
-from .steering.auto_strength import KEEP
-from .steering.evidence import Evidence
-from .steering.resolver import Boost, Resolver
+from .bundle.onnx_session import MemoryProfile
+from .ingest.adding import MODEL_DIGEST, Added, add_from, adopt, facts_of, put
+from .ingest.documents import COMMIT_EVERY, Source, unpack
+from .ingest.merge import merge_shards
+from .maintenance import IndexStats, Progress, Verification, size_of, stats_of, verify
+from .search.backends import Backend, check_backend, stored_backend
+from .search.hits import COMPARE_DEPTH, Hit, with_comparison
+from .search.query import Fusion, Query
+from .search.views import IndexDocuments, ViewName, Views, check_search
+from .steering.change import Change
+from .steering.concepts import Concept
+from .steering.explain import Explanation, explain_all
+from .steering.request import DEFAULT_KEEP, Boost, Key, Steering
+from .steering.resolver import Resolver, check_query_vector, check_steered
+from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
 from .store.row_encoding import Record, check_documents
-from .upkeep import CACHE, SAVE_AFTER, Upkeep
 
-__all__ = ["Hit", "SteerableIndex", "View"]
+__all__ = ["Hit", "SteerableIndex"]
 
 logger = logging.getLogger(__name__)
 
 DATABASE = "documents.sqlite"
-FOR_EVIDENCE = 512
-"""Documents whose codes tell on which features an index has documents."""
-FOR_MEANING = 5_000
-"""Documents whose vectors tell what a phrase means in an index."""
+CACHE = "cache"
+SAVE_AFTER = 1000
+"""New documents after which the caches are written immediately."""
 
 
-class SteerableIndex(Steerable, Upkeep):
-    """Documents that can be searched and steered. Make one with `create` or `open`; use it as a context manager.
+class SteerableIndex:
+    """An index of documents that can be searched and steered; made by `create` or `open`, and a context manager.
 
-    SQLite is the only truth; the matrix and graph beside it are checksummed caches that are rebuilt when they are
+    SQLite is the source of truth; the matrix and graph next to it are checksummed caches that are rebuilt if they are
     missing, stale or damaged. Any number of processes may read; one writes at a time. Threads may share an index.
     """
 
-    def __init__(self, path: Path, store: DocumentStore, bundle: Bundle, backend: Backend) -> None:
+    def __init__(self, path: Path, store: DocumentStore, bundle: Bundle | None, backend: Backend) -> None:
         self.path = path
         """The folder."""
-        self.bundle = bundle
-        """What embeds, encodes and names the features."""
-        self._store, self._backend = store, backend
-
-        def generation() -> int:
-            return store.generation
-
-        evidence = Evidence(bundle, self._nearest, lambda: store.codes_of(self._spread(FOR_EVIDENCE)), generation)
-        self._resolver = Resolver(
-            bundle, self._vector_of, evidence, generation, lambda: store.vectors_of(self._spread(FOR_MEANING))
-        )
-        self._lock = RLock()
-        self._vectors: VectorIndex | None = None
-        self._generation = -1
+        self._store, self._bundle, self._backend = store, bundle, backend
+        self._views = Views(store, bundle, path / CACHE, backend)
+        self._documents = IndexDocuments(store, self._views)
+        self._resolver = None if bundle is None else Resolver(bundle, self._documents)
         self._closed = False
-        self._views = Views(store, bundle, path / CACHE)
 
     @classmethod
-    def create(cls, path: str | Path, bundle: str | Path | Bundle, *, backend: Backend = "auto") -> SteerableIndex:
-        """Make an empty index.
+    def create(
+        cls, path: str | Path, bundle: str | Path | Bundle | None, *, d_in: int | None = None, backend: Backend = "auto"
+    ) -> SteerableIndex:
+        """Create an empty index.
 
         Args:
-            path: A folder that does not exist yet, or is empty.
-            bundle: The exported folder. The index remembers where it is (relative to itself) and what is in it.
+            path: A folder that does not exist or is empty.
+            bundle: The exported folder. The index stores its path (relative to itself) and a digest of its model. None
+                for an index of vectors of any embedder, which cannot be steered until `open` is given a bundle.
+            d_in: Width of the vectors of an index without a bundle.
             backend: `exact`, `hnsw` (extra ``hnsw``), `usearch`, `usearch-f32`, `usearch-i8` (extra ``usearch``: 16, 32
-                or 8 bits a number), or `auto`: exact below 20,000 documents. `open` remembers it.
+                or 8 bits a number), or `auto`: exact below 20,000 documents. It is stored for `open`.
 
         Raises:
-            IndexFolderError: Something is at `path` already.
+            IndexFolderError: `path` exists and is not empty.
             BundleError: The bundle cannot be used.
+            ConfigError: The backend is unknown, or neither a bundle nor a width is given.
             StorageError: The folder cannot be written.
         """
         check_backend(backend)
-        opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+        opened = Bundle.load(bundle) if isinstance(bundle, str | Path) else bundle
+        width = d_in if opened is None else opened.d_in
+        if width is None or (d_in is not None and d_in != width):
+            raise ConfigError(f"d_in is {d_in}: give it for an index without a bundle, and only there")
         folder = Path(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise IndexFolderError(f"{folder} exists and is not empty: use SteerableIndex.open")
-        meta = {
-            "bundle": os.path.relpath(opened.path.resolve(), folder.resolve()),
-            "model_digest": opened.manifest.model_digest,
-            "k": str(opened.k),
-            "backend": backend,
-        }
+        meta = {**(facts_of(opened, folder) if opened else {}), "backend": backend}
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -106,7 +97,7 @@ class SteerableIndex(Steerable, Upkeep):
             raise StorageError(f"cannot make {folder}: {error}") from error
         try:
             temporary.chmod(0o755)
-            DocumentStore.create(temporary / DATABASE, d_in=opened.d_in, meta=meta).close()
+            DocumentStore.create(temporary / DATABASE, d_in=width, meta=meta).close()
             os.replace(temporary, folder)
         except OSError as error:
             raise StorageError(f"cannot make {folder}: {error}") from error
@@ -122,33 +113,36 @@ class SteerableIndex(Steerable, Upkeep):
         bundle: str | Path | Bundle | None = None,
         backend: Backend = "auto",
         readonly: bool = False,
-        profile: Profile = "fast",
+        profile: MemoryProfile = "fast",
         threads: int | None = None,
     ) -> SteerableIndex:
         """Open an index.
 
         Args:
             path: The folder.
-            bundle: Where the bundle is now, if it was moved.
-            backend: As in `create`; `auto` is what the index was made for.
+            bundle: The current path of the bundle, if it was moved. For an index without one: the bundle of the
+                embedder that made its vectors; it encodes all documents now.
+            backend: As in `create`; `auto` is the stored backend.
             readonly: Never write, not even caches.
-            profile: `fast` or `lean`, see `Bundle.load`; not used for a bundle that is open already.
-            threads: CPU threads per graph, likewise.
+            profile: `fast` or `lean`, see `Bundle.load`; ignored for an open bundle.
+            threads: CPU threads per graph; ignored for an open bundle.
 
         Raises:
-            ConfigError: There is no such backend or profile, or `threads` is below 1.
-            IndexFolderError: Missing, damaged, or made with another model than the bundle's.
+            ConfigError: The backend or profile is unknown, `threads` is below 1, or the bundle is of another embedder
+                than the vectors of an index without one.
+            IndexFolderError: The folder is missing, damaged, or made with another model than the bundle's.
             BundleError: The bundle is missing or damaged.
         """
         check_backend(backend)
         folder = Path(path)
         if not (folder / DATABASE).is_file():
-            raise IndexFolderError(
-                f"{folder} is not an index: make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
-            )
+            cure = f"make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
+            raise IndexFolderError(f"{folder} is not an index: {cure}")
         store = DocumentStore.open(folder / DATABASE, readonly=readonly)
         try:
             meta = store.meta
+            if bundle is None and MODEL_DIGEST not in meta:
+                return cls(folder, store, None, stored_backend(backend, meta))
             if isinstance(bundle, Bundle):
                 opened = bundle
             else:
@@ -158,19 +152,32 @@ class SteerableIndex(Steerable, Upkeep):
                         f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
                     )
                 opened = Bundle.load(where, profile=profile, threads=threads)
-            if opened.manifest.model_digest != meta["model_digest"] or opened.d_in != store.d_in:
+            if MODEL_DIGEST not in meta:
+                adopt(store, opened, facts_of(opened, folder))
+            elif opened.manifest.model_digest != meta[MODEL_DIGEST] or opened.d_in != store.d_in:
                 raise IndexFolderError(
                     f"{folder} was made with another model (d_in {store.d_in}) than {opened.path} "
-                    f"(d_in {opened.d_in}): "
-                    "open it with its own bundle, or index the documents again"
+                    f"(d_in {opened.d_in}): open it with its own bundle, or index the documents again"
                 )
-            return cls(folder, store, opened, remembered(backend, meta))
+            return cls(folder, store, opened, stored_backend(backend, meta))
         except KeyError as error:
             store.close()
             raise IndexFolderError(f"{folder} lacks {error} in its database: index the documents again") from error
         except SteersearchError:
             store.close()
             raise
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that embeds, encodes and names the features; ConfigError if the index has none."""
+        if self._bundle is None:
+            raise ConfigError(f"{self.path} has no bundle, so it cannot be steered: open it with bundle=")
+        return self._bundle
+
+    @property
+    def has_bundle(self) -> bool:
+        """Whether the index embeds texts and can be steered."""
+        return self._bundle is not None
 
     def add(
         self,
@@ -181,142 +188,321 @@ class SteerableIndex(Steerable, Upkeep):
         embeddings: FloatArray | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[str]:
-        """Add documents; an id that is there already is replaced, and not embedded again where its text is the same.
+        """Add documents and return their ids. An existing id is replaced; the same text is not embedded again.
 
-        Committed 512 at a time: after a kill every committed document is there, and the same call goes on from there.
-        For more documents than fit in memory there is `add_from`.
+        Commits 512 documents at a time: after an interruption the same call resumes. Use `add_from` for more documents
+        than fit in memory.
 
         Args:
-            texts: The documents; LangChain documents too, which bring their ids and metadata.
-            ids: Their ids, unique and not empty; made up when not given.
+            texts: The documents, as strings or LangChain documents; the latter may provide ids and metadata.
+            ids: Their ids, unique and not empty; generated by default.
             metadata: One mapping per document with string keys and JSON values.
-            embeddings: Unit rows, shape (n, d_in), if they are known already.
-            progress: Called with (documents done, documents).
-
-        Returns:
-            The ids.
+            embeddings: Unit rows, shape (n, d_in), if already known.
+            progress: Called with (documents done, total).
 
         Raises:
             DataError: Lengths differ, an id occurs twice, an embedding is not a unit row, ...; nothing was added.
             IndexLockedError: Another process is writing.
-            StorageError: The disk is full; what was committed before stays.
+            StorageError: The disk is full; committed documents are kept.
         """
         if isinstance(texts, str):
             raise DataError("texts is a single string: give a list of texts")
-        texts, ids, metadata = spread(texts, ids, metadata)
+        if self._bundle is None and embeddings is None:
+            raise ConfigError(f"{self.path} has no bundle that embeds texts: give embeddings=, or open it with bundle=")
+        texts, ids, metadata = unpack(texts, ids, metadata)
         names = [uuid.uuid4().hex for _ in texts] if ids is None else list(ids)
         extra: Sequence[Mapping[str, Any]] = [{} for _ in texts] if metadata is None else metadata
-        rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", self.bundle.d_in)
+        rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", self._store.d_in)
         for name, given in (("ids", names), ("metadata", extra), ("embeddings", rows)):
             if given is not None and len(given) != len(texts):
                 raise DataError(f"{len(texts)} texts but {len(given)} {name}: give one per text")
-        check_documents(names, texts, extra)  # all of them, before the first is embedded
+        check_documents(names, texts, extra)  # before anything is embedded
         with self._store.writing():
             for start in range(0, len(texts), COMMIT_EVERY):
                 block = slice(start, start + COMMIT_EVERY)
-                self._put(names[block], texts[block], extra[block], None if rows is None else rows[block])
+                vectors = None if rows is None else rows[block]
+                put(self._store, self._bundle, names[block], texts[block], extra[block], vectors)
                 if progress:
                     progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
         if len(texts) >= SAVE_AFTER:
             self.save()
         return names
 
+    def add_from(
+        self,
+        documents: Source,
+        *,
+        chunk_tokens: int | None = None,
+        overlap: int | None = None,
+        total: int | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Added:
+        """Add any number of documents with 512 in memory at a time; after an interruption the same call resumes.
+
+        A document with an unchanged text is not embedded again; changed metadata is stored. If an id occurs again, the
+        later document replaces the earlier one. The chunks of a document replace all its earlier chunks; adding a
+        folder again removes the documents of deleted files.
+
+        Args:
+            documents: A path or `Corpus` (see `Corpus.open`); or documents in memory: (id, text, metadata) tuples, or
+                documents of LangChain's loaders and text splitters.
+            chunk_tokens: Longest chunk in tokens, 0 for no chunks. By default the documents of a path or corpus are cut
+                to the embedder's maximum length, and those in memory are not cut.
+            overlap: Most tokens that neighbouring chunks share; an eighth of a chunk by default.
+            total: Number of documents, for `progress`.
+            progress: Called with (documents done, total).
+
+        Raises:
+            DataError: A document cannot be used; earlier blocks of 512 are kept. An unreadable file of a folder is not
+                an error: it is listed in the corpus's `problems`.
+            ConfigError: The chunk size is out of range.
+            IndexLockedError, StorageError: As in `add`.
+        """
+        cut = {"chunk_tokens": chunk_tokens, "overlap": overlap}
+        added = add_from(self._store, self.bundle, self.path, documents, **cut, total=total, progress=progress)
+        if added.embedded >= SAVE_AFTER:
+            self.save()
+        return added
+
+    def merge(
+        self, shards: Sequence[str | Path], *, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[int, dict[str, str]]:
+        """Add the output of `embed_shard` (``sae embed``), in the order of the source; resumes after an interruption.
+
+        Args:
+            shards: Folders of shards, or folders that hold them.
+            progress: Called with (documents merged, total).
+
+        Returns:
+            Number of documents, and the unreadable files: id -> reason.
+
+        Raises:
+            DataError: A shard is missing, duplicate, unfinished, of another bundle or damaged.
+            IndexLockedError, StorageError: As in `add_from`.
+        """
+        merged = merge_shards(self._store, self.bundle.manifest.model_digest, [Path(s) for s in shards], progress)
+        self.save()
+        return merged
+
     def delete(self, ids: Sequence[str]) -> int:
-        """Remove documents; returns how many there were. Ids that are not there are passed over."""
+        """Remove documents and return their number; unknown ids are ignored."""
         if isinstance(ids, str):
             raise DataError("ids is a single string: give a list of ids")
         return self._store.delete(ids)
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
-        """The stored documents, None where there is none."""
+        """Return the stored documents; None for an unknown id."""
         return self._store.get(ids)
+
+    def update_metadata(
+        self, ids: Sequence[str], metadata: Sequence[Mapping[str, Any]], *, replace: bool = False
+    ) -> None:
+        """Change metadata without embedding anything, in one transaction.
+
+        Args:
+            ids: Ids of documents, without duplicates.
+            metadata: One mapping per id; its keys are set, others are kept.
+            replace: Replace all metadata of each document.
+
+        Raises:
+            DataError: An id is unknown or occurs twice, or metadata cannot be stored; nothing was changed.
+            IndexLockedError, StorageError: As in `add`.
+        """
+        self._store.update_metadata(ids, metadata, replace=replace)
 
     def search(
         self,
-        query: str | FloatArray,
+        query: str | FloatArray | SteeredQuery,
         k: int = 10,
         *,
+        steering: Steering | None = None,
         boost: Boost | None = None,
         clamp: Boost | None = None,
-        keep: float = KEEP,
+        keep: float = DEFAULT_KEEP,
         protect: bool = False,
         filter: Mapping[str, Any] | None = None,
-        view: View = "dense",
+        view: ViewName = "dense",
         fusion: Fusion = "rrf",
         text: str | None = None,
         idf: bool = False,
         compare: bool = False,
     ) -> list[Hit]:
-        """The best documents for a query.
+        """Return the best documents for a query.
 
         Args:
-            query: A text, or a unit vector of length d_in.
-            k: Results wanted, at least 1; fewer come back when there are fewer.
+            query: A text, a unit vector of length d_in, or the result of `steer`.
+            k: Number of results, at least 1; fewer are returned if there are fewer.
+            steering: The steering request as one object, in place of the next four arguments.
             boost: Concept -> strength, in typical activations; negative pushes away; {} and zeros change nothing;
-                `"auto"` and `"-auto"` are the largest that keeps the share `keep` of the query.
+                `"auto"` and `"-auto"` are the largest that keeps the cosine `keep` to the query.
             clamp: Concept -> value to set instead of adding; 0 removes the concept from the query.
-            keep: Cosine of the query before and after steering that `"auto"` keeps, above 0 and at most 1.
-            protect: Leave alone how strongly the query expresses its own strongest features.
+            keep: Cosine of the query before and after steering that `"auto"` preserves, above 0 and at most 1.
+            protect: Preserve the activations of the query's own strongest features.
             filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``.
             view: `dense`, `reconstruction` (the paper's), `latent`, `words` (BM25; only documents with a word of the
                 query), or `hybrid`: dense, latent and words together.
-            fusion: How `hybrid` joins them: `"rrf"` by rank, or weights like ``{"dense": .4, "words": .4}`` by score.
-            text: The query's words where `query` is a vector; `words` and `hybrid` need them.
-            idf: In the latent view, alone or in `hybrid`, let latents that few documents have count more.
-            compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and one look at each hit.
+            fusion: How `hybrid` combines them: `"rrf"` by rank, or weights like ``{"dense": .4, "words": .4}`` by
+                score.
+            text: The query's words if `query` is a vector; required by `words` and `hybrid`.
+            idf: Weigh latents by inverse document frequency, in the latent view and in `hybrid`.
+            compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and an explanation per hit.
 
         Returns:
-            Hits, best first; equal scores in the order the documents were added.
+            Hits, best first; ties in the order the documents were added.
 
         Warns:
-            SteeringWarning: A boost is obeyed and probably not meant: beyond +-100, about nothing in the index, taken
-                back by another boost or a clamp, or without room for `"auto"`.
+            SteeringWarning: A boost is obeyed but probably not intended: beyond +-100, about nothing in the index,
+                cancelled by another boost or a clamp, or without room for `"auto"`.
 
         Raises:
             ConfigError: k, a strength, keep, the view or the fusion is out of range.
-            UnknownFeatureError: A boost names a latent that is not there, or nothing in the bundle expresses it.
+            UnknownFeatureError: A boost names an unknown latent, or nothing in the bundle expresses it.
             BundleError: There is a boost, and the bundle has no features.
             FilterError: The filter has a syntax error.
             DataError: The query is not a text or unit vector.
         """
-        words = check_search(query, k, view, fusion, text)
-        code = compare or view not in ("dense", "words")
-        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=code)
-        asked = Asked(view, fusion, words, steered, idf=idf)
-        with self._lock, self._store.snapshot():  # one state from the filter to the texts, whoever writes meanwhile
-            hits = self._hits(asked, int(k), filter)
+        n_results = check_search(query.text if isinstance(query, SteeredQuery) else query, k, view, fusion, text)
+        steered = self._steered(query, Steering.of(steering, boost, clamp, keep, protect), text)
+        request = Query(steered, fusion, idf)
+        with self._views.snapshot():
+            hits = self._hits(view, request, n_results, filter)
             if not compare:
                 return hits
-            plain = self._hits(replace(asked, plain=True), max(int(k), COMPARED), filter)
-        return compared(hits, plain, steered, self._vector_of, self.bundle)
+            plain = self._hits(view, request.unsteered, max(n_results, COMPARE_DEPTH), filter)
+        ranks = {hit.id: hit.rank for hit in plain}
+        return with_comparison(hits, ranks, steered, self.vectors([hit.id for hit in hits]), self.bundle)
+
+    def steer(
+        self,
+        query: str | FloatArray | SteeredQuery,
+        boost: Boost | None = None,
+        clamp: Boost | None = None,
+        *,
+        keep: float = DEFAULT_KEEP,
+        protect: bool = False,
+        steering: Steering | None = None,
+        text: str | None = None,
+    ) -> SteeredQuery:
+        """Return the steered query of a search, with the resolved concepts.
+
+        `search` and `explain` accept it in place of the query, so that it is steered only once. Arguments and errors as
+        in `search`.
+        """
+        return self._steered(query, Steering.of(steering, boost, clamp, keep, protect), text)
+
+    def resolve(self, key: Key) -> Concept:
+        """Return the `Concept` of a boost's key on these documents, with its weights, to print, save and edit.
+
+        Raises:
+            UnknownFeatureError: The latent does not exist, or nothing in the bundle expresses the text.
+            ConfigError: The key has another type.
+        """
+        resolver = self._resolver
+        return resolver.resolve(key) if resolver else Resolver(self.bundle).resolve(key)
+
+    def explain(
+        self,
+        query: str | FloatArray | SteeredQuery,
+        id: str,
+        *,
+        steering: Steering | None = None,
+        boost: Boost | None = None,
+        clamp: Boost | None = None,
+        keep: float = DEFAULT_KEEP,
+        protect: bool = False,
+    ) -> Explanation:
+        """Explain the dense score of a document by features whose contributions add up to it.
+
+        Arguments as in `search`. DataError if the document does not exist.
+        """
+        request = Steering.of(steering, boost, clamp, keep, protect)
+        return self.explain_all(query, [id], steering=request)[0]
+
+    def explain_all(
+        self,
+        query: str | FloatArray | SteeredQuery,
+        ids: Sequence[str],
+        *,
+        steering: Steering | None = None,
+        boost: Boost | None = None,
+        clamp: Boost | None = None,
+        keep: float = DEFAULT_KEEP,
+        protect: bool = False,
+    ) -> list[Explanation]:
+        """Explain the dense scores of documents, in the order of `ids`; the query is steered once for all.
+
+        Arguments as in `search`. DataError if a document does not exist, or `ids` is a single string.
+        """
+        if isinstance(ids, str):
+            raise DataError("ids is a single string: give a list of ids, or use explain")
+        steered = self._steered(query, Steering.of(steering, boost, clamp, keep, protect))
+        vectors = np.empty((len(ids), self.bundle.d_in), np.float32)
+        for i, vector in enumerate(self.vectors(ids)):
+            if vector is None:
+                raise DataError(f"there is no document {ids[i]!r} in {self.path}")
+            vectors[i] = vector
+        return explain_all(ids, steered.original, vectors, steered.change, self.bundle.atoms, self.bundle.features)
+
+    def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:
+        """Return vectors (n, d_in) and codes ((n, k), (n, k)) of an even sample of the documents, n <= limit."""
+        return self._documents.sample_vectors(limit), self._documents.sample_codes(limit)
+
+    def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """Return the unit vectors of documents, shape (d_in,) each; None for an unknown id."""
+        return self._store.vectors_by_id(ids)
+
+    def documents(self) -> tuple[list[str], list[str], FloatArray]:
+        """Return all documents in insertion order: ids, texts, and vectors of shape (n, d_in)."""
+        with self._store.snapshot():
+            rows = self._store.rowids()
+            records = self._store.by_rowid(rows)
+            return [r.id for r in records], [r.text for r in records], self._store.vectors_of(rows)
+
+    def stats(self) -> IndexStats:
+        """Return the statistics of the index as committed now."""
+        return stats_of(self._store, self.path, self.path / CACHE, self._bundle, self._backend)
+
+    def verify(self, *, sample: int = 64, progress: Progress | None = None) -> Verification:
+        """Verify the structure of the database, every document, the caches, and the embeddings of a sample of texts.
+
+        Args:
+            sample: Number of texts, spread over the index, that are embedded again.
+            progress: Called with (documents read, total).
+        """
+        return verify(self._store, self.bundle, self.path / CACHE, sample=sample, progress=progress)
+
+    def compact(self) -> int:
+        """Return the space of removed documents to the disk, and rebuild the caches. Readers can continue meanwhile.
+
+        Returns the bytes by which the folder shrank; negative if caches were missing before.
+
+        Raises:
+            IndexLockedError: Another process is writing.
+            StorageError: The disk is full or read-only; the documents are unchanged.
+        """
+        with self._store.writing():
+            before = size_of(self.path)
+            self._store.compact()
+            self._views.rebuild()
+            return before - size_of(self.path)
 
     def save(self) -> None:
-        """Write the caches, so that the next `open` is fast. The documents themselves are always saved."""
-        with self._lock:
-            vectors = self._sync()
-            if vectors.saved_generation == self._generation and not self._views.unsaved(self._generation):
-                return
-        vectors.ready()  # other threads search meanwhile
-        with self._store.writing(), self._lock:  # in this order everywhere, and what was read above may be older
-            vectors = self._sync()
-            if vectors.saved_generation != self._generation:
-                vectors.save(self.path / CACHE, self._generation)
-            self._views.save(self._generation)
+        """Write the caches, so that the next `open` is fast. The documents themselves are always saved.
+
+        Errors as in `compact`.
+        """
+        self._views.save()
 
     def close(self) -> None:
-        """Write the caches if they are out of date and can be written, then let go of the folder; harmless twice."""
+        """Write outdated caches if possible, then close the files; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
         try:
-            if self._vectors is not None and not self._store.readonly:
-                self.save()
+            self._views.close(save=not self._store.readonly)
         except (IndexLockedError, StorageError) as error:
             logger.warning("left the caches of %s as they were: %s", self.path, error)
         finally:
-            if self._vectors is not None:
-                self._vectors.close()
-            self._vectors = None  # which has a file of the folder mapped
             self._store.close()
 
     def __enter__(self) -> SteerableIndex:
@@ -333,27 +519,27 @@ class SteerableIndex(Steerable, Upkeep):
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._store.get([id])[0] is not None
 
-    def _vector_of(self, id: str) -> FloatArray | None:
-        return self.vectors([id])[0]
+    def _steered(
+        self, query: str | FloatArray | SteeredQuery, steering: Steering, text: str | None = None
+    ) -> SteeredQuery:
+        if self._resolver is not None:
+            return self._resolver.steer(query, steering, text=text)
+        if isinstance(query, str):
+            raise ConfigError(f"{self.path} has no bundle that embeds texts: give a vector, or open it with bundle=")
+        if isinstance(query, SteeredQuery):
+            return check_steered(query, steering, text, self._store.d_in)
+        vector = check_query_vector(query, self._store.d_in)
+        if not steering.empty:
+            raise ConfigError(f"{self.path} has no bundle, so it cannot be steered: open it with bundle=")
+        return SteeredQuery(vector, vector, (), (), _no_code, text)
 
-    def _hits(self, asked: Asked, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
-        vectors = self._sync()
-        rows, scores = self._views.search(asked, k, filter, vectors, self._generation)
+    def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
+        rows, scores = self._views.search(view, query, k, filter)
         found = {record.rowid: record for record in self._store.by_rowid(rows)}
-        # One deleted by another process a moment ago is left out.
+        # Without documents that another process has deleted meanwhile.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
         return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
 
-    def _nearest(self, rows: FloatArray) -> FloatArray:
-        with self._lock:
-            vectors = self._sync()
-            return np.array([score for row in rows for score in vectors.search(row, 1)[1]], np.float32)
 
-    def _sync(self) -> VectorIndex:
-        """The vectors of the newest committed generation, brought up to date with what was committed since."""
-        if self._vectors is None:
-            self._vectors = open_index(self._store, self.path / CACHE, self._backend)
-            self._generation = sync(self._vectors, self._store)
-        elif self._generation != self._store.generation:
-            self._generation = sync(self._vectors, self._store)
-        return self._vectors
+def _no_code() -> Change:
+    raise ConfigError("the index has no bundle, so its queries have no code: open it with bundle=")

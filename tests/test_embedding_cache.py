@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steersearch import embedding_cache as blocks
+from steersearch import block_file as blocks
 from steersearch.embedding_cache import default_cache_dir, embed_cached
 from steersearch.errors import DataError, StorageError
 
@@ -25,11 +25,15 @@ class HashEmbedder:
     fingerprint = "hash"
     d_in = 4
     max_length = 16
+    query_prefix = document_prefix = ""
 
     def __init__(self) -> None:
         self.embedded = 0
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
+    def embed_queries(self, texts: Sequence[str]) -> np.ndarray:
+        return self.embed_documents([self.query_prefix + text for text in texts])
+
+    def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
         self.embedded += len(texts)
         if not texts:
             return np.empty((0, 4), np.float32)
@@ -44,7 +48,7 @@ def small_blocks(monkeypatch):
 
 
 TEXTS = [f"text {i}" for i in range(30)]  # blocks of 8, 8, 8 and 6
-EXPECTED = HashEmbedder().embed(TEXTS)
+EXPECTED = HashEmbedder().embed_documents(TEXTS)
 
 
 def files(folder: Path) -> tuple[Path, Path]:
@@ -102,10 +106,10 @@ def test_goes_on_where_it_was_stopped(tmp_path_factory, done):
     folder = tmp_path_factory.mktemp("cache")
 
     class Stopping(HashEmbedder):
-        def embed(self, texts: Sequence[str]) -> np.ndarray:
+        def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
             if self.embedded + len(texts) > done:
                 raise KeyboardInterrupt
-            return super().embed(texts)
+            return super().embed_documents(texts)
 
     with pytest.raises(KeyboardInterrupt):
         embed_cached(Stopping(), TEXTS, cache_dir=folder)
@@ -123,9 +127,9 @@ sys.path.insert(0, sys.argv[1])
 from test_embedding_cache import HashEmbedder, TEXTS, blocks, embed_cached
 blocks.MIN_BLOCK = 8
 class Slow(HashEmbedder):
-    def embed(self, texts):
+    def embed_documents(self, texts):
         time.sleep(0.2)
-        return super().embed(texts)
+        return super().embed_documents(texts)
 embed_cached(Slow(), TEXTS, cache_dir=Path(sys.argv[2]), progress=lambda done, rows: print(done, flush=True))
 """
 
@@ -247,8 +251,8 @@ def test_rows_that_were_not_counted_are_dropped(tmp_path):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_nan_is_refused_and_what_was_made_before_stays(tmp_path, value):
     class Broken(HashEmbedder):
-        def embed(self, texts: Sequence[str]) -> np.ndarray:
-            rows = super().embed(texts)
+        def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
+            rows = super().embed_documents(texts)
             if "text 19" in texts:
                 rows[texts.index("text 19"), 2] = value
             return rows
@@ -262,8 +266,8 @@ def test_nan_is_refused_and_what_was_made_before_stays(tmp_path, value):
 
 def test_embedder_that_gives_another_number_of_rows(tmp_path):
     class Short(HashEmbedder):
-        def embed(self, texts: Sequence[str]) -> np.ndarray:
-            return super().embed(texts)[:-1]
+        def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
+            return super().embed_documents(texts)[:-1]
 
     with pytest.raises(DataError, match=r"gave \(7, 4\) for a block of \(8, 4\)"):
         embed_cached(Short(), TEXTS, cache_dir=tmp_path)
@@ -343,3 +347,21 @@ def test_with_a_real_embedder(tmp_path, tiny_embedder_folder, topic_texts):
     embedder = Embedder(tiny_embedder_folder, device="cpu")
     rows = embed_cached(embedder, topic_texts.texts, cache_dir=tmp_path)
     np.testing.assert_allclose(rows, embedder.embed(topic_texts.texts), atol=1e-5)
+
+
+def test_keys_without_a_prefix_are_those_of_older_versions(tmp_path):
+    embed_cached(HashEmbedder(), ["text 0", "text 1"], cache_dir=tmp_path)
+    assert (tmp_path / "1dec33e410fc4364fb0928aefe71516928f2705110eafe922abb56b4a49e2679.f32").is_file()
+
+
+def test_sides_with_the_same_prefix_share_their_embeddings_and_others_do_not(tmp_path):
+    embedder = HashEmbedder()
+    documents = embed_cached(embedder, TEXTS, cache_dir=tmp_path)
+    np.testing.assert_array_equal(embed_cached(embedder, TEXTS, side="queries", cache_dir=tmp_path), documents)
+    assert embedder.embedded == len(TEXTS)
+    embedder.query_prefix = "query: "
+    queries = embed_cached(embedder, TEXTS, side="queries", cache_dir=tmp_path)
+    np.testing.assert_array_equal(queries, HashEmbedder().embed_documents([f"query: {text}" for text in TEXTS]))
+    assert embedder.embedded == 2 * len(TEXTS)
+    np.testing.assert_array_equal(embed_cached(embedder, TEXTS, cache_dir=tmp_path), documents)
+    assert embedder.embedded == 2 * len(TEXTS)

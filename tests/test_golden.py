@@ -37,7 +37,7 @@ TOPICS = {
     "garden": "rose tree soil seed flower bee",
 }
 SENTENCES = ("the {0} and the old {1} near a {2}", "about a {0} with the {2}", "how to {1} in a new {0} and {3}")
-"""Filled with a word, two others of its topic and one of the next topic: 144 documents, enough for `refined`."""
+"""Filled with a word, two others of its topic and one of the next topic: 144 documents, enough for `refine`."""
 QUERY = "the storm near a harbor with a sailor"
 VIEWS = ("dense", "reconstruction", "latent", "words", "hybrid")
 EXAMPLES = Concept.from_examples(["sea-0-0", "sea-2-1"], ["space-1-0"], name="ships and whales")
@@ -200,16 +200,12 @@ def test_a_vector_is_searched_like_its_text(index, bundle, view):
 def test_steer(index, golden, variant):
     asked = {name: value for name, value in VARIANTS[variant].items() if name != "filter"}
     steered = index.steer(QUERY, **asked)
-    change = (
-        {}
-        if steered.change is None
-        else {
-            f"f{latent}": [narrow(before), narrow(after)]
-            for latent, before, after in zip(
-                steered.change.latents, steered.change.before, steered.change.after, strict=True
-            )
-        }
-    )
+    change = {
+        f"f{latent}": [narrow(before), narrow(after)]
+        for latent, before, after in zip(
+            steered.change.latents, steered.change.before, steered.change.after, strict=True
+        )
+    }
     golden(f"steer: {variant}", {"vector": rows(steered.vector), "kept": narrow(steered.kept), "change": change})
 
 

@@ -34,14 +34,6 @@ ARROWS = {
 UPSTAIRS = {"runtime": "steersearch.runtime.interpret"}
 # What opening an index and a boosted search never load.
 NOT_AT_RUN_TIME = ("torch", "transformers", "onnx", "sentence_transformers", "optimum", "langchain_core")
-RED = {
-    "circle runtime": "bundle, contexts, features and 13 modules of interpret; concepts and concept_file",
-    "upstairs": "bundle and features import interpret inside functions",
-}
-
-
-def red(name):
-    return pytest.mark.xfail(strict=True, reason=RED[name]) if name in RED else ()
 
 
 def source_files():
@@ -132,14 +124,14 @@ def test_arrows_point_one_way(room):
     assert not wrong, told(wrong)
 
 
-@pytest.mark.parametrize("room", [pytest.param(room, marks=red(f"circle {room}")) for room in ARROWS])
+@pytest.mark.parametrize("room", ARROWS)
 def test_no_circles(room):
     found = circles([module for module in FILES if room_of(module) == room], ALL)
     inside = [arrow for arrow in ALL for circle in found if arrow[0] in circle and arrow[2] in circle]
     assert not found, f"{found}{told(inside)}"
 
 
-@pytest.mark.parametrize("room", [pytest.param(room, marks=red("upstairs")) for room in UPSTAIRS])
+@pytest.mark.parametrize("room", UPSTAIRS)
 def test_nothing_below_imports_what_is_upstairs(room):
     def within(module):
         return f"{module}.".startswith(f"{UPSTAIRS[room]}.")
@@ -170,4 +162,4 @@ def test_a_search_loads_nothing_heavy(loaded):
 
 
 def test_a_search_loads_no_interpretation(loaded):
-    assert not [module for module in loaded if ".interpret" in module]
+    assert not [module for module in loaded if module.startswith("steersearch.runtime.interpret")]

@@ -24,8 +24,8 @@ NEEDS = {
 }
 # `__all__` of the packages
 EXPORTED = {
-    "steersearch.runtime": "Added Boost Bundle Concept Explanation Feature Features Hit IndexStats Part SteerableIndex "
-    "SteeredQuery Verification",
+    "steersearch.runtime": "Added Backend Boost Bundle Concept Explanation Feature Features Fusion Hit IndexStats Key "
+    "MemoryProfile Part SteerableIndex SteeredQuery Steering Strength Verification View ViewName",
     "steersearch.runtime.interpret": "Entry Interpretation Neuron2Graph Passage Pattern interpret read_graph "
     "read_interpretation save",
     "steersearch.training": "Embedder SaeConfig SparseAutoencoder TrainConfig default_cache_dir embed_cached "
@@ -39,7 +39,7 @@ EXPORTED = {
 IMPORTED = {
     "steersearch.integrations.engines.qdrant": "SteeredQdrant",
     "steersearch.integrations.ray": "embed_on_ray",
-    "steersearch.runtime.ingest.shards": "shard_batches",
+    "steersearch.runtime.ingest.merge": "shard_batches",
     "steersearch": "__version__",
 }
 # class -> method -> parameters, those that may be given without a name first and in this order
@@ -84,7 +84,7 @@ METHODS = {
         "from_latents": "weights name",
         "from_text": "text",
         "load": "path bundle",
-        "resolve": "bundle vector_of sample",
+        "resolve": "bundle documents",
         "save": "path bundle",
         "to_json": "bundle",
     },
@@ -178,7 +178,7 @@ COMMANDS = {
 }
 # DESIGN.md asks for these and they are not there yet.
 PROMISED = [
-    ("steersearch.runtime", "Profile Steering"),
+    ("steersearch.runtime", "Profile"),
     ("SteerableIndex.search", "exclude blend understand"),
     ("SteerableIndex.open", "queries embedder"),
     ("SteerableRetriever.over", "embeddings"),

@@ -13,6 +13,8 @@ tomllib = pytest.importorskip("tomllib", reason="Python 3.11 and newer")
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"training", "export", "runtime", "integrations", "cli", "src/steersearch"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DATA = {"steersearch.export.weights", "steersearch.runtime.interpret.page"}
+"""Folders without modules."""
 HEAVY = ("torch", "transformers", "sentence_transformers", "onnx", "optimum")
 
 
@@ -28,7 +30,7 @@ def packages_on_disk():
 
 
 def test_every_package_is_listed():
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_on_disk()
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_on_disk() | DATA
     # The folders inside a room follow it.
     rooms = {name for name in packages_on_disk() if name.count(".") < 2} - {"steersearch.corpus"}
     assert set(PROJECT["tool"]["setuptools"]["package-dir"]) == rooms
@@ -42,19 +44,24 @@ def test_all_extra_holds_every_other_extra():
 
 @pytest.mark.slow
 def test_the_wheel_holds_every_module(tmp_path):
+    """And every file of data; and building says nothing that somebody should look at."""
     shutil.rmtree(ROOT / "build", ignore_errors=True)  # setuptools would pack modules that are gone by now
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
+    built = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    told = [line for line in built.stdout.splitlines() if re.search(r"\bwarning\b|deprecat|is absent", line, re.I)]
+    assert [line for line in told if "byte-compiling is disabled" not in line] == []
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        held = {name for name in wheel.namelist() if name.endswith(".py")}
+        held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     expected = set()
     for folder in FOLDERS:
-        for path in (ROOT / folder).rglob("*.py"):
+        for path in (ROOT / folder).rglob("*"):
             parts = path.relative_to(ROOT).parts
-            if parts[0] == "src" and len(parts) > 3 and (ROOT / "src/steersearch" / parts[2]).is_symlink():
+            if parts[0] == "src" and len(parts) > 2 and (ROOT / "src/steersearch" / parts[2]).is_symlink():
                 continue
-            expected.add("/".join(parts[1:] if parts[0] == "src" else ("steersearch", *parts)))
+            if path.is_file() and "__pycache__" not in parts:
+                expected.add("/".join(parts[1:] if parts[0] == "src" else ("steersearch", *parts)))
     assert held == expected
+    assert {"steersearch/export/weights/minilm.safetensors", "steersearch/runtime/interpret/page/report.html"} < held
 
 
 @pytest.mark.parametrize(

@@ -15,18 +15,21 @@ from torch import Tensor
 
 from .. import __version__
 from ..errors import CheckpointError, ConfigError, StorageError
+from ..files import check_format
 from .config import SaeConfig
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+"""1 had no corrections of the encoder, 2 no prefixes of the embedder."""
 PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec", "step_size", "b_step")
 
 
 @dataclass
 class CheckpointInfo:
-    """What a checkpoint knows beside its weights; all plain types."""
+    """The facts of a checkpoint without its weights; all plain types."""
 
     embedder: dict[str, Any] | None = None
-    """`id`, `revision`, `sha256`, `max_length`, `path` of the embedder; None when trained from bare embeddings."""
+    """`id`, `revision`, `sha256`, `max_length`, `path`, `query_prefix` and `document_prefix` of the embedder; None when
+    trained from bare embeddings. Older checkpoints have no prefixes."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics, by name."""
     corpus: dict[str, Any] = field(default_factory=dict)
@@ -78,9 +81,8 @@ def load_plain(path: Path) -> dict[str, Any]:
             payload = torch.load(path, map_location="cpu", weights_only=True)
         with zipfile.ZipFile(path) as archive:  # torch does not check the checksums of the tensors it reads
             damaged = archive.testzip()
-    except (
-        Exception
-    ) as error:  # what a damaged file raises depends on which byte is wrong: AssertionError, KeyError, ...
+    # What a damaged file raises depends on which byte is wrong: AssertionError, KeyError, ...
+    except Exception as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise CheckpointError(
             f"{path} cannot be read ({reason}): it is damaged or not a checkpoint; train it again"
@@ -111,19 +113,12 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
     version = payload.get("format_version")
     if not isinstance(version, int):
         raise CheckpointError(f"{path} has no format_version: it is not a checkpoint of `sae train`")
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format_version {version}, this steersearch reads up to {FORMAT_VERSION}: "
-            "pip install -U steersearch"
-        )
+    check_format(path, version, FORMAT_VERSION, error=CheckpointError)
     try:
         shape, found = payload["config"], payload["state"]
         if version == 1:  # before there were corrections
             shape = {"encoder_depth": 1} | shape
-            found = {
-                "step_size": torch.zeros(0, shape["n_latents"]),
-                "b_step": torch.zeros(0, shape["n_latents"]),
-            } | found
+            found = dict.fromkeys(("step_size", "b_step"), torch.zeros(0, shape["n_latents"])) | found
         config = SaeConfig(**shape)
         info = CheckpointInfo(**payload["info"])
         state = {name: found[name] for name in PARAMETERS}

@@ -1,13 +1,13 @@
-"""What can be chosen about a sparse autoencoder and about its training."""
+"""Settings of a sparse autoencoder and of its training."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from ..errors import ConfigError
-from .distributed import Precision
 
 Loss = Literal["ranking", "paper", "mse"]
 Activation = Literal["topk", "batch_topk"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -16,19 +16,15 @@ class SaeConfig:
 
     n_latents: int = 4096
     """Number of latents. 4 to 32 times `d_in` is usual for sentence embeddings (arXiv 2405.15164, section 4)."""
-
     k: int = 32
     """Latents that may be active per text."""
-
     encoder_depth: int = 2
-    """1: one linear map, as in the paper. 2: the code is then corrected once by what it left over, which costs one more
-    small product and keeps more of the ranking at the same k. More is possible."""
-
+    """1: one linear map, as in the paper. 2: the code is then corrected once by the error of its reconstruction, which
+    costs one more small product and keeps more of the ranking at the same k. Up to 8."""
     d_in: int = 0
     """Width of the embeddings; 0 until training has seen them."""
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         if self.n_latents < 1:
             raise ConfigError(f"n_latents is {self.n_latents}: it must be at least 1")
         if not 1 <= self.k <= self.n_latents:
@@ -41,112 +37,80 @@ class SaeConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How the autoencoder is trained. The defaults keep the ranking; `paper()` is arXiv 2411.00786 as coded."""
+    """A training recipe. The defaults keep the ranking; `paper()` is arXiv 2411.00786 as its code has it."""
 
     loss: Loss = "ranking"
     """`ranking`: MSE + softmax KL on reconstructed scores + the same on latent scores. `mse`: MSE only. `paper`: the
     paper's own KL at temperature 1 on each query's nearest documents, which is almost a squared error of the scores."""
-
     steps: int = 2000
     """Optimiser steps."""
-
     activation: Activation = "topk"
-    """`topk`: k latents of every text. `batch_topk`: in training k per text on average, so that a text with much to say
-    may use more (arXiv 2412.06410, at most 2 k here); the finished model takes k of every text all the same."""
-
+    """`topk`: k latents of every text. `batch_topk`: k per text on average during training, so that a text with much
+    content may use more (arXiv 2412.06410, at most 2 k here). The finished model always takes k of every text."""
     queries_per_step: int = 128
     """Queries in a batch."""
-
     candidates: int = 4
-    """Documents drawn for each query from its `pool` nearest ones, nearer ones more often."""
-
+    """Documents drawn for each query from its `pool` nearest ones; nearer ones are drawn more often."""
     pool: int = 64
     """Nearest documents kept per query."""
-
     random_documents: int = 64
     """Random documents that every query of the batch is also scored against."""
-
     extra_documents: int = 256
-    """Further documents that are only reconstructed, so that all of the corpus is seen and not only what is near."""
-
+    """Further documents that are only reconstructed, so that training covers the whole corpus."""
     learning_rate: float = 4e-3
-    """Peak rate of Adam, reached after `warmup_steps`, then a cosine to zero."""
-
+    """Peak rate of Adam. It is reached after `warmup_steps` and then falls to zero as a cosine."""
     real_share: float = 0.25
-    """Share of a batch's queries that come from pairs, where there are pairs; if they are a larger share of all
-    queries, that share. The others are made from the documents: varied queries matter more than many real ones."""
-
+    """Least share of a batch's queries that come from pairs, where there are pairs. If pairs give a larger share of all
+    queries, that share is used. The others are made from the documents: varied queries matter more than many real
+    ones."""
     warmup_steps: int = 50
     """Steps of linear warm-up."""
-
     kl_weight: float = 0.1
     """Weight of the KL on reconstructed scores, against a variance-normalised MSE of weight 1."""
-
     latent_kl_weight: float = 0.1
-    """Weight of the KL on latent dot products (the paper trains none)."""
-
+    """Weight of the KL on latent dot products. The paper does not train them."""
     temperature: float = 0.05
-    """Divides scores before the softmax; cosines of sentence embeddings differ by hundredths, so 1 is nearly flat."""
-
+    """Divides scores before the softmax. Cosines of embeddings differ by hundredths, so 1 would be nearly flat."""
     query_weight: float = 5.0
-    """Weight of a query's row in the MSE: queries are fewer and harder to reconstruct than documents, and errors in a
-    query move all of its scores."""
-
+    """Weight of a query's row in the MSE. Queries are fewer and harder to reconstruct than documents, and an error in a
+    query moves all of its scores."""
     aux_weight: float = 0.25
-    """Weight of AuxK, the error predicted from dead latents (arXiv 2406.04093, section A.2); 0 turns it off."""
-
+    """Weight of AuxK, the error predicted from dead latents (arXiv 2406.04093, section A.2). 0 turns it off."""
     k_aux: int = 64
     """Dead latents used by AuxK per text."""
-
     dead_steps: int = 50
     """Steps without firing on a document after which a latent counts as dead."""
-
     multi_topk_weight: float = 0.0
-    """Weight of the MSE read at 4 k; 1/8 makes one model read well at several k (arXiv 2406.04093, section 6.2). Off,
-    since a bundle has one k: latents then differ more between texts, and fewer die."""
-
+    """Weight of the MSE at 4 k. With 1/8 one model works well at several k (arXiv 2406.04093, section 6.2). Off, since
+    a bundle has one k: latents then differ more between texts, and fewer die."""
     tied_init: bool = True
-    """Start with W_enc = scale W_decᵀ, b_dec = data mean; otherwise both as two independent linear layers."""
-
+    """Start with W_enc = encoder_scale W_decᵀ and b_dec = data mean; otherwise as two independent linear layers."""
     encoder_scale: float = 0.35
-    """Of a tied start, for k up to 64; above, it shrinks as 64 / k. At 1 the sum of the k strongest of many random
-    atoms is far too long when k is large (2.7 times at k = 256 of 4,096). A small start also lets the encoder turn
-    faster, and keeps texts from sharing their latents."""
-
+    """Scale of a tied start for k up to 64; for larger k it shrinks as 64 / k. With 1 the sum of the k strongest of
+    many random atoms is far too long when k is large (2.7 times at k = 256 of 4,096). A small scale also lets the
+    encoder turn faster and keeps texts from sharing their latents."""
     unit_norm: bool = True
     """Keep every atom at unit length and remove the gradient along it."""
-
     max_queries: int = 20_000
-    """Training queries at most; taken from pairs first, then from the documents."""
-
+    """Most training queries; taken from pairs first, then made from the documents."""
     seed: int = 0
     """Same seed, data and machine: same weights."""
-
     device: str = "auto"
     """`auto` (CUDA, else MPS, else CPU) or a torch device name."""
-
     precision: Precision = "auto"
-    """Of the encoder's dense product in training: bf16 is several times faster than fp32 where the hardware knows it,
-    which `auto` finds out. Everything else, and the finished model, is float32."""
-
+    """Number type of the encoder's dense product in training. bf16 is several times faster than fp32 where the hardware
+    supports it; `auto` uses it there. Everything else, and the finished model, is float32."""
     eval_every: int = 250
-    """Steps between measurements on the held-out queries; the weights that did best there are kept."""
-
+    """Steps between measurements on the held-out queries. The weights with the best retention there are kept."""
     patience: int = 0
-    """Stop after so many measurements in a row that were no better; 0 never stops early."""
-
+    """Number of measurements in a row without improvement that ends training; 0 never stops early."""
     save_every: int = 250
     """Steps between resume points."""
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name, choices in (
-            ("loss", get_args(Loss)),
-            ("activation", get_args(Activation)),
-            ("precision", get_args(Precision)),
-        ):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}: choose {', '.join(choices)}")
+        for name, kind in (("loss", Loss), ("activation", Activation), ("precision", Precision)):
+            if getattr(self, name) not in get_args(kind):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}: choose {', '.join(get_args(kind))}")
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
@@ -163,13 +127,10 @@ class TrainConfig:
 
     @classmethod
     def paper(cls, **changes: Any) -> "TrainConfig":
-        """The recipe of arXiv 2411.00786 as its code has it (github.com/cxcscmu/esae, kld_x256_k*.py).
+        """Return the recipe of arXiv 2411.00786 as its code has it (github.com/cxcscmu/esae, kld_x256_k*.py).
 
         16 nearest documents per query and nothing else, temperature 1, weights 1, two independent linear layers, no
-        unit norm, no AuxK, no L(4k), Adam at 1e-3 with a cosine.
-
-        Args:
-            **changes: Fields to set otherwise, for example ``steps`` or ``seed``.
+        unit norm, no AuxK, no L(4k), Adam at 1e-3 with a cosine. `changes` are fields with other values.
         """
         recipe = cls(
             loss="paper",

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -36,34 +35,30 @@ class EmbedderSource:
 
     path_or_name: str
     """Folder to load it from."""
-
     id: str
     """Hub name where it has one, else the folder's name."""
-
     revision: str
     """Commit on the hub, ``name==version`` of the package that carries it, or ``local``."""
-
     sha256: str
     """Of the weights; of the list of their checksums when they are in several files."""
-
     max_length: int
     """Tokens that the model reads; the rest of a longer text is cut off."""
+    query_prefix: str = ""
+    """Prefix of queries."""
+    document_prefix: str = ""
+    """Prefix of documents."""
 
     def fingerprint(self) -> str:
-        """Identify everything that decides what the embeddings are: weights, tokenizer, pooling and `max_length`.
+        """Identify all but the prefixes that decides what embeddings are: weights, tokenizer, pooling and `max_length`.
 
-        Returns:
-            A sha256 in hexadecimal. Moving or renaming the folder does not change it.
+        It is a sha256 in hexadecimal, which does not depend on where the folder is.
         """
         digest = hashlib.sha256(f"{self.sha256}\n{self.max_length}\n".encode())
         folder = Path(self.path_or_name)
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            if (
-                path.suffix in (".json", ".txt", ".model")
-                and path.name not in _NO_INFLUENCE
-                and not name.startswith(".")
-            ):
+            kept = path.suffix in (".json", ".txt", ".model") and path.name not in _NO_INFLUENCE
+            if kept and not name.startswith("."):
                 digest.update(f"{name} {sha256_of(path)}\n".encode())
         return digest.hexdigest()
 
@@ -181,14 +176,12 @@ def _max_length(folder: Path) -> int:
     chosen = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
     if isinstance(chosen, int):
         return chosen
-    return min(_limits(folder), default=512)
-
-
-def _limits(folder: Path) -> Iterator[int]:
+    limits: list[int] = []
     for file, key in (("tokenizer_config.json", "model_max_length"), ("config.json", "max_position_embeddings")):
         value = _read_json(folder / file).get(key)
         if isinstance(value, int) and 0 < value < 10**6:  # tokenizers write 10**30 for "no limit"
-            yield value
+            limits.append(value)
+    return min(limits, default=512)
 
 
 def _read_json(path: Path) -> dict[str, object]:

@@ -24,8 +24,7 @@ BLOCK_SIZE = 16_384
 class Embedder:
     """A sentence-transformers model: text in, unit vector out.
 
-    The same text always gives the same vector, up to about 1e-6: what it is batched with changes the padding, and with
-    it the rounding.
+    The same text always gives the same vector, up to about 1e-6: its batch changes the padding, and so the rounding.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Embedder:
         return self.source.max_length
 
     def describe(self) -> dict[str, str | int]:
-        """Return what a checkpoint keeps of the embedder: id, revision, sha256, max_length, path."""
+        """Return what a checkpoint keeps of the embedder: id, revision, sha256, max_length, path and both prefixes."""
         source = self.source
         return {
             "id": source.id,
@@ -69,25 +68,45 @@ class Embedder:
             "sha256": source.sha256,
             "max_length": source.max_length,
             "path": source.path_or_name,
+            "query_prefix": source.query_prefix,
+            "document_prefix": source.document_prefix,
         }
 
-    def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Embed texts; give many at once, they are sorted by length inside.
+    @property
+    def query_prefix(self) -> str:
+        """The prefix of queries."""
+        return self.source.query_prefix
 
-        Args:
-            texts: Any strings, the empty one too; prompts that the model may define are not put in front.
+    @property
+    def document_prefix(self) -> str:
+        """The prefix of documents."""
+        return self.source.document_prefix
+
+    def embed_queries(self, texts: Sequence[str]) -> FloatArray:
+        """Embed texts with the queries' prefix, else like `embed`: unit rows, shape (n, d_in), float32."""
+        return self._embed(texts, self.query_prefix)
+
+    def embed_documents(self, texts: Sequence[str]) -> FloatArray:
+        """Embed texts with the documents' prefix, else like `embed`: unit rows, shape (n, d_in), float32."""
+        return self._embed(texts, self.document_prefix)
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Embed texts as they are, without a prefix; give many at once, they are sorted by length inside.
 
         Returns:
-            Unit rows in the order of `texts`, shape (n, d_in), float32.
+            Unit rows in the order of `texts`, shape (n, d_in), float32. The empty text has one too.
 
         Raises:
             DataError: `texts` is one string, or the model gives a row that has no direction (NaN, infinite or zero).
         """
+        return self._embed(texts, "")
+
+    def _embed(self, texts: Sequence[str], prefix: str) -> FloatArray:
         if isinstance(texts, str):
             raise DataError("embed takes a list of texts, not one string: put it in a list")
         if not texts:
             return np.empty((0, self.d_in), np.float32)
-        blocks = [self._embed_block(texts[at : at + BLOCK_SIZE]) for at in range(0, len(texts), BLOCK_SIZE)]
+        blocks = [self._embed_block(texts[at : at + BLOCK_SIZE], prefix) for at in range(0, len(texts), BLOCK_SIZE)]
         rows = np.concatenate(blocks)  # (n, d_in)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)  # (n, 1)
         bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] < 1e-12))
@@ -98,9 +117,9 @@ class Embedder:
             )
         return np.asarray(rows / norms, np.float32)
 
-    def _embed_block(self, block: Sequence[str]) -> FloatArray:
+    def _embed_block(self, block: Sequence[str], prefix: str) -> FloatArray:
         """Embed the longest texts first: what does not fit into memory fails at once and not after an hour."""
-        texts = [encodable(text) for text in block]
+        texts = [prefix + encodable(text) for text in block]
         order = np.argsort(-self._lengths(texts), kind="stable")
         size = BATCH_SIZE.get(self._model.device.type, OTHER_BATCH_SIZE)
         rows: FloatArray | None = None
@@ -110,7 +129,7 @@ class Embedder:
             with self._products():
                 batch = self._model.encode(
                     [texts[i] for i in chosen],
-                    prompt="",  # a model's default prompt is not part of the exported graph
+                    prompt="",  # the prefix is there already; a default prompt of the model is not used
                     batch_size=size,
                     show_progress_bar=False,
                     convert_to_numpy=True,

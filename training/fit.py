@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ from ..arrays import FloatArray
 from ..corpus import Corpus, read_pairs
 from ..embedding_cache import default_cache_dir, embed_cached
 from ..errors import ConfigError, DataError
-from .batches import BatchSampler, nearest
+from .batches import BatchSampler, check_embeddings, moments, nearest
 from .config import SaeConfig, TrainConfig
-from .dev_set import DevSet, check_embeddings, moments, split_queries
+from .dev_set import DevSet, split_queries
 from .embedding import Embedder
 from .latent_statistics import describe_latents, latent_statistics
 from .metrics_log import MetricsLog
@@ -87,13 +87,9 @@ def train(
         texts, n_real = natural_queries(source, limit=training.max_queries, seed=training.seed)
         relevant = relevant_rows(source, texts[:n_real]) if n_real else None
         model = embedder if isinstance(embedder, Embedder) else Embedder(embedder, device=training.device)
-        documents = embed_cached(
-            model,
-            lambda: (d.text for d in source.documents()),
-            cache_dir=cache,
-            progress=_at(progress, "embed documents"),
-        )
-        queries = embed_cached(model, texts, cache_dir=cache, progress=_at(progress, "embed queries"))
+        at_documents = _at(progress, "embed documents")
+        documents = embed_cached(model, source.texts, cache_dir=cache, progress=at_documents)
+        queries = embed_cached(model, texts, side="queries", cache_dir=cache, progress=_at(progress, "embed queries"))
     sae = fit_embeddings(
         documents,
         queries,
@@ -177,7 +173,7 @@ def fit_embeddings(
     trainer = Trainer(sae, sampler, training, variance=variance, dev=dev, resume_path=resume_path)
     if resume and (step := trainer.resume()):
         logger.info("going on from step %d of %d", step, training.steps)
-    log = MetricsLog(log_path, step=trainer.step) if log_path and trainer.ranks.is_first else None
+    log = MetricsLog(log_path, step=trainer.step) if log_path and trainer.processes.is_first else None
 
     def report(step: int, figures: dict[str, float]) -> None:
         if log:
@@ -214,26 +210,18 @@ def _describe(sae: SparseAutoencoder, documents: FloatArray, source: Corpus | No
     codes = encode_all(sae, documents[::step])
     n = len(codes[0])
     statistics = latent_statistics(*codes, sae.config.n_latents)
-    texts = (document.text for document in islice(source.documents(), 0, None, step)) if source else iter([""] * n)
-    sae.info.features = describe_latents(statistics, texts)
+    sae.info.features = describe_latents(statistics, islice(source.texts(), 0, None, step) if source else [""] * n)
     if source is None:
         for entry in sae.info.features:
             entry.update(label=None, keywords=[], examples=[])
     sae.info.corpus = {"name": source.name if source else "embeddings", "n_documents": len(documents)}
-    sae.info.sample_texts = _sample_texts(source, len(documents)) if source else []
+    if source:
+        # Spread evenly over the corpus, and cut to what an embedder reads at most.
+        spread = islice(source.texts(), 0, None, max(1, len(documents) // SAMPLE_TEXTS))
+        sae.info.sample_texts = [text[:8000] for text in spread][:SAMPLE_TEXTS]
     if progress:
         progress("describe latents", n, n, {})
 
 
-def _sample_texts(source: Corpus, n: int) -> list[str]:
-    """Texts spread evenly over the corpus, cut to what an embedder reads at most."""
-    step = max(1, n // SAMPLE_TEXTS)
-    return [document.text[:8000] for document in islice(source.documents(), 0, None, step)][:SAMPLE_TEXTS]
-
-
 def _at(progress: Progress | None, stage: Stage) -> Callable[[int, int], None] | None:
-    def report(done: int, total: int, figures: dict[str, Any] | None = None) -> None:
-        if progress:
-            progress(stage, done, total, figures or {})
-
-    return report
+    return None if progress is None else lambda done, total: progress(stage, done, total, {})

@@ -1,4 +1,4 @@
-"""The parts of the training loss: pure functions, one equation each."""
+"""The training loss: its parts as pure functions with one equation each, and the objective that weighs them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from torch.nn import functional as F
 
 from .batches import Batch
 from .config import TrainConfig
-from .distributed import Ranks
+from .distributed import ProcessGroup
 from .sae import Codes, SparseAutoencoder
 from .sparse_ops import sparse_sum
 
+TURNS = 4
+"""L(4k) and AuxK cost several times as much per text as the rest. A step computes them on a quarter of its texts."""
+
 
 def squared_error(x: Tensor, x_hat: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean over texts of the squared distance ``|x - x_hat|^2``.
+    """Return the mean over texts of the squared distance ``|x - x_hat|^2``.
 
     Args:
         x: Embeddings, shape (n, d_in).
@@ -28,12 +31,9 @@ def squared_error(x: Tensor, x_hat: Tensor, weights: Tensor | None = None) -> Te
 
 
 def ranking_kl(target: Tensor, scores: Tensor, temperature: float) -> Tensor:
-    """``KL(softmax(target / T) || softmax(scores / T))``, mean over queries.
+    """Return ``KL(softmax(target / T) || softmax(scores / T))``, the mean over queries, at the temperature T.
 
-    Args:
-        target: Original query-document scores, shape (queries, documents).
-        scores: The scores to be trained, same shape.
-        temperature: Divides both.
+    `target` has the original scores, `scores` those of the model, both of shape (queries, documents).
     """
     log_p = F.log_softmax(target / temperature, dim=1)
     log_q = F.log_softmax(scores / temperature, dim=1)
@@ -41,14 +41,11 @@ def ranking_kl(target: Tensor, scores: Tensor, temperature: float) -> Tensor:
 
 
 def paper_kl(target: Tensor, scores: Tensor) -> Tensor:
-    """The KL of arXiv 2411.00786 as its code computes it (github.com/cxcscmu/esae, source/model/kld_x256_k32.py).
+    """Return the KL of arXiv 2411.00786 as coded in github.com/cxcscmu/esae, source/model/kld_x256_k32.py.
 
-    With ``s = exp(score)``: target ``s_k / (s_k + sum_j s_j)`` and the logarithm of the same for the reconstruction;
-    neither sums to one. Temperature 1.
-
-    Args:
-        target: Scores of each query against its own nearest documents, shape (queries, documents).
-        scores: The same from reconstructions.
+    With ``s = exp(score)`` the target is ``s_k / (s_k + sum_j s_j)``; the reconstruction enters with the logarithm of
+    the same. Neither sums to one. The temperature is 1. Both have the scores of each query against its own nearest
+    documents, shape (queries, documents).
     """
     s, s_hat = target.exp(), scores.exp()
     p = s / (s + s.sum(1, keepdim=True))
@@ -57,32 +54,24 @@ def paper_kl(target: Tensor, scores: Tensor) -> Tensor:
 
 
 def aux_k(error: Tensor, predicted: Tensor) -> Tensor:
-    """AuxK: how badly the dead latents predict what the living ones left over (arXiv 2406.04093, section A.2).
+    """Return AuxK: how badly the dead latents predict the error of the model (arXiv 2406.04093, section A.2).
 
-    Relative to the spread of what is left over, as in github.com/EleutherAI/sparsify.
-
-    Args:
-        error: ``x - x_hat`` without gradient, shape (n, d_in).
-        predicted: What the dead latents make of it, shape (n, d_in).
-
-    Returns:
-        A scalar, about 1 when nothing is predicted.
+    The squared error of the prediction is divided by the spread of ``error``, as in github.com/EleutherAI/sparsify: a
+    scalar, about 1 when nothing is predicted. `error` is ``x - x_hat`` without gradient; both have the shape (n, d_in).
     """
     spread = (error - error.mean(0)).pow(2).sum().clamp_min(1e-12)
     return (error - predicted).pow(2).sum() / spread
 
 
-TURNS = 4
-"""L(4k) and AuxK cost several times as much per text as the rest: they see a quarter of the texts, each in its turn."""
-
-
-class Loss(NamedTuple):
-    """What a step needs of its loss."""
+class BatchLoss(NamedTuple):
+    """The loss of one batch."""
 
     total: Tensor
+    """The weighted sum, a scalar."""
     parts: dict[str, Tensor]
+    """Its unweighted terms by name."""
     codes: Codes
-    """Of all rows of the batch."""
+    """Codes of all rows of the batch."""
 
 
 class Objective:
@@ -93,19 +82,16 @@ class Objective:
         config: The recipe.
         variance: Mean squared distance of a document from the data mean; the MSE is divided by it, so that the weights
             mean the same for every embedder.
-        ranks: Encoding and decoding are divided among these processes, the losses are not.
+        processes: They divide encoding and decoding among them, but not the losses.
     """
 
-    def __init__(self, sae: SparseAutoencoder, config: TrainConfig, variance: float, ranks: Ranks) -> None:
-        self.sae, self.config, self.variance, self.ranks = sae, config, variance, ranks
+    def __init__(self, sae: SparseAutoencoder, config: TrainConfig, variance: float, processes: ProcessGroup) -> None:
+        self.sae, self.config, self.variance, self.processes = sae, config, variance, processes
 
-    def __call__(self, batch: Batch, step: int, dead: Tensor) -> Loss:
-        """The loss of a batch.
+    def __call__(self, batch: Batch, step: int, dead: Tensor) -> BatchLoss:
+        """Return the loss of a batch.
 
-        Args:
-            batch: Queries and documents.
-            step: Decides whose turn it is.
-            dead: Whether a latent counts as dead, shape (n_latents,), bool.
+        `step` decides which quarter of the texts L(4k) and AuxK see; `dead` marks latents, shape (n_latents,), bool.
         """
         config, n_queries = self.config, len(batch.queries)
         scored = slice(n_queries, n_queries + len(batch.documents))
@@ -135,18 +121,18 @@ class Objective:
         if config.aux_weight and bool(dead.any()):
             parts["aux"] = self._revive(x[turn], (x - x_hat).detach()[turn], dead.nonzero().squeeze(1))
             total = total + config.aux_weight * parts["aux"]
-        return Loss(total, parts, codes)
+        return BatchLoss(total, parts, codes)
 
     def _reconstruct(self, x: Tensor, k: int | None = None) -> tuple[Tensor, Codes]:
-        """Each process encodes and decodes its share of the rows."""
-        ranks, n = self.ranks, len(x)
+        """Encode and decode all rows, each process its share of them."""
+        processes, n = self.processes, len(x)
         k = k or self.sae.config.k
         if self.config.activation == "batch_topk":
-            codes = largest_of_batch(self.sae.encode(ranks.share(x), 2 * k), k)
+            codes = largest_of_batch(self.sae.encode(processes.share(x), 2 * k), k)
         else:
-            codes = self.sae.encode(ranks.share(x), k)
-        x_hat = ranks.gather(self.sae.decode(*codes), n)
-        return x_hat, Codes(ranks.gather(codes.indices, n), ranks.gather(codes.values, n))
+            codes = self.sae.encode(processes.share(x), k)
+        x_hat = processes.gather(self.sae.decode(*codes), n)
+        return x_hat, Codes(processes.gather(codes.indices, n), processes.gather(codes.values, n))
 
     def _latent_cosine(self, codes: Codes, n_queries: int, scored: slice) -> Tensor:
         n_latents = self.sae.config.n_latents
@@ -156,13 +142,13 @@ class Objective:
         return sparse_sum(codes.indices[scored], documents, rows).T
 
     def _revive(self, x: Tensor, error: Tensor, latents: Tensor) -> Tensor:
-        share = self.ranks.share
+        share = self.processes.share
         values, columns = self.sae.pre_acts(share(x), latents).topk(min(self.config.k_aux, len(latents)), dim=1)
-        predicted = self.ranks.gather(sparse_sum(columns, values.relu(), self.sae.W_dec[latents]), len(x))
+        predicted = self.processes.gather(sparse_sum(columns, values.relu(), self.sae.W_dec[latents]), len(x))
         return min(len(latents) / self.config.k_aux, 1.0) * aux_k(error, predicted)
 
-    def _paper(self, batch: Batch, q_hat: Tensor, d_hat: Tensor, codes: Codes) -> Loss:
-        """mse(q) + mse(D) + KL over each query's own nearest documents; MSE averaged over d_in as F.mse_loss does."""
+    def _paper(self, batch: Batch, q_hat: Tensor, d_hat: Tensor, codes: Codes) -> BatchLoss:
+        """Return mse(q) + mse(D) + KL over each query's own nearest documents, with MSE as F.mse_loss averages it."""
         own, own_hat = batch.documents[batch.own], d_hat[batch.own]  # (queries, candidates, d_in)
         target = torch.einsum("qd,qcd->qc", batch.queries, own)
         scores = torch.einsum("qd,qcd->qc", q_hat, own_hat)
@@ -171,11 +157,11 @@ class Objective:
         if self.config.kl_weight:
             parts["kl"] = paper_kl(target, scores)
             total = total + self.config.kl_weight * parts["kl"]
-        return Loss(total, parts, codes)
+        return BatchLoss(total, parts, codes)
 
 
 def largest_of_batch(codes: Codes, k: int) -> Codes:
-    """BatchTopK (arXiv 2412.06410): keep the ``n k`` largest activations of a batch of `n` texts, zero the others."""
+    """Keep the ``n k`` largest activations of `n` texts and set the others to 0 (BatchTopK, arXiv 2412.06410)."""
     values = codes.values.flatten()
     kept = min(k * len(codes.values), len(values))
     if kept == 0:

@@ -1,4 +1,4 @@
-"""Where the figures of a training go besides the screen: a JSON-lines file, and TensorBoard when it is installed."""
+"""The figures of a training as a JSON-lines file, and as TensorBoard events when it is installed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 class MetricsLog:
-    """Appends one line per report; a resumed run goes on after the step it resumes from.
+    """Appends one line per step to a file; a resumed run continues after the step of its state.
 
     Args:
-        path: The JSON-lines file, made with its folder when missing. TensorBoard events go to the folder of the same
-            name without the ending, if `tensorboard` is installed.
-        step: Lines of later steps are dropped: they belong to a run that was stopped after its last saved state.
+        path: The JSON-lines file, made with its folder when missing. If `tensorboard` is installed, its events go to
+            the folder of the same name without the suffix.
+        step: Step of the state that is resumed, 0 for a new run. Lines of later steps are dropped.
 
     Raises:
         StorageError: The file cannot be written.
@@ -41,7 +41,7 @@ class MetricsLog:
             self._board = SummaryWriter(str(path.with_suffix("")), purge_step=step or None)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
-        """Append the figures of a step, numbers by name; on the disk when this returns to the caller's next line."""
+        """Append the figures of a step and pass them to the system; raise a `StorageError` when the disk is full."""
         try:
             self._file.write(json.dumps({"step": step, **{name: round(v, 6) for name, v in figures.items()}}) + "\n")
             self._file.flush()
@@ -59,7 +59,7 @@ class MetricsLog:
 
 
 def _lines_until(path: Path, step: int) -> list[str]:
-    """Whole lines up to `step`; a line that a kill cut short is dropped."""
+    """Return the whole lines up to `step`; a line that a kill cut short is dropped."""
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:

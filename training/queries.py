@@ -1,4 +1,4 @@
-"""Training queries that look like what people type, made from the documents where there are no real ones."""
+"""Training queries: real ones from pairs, and others made from the documents that look like what people type."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -13,23 +13,22 @@ from ..text import SENTENCE_END
 MIN_WORDS = 3
 MAX_WORDS = 12
 MAX_CHARS = 300
-"""A longer query is cut: without sentence ends, a first sentence would be a whole page."""
+"""Longest query; longer ones are cut. A text without sentence ends would become one long query."""
 DRAWS_PER_QUERY = 4
-"""Candidates drawn for every query that is wanted: in a small corpus many of them are the same."""
+"""Candidates per wanted query. In a small corpus many candidates are equal."""
 MAX_PER_DOCUMENT = 256
-"""Candidates per document at most, which bounds the work on a few long documents."""
-
+"""Most candidates per document, which bounds the work on a few long documents."""
 REAL_SHARE = 0.5
-"""Real queries are at most this share of the wanted number: varied ones matter as much."""
+"""Largest share of real queries: varied ones matter as much."""
 
 
 class Queries(NamedTuple):
     """Training queries, the real ones first."""
 
     texts: list[str]
-    """Different, non-empty strings."""
+    """Distinct, non-empty strings."""
     n_real: int
-    """How many of them come from pairs."""
+    """Number of queries that come from pairs."""
 
 
 def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> Queries:
@@ -37,15 +36,12 @@ def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> Queries:
 
     The pieces are of three kinds in turn: a document's beginning (its title, else its first sentence), a random
     sentence, and a random span of 3 to 12 words. Every document has the same chance (reservoir sampling, Vitter 1985,
-    doi:10.1145/3147.3165), so a pass holds `limit` queries and one document.
+    doi:10.1145/3147.3165), so a pass holds `limit` queries and one document. The same seed gives the same queries.
 
     Args:
         corpus: Read twice: once for its pairs and length, once for its texts.
-        limit: Number of queries wanted; fewer are returned when the corpus has no more different ones.
-        seed: The same corpus, limit and seed give the same queries.
-
-    Returns:
-        With more pairs than half of `limit`, a random choice of their queries.
+        limit: Wanted number of queries; fewer are returned when the corpus has no more distinct ones.
+        seed: Seed of the choice. Where pairs would give more than half of `limit`, their queries are chosen as well.
 
     Raises:
         ConfigError: `limit` is below 1.
@@ -63,11 +59,9 @@ def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> Queries:
 
 
 def relevant_rows(corpus: Corpus, queries: list[str]) -> list[dict[int, int]]:
-    """Judgments of real queries: for each of them, row of a document -> 1.
+    """Return the judgments of real queries, from `natural_queries`: row of a document -> 1, one mapping per query.
 
-    Args:
-        corpus: Read twice: its pairs, then its ids.
-        queries: As `natural_queries` returned them.
+    The corpus is read twice: once for its pairs, once for its ids.
     """
     place = {query: i for i, query in enumerate(queries)}
     answers: dict[str, list[int]] = {}
@@ -82,9 +76,9 @@ def relevant_rows(corpus: Corpus, queries: list[str]) -> list[dict[int, int]]:
 
 
 def _sample(candidates: Iterable[Callable[[], str]], size: int, rng: random.Random, taken: set[str]) -> list[str]:
-    """Keep `size` of the candidates, each with the same chance, none twice and none of `taken`.
+    """Draw `size` distinct candidates that are not in `taken`, each with the same chance.
 
-    A candidate is a function, so that a text is only cut up when its query is going to be kept.
+    A candidate is a function, so that a text is only cut up when its query is kept.
     """
     kept: list[str] = []
     for number, make in enumerate(candidates):
@@ -112,7 +106,7 @@ def _beginning(text: str, rng: random.Random) -> str:
 
 
 def _sentence(text: str, rng: random.Random) -> str:
-    """Choose a sentence; one of a word or two says nothing, a span of words takes its place."""
+    """Choose a sentence, or a span of words where the sentence has only one or two words."""
     sentence = _tidy(rng.choice(SENTENCE_END.split(text.strip())))
     return sentence if len(_words(sentence)[0]) >= MIN_WORDS else _span(text, rng)
 
@@ -125,7 +119,7 @@ def _span(text: str, rng: random.Random) -> str:
 
 
 def _words(text: str) -> tuple[list[str], str]:
-    """Cut at spaces, or into characters where a script has none, as Chinese; also return what joins them again."""
+    """Split a text at spaces, or into characters in scripts without spaces; also return what joins them."""
     words = text.split()
     return (words, " ") if len(text) <= 30 * len(words) else (list("".join(words)), "")
 

@@ -23,7 +23,7 @@ from .sparse_ops import select_top_k, sparse_sum
 
 
 class Codes(NamedTuple):
-    """The k strongest latents of each text; a slot whose pre-activation was negative has value 0."""
+    """The k strongest latents of each text. A latent with a negative pre-activation has the value 0."""
 
     indices: Tensor
     """Latent ids, strongest first, shape (n, k), int64."""
@@ -31,7 +31,7 @@ class Codes(NamedTuple):
     """Activations, shape (n, k), >= 0."""
 
     def dense(self, n_latents: int) -> Tensor:
-        """The same codes as one row of `n_latents` activations per text, shape (n, n_latents)."""
+        """Return the codes as rows of all activations, shape (n, n_latents)."""
         rows = self.values.new_zeros(len(self.values), n_latents)
         return rows.scatter(1, self.indices, self.values)
 
@@ -39,15 +39,15 @@ class Codes(NamedTuple):
 class SparseAutoencoder(nn.Module):
     """``a = (x - b_dec) W_enc + b_enc;  z = ReLU(TopK_k(a));  x_hat = z W_dec + b_dec``.
 
-    With `encoder_depth` 2 or more the encoder then looks at what its code left over and corrects it, once per further
-    layer: ``r = x - x_hat;  z <- ReLU(TopK_k(z + step_size * (r W_enc) + b_step))``, a learned step of iterative
-    shrinkage (Gregor, LeCun 2010, "Learning fast approximations of sparse coding") that shares its weights.
+    With `encoder_depth` 2 or more the encoder then corrects its code by the error of the reconstruction, once per
+    further layer: ``r = x - x_hat;  z <- ReLU(TopK_k(z + step_size * (r W_enc) + b_step))``. This is a learned step of
+    iterative shrinkage (Gregor, LeCun 2010, "Learning fast approximations of sparse coding") with shared weights.
 
     Args:
         config: Shape; `config.d_in` must be set.
-        mean: Data mean, shape (d_in,): where `b_dec` starts. None with `tied=False` starts it like a linear layer.
+        mean: Data mean, shape (d_in,), the start of `b_dec`; zeros by default. Not used with `tied=False`.
         tied: Start with W_enc = encoder_scale W_decᵀ, atoms of unit length; otherwise as two independent linear layers.
-        encoder_scale: See `TrainConfig.encoder_scale`; here it is taken as it is.
+        encoder_scale: See `TrainConfig.encoder_scale`; used here without the correction for k.
         generator: Source of the initial weights.
     """
 
@@ -61,8 +61,8 @@ class SparseAutoencoder(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if config.d_in < 1:
-            config = replace(config, d_in=len(mean)) if mean is not None else config
+        if config.d_in < 1 and mean is not None:
+            config = replace(config, d_in=len(mean))
         if config.d_in < 1:
             raise ValueError("SaeConfig.d_in is 0: set it to the width of the embeddings")
         self.config = config
@@ -72,7 +72,8 @@ class SparseAutoencoder(nn.Module):
             atoms = F.normalize(torch.randn(n_latents, d_in, generator=generator), dim=1)
             W_enc, b_enc = encoder_scale * atoms.T, torch.zeros(n_latents)
             b_dec = torch.zeros(d_in) if mean is None else mean.detach().clone().float()
-        else:  # torch.nn.Linear's own start: uniform in +-1/sqrt(fan in), for weights and biases
+        else:
+            # The start of torch.nn.Linear: uniform in +-1/sqrt(fan in), for weights and biases.
             W_enc, b_enc = (_uniform(shape, d_in, generator) for shape in ((d_in, n_latents), (n_latents,)))
             atoms, b_dec = (_uniform(shape, n_latents, generator) for shape in ((n_latents, d_in), (d_in,)))
         self.W_enc = nn.Parameter(W_enc)  # (d_in, n_latents)
@@ -83,25 +84,17 @@ class SparseAutoencoder(nn.Module):
         self.step_size = nn.Parameter(torch.full((corrections, n_latents), 0.5))
         self.b_step = nn.Parameter(torch.zeros(corrections, n_latents))
         self.product_dtype = torch.float32
-        """Of the encoder's dense product; training may lower it to bfloat16 for speed, the result is always float32."""
+        """Number type of the encoder's dense product. Training may use bfloat16; the results are always float32."""
 
     def pre_acts(self, x: Tensor, latents: Tensor | None = None) -> Tensor:
-        """First activations before TopK, of all latents or of some: shape (n, latents), for embeddings (n, d_in)."""
+        """Return the first activations before TopK of embeddings (n, d_in), for all latents or some: (n, latents)."""
         W_enc, b_enc = (self.W_enc, self.b_enc) if latents is None else (self.W_enc[:, latents], self.b_enc[latents])
         return torch.addmm(b_enc - self.b_dec @ W_enc, x, W_enc)
 
     def encode(self, x: Tensor, k: int | None = None) -> Codes:
-        """The `k` strongest latents of each embedding.
-
-        Args:
-            x: Unit rows, shape (n, d_in), float32.
-            k: Latents to keep; the configured k by default.
-
-        Returns:
-            Indices (n, k) and values (n, k), strongest first.
-        """
+        """Return the `k` (by default the configured k) strongest latents of embeddings (n, d_in), strongest first."""
         width, dtype = min(k or self.config.k, self.config.n_latents), self.product_dtype
-        # x W - b W: the bias folds into one product and no centred copy of x is made.
+        # (x - b) W = x W - b W: no centred copy of x is made.
         values, indices = select_top_k(x, self.W_enc, self.b_enc - self.b_dec @ self.W_enc, width, dtype=dtype)
         for step_size, b_step in zip(self.step_size, self.b_step, strict=True):
             rest = x - self.decode(indices, values)
@@ -111,11 +104,11 @@ class SparseAutoencoder(nn.Module):
         return Codes(indices, values)
 
     def decode(self, indices: Tensor, values: Tensor) -> Tensor:
-        """Reconstruct embeddings from sparse codes, shape (n, d_in), without a dense code matrix."""
+        """Reconstruct embeddings of shape (n, d_in) from sparse codes, without a dense code matrix."""
         return sparse_sum(indices, values, self.W_dec) + self.b_dec
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode and decode: reconstructions of shape (n, d_in)."""
+        """Encode and decode: return reconstructions of shape (n, d_in)."""
         return self.decode(*self.encode(x))
 
     @torch.no_grad()
@@ -134,13 +127,13 @@ class SparseAutoencoder(nn.Module):
         """Write a checkpoint that `load` and ``sae-export --ckpt`` read.
 
         Raises:
-            StorageError: The disk is full or the folder cannot be written; an older file is left as it was.
+            StorageError: The disk is full or the folder cannot be written. An older file is unchanged.
         """
         return write_checkpoint(Path(path), config=self.config, info=self.info, state=self.state_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> SparseAutoencoder:
-        """Read a checkpoint, on the CPU and without running any code from it.
+        """Read a checkpoint onto the CPU, without running any code from it.
 
         Raises:
             CheckpointError: The file is missing, damaged, newer than this version, or not a checkpoint.
@@ -152,14 +145,9 @@ class SparseAutoencoder(nn.Module):
         return sae
 
 
-def _uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator | None) -> Tensor:
-    bound = fan_in**-0.5
-    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
-
-
 @torch.no_grad()
 def encode_all(sae: SparseAutoencoder, x: FloatArray, *, batch: int = 4096) -> tuple[IntArray, FloatArray]:
-    """Codes of many embeddings in bounded memory: indices (n, k) int64, values (n, k) float32."""
+    """Encode many embeddings in bounded memory: return indices (n, k) int64 and values (n, k) float32."""
     device = sae.b_dec.device
     indices = np.empty((len(x), sae.config.k), np.int64)
     values = np.empty((len(x), sae.config.k), np.float32)
@@ -172,7 +160,12 @@ def encode_all(sae: SparseAutoencoder, x: FloatArray, *, batch: int = 4096) -> t
 
 @torch.no_grad()
 def decode_all(sae: SparseAutoencoder, indices: IntArray, values: FloatArray) -> FloatArray:
-    """Reconstructions of shape (n, d_in), float32."""
+    """Return reconstructions of shape (n, d_in), float32."""
     device = sae.b_dec.device
     rows = sae.decode(torch.from_numpy(indices).to(device), torch.from_numpy(values).to(device))
     return rows.cpu().numpy()
+
+
+def _uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator | None) -> Tensor:
+    bound = fan_in**-0.5
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)

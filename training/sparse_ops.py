@@ -1,8 +1,8 @@
-"""Sparse encode and decode with gradients that never build the (batch, n_latents) matrix again.
+"""Sparse encode and decode whose gradients never build the (batch, n_latents) matrix.
 
-A TopK code touches k of n_latents atoms, so the gradients of the weights are products with a matrix of n * k non-zeros.
-PyTorch's own backward of `topk` makes a dense matrix of them and then dense products; these functions do not, and the
-one dense product of the encoder's forward pass is all that is left of the order n * n_latents * d_in.
+A TopK code uses k of n_latents atoms, so the gradients of the weights are products with a matrix of n * k non-zeros.
+The backward pass of PyTorch's `topk` makes a dense matrix of them and then dense products. These functions do not: the
+only work of the order n * n_latents * d_in is the dense product of the encoder's forward pass.
 """
 
 from __future__ import annotations
@@ -16,8 +16,43 @@ from torch.autograd import Function
 from torch.nn import functional as F
 
 
+def select_top_k(
+    x: Tensor,
+    W: Tensor,
+    bias: Tensor,
+    k: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+    scale: Tensor | None = None,
+    prior: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the `k` strongest of ``prior + scale * (x W) + bias`` after ReLU, strongest first.
+
+    Args:
+        x: Shape (n, d).
+        W: Shape (d, m).
+        bias: Shape (m,).
+        k: Entries kept per row.
+        dtype: Number type of the product; bfloat16 is several times faster where the processor supports it.
+        scale: Shape (m,); 1 by default.
+        prior: Indices and values of a code that is added before the selection, each (n, k').
+
+    Returns:
+        Values and indices, each (n, k). Gradients go to x, W, bias, scale and the values of the prior.
+    """
+    indices, values = prior if prior is not None else (None, None)
+    out = SelectTopK.apply(x, W, bias, k, dtype, scale, indices, values)  # type: ignore[no-untyped-call]
+    return out[0], out[1]
+
+
+def sparse_sum(indices: Tensor, values: Tensor, rows: Tensor) -> Tensor:
+    """Multiply a sparse code (n, k) with a matrix (m, d): return shape (n, d), with gradients to values and rows."""
+    out: Tensor = SparseSum.apply(indices, values, rows)  # type: ignore[no-untyped-call]
+    return out
+
+
 class SelectTopK(Function):
-    """``values, indices = topk(prior + scale * (x W) + bias, k)``, ReLU on the values."""
+    """``values, indices = topk(prior + scale * (x W) + bias, k)`` with ReLU on the values; see `select_top_k`."""
 
     @staticmethod
     def forward(
@@ -31,10 +66,7 @@ class SelectTopK(Function):
         prior_indices: Tensor | None,
         prior_values: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Shapes: x (n, d), W (d, m), bias and scale (m,), the prior code two of (n, k') -> two of (n, k).
-
-        `dtype` is that of the product over all latents; what it selects comes back in that of x.
-        """
+        """Take x (n, d), W (d, m), bias and scale (m,), a prior code (n, k'); return values and indices (n, k)."""
         weight = W if scale is None else W * scale
         pre_acts = torch.addmm(bias.to(dtype), x.to(dtype), weight.to(dtype))
         if prior_indices is not None and prior_values is not None:
@@ -47,7 +79,7 @@ class SelectTopK(Function):
 
     @staticmethod
     def backward(ctx: Any, grad_values: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of x, W, bias, scale and of the prior code's values."""
+        """Return the gradients of x, W, bias, scale and of the prior code's values."""
         x, W, scale, prior_indices, indices, values = ctx.saved_tensors
         g = grad_values * (values > 0)
         m = W.shape[1]
@@ -61,83 +93,50 @@ class SelectTopK(Function):
             grad_W = (product * scale[:, None]).T
         if ctx.needs_input_grad[0]:
             grad_x = row_sums(indices, g if scale is None else g * scale[indices], W.T.contiguous())
-        if prior_indices is not None:  # a prior latent that was not selected again has no gradient
+        if prior_indices is not None:
+            # A prior latent that was not selected has no gradient.
             grad_prior = lookup(indices, g, prior_indices)
         return grad_x, grad_W, grad_bias, None, None, grad_scale, None, grad_prior
 
 
 class SparseSum(Function):
-    """``out[i] = sum_j values[i, j] * rows[indices[i, j]]``: a sparse code times a matrix."""
+    """``out[i] = sum_j values[i, j] * rows[indices[i, j]]``; see `sparse_sum`."""
 
     @staticmethod
     def forward(ctx: Any, indices: Tensor, values: Tensor, rows: Tensor) -> Tensor:
-        """Shapes: indices and values (n, k), rows (m, d) -> (n, d)."""
+        """Take indices and values (n, k) and rows (m, d); return (n, d)."""
         ctx.save_for_backward(indices, values, rows)
         return row_sums(indices, values, rows)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor]:
-        """Gradients of the values and of the rows."""
+        """Return the gradients of the values and of the rows."""
         indices, values, rows = ctx.saved_tensors
         grad = grad.contiguous()
-        with (
-            torch.enable_grad()
-        ):  # EmbeddingBag knows the gradient of its weights without gathering rows: ten times faster
+        # EmbeddingBag computes the gradient of its weights without gathering rows, which is ten times faster.
+        with torch.enable_grad():
             weights = values.detach().requires_grad_()
             (grad_values,) = torch.autograd.grad(row_sums(indices, weights, rows.detach()), weights, grad)
         return None, grad_values, transposed_product(indices, values, grad, len(rows))
 
 
-def select_top_k(
-    x: Tensor,
-    W: Tensor,
-    bias: Tensor,
-    k: int,
-    *,
-    dtype: torch.dtype = torch.float32,
-    scale: Tensor | None = None,
-    prior: tuple[Tensor, Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The `k` strongest of ``prior + scale * (x W) + bias``, strongest first; see `SelectTopK`.
-
-    Args:
-        x: Shape (n, d).
-        W: Shape (d, m).
-        bias: Shape (m,).
-        k: Entries kept per row.
-        dtype: Of the product; bfloat16 is several times faster where the processor knows it.
-        scale: Shape (m,).
-        prior: Indices and values of a code that is added, each (n, k').
-
-    Returns:
-        Values and indices, each (n, k).
-    """
-    indices, values = prior if prior is not None else (None, None)
-    out = SelectTopK.apply(x, W, bias, k, dtype, scale, indices, values)  # type: ignore[no-untyped-call]
-    return out[0], out[1]
-
-
-def sparse_sum(indices: Tensor, values: Tensor, rows: Tensor) -> Tensor:
-    """A sparse code (n, k) times a matrix (m, d), shape (n, d); see `SparseSum`."""
-    out: Tensor = SparseSum.apply(indices, values, rows)  # type: ignore[no-untyped-call]
-    return out
-
-
 def row_sums(indices: Tensor, values: Tensor, rows: Tensor) -> Tensor:
-    """``Z rows`` for the sparse ``Z`` of a code, shape (n, d)."""
+    """Return ``Z rows`` for the sparse ``Z`` (n, m) of a code and ``rows`` (m, d), shape (n, d)."""
     return F.embedding_bag(indices, rows, per_sample_weights=values, mode="sum")
 
 
 def transposed_product(indices: Tensor, values: Tensor, x: Tensor, n_latents: int) -> Tensor:
-    """``Zᵀ x`` for the sparse ``Z`` (n, n_latents) of a code and ``x`` (n, d): shape (n_latents, d)."""
+    """Return ``Zᵀ x`` for the sparse ``Z`` (n, n_latents) of a code and ``x`` (n, d), shape (n_latents, d)."""
     n, k = indices.shape
     if indices.device.type not in ("cpu", "cuda"):
         return column_by_column(indices, values, x, n_latents)
     latents = indices.flatten()
-    order = torch.argsort(latents, stable=True)  # entries by latent, then by row: the rows of Zᵀ
+    # Entries by latent, then by row: the rows of Zᵀ.
+    order = torch.argsort(latents, stable=True)
     starts = torch.zeros(n_latents + 1, dtype=torch.int64, device=indices.device)
     starts[1:] = torch.bincount(latents, minlength=n_latents).cumsum(0)
-    with warnings.catch_warnings():  # "Sparse CSR tensor support is in beta state": only this product is used
+    with warnings.catch_warnings():
+        # "Sparse CSR tensor support is in beta state": only this product is used.
         warnings.filterwarnings("ignore", "Sparse", UserWarning)
         matrix = torch.sparse_csr_tensor(
             starts,
@@ -150,7 +149,7 @@ def transposed_product(indices: Tensor, values: Tensor, x: Tensor, n_latents: in
 
 
 def column_by_column(indices: Tensor, values: Tensor, x: Tensor, n_latents: int) -> Tensor:
-    """`transposed_product` for devices without sparse matrices, such as MPS."""
+    """Compute `transposed_product` on devices without sparse matrices, such as MPS."""
     out = x.new_zeros(n_latents, x.shape[1])
     for column in range(indices.shape[1]):
         out.index_add_(0, indices[:, column], values[:, column, None] * x)
@@ -158,7 +157,7 @@ def column_by_column(indices: Tensor, values: Tensor, x: Tensor, n_latents: int)
 
 
 def lookup(indices: Tensor, values: Tensor, wanted: Tensor) -> Tensor:
-    """The value of each `wanted` latent (n, k') in the code (n, k) of its row, 0 where it is not in it."""
+    """Return the value of each `wanted` latent (n, k') in the code (n, k) of its row, 0 where it is not in the code."""
     ids, order = indices.sort(dim=1)
     at = torch.searchsorted(ids, wanted).clamp_max_(ids.shape[1] - 1)
     return values.gather(1, order.gather(1, at)) * (ids.gather(1, at) == wanted)

@@ -1,4 +1,4 @@
-"""The training loop: one step after another, resumable at any of them."""
+"""The training loop, which can be resumed after any step."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ from .batches import BatchSampler
 from .checkpoint import atomic_torch_save, load_plain
 from .config import TrainConfig
 from .dev_set import DevSet
-from .distributed import Ranks, choose_device, product_dtype
+from .distributed import ProcessGroup, choose_device, product_dtype
 from .losses import Objective
 from .sae import Codes, SparseAutoencoder
 
 logger = logging.getLogger(__name__)
+
 Report = Callable[[int, dict[str, float]], None]
+"""Called with the number of a step and its figures."""
 
 
 class Trainer:
-    """Fits one autoencoder, and keeps the weights that did best on held-out queries.
+    """Fits one autoencoder and keeps the weights with the best retention on held-out queries.
 
     Args:
-        sae: The model, freshly made; trained in place.
+        sae: A new model; it is trained in place.
         sampler: Source of batches.
         config: The recipe.
         variance: Mean squared distance of a document from the data mean.
         dev: Held-out queries, measured every `config.eval_every` steps; None keeps the last weights.
-        resume_path: Where the state is kept between `config.save_every` steps; None keeps none.
+        resume_path: File for the state, written every `config.save_every` steps; None writes none.
     """
 
     def __init__(
@@ -48,10 +50,10 @@ class Trainer:
         resume_path: Path | None = None,
     ) -> None:
         self.device = choose_device(config.device)
-        self.ranks = Ranks(self.device)
+        self.processes = ProcessGroup(self.device)
         self.sae, self.sampler, self.config, self.variance = sae.to(self.device), sampler, config, variance
         self.dev, self.resume_path = dev, resume_path
-        self.objective = Objective(sae, config, variance, self.ranks)
+        self.objective = Objective(sae, config, variance, self.processes)
         self.optimiser = torch.optim.Adam(sae.parameters(), lr=config.learning_rate, fused=self.device.type != "mps")
         self.idle_steps = torch.zeros(sae.config.n_latents, dtype=torch.int64, device=self.device)
         self.step = 0
@@ -59,16 +61,16 @@ class Trainer:
         self.best_step, self.best_retention = 0, -math.inf
 
     def run(self, report: Report | None = None) -> dict[str, float]:
-        """Train to the last step, or until `config.patience` measurements in a row were no better.
+        """Train to the last step, or until `config.patience` measurements in a row brought no improvement.
 
-        On an interrupt the state is saved first, so that `resume` loses nothing.
+        On an interrupt the state is saved, so that `resume` loses nothing.
 
         Args:
-            report: Called after every step with its number and its figures; those of the dev set are named ``dev_*``
-                and come every `config.eval_every` steps.
+            report: Called after every step with its number and its figures, those of the dev set (``dev_*``) among them
+                every `config.eval_every` steps.
 
         Returns:
-            The figures of the dev set for the weights that are kept; empty without one.
+            The figures of the dev set for the weights that are kept; empty without a dev set.
         """
         self.sae.product_dtype = product_dtype(self.config.precision, self.device)
         measured: dict[str, float] = {}
@@ -79,7 +81,7 @@ class Trainer:
                 if self.dev and (self.step % self.config.eval_every == 0 or self.step == self.config.steps):
                     measured = self._measure(self.dev)
                     figures |= {f"dev_{name}": value for name, value in measured.items()}
-                if report and self.ranks.is_first:
+                if report and self.processes.is_first:
                     report(self.step, figures)
                 if self.step % self.config.save_every == 0 and self.step < self.config.steps:
                     self.save_state()
@@ -93,9 +95,10 @@ class Trainer:
             )
             self.sae.load_state_dict(self.best)
             measured = {}
-        if self.dev and not measured:  # also when the run was resumed after its last step
+        # Also when the run was resumed after its last step.
+        if self.dev and not measured:
             measured = self.dev.measure(self.sae)
-        if self.resume_path and self.ranks.is_first:
+        if self.resume_path and self.processes.is_first:
             self.resume_path.unlink(missing_ok=True)
         return measured
 
@@ -104,7 +107,8 @@ class Trainer:
         return bool(patience) and bool(self.best) and self.step - self.best_step >= patience
 
     def _measure(self, dev: DevSet) -> dict[str, float]:
-        dtype, self.sae.product_dtype = self.sae.product_dtype, torch.float32  # as the exported model computes
+        # The exported model computes in float32.
+        dtype, self.sae.product_dtype = self.sae.product_dtype, torch.float32
         figures = dev.measure(self.sae)
         self.sae.product_dtype = dtype
         if figures["retention"] > self.best_retention:
@@ -125,7 +129,7 @@ class Trainer:
                 f"the loss is {figures['loss']} at step {self.step + 1}: lower learning_rate or check the embeddings"
             )
         loss.total.backward()  # type: ignore[no-untyped-call]
-        self.ranks.sum_gradients(self.sae.parameters())
+        self.processes.sum_gradients(self.sae.parameters())
         if self.config.unit_norm:
             self.sae.remove_parallel_gradient()
         self.optimiser.step()
@@ -141,7 +145,7 @@ class Trainer:
 
     @torch.no_grad()
     def _activity(self, codes: Codes, n_queries: int) -> dict[str, float]:
-        """Count the steps since each latent fired on a document: one that fires on queries alone finds nothing."""
+        """Count the steps since each latent fired on a document; a latent that fires on queries only finds nothing."""
         active = codes.values > 0
         self.idle_steps += 1
         self.idle_steps[codes.indices[n_queries:][active[n_queries:]]] = 0
@@ -149,8 +153,8 @@ class Trainer:
         return {"l0": float(active.sum(1).float().mean()), "alive": 1.0 - float(dead.float().mean())}
 
     def save_state(self) -> None:
-        """Write what `resume` needs; nothing when there is no resume path."""
-        if self.resume_path and self.ranks.is_first:
+        """Write the state that `resume` reads, where there is a resume path."""
+        if self.resume_path and self.processes.is_first:
             atomic_torch_save(
                 {
                     "step": self.step,
@@ -165,7 +169,7 @@ class Trainer:
             logger.info("saved the training state of step %d to %s", self.step, self.resume_path)
 
     def resume(self) -> int:
-        """Go on where a stopped run left off; returns the step, 0 when there is nothing to resume.
+        """Load the state of a stopped run and return its step, 0 when there is no state.
 
         Raises:
             CheckpointError: The state is damaged, or belongs to a run with other settings or data.

@@ -76,8 +76,8 @@ def bundle_of(tasks: list[Task], seed: int, work: Path) -> Bundle:
 
 def measure(task: Task, bundle: Bundle, seed: int) -> dict[str, Any]:
     """All methods on one corpus with one autoencoder and one draw of examples."""
-    embedder = CachedEmbedder(bundle, default_cache_dir(), lambda stage, done, total: None)
-    embed = partial(embedder, stage="")
+    embedder = CachedEmbedder(bundle, default_cache_dir(), lambda step, done, total: None)
+    embed = partial(embedder, step="")
     bench = Bench(task, embed(task.texts), embed(task.queries), embed(list(task.attributes)))
     rng = np.random.default_rng(seed)
     chosen = examples_of(bench, rng)
@@ -116,7 +116,7 @@ def figures(bench: Bench, curves: np.ndarray) -> dict[str, Any]:
 
 def oracle(folder: Path, bundle: Bundle) -> dict[str, Any]:
     """The paper's own experiment on SciFact's test queries."""
-    embed = partial(CachedEmbedder(bundle, default_cache_dir(), lambda stage, done, total: None), stage="")
+    embed = partial(CachedEmbedder(bundle, default_cache_dir(), lambda step, done, total: None), step="")
     documents = list(Corpus.open(folder).documents())
     row = {document.id: i for i, document in enumerate(documents)}
     queries, judged = read_queries(folder), read_qrels(folder, "test")

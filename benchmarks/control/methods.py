@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from steersearch.arrays import FloatArray, unit_rows
 from steersearch.runtime import Bundle, Concept, SteerableIndex
+from steersearch.runtime.steering.contexts import contexts_of
 
 from .scoring import TOP, Bench
 
@@ -80,7 +81,7 @@ def ours(
     few = [[str(row) for row in rows] for rows in chosen]
     every = [[str(row) for row in np.flatnonzero(members)] for members in bench.members]
     return {
-        "phrase: what it adds to other texts": np.stack([bundle.contexts.added_by(name) for name in names]),
+        "phrase: what it adds to other texts": np.stack([contexts_of(bundle).added_by(name) for name in names]),
         "random live feature": atoms[rng.choice(alive, len(names))],
         "ours, one feature by phrase": np.stack([atoms[bundle.features.search(name, 1)[0].id] for name in names]),
         "ours, phrase": np.stack([direction(Concept.from_text(name)) for name in names]),

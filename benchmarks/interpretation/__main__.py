@@ -18,7 +18,7 @@ from typing import Any
 from steersearch.corpus import Corpus, python_documentation
 from steersearch.export import export_bundle
 from steersearch.runtime import Bundle
-from steersearch.runtime.interpret.pipeline import Interpreted, interpret
+from steersearch.runtime.interpret.pipeline import InterpretationResult, interpret
 from steersearch.training import SaeConfig, TrainConfig, train
 
 from .controls import as_predictors, as_units, eligible, median_of
@@ -82,7 +82,7 @@ def measure(data: Path, name: str, seed: int, work: Path) -> dict[str, Any]:
     return {"figures": {figure: round(float(value), 4) for figure, value in figures.items()}}
 
 
-def figures_of(found: Interpreted, seed: int) -> dict[str, float]:
+def figures_of(found: InterpretationResult, seed: int) -> dict[str, float]:
     """Medians over alive features with at least 20 firing documents, and the controls."""
     entries = found.interpretation.entries
     latents = eligible(found)

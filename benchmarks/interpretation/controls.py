@@ -15,10 +15,10 @@ import numpy as np
 
 from steersearch.arrays import FloatArray, unit_rows
 from steersearch.runtime.bundle.interpretation import Score
-from steersearch.runtime.interpret.labels import Phrases, label_direction
-from steersearch.runtime.interpret.pipeline import Interpreted
-from steersearch.runtime.interpret.reading import Reading
-from steersearch.runtime.interpret.scoring import Pair, choose_trials, score, score_directions
+from steersearch.runtime.interpret.encoded_documents import EncodedDocuments
+from steersearch.runtime.interpret.labels import Phrases, make_label
+from steersearch.runtime.interpret.pipeline import InterpretationResult
+from steersearch.runtime.interpret.scoring import EvaluationSplit, score, score_directions, select_splits
 
 MIN_FIRES = 20
 CLUSTERS = 1024
@@ -27,88 +27,88 @@ SELECTION = 20
 UNITS = 500
 
 
-def eligible(found: Interpreted) -> list[int]:
+def eligible(found: InterpretationResult) -> list[int]:
     """Alive features that fire on at least 20 documents and have a score."""
     return [e.latent for e in found.interpretation.entries if e.fires >= MIN_FIRES and e.score is not None]
 
 
-def as_predictors(found: Interpreted, latents: Sequence[int], seed: int) -> dict[str, list[float]]:
+def as_predictors(found: InterpretationResult, latents: Sequence[int], seed: int) -> dict[str, list[float]]:
     """AUC of each control's prediction of where our features fire, one per latent."""
-    reading, rng = found.reading, np.random.default_rng(seed)
-    rows = reading.centred
+    documents, rng = found.documents, np.random.default_rng(seed)
+    rows = documents.centred
     strangers = rng.permutation(latents)
-    untrained = unit_rows(rng.normal(size=(reading.n_latents, rows.shape[1])).astype(np.float32))
+    untrained = unit_rows(rng.normal(size=(documents.n_latents, rows.shape[1])).astype(np.float32))
     candidates = {
         "raw dimension": rows,
-        "k-means centroid": rows @ k_means(rows[~reading.held_out], CLUSTERS, rng).T,
+        "k-means centroid": rows @ k_means(rows[~documents.held_out], CLUSTERS, rng).T,
         "latent of an untrained SAE": rows @ untrained.T,
     }
     results: dict[str, list[float]] = {"random feature's label": []}
     for latent, stranger in zip(latents, strangers, strict=True):
-        pair, label = found.trials[latent], found.labels[int(stranger)]
-        assert pair is not None
+        split, label = found.splits[latent], found.labels[int(stranger)]
+        assert split is not None
         assert label is not None
         predicted = rows @ label.direction
-        results["random feature's label"].append(score(predicted, pair.held_out, pair.seen).auc)
+        results["random feature's label"].append(score(predicted, split.held_out, split.training).auc)
         for name, values in candidates.items():
-            results.setdefault(name, []).append(best_candidate(values, pair))
+            results.setdefault(name, []).append(best_candidate(values, split))
     return results
 
 
-def best_candidate(values: FloatArray, pair: Pair) -> float:
+def best_candidate(values: FloatArray, split: EvaluationSplit) -> float:
     """Held-out AUC of the column, or its negative, that does best on the other documents.
 
     Args:
         values: One column per candidate, shape (n, m).
-        pair: Documents.
+        split: Documents.
     """
-    up = values[pair.seen.positives[:SELECTION]]
-    down = values[np.concatenate([pair.seen.near[:SELECTION], pair.seen.random[:SELECTION]])]
+    up = values[split.training.positives[:SELECTION]]
+    down = values[np.concatenate([split.training.near_misses[:SELECTION], split.training.random[:SELECTION]])]
     found = (up[:, None, :] > down[None, :, :]).mean((0, 1))
     column = int(np.abs(found - 0.5).argmax())
     sign = 1.0 if found[column] >= 0.5 else -1.0
-    return score(sign * values[:, column], pair.held_out, pair.seen).auc
+    return score(sign * values[:, column], split.held_out, split.training).auc
 
 
-def as_units(found: Interpreted, seed: int) -> dict[str, list[float]]:
+def as_units(found: InterpretationResult, seed: int) -> dict[str, list[float]]:
     """AUC of labels made by the same method for other units than our latents."""
-    reading, rng = found.reading, np.random.default_rng(seed)
-    rows = reading.centred
-    fires = int(statistics.median(len(reading.firing[latent][0]) for latent in eligible(found)))
+    documents, rng = found.documents, np.random.default_rng(seed)
+    rows = documents.centred
+    fires = int(statistics.median(len(documents.firing[latent][0]) for latent in eligible(found)))
     signed = np.concatenate([rows, -rows], 1)
-    random_atoms = unit_rows(rng.normal(size=(reading.n_latents, rows.shape[1])).astype(np.float32))
+    random_atoms = unit_rows(rng.normal(size=(documents.n_latents, rows.shape[1])).astype(np.float32))
     codes = rows @ random_atoms.T
-    k = reading.indices.shape[1]
+    k = documents.indices.shape[1]
     indices = np.argpartition(-codes, k, axis=1)[:, :k]
     untrained = dataclasses.replace(
-        reading, indices=indices, values=np.maximum(np.take_along_axis(codes, indices, 1), 0.0)
+        documents, indices=indices, values=np.maximum(np.take_along_axis(codes, indices, 1), 0.0)
     )
     members = rows @ k_means(rows, max(16, len(rows) // fires), rng).T
     nearest = members.argmax(1)
     clusters = dataclasses.replace(
-        reading,
+        documents,
         indices=nearest[:, None],
         values=members[np.arange(len(rows)), nearest][:, None],
         n_latents=members.shape[1],
     )
     axes = np.concatenate([np.eye(rows.shape[1]), -np.eye(rows.shape[1])]).astype(np.float32)
     return {
-        "raw dimension": unit_scores(top_reading(reading, signed, fires), axes, found.phrases, seed),
+        "raw dimension": unit_scores(top_documents(documents, signed, fires), axes, found.phrases, seed),
         "k-means cluster": unit_scores(clusters, cluster_directions(clusters), found.phrases, seed),
         "latent of an untrained SAE": unit_scores(untrained, random_atoms, found.phrases, seed),
     }
 
 
-def top_reading(reading: Reading, values: FloatArray, fires: int) -> Reading:
+def top_documents(documents: EncodedDocuments, values: FloatArray, fires: int) -> EncodedDocuments:
     """Columns of values as latents that are active on as many documents as our features fire on."""
     thresholds = -np.partition(-values, fires, axis=0)[fires]
     kept = np.where(values > thresholds, values, 0.0)
     return dataclasses.replace(
-        reading, indices=np.tile(np.arange(values.shape[1]), (len(values), 1)), values=kept, n_latents=values.shape[1]
+        documents, indices=np.tile(np.arange(values.shape[1]), (len(values), 1)), values=kept, n_latents=values.shape[1]
     )
 
 
-def cluster_directions(clusters: Reading) -> FloatArray:
+def cluster_directions(clusters: EncodedDocuments) -> FloatArray:
     """Mean of the documents of each cluster that labels are made from."""
     seen = ~clusters.held_out
     sums = np.zeros((clusters.n_latents, clusters.centred.shape[1]), np.float32)
@@ -116,13 +116,13 @@ def cluster_directions(clusters: Reading) -> FloatArray:
     return unit_rows(sums)
 
 
-def unit_scores(reading: Reading, directions: FloatArray, phrases: Phrases, seed: int) -> list[float]:
+def unit_scores(documents: EncodedDocuments, directions: FloatArray, phrases: Phrases, seed: int) -> list[float]:
     """AUC of the labels of units, at most `UNITS` of those that fire on at least 20 documents."""
-    chosen = [u for u in range(reading.n_latents) if len(reading.firing[u][0]) >= MIN_FIRES]
+    chosen = [u for u in range(documents.n_latents) if len(documents.firing[u][0]) >= MIN_FIRES]
     chosen = sorted(np.random.default_rng(seed).permutation(chosen)[:UNITS].tolist())
-    pairs = choose_trials(reading, seed)
-    labels = {u: label_direction(directions[u], phrases).direction for u in chosen}
-    scores = score_directions(pairs, reading.centred, [labels.get(u) for u in range(reading.n_latents)])
+    splits = select_splits(documents, seed)
+    labels = {u: make_label(directions[u], phrases).direction for u in chosen}
+    scores = score_directions(splits, documents.centred, [labels.get(u) for u in range(documents.n_latents)])
     return [found.auc for found in scores if found is not None]
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from steersearch.arrays import unit_rows
-from steersearch.runtime.interpret.reading import Reading, gather
-from steersearch.runtime.interpret.scoring import choose_trials
+from steersearch.runtime.interpret.encoded_documents import EncodedDocuments, firing_statistics
+from steersearch.runtime.interpret.scoring import select_splits
 
 DOCUMENTS, LATENTS, K, D_IN, TOPICS = 60_000, 8_192, 32, 384, 500
 RESULTS = Path(__file__).parent.parent / "results" / "interpretation_cost.json"
@@ -35,18 +35,18 @@ def main() -> None:
         codes = rows[block] @ atoms.T
         indices[block] = np.argpartition(-codes, K, axis=1)[:, :K]
         values[block] = np.take_along_axis(codes, indices[block], 1)
-    reading = Reading([str(i) for i in range(DOCUMENTS)], [""] * DOCUMENTS, rows, indices, values, LATENTS)
+    documents = EncodedDocuments([str(i) for i in range(DOCUMENTS)], [""] * DOCUMENTS, rows, indices, values, LATENTS)
     figures: dict[str, float] = {"documents": DOCUMENTS, "latents": LATENTS}
-    _ = reading.firing, reading.held_out, reading.centred
+    _ = documents.firing, documents.held_out, documents.centred
     tracemalloc.start()
     started = time.monotonic()
-    found = sum(1 for _ in gather(reading))
+    found = sum(1 for _ in firing_statistics(documents))
     figures["evidence, seconds"] = round(time.monotonic() - started, 1)
     assert found == LATENTS
     started = time.monotonic()
-    trials = choose_trials(reading)
+    splits = select_splits(documents)
     figures["trials, seconds"] = round(time.monotonic() - started, 1)
-    figures["latents with trials"] = sum(pair is not None for pair in trials)
+    figures["latents with trials"] = sum(pair is not None for pair in splits)
     figures["peak MB besides documents and codes"] = round(tracemalloc.get_traced_memory()[1] / 1e6)
     RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
     for name, value in figures.items():

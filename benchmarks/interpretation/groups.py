@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from steersearch.arrays import FloatArray, IntArray, unit_rows
-from steersearch.runtime.interpret.pipeline import Interpreted
-from steersearch.runtime.interpret.reading import Reading
+from steersearch.runtime.interpret.encoded_documents import EncodedDocuments
+from steersearch.runtime.interpret.pipeline import InterpretationResult
 
 from .controls import k_means
 
@@ -26,40 +26,40 @@ def read_groups(folder: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
     return {name: names == name for name in np.unique(names)}
 
 
-def groups_found(found: Interpreted, groups: dict[str, np.ndarray], seed: int) -> dict[str, dict[str, float]]:
+def groups_found(found: InterpretationResult, groups: dict[str, np.ndarray], seed: int) -> dict[str, dict[str, float]]:
     """Best held-out F1 per group. Feature, family and threshold are chosen on the documents that labels are made from.
 
     A unit says yes on the documents where it is active above a threshold; a family where any of its features is.
     """
-    reading, rng = found.reading, np.random.default_rng(seed)
-    rows = reading.centred
-    untrained = unit_rows(rng.normal(size=(reading.n_latents, rows.shape[1])).astype(np.float32))
+    documents, rng = found.documents, np.random.default_rng(seed)
+    rows = documents.centred
+    untrained = unit_rows(rng.normal(size=(documents.n_latents, rows.shape[1])).astype(np.float32))
     families = [np.array(family) for family in found.interpretation.families]
-    dense = dense_activations(reading)
+    dense = dense_activations(documents)
     views = {
         "a feature": dense,
         "a family": np.stack([dense[:, family].max(1) for family in families], 1) if families else dense[:, :1],
         "a raw dimension": np.concatenate([rows, -rows], 1),
-        "a k-means cluster (128)": clusters(reading, 128, rng),
-        "a k-means cluster (20)": clusters(reading, 20, rng),
+        "a k-means cluster (128)": clusters(documents, 128, rng),
+        "a k-means cluster (20)": clusters(documents, 20, rng),
         "a latent of an untrained SAE": rows @ untrained.T,
     }
     return {
-        view: {name: best_f1(values, inside, ~reading.held_out) for name, inside in groups.items()}
+        view: {name: best_f1(values, inside, ~documents.held_out) for name, inside in groups.items()}
         for view, values in views.items()
     }
 
 
-def dense_activations(reading: Reading) -> FloatArray:
+def dense_activations(documents: EncodedDocuments) -> FloatArray:
     """Activations in typical units, shape (n, n_latents)."""
-    dense = np.zeros((len(reading), reading.n_latents), np.float32)
-    np.put_along_axis(dense, reading.indices, reading.values, 1)
-    return dense / np.maximum(reading.typical, 1e-12)
+    dense = np.zeros((len(documents), documents.n_latents), np.float32)
+    np.put_along_axis(dense, documents.indices, documents.values, 1)
+    return dense / np.maximum(documents.typical, 1e-12)
 
 
-def clusters(reading: Reading, count: int, rng: np.random.Generator) -> FloatArray:
+def clusters(documents: EncodedDocuments, count: int, rng: np.random.Generator) -> FloatArray:
     """Membership, shape (n, count)."""
-    nearest: IntArray = (reading.centred @ k_means(reading.centred[~reading.held_out], count, rng).T).argmax(1)
+    nearest: IntArray = (documents.centred @ k_means(documents.centred[~documents.held_out], count, rng).T).argmax(1)
     return np.eye(count, dtype=np.float32)[nearest]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from steersearch.arrays import FloatArray
 from steersearch.corpus import Corpus, read_qrels, read_queries
+from steersearch.embedding_cache import Side
 from steersearch.training import Embedder, default_cache_dir, embed_cached
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -55,9 +56,9 @@ class Source:
         """The embedder, loaded when first needed."""
         return Embedder(self.embedder, precision=self.precision)
 
-    def embed(self, texts: list[str]) -> FloatArray:
+    def embed(self, texts: list[str], side: Side = "documents") -> FloatArray:
         """Unit rows, from the cache where they are there."""
-        return embed_cached(self.model(), texts, cache_dir=default_cache_dir())
+        return embed_cached(self.model(), texts, side=side, cache_dir=default_cache_dir())
 
     @cache  # noqa: B019
     def documents(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray:
@@ -71,11 +72,11 @@ class Source:
     @cache  # noqa: B019
     def queries(self, name: str) -> FloatArray:
         """All queries of a set, in the order of its file; which of them may be trained on, the caller decides."""
-        return self.embed(list(read_queries(self.folder / name).values()))
+        return self.embed(list(read_queries(self.folder / name).values()), "queries")
 
     def questions(self, name: str, limit: int | None) -> FloatArray:
         """A random choice of a set's queries."""
-        return self.embed(choose(list(read_queries(self.folder / name).values()), limit))
+        return self.embed(choose(list(read_queries(self.folder / name).values()), limit), "queries")
 
     def judged(self, name: str, split: str = "test") -> Judged:
         """Queries of one split that have a relevant document."""

@@ -1,6 +1,6 @@
 """The general model that comes with the package, from the texts to the file, in one command.
 
-    python -m benchmarks.retention.pretrain --data FOLDER [--out export/pretrained/minilm.safetensors]
+    python -m benchmarks.retention.pretrain --data FOLDER [--out export/weights/minilm.safetensors]
 
 K = 64, seed 0, the recipe of the group `transfer`, whose table says what it keeps on sets it has never seen.
 """
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("demo/retention"))
-    parser.add_argument("--out", type=Path, default=Path("export/pretrained/minilm.safetensors"))
+    parser.add_argument("--out", type=Path, default=Path("export/weights/minilm.safetensors"))
     args = parser.parse_args()
     bench = Bench(args.data, args.work, None)
     source = bench.sources["minilm"]

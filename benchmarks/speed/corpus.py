@@ -15,9 +15,8 @@ from steersearch.corpus import Corpus, read_queries
 from steersearch.embedding_cache import default_cache_dir
 from steersearch.export import export_bundle, load_pretrained
 from steersearch.export.quantize import Precision
-from steersearch.runtime import Bundle, SteerableIndex
+from steersearch.runtime import Backend, Bundle, SteerableIndex
 from steersearch.runtime.interpret.pipeline import CachedEmbedder
-from steersearch.runtime.search.dense import Backend
 
 SETS = ("2wiki-passages", "foldoc-dictionary", "medquad", "20newsgroups", "agnews-test", "cisi")
 QUERY_SETS = ("medquad", "scifact")
@@ -74,7 +73,7 @@ class Bench:
 
     def vectors(self) -> FloatArray:
         """The documents' embeddings in w8, from the cache of embeddings."""
-        embed = CachedEmbedder(self.opened(), default_cache_dir(), lambda stage, done, total: None)
+        embed = CachedEmbedder(self.opened(), default_cache_dir(), lambda step, done, total: None)
         return embed(self.texts, "documents")
 
     def grown(self, size: int) -> FloatArray:

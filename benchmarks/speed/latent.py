@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from steersearch.runtime import Bundle
-from steersearch.runtime.search.latent import LatentView
+from steersearch.runtime.search.inverted_lists import InvertedLists
 from steersearch.runtime.steering.change import Change
 
 from .corpus import Bench
@@ -22,11 +22,11 @@ def measure(bench: Bench) -> dict[str, Any]:
     bundle = Bundle.load(bench.bundle(), threads=bench.threads)
     vectors = np.asarray(bench.vectors())
     indices, values = bundle.encode(vectors)
-    query_indices, query_values = bundle.encode(bundle.embed(bench.queries))
+    query_indices, query_values = bundle.encode(bundle.embed_queries(bench.queries))
     rowids = np.arange(1, len(vectors) + 1)
     found: dict[str, Any] = {"documents": len(vectors), "dense MB": round(vectors.nbytes / 1e6, 1)}
     for k in (k for k in KS if k <= bundle.k):
-        lists = LatentView(rowids, [(indices[:, :k], values[:, :k])], bundle.n_latents)
+        lists = InvertedLists(rowids, [(indices[:, :k], values[:, :k])], bundle.n_latents)
         folder = bench.work / f"latent-{k}"
         lists.save(folder, 1)
         codes = [change_of(i[:k], v[:k]) for i, v in zip(query_indices, query_values, strict=True)]

@@ -10,20 +10,21 @@ from .timing import in_a_process
 SPEND = """
     import json, statistics, subprocess, sys, time
     import numpy as np
-    from steersearch.runtime import Bundle, sessions
+    from steersearch.runtime import Bundle
+    from steersearch.runtime.bundle import onnx_session as sessions
     if spin:
         plain = sessions.ort.SessionOptions.add_session_config_entry
         def entry(options, key, value):
             plain(options, key, "1" if key.endswith("allow_spinning") else value)
         sessions.ort.SessionOptions.add_session_config_entry = entry
     bundle = Bundle.load(path, profile=profile, threads=threads)
-    bundle.encode(bundle.embed(queries[:1]))
+    bundle.encode(bundle.embed_queries(queries[:1]))
     found = {"peak MB, one query": peak_mb()}
     def times():
         wall, cpu = [], []
         for query in queries:
             start, cpu_start = time.perf_counter(), time.process_time()
-            bundle.embed([query])
+            bundle.embed_queries([query])
             wall.append(1e3 * (time.perf_counter() - start))
             cpu.append(1e3 * (time.process_time() - cpu_start))
         return statistics.median(wall), statistics.median(cpu)
@@ -37,7 +38,7 @@ SPEND = """
             process.kill()
             process.wait()
     start = time.perf_counter()
-    bundle.embed(texts)
+    bundle.embed_documents(texts)
     found["texts per s"] = len(texts) / (time.perf_counter() - start)
     found["peak MB, long texts"] = peak_mb()
     print(json.dumps(found))

@@ -72,13 +72,13 @@ def _against(
 ) -> dict[str, Any]:
     """One index against torch and hnswlib."""
     bundle = index.bundle
-    ours = bundle.embed(queries)
+    ours = bundle.embed_queries(queries)
 
     def found_by(query: np.ndarray) -> IntArray:
         return np.array([int(hit.id[1:]) for hit in index.search(query, TOP)])
 
     def searched(item: int, boost: dict[str, float] | None = None) -> object:
-        bundle.forget()  # else every query but the first way's is known
+        bundle.clear_cache()  # else every query but the first way's is known
         return index.search(queries[item], TOP, boost=boost)
 
     own = recall_of(found_by, ours, exact_top(vectors, ours))
@@ -118,7 +118,7 @@ def _precisions(bench: Bench, torch: TorchSide) -> dict[str, Any]:
     """Embedding alone, every precision and torch in turns."""
     bundles = {name: bench.opened(name) for name in PRECISIONS}
     ways: dict[str, Any] = {
-        name: lambda item, b=bundle: b.embed([bench.queries[item]]) for name, bundle in bundles.items()
+        name: lambda item, b=bundle: b.embed_queries([bench.queries[item]]) for name, bundle in bundles.items()
     }
     taken = in_turns(ways | {"torch": lambda item: torch.embed([bench.queries[item]])}, min(300, len(bench.queries)))
     return {

@@ -25,7 +25,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         SteerableIndex.open(path, bundle=bundle, readonly=True, backend="hnsw") as index,
         SteerableIndex.open(path, bundle=bundle, readonly=True, backend="usearch-i8") as small,
     ):
-        rows = bundle.embed(queries)
+        rows = bundle.embed_queries(queries)
         graph = graph_of(path, bundle.d_in)
         graph.set_ef(OUR_EF)
         bytes_graph = usearch.index.Index.restore(str(path / "cache" / "usearch.bin"), view=True)
@@ -37,10 +37,10 @@ def measure(bench: Bench) -> dict[str, Any]:
             small.resolve(phrase)
         taken = in_turns(
             {
-                "whole, hnsw": lambda i: (bundle.forget(), index.search(queries[i], TOP, boost=boost_of(i))),
-                "whole, usearch-i8": lambda i: (bundle.forget(), small.search(queries[i], TOP, boost=boost_of(i))),
+                "whole, hnsw": lambda i: (bundle.clear_cache(), index.search(queries[i], TOP, boost=boost_of(i))),
+                "whole, usearch-i8": lambda i: (bundle.clear_cache(), small.search(queries[i], TOP, boost=boost_of(i))),
                 "tokenise": lambda i: bundle.tokenise([queries[i]]),
-                "embed": lambda i: bundle.embed([queries[i]]),
+                "embed": lambda i: bundle.embed_queries([queries[i]]),
                 "steer": lambda i: index.steer(rows[i], boost_of(i)),
                 "encode (only for clamps and explanations)": lambda i: bundle.encode(rows[i][None]),
                 "graph, hnsw": lambda i: graph.knn_query(rows[i], k=TOP),

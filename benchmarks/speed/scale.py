@@ -18,7 +18,7 @@ SIZES = (10_000, 60_000, 600_000)
 
 def measure(bench: Bench) -> dict[str, Any]:
     """Target 2: steer, search and fetch at most twice the bare call at the same recall; and how it grows with n."""
-    queries = bench.opened().embed(bench.queries)
+    queries = bench.opened().embed_queries(bench.queries)
     sizes = [size for size in SIZES if size <= bench.most]
     found: dict[str, Any] = {f"{size:,}": _one(bench, size, queries) for size in sizes}
     for backend in BACKENDS if len(sizes) > 1 else ():

@@ -6,6 +6,7 @@ words it is `list`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from ...errors import ConfigError
+from ..choices import TYPER
 from ..options import BundlePath, Json
 from .edit import hide, merge, note, rename, reset, unhide
 from .export import export, report
@@ -23,7 +25,7 @@ SHORT = "look"
 
 
 class _FeaturesGroup(TyperGroup):
-    """Takes what is no command for the short form."""
+    """A group whose short form is taken where the first word is no command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in self.commands:
@@ -32,27 +34,17 @@ class _FeaturesGroup(TyperGroup):
 
 
 features_app = typer.Typer(
+    **TYPER,
     cls=_FeaturesGroup,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
     help="Find, show and edit what a bundle can be steered by.\n\n"
     'Short forms: `sae features` lists, `sae features "network sockets"` searches, `sae features f412` shows.\n\n'
     "What you edit is kept in a file beside the bundle, and stays when the bundle is exported or labelled again.",
 )
 features_app.command("label")(label)
 features_app.command("list")(list_features)
-features_app.command("search")(search)
-features_app.command("show")(show)
-features_app.command("similar")(similar)
-features_app.command("export")(export)
-features_app.command("report")(report)
-features_app.command("rename")(rename)
-features_app.command("merge")(merge)
-features_app.command("hide")(hide)
-features_app.command("unhide")(unhide)
-features_app.command("note")(note)
-features_app.command("reset")(reset)
+named: list[Callable[..., None]] = [search, show, similar, export, report, rename, merge, hide, unhide, note, reset]
+for command in named:
+    features_app.command(command.__name__)(command)
 
 
 @features_app.command(SHORT, hidden=True)

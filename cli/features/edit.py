@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import BundlePath, Json, print_json
-from .output import as_json, print_features
+from ..options import BundlePath, Json
+from ..output import print_json
+from .output import feature_json, print_features
 
 if TYPE_CHECKING:
-    from ...runtime.bundle.feature_edits import Edits
+    from ...runtime.bundle.feature_editor import FeatureEditor
 
 One = Annotated[str, typer.Argument(metavar="FEATURE", help="f412, or its label.")]
 Several = Annotated[list[str], typer.Argument(metavar="FEATURE", help="f412, or labels.")]
@@ -28,7 +29,7 @@ def rename(
 
     Example: `sae features rename f412 "stem cells"`
     """
-    _edit(bundle, [feature], lambda edits, latents: edits.rename(latents[0], label), json)
+    _edit(bundle, [feature], lambda editor, latents: editor.rename(latents[0], label), json)
 
 
 def merge(
@@ -41,7 +42,7 @@ def merge(
 
     Example: `sae features merge f412 f77 --into "stem cells"`, then `sae features list --family "stem cells"`
     """
-    _edit(bundle, features, lambda edits, latents: edits.merge(latents, into), json)
+    _edit(bundle, features, lambda editor, latents: editor.merge(latents, into), json)
 
 
 def hide(features: Several, bundle: BundlePath = Path("bundle"), json: Json = False) -> None:
@@ -49,7 +50,7 @@ def hide(features: Several, bundle: BundlePath = Path("bundle"), json: Json = Fa
 
     Example: `sae features hide f412 f77`, and back with `sae features unhide f412`
     """
-    _edit(bundle, features, lambda edits, latents: edits.hide(*latents), json)
+    _edit(bundle, features, lambda editor, latents: editor.hide(*latents), json)
 
 
 def unhide(features: Several, bundle: BundlePath = Path("bundle"), json: Json = False) -> None:
@@ -57,7 +58,7 @@ def unhide(features: Several, bundle: BundlePath = Path("bundle"), json: Json = 
 
     Example: `sae features unhide f412`
     """
-    _edit(bundle, features, lambda edits, latents: edits.show(*latents), json)
+    _edit(bundle, features, lambda editor, latents: editor.show(*latents), json)
 
 
 def note(
@@ -70,7 +71,7 @@ def note(
 
     Example: `sae features note f412 "fires on reviews, not on trials"`
     """
-    _edit(bundle, [feature], lambda edits, latents: edits.note(latents[0], text), json)
+    _edit(bundle, [feature], lambda editor, latents: editor.note(latents[0], text), json)
 
 
 def reset(features: Several, bundle: BundlePath = Path("bundle"), json: Json = False) -> None:
@@ -78,22 +79,22 @@ def reset(features: Several, bundle: BundlePath = Path("bundle"), json: Json = F
 
     Example: `sae features reset f412`
     """
-    _edit(bundle, features, lambda edits, latents: edits.clear(*latents), json)
+    _edit(bundle, features, lambda editor, latents: editor.clear(*latents), json)
 
 
-def _edit(bundle: Path, keys: Sequence[str], change: Callable[[Edits, list[int]], None], json: bool) -> None:
-    """Change, save, and print the features as they are now."""
+def _edit(bundle: Path, keys: Sequence[str], change: Callable[[FeatureEditor, list[int]], None], json: bool) -> None:
+    """Change the edits of features, save them, and print the features as they are then."""
     from ...runtime import Bundle
-    from ...runtime.bundle.feature_edits import Edits
+    from ...runtime.bundle.feature_editor import FeatureEditor
 
     opened = Bundle.load(bundle)
     latents = [opened.features.get(key).id for key in keys]
-    edits = Edits.load(opened)
-    change(edits, latents)
-    edits.save()
+    editor = FeatureEditor.load(opened)
+    change(editor, latents)
+    editor.save()
     now = [opened.features[latent] for latent in dict.fromkeys(latents)]
     if json:
-        print_json([as_json(feature) for feature in now])
+        print_json([feature_json(feature) for feature in now])
         return
     families = [feature.family or "" for feature in now]
     print_features(now, [("family", families)] if any(families) else [])

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ...errors import BundleError
-from ..options import BundlePath, Json, print_json, stderr
+from ..options import BundlePath, Json
+from ..output import print_json, stderr
 
 
 def export(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import numpy as np
 import typer
 
 from ...errors import ConfigError
-from ..options import BundlePath, Json, print_json, progress_bars, stderr
+from ..live import progress_bars
+from ..options import BundlePath, Json
+from ..output import print_json, stderr
 
 if TYPE_CHECKING:
+    from ...arrays import FloatArray
     from ...runtime import Bundle
-    from ...runtime.interpret.pipeline import Interpreted
+    from ...runtime.interpret.pipeline import InterpretationResult
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="Documents: .jsonl(.gz), .csv, .txt, a folder of texts, or a BEIR folder.")
@@ -53,68 +56,80 @@ def label(
     `sae features label --data docs.jsonl --model openai:gpt-5-mini --max-calls 500`
     """
     from ...runtime import Bundle
-    from ...runtime.interpret.pipeline import interpret
-    from ...runtime.interpret.storage import save
+    from ...runtime.interpret import interpret, save
 
     if (data is None) == (index is None):
         raise ConfigError("give the documents either with --data FILE or with --index FOLDER")
     opened = Bundle.load(bundle)
-    ids, texts, embeddings, name, queries = _from_index(opened, index) if index else _from_data(data)
+    documents = _from_index(opened, index) if index else _from_data(data)
     with progress_bars() as show:
         found = interpret(
-            *(opened, ids, texts),
-            corpus=name,
-            queries=queries,
-            embeddings=embeddings,
+            opened,
+            documents.ids,
+            documents.texts,
+            corpus=documents.name,
+            queries=documents.queries,
+            embeddings=documents.embeddings,
             seed=seed,
             patterns=not quick,
             progress=show,
         )
     summary: dict[str, Any] = {}
     if model is not None:
-        found, summary = _ask(opened, found, model, candidates, max_calls, max_tokens, timeout)
+        found, summary = _relabel(opened, found, model, candidates, max_calls, max_tokens, timeout)
     save(opened, found)
     _report(bundle, found, summary, json)
 
 
-def _from_data(data: Path | None) -> tuple[list[str], list[str], None, str, list[str]]:
+class _Documents(NamedTuple):
+    """The documents that latents are interpreted on."""
+
+    ids: list[str]
+    texts: list[str]
+    name: str
+    queries: list[str]
+    """Queries of the corpus; may be empty."""
+    embeddings: FloatArray | None
+    """Unit rows, shape (n, d_in), where they are known already."""
+
+
+def _from_data(data: Path | None) -> _Documents:
     from ...corpus import Corpus
 
     corpus = Corpus.open(data or "")
     documents = list(corpus.documents())
     queries = list(dict.fromkeys(query for query, _ in corpus.pairs()))
-    return [d.id for d in documents], [d.text for d in documents], None, corpus.name, queries
+    return _Documents([d.id for d in documents], [d.text for d in documents], corpus.name, queries, None)
 
 
-def _from_index(
-    bundle: Bundle, path: Path
-) -> tuple[list[str], list[str], np.ndarray[Any, np.dtype[np.float32]], str, list[str]]:
+def _from_index(bundle: Bundle, path: Path) -> _Documents:
     from ...runtime import SteerableIndex
 
     with SteerableIndex.open(path, bundle=bundle) as index:
         ids, texts, rows = index.documents()
-    return ids, texts, rows, path.resolve().name, []
+    return _Documents(ids, texts, path.resolve().name, [], rows)
 
 
-def _ask(
+def _relabel(
     bundle: Bundle,
-    found: Interpreted,
+    found: InterpretationResult,
     model: str,
     candidates: int,
     max_calls: int | None,
     max_tokens: int | None,
     timeout: float,
-) -> tuple[Interpreted, dict[str, Any]]:
-    """Labels of a language model where they are better."""
+) -> tuple[InterpretationResult, dict[str, Any]]:
+    """Return the interpretation with the labels of a language model where they are better, and what that took."""
     from ...embedding_cache import default_cache_dir
     from ...integrations.labeling.run import label_with_model
-    from ...runtime.interpret.pipeline import as_candidates_see_them, score_candidate, with_labels
+    from ...runtime.interpret.pipeline import training_auc, with_labels, with_training_scores
 
     with progress_bars() as show:
         outcome = label_with_model(
             model,
-            sorted(as_candidates_see_them(found), key=lambda entry: -entry.fires),  # a cap leaves out the rarest
-            lambda latent, text: score_candidate(bundle, found, latent, text),
+            # The most frequent first, so that a cap leaves out the rarest.
+            sorted(with_training_scores(found), key=lambda entry: -entry.fires),
+            lambda latent, text: training_auc(bundle, found, latent, text),
             candidates=candidates,
             cache=default_cache_dir() / "labels.jsonl",
             max_calls=max_calls,
@@ -132,7 +147,8 @@ def _ask(
     }
 
 
-def _report(bundle: Path, found: Interpreted, asked: dict[str, Any], json: bool) -> None:
+def _report(bundle: Path, found: InterpretationResult, model: dict[str, Any], json: bool) -> None:
+    """Print how many latents have a label, and what a language model did; `model` is empty without one."""
     entries = found.interpretation.entries
     alive = [entry for entry in entries if entry.active]
     clear = [entry for entry in alive if not entry.unclear]
@@ -148,7 +164,7 @@ def _report(bundle: Path, found: Interpreted, asked: dict[str, Any], json: bool)
         "families": len(found.interpretation.families),
     }
     if json:
-        print_json(figures | ({"asked": asked} if asked else {}))
+        print_json(figures | ({"asked": model} if model else {}))
         return
     stderr.print(
         f"{bundle}: {figures['alive']:,} of {figures['latents']:,} latents fire on {figures['documents']:,} documents; "
@@ -159,14 +175,14 @@ def _report(bundle: Path, found: Interpreted, asked: dict[str, Any], json: bool)
             f"held-out AUC, median: {figures['median_label_auc']:.2f} from the label, "
             f"{figures['median_pattern_auc']:.2f} from the words of a text (Neuron-to-Graph)"
         )
-    if asked:
-        skipped = asked["skipped"]
+    if model:
+        skipped = model["skipped"]
         stderr.print(
-            f"{asked['model']}: {asked['labels']:,} better labels; {asked['calls']:,} calls, {asked['cached']:,} from "
-            f"the cache, {asked['input_tokens'] + asked['output_tokens']:,} tokens"
+            f"{model['model']}: {model['labels']:,} better labels; {model['calls']:,} calls, {model['cached']:,} from "
+            f"the cache, {model['input_tokens'] + model['output_tokens']:,} tokens"
         )
-        if asked["stopped"]:
-            stderr.print(asked["stopped"])
+        if model["stopped"]:
+            stderr.print(model["stopped"])
         for name, why in list(skipped.items())[:5]:
             stderr.print(f"skipped {name}: {why}")
         if len(skipped) > 5:
@@ -175,4 +191,4 @@ def _report(bundle: Path, found: Interpreted, asked: dict[str, Any], json: bool)
 
 
 def _median(values: Sequence[float]) -> float | None:
-    return round(float(np.median(values)), 4) if values else None
+    return round(float(median(values)), 4) if values else None

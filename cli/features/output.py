@@ -1,4 +1,4 @@
-"""A feature as a line of a table, and as JSON."""
+"""How features and passages look on the terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -12,25 +12,22 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..options import console
+from ..output import console
 
 if TYPE_CHECKING:
     from ...runtime import Feature
     from ...runtime.bundle.interpretation import Passage
 
 STYLES = ((0.5, "bold black on yellow"), (0.2, "bold yellow"), (0.05, "yellow"))
-"""From this saliency on, this style. A word is marked when without it a twentieth of the activation is lost."""
+"""(least saliency, style). A word is marked when a twentieth of the activation is lost without it."""
 DECISIVE = STYLES[1][0]
-"""From here on a word stands between asterisks where there are no styles, as in a file."""
+"""Least saliency of a word that is put between asterisks where there are no styles, as in a file."""
 
 
-def one_line(passage: Passage, width: int, *, styled: bool) -> Text:
-    """The part of a passage around what matters most.
+def passage_line(passage: Passage, width: int, *, styled: bool) -> Text:
+    """Return the part of a passage around what matters most, `width` characters without the marks.
 
-    Args:
-        passage: The passage.
-        width: Characters of it, without the marks.
-        styled: Mark by styles, the shortest span that makes the latent fire by a line below; else with asterisks.
+    Styles mark words and underline the shortest span that makes the latent fire; without styles, asterisks mark words.
     """
     start, stop = _window(passage, width)
     text = Text("…" if start else "")
@@ -50,6 +47,7 @@ def one_line(passage: Passage, width: int, *, styled: bool) -> Text:
 
 
 def _window(passage: Passage, width: int) -> tuple[int, int]:
+    """Return where the part begins and ends that is shown, in characters."""
     size = len(passage.text)
     if size <= width:
         return 0, size
@@ -68,14 +66,14 @@ RAREST = 1e-4
 """Share of documents at the left end of the frequency bar; the right end is all of them."""
 
 
-def as_json(feature: Feature) -> dict[str, Any]:
-    """What is known about a feature, as plain values."""
+def feature_json(feature: Feature) -> dict[str, Any]:
+    """Return what is known about a feature as JSON values."""
     return {name: getattr(feature, name) for name in FIELDS}
 
 
 def print_features(features: Iterable[Feature], further: Sequence[tuple[str, Sequence[str]]] = ()) -> None:
-    """A line per feature, with further columns as (heading, texts)."""
-    from ...runtime.bundle.features import short
+    """Print a line per feature, with further columns as (heading, a text per feature)."""
+    from ...runtime.bundle.feature import format_share
 
     shown = list(features)
     if not shown:
@@ -91,8 +89,8 @@ def print_features(features: Iterable[Feature], further: Sequence[tuple[str, Seq
         table.add_row(
             f"[bold]{feature.name}[/bold]",
             _label(feature),
-            "" if feature.score is None else short(feature.score),
-            share_of_documents(feature),
+            "" if feature.score is None else format_share(feature.score),
+            f"{feature.density:.2%}" if feature.p95 else "never",
             *(escape(texts[i]) for _, texts in further),
         )
     console.print(table)
@@ -104,17 +102,13 @@ def _label(feature: Feature) -> str:
 
 
 def _nameless(feature: Feature) -> str:
+    """Return what is printed in the place of a label."""
     if feature.hidden:
         return "hidden"
     return f"unclear: {escape(feature.guess)}" if feature.guess else "unclear" if feature.unclear else "-"
 
 
-def share_of_documents(feature: Feature) -> str:
-    """How often it is active, in words."""
-    return f"{feature.density:.2%}" if feature.p95 else "never"
-
-
 def frequency_bar(share: float, width: int = 20) -> str:
-    """A share of documents on a scale of powers of ten, from one in ten thousand to all."""
+    """Return a bar for a share of documents, on a scale of powers of ten from one in ten thousand to all."""
     filled = round(width * (1 - math.log(max(share, RAREST)) / math.log(RAREST))) if share else 0
     return "█" * filled + "░" * (width - filled)

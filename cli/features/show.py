@@ -1,10 +1,10 @@
-"""`sae features show`: one feature on one screen."""
+"""`sae features list`, `search`, `similar`, and `show`, which puts one feature on one screen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 from rich.markup import escape
@@ -12,12 +12,21 @@ from rich.table import Table
 from rich.text import Text
 
 from ...errors import ConfigError, UnknownFeatureError
-from ..options import BundlePath, Json, console, first_line, print_json, stderr
-from .output import as_json, frequency_bar, one_line, print_features
+from ...text import one_line
+from ..options import BundlePath, Json
+from ..output import console, print_json, stderr
+from .output import feature_json, frequency_bar, passage_line, print_features
 
 if TYPE_CHECKING:
     from ...runtime import Bundle, Feature, Features
-    from ...runtime.bundle.interpretation import Entry, Interpretation, Score
+    from ...runtime.bundle.interpretation import Interpretation, Pattern, Score
+
+TOP, NEAR_MISSES, QUERIES, PATTERNS, OTHERS = 8, 3, 3, 5, 3
+"""Lines of a block: strongest passages, near misses, queries, patterns, and other features."""
+MARGIN = 13
+"""Columns of the headings at the left."""
+Row: TypeAlias = tuple[str, Text]
+"""A heading, empty below the first line of a block, and a line."""
 
 Limit = Annotated[int, typer.Option("-n", min=1, help="Features to print.")]
 
@@ -59,7 +68,8 @@ def list_features(
         found.sort(key=lambda feature: (feature.id not in families, families.get(feature.id, "").casefold()))
     shown = found[:limit]
     if json:
-        print_json([as_json(feature) | ({"family": families.get(feature.id)} if families else {}) for feature in shown])
+        further = [{"family": families.get(feature.id)} if families else {} for feature in shown]
+        print_json([feature_json(feature) | more for feature, more in zip(shown, further, strict=True)])
         return
     print_features(shown, [("family", [families.get(feature.id, "") for feature in shown])] if families else [])
     if len(found) > limit:
@@ -90,11 +100,10 @@ def search(
         raise ConfigError("search takes a phrase, or examples with --like or --data: give one of the two")
     features = Bundle.load(bundle).features
     if phrase is not None:
-        found = features.search(phrase, limit)
-        _print(found, [], json)
+        _print(features.search(phrase, limit), json)
         return
     typical = features.search_examples(examples, limit)
-    _print([feature for feature, _ in typical], [("excess", [round(excess, 3) for _, excess in typical])], json)
+    _print([feature for feature, _ in typical], json, excess=[round(excess, 3) for _, excess in typical])
 
 
 def similar(
@@ -113,42 +122,7 @@ def similar(
     found = Bundle.load(bundle).features.similar(feature, limit)
     cosines = [round(each.cosine, 3) for each in found]
     lifts = [None if each.lift is None else round(each.lift, 1) for each in found]
-    _print([each.feature for each in found], [("cosine", cosines), ("together", lifts)], json)
-
-
-def _print(
-    found: list[Feature], figures: list[tuple[str, list[float]] | tuple[str, list[float | None]]], json: bool
-) -> None:
-    if json:
-        further = [{name: values[i] for name, values in figures} for i in range(len(found))]
-        print_json([as_json(feature) | more for feature, more in zip(found, further, strict=True)])
-        return
-    print_features(found, [(name, ["" if v is None else f"{v:g}" for v in values]) for name, values in figures])
-
-
-def _families(opened: Bundle) -> dict[int, str]:
-    """Latent -> the name of its family."""
-    from ...runtime.interpret.families import named_families
-
-    found = opened.interpretation
-    named = named_families(opened.features, found.families if found else ())
-    return {latent: name for name, latents in named.items() for latent in latents}
-
-
-def _family(opened: Bundle, families: dict[int, str], asked: str) -> str:
-    names = {name.casefold(): name for name in families.values()}
-    if asked.strip().casefold() in names:
-        return names[asked.strip().casefold()]
-    feature = opened.features.find(asked)
-    if feature is None or feature.id not in families:
-        raise UnknownFeatureError(f"there is no family {asked!r}: see `sae features list --by family`")
-    return families[feature.id]
-
-
-TOP, NEAR_MISSES, QUERIES, PATTERNS, OTHERS = 8, 3, 3, 5, 3
-MARGIN = 13
-"""Columns of the headings at the left."""
-Row = tuple[str, Text]
+    _print([each.feature for each in found], json, cosine=cosines, together=lifts)
 
 
 def show(
@@ -162,18 +136,18 @@ def show(
     fire. `--json` has all of it. Example: `sae features show f412`
     """
     from ...runtime import Bundle
+    from ...runtime.bundle.interpretation import entry_to_json
 
     opened = Bundle.load(bundle)
     shown = opened.features.get(feature)
     found = opened.interpretation
     if json:
-        from ...runtime.bundle.interpretation import entry_to_json
-
-        print_json(as_json(shown) | {"interpretation": entry_to_json(found.entries[shown.id]) if found else None})
+        print_json(feature_json(shown) | {"interpretation": entry_to_json(found.entries[shown.id]) if found else None})
         return
     rows = [*_names(shown, opened.features), *(_interpreted(shown, found, opened.features) if found else _plain(shown))]
     if not found and shown.p95:
-        rows += _similar(opened, shown)
+        near = opened.features.similar(shown.id, OTHERS)
+        rows += _block("similar", [Text(f"{each.cosine:5.2f} {each.feature}") for each in near])
     console.print(f"[bold]{escape(str(shown))}[/bold]")
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", width=MARGIN - 1, no_wrap=True)
@@ -186,8 +160,38 @@ def show(
         stderr.print(f"[dim]more: sae features label --bundle {escape(str(bundle))} --data docs.jsonl[/dim]")
 
 
+def _print(found: list[Feature], json: bool, **figures: Sequence[float | None]) -> None:
+    """Print features with further figures, each a column with a number per feature."""
+    if json:
+        further = [{name: values[i] for name, values in figures.items()} for i in range(len(found))]
+        print_json([feature_json(feature) | more for feature, more in zip(found, further, strict=True)])
+        return
+    columns = [(name, ["" if v is None else f"{v:g}" for v in values]) for name, values in figures.items()]
+    print_features(found, columns)
+
+
+def _families(opened: Bundle) -> dict[int, str]:
+    """Return latent -> the name of its family."""
+    from ...runtime.interpret.families import named_families
+
+    found = opened.interpretation
+    named = named_families(opened.features, found.families if found else ())
+    return {latent: name for name, latents in named.items() for latent in latents}
+
+
+def _family(opened: Bundle, families: dict[int, str], key: str) -> str:
+    """Return the name of a family, given by its name or by a feature of it; raise when there is none."""
+    names = {name.casefold(): name for name in families.values()}
+    if key.strip().casefold() in names:
+        return names[key.strip().casefold()]
+    feature = opened.features.find(key)
+    if feature is None or feature.id not in families:
+        raise UnknownFeatureError(f"there is no family {key!r}: see `sae features list --by family`")
+    return families[feature.id]
+
+
 def _names(feature: Feature, features: Features) -> Iterator[Row]:
-    """What people did to it, and what it would be called otherwise."""
+    """Yield what people changed about a feature, and what it is called without that."""
     before = features.unedited[feature.id]
     if feature.renamed or feature.hidden:
         yield "hidden" if feature.hidden else "renamed", Text(f"before: {before.label or before.guess or 'no label'}")
@@ -196,19 +200,20 @@ def _names(feature: Feature, features: Features) -> Iterator[Row]:
     if feature.family:
         yield "family", Text(feature.family)
     if feature.note:
-        yield "note", Text(first_line(feature.note, 400))
+        yield "note", Text(one_line(feature.note, 400))
 
 
 def _plain(feature: Feature) -> Iterator[Row]:
-    """From the reference corpus of the export alone."""
+    """Yield what is known from the reference corpus of the export alone."""
     yield "frequency", _frequency(feature.density, "documents of the reference corpus")
     if feature.p95:
         yield "activation", Text(f"mean {feature.mean:.2f}, typical {feature.p95:.2f}, largest {feature.max:.2f}")
     yield from _block("words", [Text(", ".join(feature.keywords))] if feature.keywords else [])
-    yield from _block("strongest", [Text(first_line(example, 400)) for example in feature.examples])
+    yield from _block("strongest", [Text(one_line(example, 400)) for example in feature.examples])
 
 
 def _interpreted(feature: Feature, found: Interpretation, features: Features) -> Iterator[Row]:
+    """Yield what an interpretation found."""
     entry = found.entries[feature.id]
     if not feature.renamed:
         yield "label", _score(entry.score)
@@ -219,26 +224,26 @@ def _interpreted(feature: Feature, found: Interpretation, features: Features) ->
         median, upper, high, typical, largest = entry.quantiles
         parts = f"half {median:.2f}, 75 % {upper:.2f}, 90 % {high:.2f}, typical {typical:.2f}, largest {largest:.2f}"
         yield "activation", Text(parts)
-    yield from _block("fires on", [_pattern(*each) for each in _patterns(entry)])
+    yield from _block("fires on", [_pattern(pattern) for pattern in entry.patterns[:PATTERNS]])
     width, styled = console.width - MARGIN - 6, console.is_terminal
-    strongest = [Text(f"{p.activation:5.2f} ").append(one_line(p, width, styled=styled)) for p in entry.top[:TOP]]
+    strongest = [Text(f"{p.activation:5.2f} ").append(passage_line(p, width, styled=styled)) for p in entry.top[:TOP]]
     yield from _block("strongest", strongest)
-    near = [Text("      ").append(one_line(p, width, styled=styled)) for p in entry.near_misses[:NEAR_MISSES]]
+    near = [Text("      ").append(passage_line(p, width, styled=styled)) for p in entry.near_misses[:NEAR_MISSES]]
     yield from _block("not on", near)
-    yield from _block("queries", [Text(f"{value:5.2f} {first_line(q, 400)}") for q, value in entry.queries[:QUERIES]])
+    yield from _block("queries", [Text(f"{value:5.2f} {one_line(q, 400)}") for q, value in entry.queries[:QUERIES]])
     yield from _block("fires with", _others(entry.companions, features, "×{:.1f}"))
     yield from _block("similar", _others(entry.similar, features, "{:.2f}"))
 
 
 def _score(score: Score | None) -> Text:
-    from ...runtime.bundle.features import short
+    from ...runtime.bundle.feature import format_share
     from ...runtime.bundle.interpretation import CHANCE
 
     if score is None:
         return Text("not measured: it fires on no held-out document")
     found = (
-        f"AUC {short(score.auc)} on held-out documents: {score.positives} on which it fires, against near misses "
-        f"{short(score.auc_near)}, against random ones {short(score.auc_random)}"
+        f"AUC {format_share(score.auc)} on held-out documents: {score.positives} on which it fires, against near "
+        f"misses {format_share(score.auc_near)}, against random ones {format_share(score.auc_random)}"
     )
     return Text(found if score.p_value <= CHANCE else f"{found}; may be chance, p = {score.p_value:.2f}")
 
@@ -249,12 +254,9 @@ def _frequency(share: float, of: str) -> Text:
     return Text(f"{frequency_bar(share)} active on {share:.2%} of the {of}")
 
 
-def _patterns(entry: Entry) -> list[tuple[str, float, int]]:
-    return [(str(pattern), pattern.weight, pattern.support) for pattern in entry.patterns[:PATTERNS]]
-
-
-def _pattern(words: str, weight: float, support: int) -> Text:
-    return Text(f"{weight:5.2f} ").append(words, "bold").append(f"  in {support}" if support > 1 else "", "dim")
+def _pattern(pattern: Pattern) -> Text:
+    support = f"  in {pattern.support}" if pattern.support > 1 else ""
+    return Text(f"{pattern.weight:5.2f} ").append(str(pattern), "bold").append(support, "dim")
 
 
 def _others(others: tuple[tuple[int, float], ...], features: Features, form: str) -> list[Text]:
@@ -262,11 +264,6 @@ def _others(others: tuple[tuple[int, float], ...], features: Features, form: str
     return [Text(f"{form.format(value):>5} {feature}") for feature, value in shown[:OTHERS]]
 
 
-def _similar(opened: Bundle, feature: Feature) -> Iterator[Row]:
-    found = opened.features.similar(feature.id, OTHERS)
-    yield from _block("similar", [Text(f"{each.cosine:5.2f} {each.feature}") for each in found])
-
-
 def _block(heading: str, lines: list[Text]) -> Iterator[Row]:
-    """Lines under one heading, which stands at the first."""
+    """Yield lines under one heading, which is printed beside the first."""
     yield from ((heading if i == 0 else "", line) for i, line in enumerate(lines))

@@ -1,18 +1,39 @@
-"""Sparse codes in other engines, so that the latent view and hybrid search run there too; one file per engine.
+"""Engines that hold documents with their vectors and sparse codes, so that the latent view and hybrid run there too.
 
-`qdrant.SteeredQdrant`, `pgvector.SteeredPgvector` and `milvus.SteeredMilvus` write documents with their vectors and
-codes and search them steered. They stand where an index stands: ``SteerableRetriever(index=..., view="hybrid")``.
+An engine takes the place of an index::
+
+    engine = engine_class("qdrant")(client, "documents", bundle="bundle")
+    engine.add(texts, ids)
+    engine.search("solar storms", 5, boost={"radio astronomy": 1.5}, view="hybrid")
+    SteerableRetriever(index=engine, view="hybrid", boost={"radio astronomy": 1.5})  # in LangChain
+
+Add an engine: subclass `SparseEngine` in one file, and name the class in `ENGINES`.
 """
 
-from ...errors import MissingExtraError
-from ...extras import installed
+from __future__ import annotations
+
+from importlib import import_module
+
+from ...errors import ConfigError
+from .sparse import SparseEngine
+
+ENGINES: dict[str, str] = {
+    "qdrant": "steersearch.integrations.engines.qdrant:SteeredQdrant",
+    "pgvector": "steersearch.integrations.engines.pgvector:SteeredPgvector",
+    "milvus": "steersearch.integrations.engines.milvus:SteeredMilvus",
+}
+"""Every engine by its name, as ``module:class``: the client of an engine is imported when it is first used."""
 
 
-def need(module: str, package: str) -> None:
-    """Raise when the client of an engine is missing.
+def engine_class(name: str) -> type[SparseEngine]:
+    """Import an engine.
 
     Raises:
-        MissingExtraError: The module is not installed.
+        ConfigError: There is no such engine.
+        MissingExtraError: Its client is not installed.
     """
-    if not installed(module):
-        raise MissingExtraError(f"{module} is not installed: pip install {package}")
+    if name not in ENGINES:
+        raise ConfigError(f"engine is {name!r}: choose one of {', '.join(ENGINES)}")
+    module, _, class_name = ENGINES[name].partition(":")
+    found: type[SparseEngine] = getattr(import_module(module), class_name)
+    return found

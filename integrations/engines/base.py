@@ -1,4 +1,4 @@
-"""What every other engine has in common: the bundle steers, the engine searches."""
+"""`SteeredEngine`: the bundle steers, another engine searches."""
 
 from __future__ import annotations
 
@@ -10,24 +10,38 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray, unit_rows
+from ...arrays import FloatArray, check_unit_rows, unit_rows
 from ...errors import ConfigError, DataError, EngineError
-from ...runtime.bundle.bundle import Bundle
-from ...runtime.search.fusion import Fusion
-from ...runtime.search.hits import COMPARED, Hit, explain_steered
-from ...runtime.search.inputs import check_unit_rows
-from ...runtime.steering.auto_strength import KEEP
-from ...runtime.steering.concepts import Concept
-from ...runtime.steering.resolver import Boost, Key, Resolver, SteeredQuery
+from ...runtime import Boost, Bundle, Concept, Fusion, Hit, Key, SteeredQuery, Steering
+from ...runtime.search.hits import COMPARE_DEPTH, with_comparison
+from ...runtime.search.views import check_k
+from ...runtime.steering.documents import Documents
+from ...runtime.steering.request import DEFAULT_KEEP
+from ...runtime.steering.resolver import Resolver
+
+
+class EngineDocuments(Documents):
+    """The documents of an engine, for the resolver: a function from id to vector, and a sample of shape (n, d_in)."""
+
+    def __init__(self, vector_of: Callable[[str], FloatArray | None], sample: FloatArray | None) -> None:
+        self._vector_of, self._sample = vector_of, sample
+
+    def vector_of(self, id: str) -> FloatArray | None:
+        """Return the vector of a document; see `Documents.vector_of`."""
+        return self._vector_of(id)
+
+    def sample_vectors(self, limit: int) -> FloatArray | None:
+        """Return the whole sample: whoever gave it chose its size."""
+        return self._sample
 
 
 class SteeredEngine(ABC):
-    """An engine that holds vectors of the bundle's embedder. Nothing of it is kept: every search asks it again.
+    """An engine that holds vectors of the bundle's embedder. Nothing is cached: every search calls the engine.
 
     Args:
         bundle: The exported folder of that embedder, or an opened bundle.
         sample: Some hundred to thousand of its documents, spread over all, as texts or unit rows (n, d_in): they say
-            what a phrase means in them, as an index's own do. Without them the bundle's reference corpus is asked.
+            what a phrase means in them, as an index's own do. Without them the bundle's reference corpus does.
 
     Raises:
         BundleError: The bundle cannot be used.
@@ -37,45 +51,51 @@ class SteeredEngine(ABC):
     provider: str
     """The engine's name in messages and traces."""
     views: Sequence[str] = ("dense",)
-    """What can be compared in it."""
+    """The views that it can search."""
 
     def __init__(self, bundle: str | Path | Bundle, sample: Sequence[str] | FloatArray | None = None) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-        """What embeds, encodes and names the features."""
+        """The bundle that embeds, encodes and names the features."""
         if sample is not None:
-            rows = sample if isinstance(sample, np.ndarray) else self.bundle.embed(list(sample))
-            known = check_unit_rows(rows, "sample", self.bundle.d_in)
-        self._resolver = Resolver(self.bundle, self._vector_of, sample=None if sample is None else lambda: known)
+            rows = sample if isinstance(sample, np.ndarray) else self.bundle.embed_documents(list(sample))
+            sample = check_unit_rows(rows, "sample", self.bundle.d_in)
+        self._resolver = Resolver(self.bundle, EngineDocuments(self._vector_of, sample))
 
     def steer(
         self,
-        query: str | FloatArray,
+        query: str | FloatArray | SteeredQuery,
         boost: Boost | None = None,
         clamp: Boost | None = None,
         *,
-        keep: float = KEEP,
+        keep: float = DEFAULT_KEEP,
         protect: bool = False,
-        code: bool = False,
+        steering: Steering | None = None,
+        text: str | None = None,
     ) -> SteeredQuery:
-        """The steered vector, and what each concept became; see `SteerableIndex.steer`."""
-        return self._resolver.steer(self._query(query), boost, clamp, keep=keep, protect=protect, code=code)
+        """Return the query that a search would search with, and what each concept became.
+
+        As `SteerableIndex.steer`, but a vector may have any length.
+        """
+        request = Steering.of(steering, boost, clamp, keep, protect)
+        return self._resolver.steer(self._unit(query), request, text=text)
 
     def resolve(self, key: Key) -> Concept:
-        """What a key of a boost becomes; see `SteerableIndex.resolve`.
+        """Return what a key of a boost becomes; see `SteerableIndex.resolve`.
 
-        An index asks its documents what a phrase means in them; here the `sample` is asked, and `evidence` is None.
-        What an index resolved (``boost={index.resolve("radio astronomy"): 1.5}``) means the same everywhere.
+        An index finds out from its documents what a phrase means in them; here the `sample` says it, and `evidence` is
+        None. What an index resolved (``boost={index.resolve("radio astronomy"): 1.5}``) means the same everywhere.
         """
         return self._resolver.resolve(key)
 
     def search(
         self,
-        query: str | FloatArray,
+        query: str | FloatArray | SteeredQuery,
         k: int = 10,
         *,
+        steering: Steering | None = None,
         boost: Boost | None = None,
         clamp: Boost | None = None,
-        keep: float = KEEP,
+        keep: float = DEFAULT_KEEP,
         protect: bool = False,
         filter: Any = None,
         view: str = "dense",
@@ -83,11 +103,12 @@ class SteeredEngine(ABC):
         text: str | None = None,
         compare: bool = False,
     ) -> list[Hit]:
-        """The best documents of the engine for a steered query.
+        """Return the best documents of the engine for a query.
 
         Args:
-            query: A text, or a unit vector of length d_in.
+            query: A text, a vector of length d_in, or what `steer` returned.
             k: Results wanted, at least 1.
+            steering: The request to steer as one object, in place of the next four arguments.
             boost: Concept -> strength, or `"auto"`.
             clamp: Concept -> value.
             keep: As in `SteerableIndex.search`.
@@ -96,8 +117,8 @@ class SteeredEngine(ABC):
             view: One of `views`.
             fusion: How `hybrid` joins its views: by rank, as engines do.
             text: The words of a query that is a vector; no view here searches words.
-            compare: Fill in `Hit.rank_before` and `Hit.moved_by`; asks the engine twice, and embeds the texts of the
-                hits again.
+            compare: Fill in `Hit.rank_before` and `Hit.moved_by`; searches twice, and embeds the texts of the hits
+                again.
 
         Returns:
             Hits in the order of the engine. `score` is the engine's own number, NaN where it gives none; `id` is ""
@@ -108,61 +129,49 @@ class SteeredEngine(ABC):
             UnknownFeatureError: A boost names a latent that is not there.
             EngineError: The engine does not answer, or refuses the filter.
         """
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
+        wanted = check_k(k)
         if view not in self.views:
-            more = "; integrations.sparse has engines with the latent view" if len(self.views) == 1 else ""
+            more = "; integrations.engines has engines with the latent view" if len(self.views) == 1 else ""
             raise ConfigError(f"view is {view!r}: in {self.provider} there is only {', '.join(self.views)}{more}")
         if fusion != "rrf":
             raise ConfigError(f"fusion is {fusion!r}: {self.provider} joins its views by rank, which is 'rrf'")
-        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, code=compare or view != "dense")
-        hits = self._hits(steered, view, int(k), filter)
+        steered = self.steer(query, boost, clamp, keep=keep, protect=protect, steering=steering, text=text)
+        hits = self._hits(steered, view, wanted, filter)
         if not compare or not hits:
             return hits
-        assert steered.change is not None
-        undone = steered.change.undone
-        before = SteeredQuery(steered.original, steered.original, lambda: undone, (), ())
-        ranks = {_key(hit): hit.rank for hit in self._hits(before, view, max(int(k), COMPARED), filter)}
-        made = []
-        for hit, vector in zip(hits, self.bundle.embed([hit.text for hit in hits]), strict=True):
-            moved_by = explain_steered(hit.id, steered, vector, self.bundle).moved_by()
-            made.append(replace(hit, rank_before=ranks.get(_key(hit)), moved_by=moved_by))
-        return made
+        plain = self._hits(steered.unsteered, view, max(wanted, COMPARE_DEPTH), filter)
+        # The text tells hits apart where an engine gives no ids.
+        ranks = {hit.id or hit.text: hit.rank for hit in plain}
+        vectors = self.bundle.embed_documents([hit.text for hit in hits])
+        found = with_comparison(hits, ranks, steered, list(vectors), self.bundle)
+        return [hit if hit.id else replace(hit, rank_before=ranks.get(hit.text)) for hit in found]
 
     @abstractmethod
     def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
-        """The engine's best `k`; with a view other than dense, `steered.change` is there."""
+        """Return the engine's best `k` in one of its views."""
 
     @abstractmethod
     def _vector_of(self, id: str) -> FloatArray | None:
-        """The vector of a stored document, for concepts from examples."""
+        """Return the vector of a stored document, for concepts from examples; None when there is no such document."""
 
-    def _query(self, query: str | FloatArray) -> FloatArray:
-        if isinstance(query, str):
-            return self.bundle.embed_query(query)
-        if not isinstance(query, np.ndarray) or query.shape != (self.bundle.d_in,) or not np.any(query):
+    def _unit(self, query: str | FloatArray | SteeredQuery) -> str | FloatArray | SteeredQuery:
+        """Return a vector of any length as a unit vector, and anything else as it is."""
+        if not isinstance(query, np.ndarray):
+            return query
+        if query.shape != (self.bundle.d_in,) or not np.any(query):
             raise DataError(
                 f"the query is {type(query).__name__}: give a text or a unit vector of length {self.bundle.d_in}"
             )
         row: FloatArray = unit_rows(query[None])[0]
         return row
 
-    def _ask(self, method: Callable[..., Any], *arguments: Any, **how: Any) -> Any:
-        """Call the engine.
-
-        Raises:
-            EngineError: It does not answer.
-        """
+    def _call(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Call the engine; whatever it raises becomes an `EngineError`."""
         try:
-            return method(*arguments, **how)
+            return method(*arguments, **named)
         except Exception as error:
             first = next(iter(str(error).strip().splitlines()), "no message")
             raise EngineError(
                 f"{self.provider} did not answer ({type(error).__name__}: {first:.200}): see that its engine "
                 f"runs, that it holds vectors of dimension {self.bundle.d_in}, and that the filter is in its dialect"
             ) from error
-
-
-def _key(hit: Hit) -> str:
-    """What tells hits apart: the id, or the text where an engine gives no ids."""
-    return hit.id or hit.text

@@ -1,11 +1,6 @@
 """Documents, vectors and sparse codes in Milvus (`pip install pymilvus`, and `milvus-lite` for one in a file).
 
-Example::
-
-    engine = SteeredMilvus(MilvusClient("http://localhost:19530"), "documents", bundle="bundle")
-    engine.add(texts, ids)
-    engine.search("solar storms", 5, boost={"radio astronomy": 1.5}, view="hybrid")
-    SteerableRetriever(index=engine, view="hybrid", boost={"radio astronomy": 1.5})  # in LangChain
+Example: ``SteeredMilvus(MilvusClient("http://localhost:19530"), "documents", bundle="bundle")``, see the package.
 """
 
 from __future__ import annotations
@@ -16,18 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from . import need
+from ...arrays import FloatArray
+from ...errors import ConfigError, DataError
+from ...runtime import Bundle, Hit
+from ..optional import needs
+from .sparse import DEPTH, RRF_K, Code, SparseEngine
 
-need("pymilvus", "pymilvus")
-
-from pymilvus import AnnSearchRequest, DataType, MilvusClient, RRFRanker  # noqa: E402
-
-from ...arrays import FloatArray  # noqa: E402
-from ...errors import ConfigError, DataError  # noqa: E402
-from ...runtime.bundle.bundle import Bundle  # noqa: E402
-from ...runtime.search.hits import Hit  # noqa: E402
-from ...runtime.steering.resolver import SteeredQuery  # noqa: E402
-from .sparse import DEPTH, RRF_K, Code, SparseEngine, code_of, fused  # noqa: E402
+with needs("pymilvus", pip="pymilvus"):
+    from pymilvus import AnnSearchRequest, DataType, MilvusClient, RRFRanker
 
 DENSE, CODES = "dense", "codes"
 MAX_TEXT, MAX_ID = 65_535, 512
@@ -47,13 +38,11 @@ class SteeredMilvus(SparseEngine):
     Args:
         client: Connected; whoever made it closes it.
         collection: Its name.
-        bundle: The exported folder, or an opened bundle.
-        sample: As in `SteeredEngine`.
+        bundle, sample: As in `SteeredEngine`.
 
     Raises:
         ConfigError: The collection has another dimension or distance, or no sparse codes.
         EngineError: Milvus does not answer.
-        BundleError: The bundle cannot be used.
     """
 
     provider = "Milvus"
@@ -67,14 +56,14 @@ class SteeredMilvus(SparseEngine):
     ) -> None:
         super().__init__(bundle, sample)
         self.client, self.collection = client, collection
-        if not self._ask(client.has_collection, collection):
-            self._ask(self._create)
+        if not self._call(client.has_collection, collection):
+            self._call(self._create)
         what = f"the Milvus collection {collection!r}"
-        fields = {field["name"]: field for field in self._ask(client.describe_collection, collection)["fields"]}
+        fields = {field["name"]: field for field in self._call(client.describe_collection, collection)["fields"]}
         if not {"id", "text", "metadata", DENSE, CODES} <= set(fields):
             raise ConfigError(f"{what} has the fields {sorted(fields)}, and no documents with codes: use another name")
         self._check_dimension(what, fields[DENSE]["params"]["dim"])
-        distance = self._ask(client.describe_index, collection, DENSE)["metric_type"]
+        distance = self._call(client.describe_index, collection, DENSE)["metric_type"]
         if distance not in ("COSINE", "IP", "L2"):
             raise ConfigError(f"{what} has the distance {distance}: expected COSINE, IP or L2")
 
@@ -98,44 +87,36 @@ class SteeredMilvus(SparseEngine):
         vectors: FloatArray,
         codes: Sequence[Code],
     ) -> None:
-        nothing = {self.bundle.n_latents: 1.0}  # Milvus takes no empty vector, and no query asks for this element
+        # Milvus takes no empty vector; no query has this element.
+        nothing = {self.bundle.n_latents: 1.0}
         rows = [
             {"id": id, "text": text, "metadata": entry, DENSE: vector.tolist(), CODES: code or nothing}
             for id, text, entry, vector, code in zip(ids, texts, metadata, vectors, codes, strict=True)
         ]
         self.client.upsert(self.collection, rows)
 
-    def add(self, texts: Sequence[str], ids: Sequence[str] | None = None, *rest: Any, **how: Any) -> list[str]:
-        """As in `SparseEngine.add`; a text may have 65,535 bytes, an id 512."""
-        for name, given, most in (("text", texts, MAX_TEXT), ("id", ids or (), MAX_ID)):
-            long = next(
-                (one for one in given if isinstance(one, str) and len(one.encode(errors="replace")) > most), None
-            )
-            if long is not None:
-                raise DataError(
-                    f"the {name} {long[:40]!r}… has more than the {most:,} bytes that Milvus holds: split it"
-                )
-        return super().add(texts, ids, *rest, **how)
+    def _check_sizes(self, ids: Sequence[str], texts: Sequence[str]) -> None:
+        for name, given, most in (("text", texts, MAX_TEXT), ("id", ids, MAX_ID)):
+            for one in given:
+                if len(one.encode(errors="replace")) > most:
+                    what = f"the {name} {one[:40]!r}…"
+                    raise DataError(f"{what} has more than the {most:,} bytes that Milvus holds: split it")
 
-    def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
-        vector, code = steered.vector.tolist(), code_of(steered)
-        if view == "latent":
-            return self._latent(code, k, filter)
-        if view == "dense" or not code:
-            return self._found(self._search(DENSE, vector, k, filter))
-        depth = max(k, DEPTH)
+    def _dense(self, vector: FloatArray, k: int, filter: Any) -> list[Hit]:
+        return self._found(self._search(DENSE, vector.tolist(), k, filter))
+
+    def _hybrid(self, vector: FloatArray, code: Code, k: int, filter: Any) -> list[Hit]:
         if min(code.values()) < 0:
-            return fused(self._found(self._search(DENSE, vector, depth, filter)), self._latent(code, depth, filter))[:k]
+            return super()._hybrid(vector, code, k, filter)
         requests = [
-            AnnSearchRequest([data], field, RANKED_BY[field], limit=depth, expr=filter or None)
-            for field, data in ((DENSE, vector), (CODES, code))
+            AnnSearchRequest([data], field, RANKED_BY[field], limit=max(k, DEPTH), expr=filter or None)
+            for field, data in ((DENSE, vector.tolist()), (CODES, code))
         ]
-        fields = ["text", "metadata"]
-        how: dict[str, Any] = {"ranker": RRFRanker(RRF_K), "limit": k, "output_fields": fields}
-        return self._found(self._ask(self.client.hybrid_search, self.collection, requests, **how)[0])
+        named: dict[str, Any] = {"ranker": RRFRanker(RRF_K), "limit": k, "output_fields": ["text", "metadata"]}
+        return self._found(self._call(self.client.hybrid_search, self.collection, requests, **named)[0])
 
     def _latent(self, code: Code, k: int, filter: Any) -> list[Hit]:
-        """The best by inner product; with what is pushed away, until no further candidate can be among them."""
+        """Return the best by inner product: ever more candidates, until no other can be among the best."""
         towards = {latent: weight for latent, weight in code.items() if weight > 0}
         away = {latent: weight for latent, weight in code.items() if weight < 0}
         if not towards:
@@ -156,23 +137,17 @@ class SteeredMilvus(SparseEngine):
             limit = min(4 * limit, MAX_LIMIT)
 
     def _search(self, field: str, data: Any, limit: int, filter: Any, *more: str) -> list[Any]:
-        how: dict[str, Any] = {"anns_field": field, "limit": limit, "search_params": RANKED_BY[field]}
-        fields = ["text", "metadata", *more]
-        found = self._ask(self.client.search, self.collection, [data], filter=filter or "", output_fields=fields, **how)
-        return [dict(entry) for entry in found[0]]
+        named: dict[str, Any] = {"anns_field": field, "limit": limit, "search_params": RANKED_BY[field]}
+        named |= {"filter": filter or "", "output_fields": ["text", "metadata", *more]}
+        return [dict(entry) for entry in self._call(self.client.search, self.collection, [data], **named)[0]]
 
     def _found(self, entries: Sequence[Any]) -> list[Hit]:
-        return [
-            Hit(
-                rank,
-                entry["id"],
-                float(entry.get("exact", entry["distance"])),
-                entry["entity"]["text"],
-                entry["entity"]["metadata"],
-            )
-            for rank, entry in enumerate(entries, 1)
-        ]
+        hits = []
+        for rank, entry in enumerate(entries, 1):
+            score, held = float(entry.get("exact", entry["distance"])), entry["entity"]
+            hits.append(Hit(rank, entry["id"], score, held["text"], held["metadata"]))
+        return hits
 
     def _vector_of(self, id: str) -> FloatArray | None:
-        found = self._ask(self.client.get, self.collection, ids=[id], output_fields=[DENSE])
+        found = self._call(self.client.get, self.collection, ids=[id], output_fields=[DENSE])
         return np.array(found[0][DENSE], np.float32) if found else None

@@ -1,11 +1,6 @@
 """Documents, vectors and sparse codes in PostgreSQL with pgvector 0.7 or newer (`pip install 'psycopg[binary]'`).
 
-Example::
-
-    engine = SteeredPgvector("postgresql://localhost/mine", "documents", bundle="bundle")
-    engine.add(texts, ids)
-    engine.search("solar storms", 5, boost={"radio astronomy": 1.5}, view="hybrid")
-    SteerableRetriever(index=engine, view="hybrid", boost={"radio astronomy": 1.5})  # in LangChain
+Example: ``SteeredPgvector("postgresql://localhost/mine", "documents", bundle="bundle")``, see the package.
 """
 
 from __future__ import annotations
@@ -17,20 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from . import need
+from ...arrays import FloatArray
+from ...errors import ConfigError, FilterError
+from ...runtime import Bundle, Hit
+from ..optional import needs
+from .sparse import DEPTH, RRF_K, Code, SparseEngine
 
-need("psycopg", "'psycopg[binary]'")
-
-import psycopg  # noqa: E402
-from psycopg import sql  # noqa: E402
-from psycopg.types.json import Jsonb  # noqa: E402
-
-from ...arrays import FloatArray  # noqa: E402
-from ...errors import ConfigError, FilterError  # noqa: E402
-from ...runtime.bundle.bundle import Bundle  # noqa: E402
-from ...runtime.search.hits import Hit  # noqa: E402
-from ...runtime.steering.resolver import SteeredQuery  # noqa: E402
-from .sparse import DEPTH, RRF_K, Code, SparseEngine, code_of  # noqa: E402
+with needs("psycopg", pip="'psycopg[binary]'"):
+    import psycopg
+    from psycopg import sql
+    from psycopg.types.json import Jsonb
 
 MAX_INDEXED = 1000
 """Non-zero elements of a `sparsevec` that pgvector's HNSW takes; a column without a graph holds 16,000."""
@@ -77,23 +68,17 @@ class SteeredPgvector(SparseEngine):
     Args:
         conninfo: How to reach the server, as `psycopg.connect` takes it; connected again after it went away.
         table: Its name, also ``schema.table``.
-        bundle: The exported folder, or an opened bundle.
-        sample: As in `SteeredEngine`.
+        bundle, sample: As in `SteeredEngine`.
 
     Raises:
         ConfigError: The table has other dimensions or columns.
         EngineError: The server does not answer, or has no pgvector of version 0.7.
-        BundleError: The bundle cannot be used.
     """
 
     provider = "pgvector"
 
     def __init__(
-        self,
-        conninfo: str,
-        table: str,
-        bundle: str | Path | Bundle,
-        sample: Sequence[str] | FloatArray | None = None,
+        self, conninfo: str, table: str, bundle: str | Path | Bundle, sample: Sequence[str] | FloatArray | None = None
     ) -> None:
         super().__init__(bundle, sample)
         self._conninfo, self.table = conninfo, table
@@ -111,20 +96,19 @@ class SteeredPgvector(SparseEngine):
             )
 
     def build_graphs(self) -> None:
-        """Make HNSW graphs over vectors and codes. From then on searches are approximate, and quick on many documents.
+        """Make HNSW graphs over vectors and codes. Searches are approximate from then on, and quick on many documents.
 
         Raises:
             ConfigError: The bundle's codes have more non-zero elements than pgvector's HNSW takes.
             EngineError: The server does not answer.
         """
         if self.bundle.k > MAX_INDEXED:
-            raise ConfigError(
-                f"codes have up to {self.bundle.k} non-zero elements: pgvector's HNSW takes {MAX_INDEXED}"
-            )
+            limit = f"pgvector's HNSW takes {MAX_INDEXED}"
+            raise ConfigError(f"codes have up to {self.bundle.k} non-zero elements: {limit}")
         self._run([sql.SQL(part).format(table=self._name) for part in GRAPHS.split(";")])
 
     def close(self) -> None:
-        """Let go of the connection; harmless twice."""
+        """Close the connection; harmless twice."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -138,27 +122,27 @@ class SteeredPgvector(SparseEngine):
         codes: Sequence[Code],
     ) -> None:
         rows = [
-            (id, text, Jsonb(entry), json.dumps(vector.tolist()), self._sparse(code))
+            (id, text, Jsonb(entry), _dense_text(vector), self._sparse_text(code))
             for id, text, entry, vector, code in zip(ids, texts, metadata, vectors, codes, strict=True)
         ]
         connection = self._connected()
         with connection.transaction(), connection.cursor() as cursor:
             cursor.executemany(sql.SQL(UPSERT).format(table=self._name), rows)
 
-    def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
+    def _dense(self, vector: FloatArray, k: int, filter: Any) -> list[Hit]:
+        return self._select(DENSE, filter, dense=_dense_text(vector), k=k)
+
+    def _latent(self, code: Code, k: int, filter: Any) -> list[Hit]:
+        return self._select(LATENT, filter, codes=self._sparse_text(code), k=k)
+
+    def _hybrid(self, vector: FloatArray, code: Code, k: int, filter: Any) -> list[Hit]:
+        depth = {"depth": max(k, DEPTH), "rrf": RRF_K}
+        return self._select(HYBRID, filter, dense=_dense_text(vector), codes=self._sparse_text(code), k=k, **depth)
+
+    def _select(self, query: str, filter: Any, **values: Any) -> list[Hit]:
         if filter is not None and not isinstance(filter, Mapping):
             raise FilterError(f"filter is {filter!r:.80}: pgvector takes a mapping of metadata fields to their values")
-        code = code_of(steered)
-        query = LATENT if view == "latent" else HYBRID if view == "hybrid" and code else DENSE
-        values = {
-            "dense": json.dumps(steered.vector.tolist()),
-            "codes": self._sparse(code),
-            "filter": Jsonb(filter or {}),
-            "k": k,
-            "depth": max(k, DEPTH),
-            "rrf": RRF_K,
-        }
-        found = self._run([sql.SQL(query).format(table=self._name)], values)
+        found = self._run([sql.SQL(query).format(table=self._name)], {**values, "filter": Jsonb(filter or {})})
         return [Hit(rank, id, float(score), text, extra) for rank, (id, text, extra, score) in enumerate(found, 1)]
 
     def _vector_of(self, id: str) -> FloatArray | None:
@@ -166,8 +150,8 @@ class SteeredPgvector(SparseEngine):
         found = self._run([query], [id])
         return np.array(json.loads(found[0][0]), np.float32) if found else None
 
-    def _sparse(self, code: Code) -> str:
-        """As text; elements count from 1."""
+    def _sparse_text(self, code: Code) -> str:
+        """Return a code as pgvector reads it; its elements count from 1."""
         return f"{{{','.join(f'{latent + 1}:{weight!r}' for latent, weight in code.items())}}}/{self.bundle.n_latents}"
 
     def _connected(self) -> psycopg.Connection[Any]:
@@ -181,5 +165,10 @@ class SteeredPgvector(SparseEngine):
                 cursor = self._connected().execute(query, values)
             return cursor.fetchall() if cursor.description else []
 
-        rows: list[Any] = self._ask(run)
+        rows: list[Any] = self._call(run)
         return rows
+
+
+def _dense_text(vector: FloatArray) -> str:
+    """Return a vector as pgvector reads it."""
+    return json.dumps(vector.tolist())

@@ -1,11 +1,6 @@
 """Documents, vectors and sparse codes in Qdrant (`pip install qdrant-client`).
 
-Example::
-
-    engine = SteeredQdrant(QdrantClient("http://localhost:6333"), "documents", bundle="bundle")
-    engine.add(texts, ids)
-    engine.search("solar storms", 5, boost={"radio astronomy": 1.5}, view="hybrid")
-    SteerableRetriever(index=engine, view="hybrid", boost={"radio astronomy": 1.5})  # in LangChain
+Example: ``SteeredQdrant(QdrantClient("http://localhost:6333"), "documents", bundle="bundle")``, see the package.
 """
 
 from __future__ import annotations
@@ -17,18 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from . import need
+from ...arrays import FloatArray
+from ...errors import ConfigError
+from ...runtime import Bundle, Hit
+from ..optional import needs
+from .sparse import DEPTH, Code, SparseEngine
 
-need("qdrant_client", "qdrant-client")
-
-from qdrant_client import QdrantClient, models  # noqa: E402
-
-from ...arrays import FloatArray  # noqa: E402
-from ...errors import ConfigError  # noqa: E402
-from ...runtime.bundle.bundle import Bundle  # noqa: E402
-from ...runtime.search.hits import Hit  # noqa: E402
-from ...runtime.steering.resolver import SteeredQuery  # noqa: E402
-from .sparse import DEPTH, Code, SparseEngine, code_of  # noqa: E402
+with needs("qdrant_client", pip="qdrant-client"):
+    from qdrant_client import QdrantClient, models
 
 DENSE, CODES = "dense", "codes"
 ID, TEXT, METADATA = "_id", "page_content", "metadata"
@@ -43,13 +34,11 @@ class SteeredQdrant(SparseEngine):
     Args:
         client: Connected; whoever made it closes it.
         collection: Its name.
-        bundle: The exported folder, or an opened bundle.
-        sample: As in `SteeredEngine`.
+        bundle, sample: As in `SteeredEngine`.
 
     Raises:
         ConfigError: The collection has another dimension or distance, or no sparse codes.
         EngineError: Qdrant does not answer.
-        BundleError: The bundle cannot be used.
     """
 
     provider = "Qdrant"
@@ -63,17 +52,15 @@ class SteeredQdrant(SparseEngine):
     ) -> None:
         super().__init__(bundle, sample)
         self.client, self.collection = client, collection
-        if not self._ask(client.collection_exists, collection):
-            self._ask(
+        if not self._call(client.collection_exists, collection):
+            self._call(
                 client.create_collection,
                 collection,
                 vectors_config={DENSE: models.VectorParams(size=self.bundle.d_in, distance=models.Distance.COSINE)},
                 sparse_vectors_config={CODES: models.SparseVectorParams()},
             )
-        self._check(self._ask(client.get_collection, collection).config.params)
-
-    def _check(self, found: Any) -> None:
-        what = f"the Qdrant collection {self.collection!r}"
+        found = self._call(client.get_collection, collection).config.params
+        what = f"the Qdrant collection {collection!r}"
         dense = found.vectors.get(DENSE) if isinstance(found.vectors, dict) else None
         if dense is None or CODES not in (found.sparse_vectors or {}):
             raise ConfigError(f"{what} lacks the vector {DENSE!r} or the sparse vector {CODES!r}: use another name")
@@ -99,36 +86,35 @@ class SteeredQdrant(SparseEngine):
         ]
         self.client.upsert(self.collection, points, wait=True)
 
-    def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
-        vector, code = steered.vector.tolist(), code_of(steered)
-        how: dict[str, Any] = {"query": vector, "using": DENSE}
-        if view == "latent":
-            if not code:
-                return []
-            how = {"query": _sparse(code), "using": CODES}
-        elif view == "hybrid" and code:
-            depth = max(k, DEPTH)
-            how = {
-                "prefetch": [
-                    models.Prefetch(query=vector, using=DENSE, limit=depth, filter=filter),
-                    models.Prefetch(query=_sparse(code), using=CODES, limit=depth, filter=filter),
-                ],
-                "query": models.FusionQuery(fusion=models.Fusion.RRF),
-            }
-        found = self._ask(self.client.query_points, self.collection, limit=k, query_filter=filter, **how)
-        return [
-            Hit(rank, payload.get(ID, str(point.id)), point.score, payload.get(TEXT, ""), payload.get(METADATA) or {})
-            for rank, point in enumerate(found.points, 1)
-            for payload in [point.payload or {}]  # another program may have written it, without our id
-        ]
+    def _dense(self, vector: FloatArray, k: int, filter: Any) -> list[Hit]:
+        return self._query(k, filter, query=vector.tolist(), using=DENSE)
+
+    def _latent(self, code: Code, k: int, filter: Any) -> list[Hit]:
+        return self._query(k, filter, query=_sparse(code), using=CODES) if code else []
+
+    def _hybrid(self, vector: FloatArray, code: Code, k: int, filter: Any) -> list[Hit]:
+        both = ((DENSE, vector.tolist()), (CODES, _sparse(code)))
+        depth = max(k, DEPTH)
+        lists = [models.Prefetch(query=query, using=using, limit=depth, filter=filter) for using, query in both]
+        return self._query(k, filter, prefetch=lists, query=models.FusionQuery(fusion=models.Fusion.RRF))
+
+    def _query(self, k: int, filter: Any, **query: Any) -> list[Hit]:
+        found = self._call(self.client.query_points, self.collection, limit=k, query_filter=filter, **query)
+        hits = []
+        for rank, point in enumerate(found.points, 1):
+            # Another program may have written it, without our id.
+            payload = point.payload or {}
+            id, text, metadata = payload.get(ID, str(point.id)), payload.get(TEXT, ""), payload.get(METADATA) or {}
+            hits.append(Hit(rank, id, point.score, text, metadata))
+        return hits
 
     def _vector_of(self, id: str) -> FloatArray | None:
-        found = self._ask(self.client.retrieve, self.collection, [_point(id)], with_vectors=[DENSE])
+        found = self._call(self.client.retrieve, self.collection, [_point(id)], with_vectors=[DENSE])
         return np.array(found[0].vector[DENSE], np.float32) if found else None
 
 
 def _point(id: str) -> str:
-    """Qdrant takes numbers and UUIDs."""
+    """Return the UUID of a document: Qdrant takes numbers and UUIDs only."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, id))
 
 

@@ -1,4 +1,4 @@
-"""What engines with sparse vectors have in common: what is written, and what a steered code asks for."""
+"""`SparseEngine`: documents with their vectors and sparse codes in another engine."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray, check_unit_rows
 from ...errors import ConfigError, DataError
 from ...metrics import unit_codes
-from ...runtime.search.hits import Hit
-from ...runtime.search.inputs import check_unit_rows
-from ...runtime.steering.resolver import SteeredQuery
+from ...runtime import Hit, SteeredQuery
 from ...runtime.store.row_encoding import check_documents
 from .base import SteeredEngine
 
 Code: TypeAlias = dict[int, float]
 """Latent -> weight, ascending; inner products of these are the scores of our latent view."""
 DEPTH = 100
-"""How many documents of each list hybrid search fuses, or k where that is more."""
+"""Documents of each list that hybrid search fuses, or k where that is more."""
 RRF_K = 60
 """Reciprocal rank fusion adds 1 / (60 + rank) (Cormack, Clarke, Buettcher 2009), where the engine lets it be chosen."""
 BATCH = 256
@@ -42,7 +40,7 @@ class SparseEngine(SteeredEngine):
         *,
         embeddings: FloatArray | None = None,
     ) -> list[str]:
-        """Embed, encode and write documents; an id that is there already is replaced.
+        """Embed, encode and write documents, and return their ids; an id that is there already is replaced.
 
         Args:
             texts: The documents.
@@ -50,26 +48,24 @@ class SparseEngine(SteeredEngine):
             metadata: One mapping per document with string keys and JSON values.
             embeddings: Unit rows, shape (n, d_in), if they are known already.
 
-        Returns:
-            The ids.
-
         Raises:
             DataError: Lengths differ, an id occurs twice, an embedding is not a unit row, ...; nothing was added.
-            EngineError: The engine does not answer; what it took before stays.
+            EngineError: The engine does not answer; the blocks before stay.
         """
         if isinstance(texts, str):
             raise DataError("texts is a single string: give a list of texts")
         names = [uuid.uuid4().hex for _ in texts] if ids is None else list(ids)
         extra = [{} for _ in texts] if metadata is None else [dict(entry) for entry in metadata]
         check_documents(names, texts, extra)
+        self._check_sizes(names, texts)
         rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", self.bundle.d_in)
         if rows is not None and len(rows) != len(texts):
             raise DataError(f"{len(texts)} texts but {len(rows)} embeddings: give one per text")
         for start in range(0, len(texts), BATCH):
             part = slice(start, start + BATCH)
-            vectors = self.bundle.embed(list(texts[part])) if rows is None else rows[part]
+            vectors = self.bundle.embed_documents(list(texts[part])) if rows is None else rows[part]
             codes = codes_of(*self.bundle.encode(vectors))
-            self._ask(self._write, names[part], texts[part], extra[part], vectors, codes)
+            self._call(self._write, names[part], texts[part], extra[part], vectors, codes)
         return names
 
     @abstractmethod
@@ -83,6 +79,30 @@ class SparseEngine(SteeredEngine):
     ) -> None:
         """Write a block of checked documents."""
 
+    @abstractmethod
+    def _dense(self, vector: FloatArray, k: int, filter: Any) -> list[Hit]:
+        """Return the best `k` by the cosine with a vector of shape (d_in,)."""
+
+    @abstractmethod
+    def _latent(self, code: Code, k: int, filter: Any) -> list[Hit]:
+        """Return the best `k` by the inner product with a code, which may be empty."""
+
+    def _hybrid(self, vector: FloatArray, code: Code, k: int, filter: Any) -> list[Hit]:
+        """Return the best `k` of both lists; an engine that can fuse them itself overrides this."""
+        depth = max(k, DEPTH)
+        return fused(self._dense(vector, depth, filter), self._latent(code, depth, filter))[:k]
+
+    def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
+        if view == "dense":
+            return self._dense(steered.vector, k, filter)
+        code = code_of(steered)
+        if view == "latent":
+            return self._latent(code, k, filter)
+        return self._hybrid(steered.vector, code, k, filter) if code else self._dense(steered.vector, k, filter)
+
+    def _check_sizes(self, ids: Sequence[str], texts: Sequence[str]) -> None:
+        """Raise a `DataError` where the engine cannot hold an id or a text."""
+
     def _check_dimension(self, what: str, dimension: int) -> None:
         if dimension != self.bundle.d_in:
             raise ConfigError(
@@ -92,18 +112,18 @@ class SparseEngine(SteeredEngine):
 
 
 def codes_of(indices: IntArray, values: FloatArray) -> list[Code]:
-    """The codes of documents as they are compared, from `Bundle.encode`; shapes (n, k)."""
+    """Return the codes of documents as they are compared, from what `Bundle.encode` returns, shapes (n, k)."""
     return [_code(*pair) for pair in zip(indices, unit_codes(values), strict=True)]
 
 
 def code_of(steered: SteeredQuery) -> Code:
-    """The code of a steered query; negative where it was pushed away, empty when nothing is left or it has none."""
+    """Return the code of a steered query: negative where it was pushed away, empty when nothing is left."""
     change = steered.change
-    return {} if change is None else _code(change.latents, unit_codes(change.after[None])[0])
+    return _code(change.latents, unit_codes(change.after[None])[0])
 
 
 def fused(*lists: Sequence[Hit]) -> list[Hit]:
-    """Reciprocal rank fusion, best first, for where the engine's own cannot be asked."""
+    """Return the hits of all lists by reciprocal rank fusion, best first."""
     scores: dict[str, float] = {}
     hits = {hit.id: hit for found in lists for hit in found}
     for found in lists:

@@ -1,21 +1,20 @@
 """Steered search inside LangChain (extra ``langchain``).
 
-`SteerableRetriever` answers from an index of ours, and `SteerableRetriever.over` steers any other vector store.
+`SteerableRetriever` searches an index of ours, and `SteerableRetriever.over` steers any other vector store.
 `SteerableVectorStore` is a durable store, `SteerableEmbeddings` the bundle's embedder for other stores,
-`SqliteRecordManager` remembers what `langchain_core.indexing.index` has indexed, and `concept_tools` makes the two
-tools for agents.
+`SqliteRecordManager` records what `langchain_core.indexing.index` has indexed, and `concept_tools` makes the two tools
+for agents.
 """
 
-from ...extras import require
+from ..optional import needs
 
-require("langchain", "langchain_core")
-
-from .embeddings import SteerableEmbeddings  # noqa: E402
-from .over import SteeredStore  # noqa: E402
-from .record_manager import SqliteRecordManager  # noqa: E402
-from .retriever import SteerableRetriever  # noqa: E402
-from .tools import concept_tools, find_concepts_tool, search_documents_tool  # noqa: E402
-from .vectorstore import SteerableVectorStore  # noqa: E402
+with needs("langchain_core", pip="'steersearch[langchain]'"):
+    from .embeddings import SteerableEmbeddings
+    from .over import SteeredStore
+    from .record_manager import SqliteRecordManager
+    from .retriever import SteerableRetriever
+    from .tools import concept_tools, find_concepts_tool, search_documents_tool
+    from .vectorstore import SteerableVectorStore
 
 __all__ = [
     "SqliteRecordManager",

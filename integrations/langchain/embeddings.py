@@ -11,51 +11,33 @@ from numpy.typing import ArrayLike
 
 from ...arrays import FloatArray
 from ...errors import ConfigError, DataError
-from ...runtime.bundle.bundle import Bundle
+from ...runtime import Bundle
 
 PROBE = "The observatory recorded three solar storms in the spring of 1989."
-"""Any sentence: two embedders that agree on it to `SAME_SPACE` are taken for the same."""
-SAME_SPACE = 0.8
+"""Any sentence: two embedders that agree on it to `SAME_EMBEDDER` are taken for the same."""
+SAME_EMBEDDER = 0.8
 """Least cosine of one text under one embedder in two precisions, or with and without its prompt. Others are near 0."""
 
 
 class SteerableEmbeddings(Embeddings):
-    """Unit embeddings from a bundle, so that another store holds vectors which the bundle can steer.
-
-    Args:
-        bundle: The exported folder, or an opened bundle.
-
-    Raises:
-        BundleError: The bundle cannot be used.
-    """
+    """Unit embeddings from a bundle (a folder or an opened one), so that it can steer another store's vectors."""
 
     def __init__(self, bundle: str | Path | Bundle) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Unit vectors of texts, shape (n, d_in).
-
-        Raises:
-            DataError: Not a list of strings.
-        """
-        rows: list[list[float]] = self.bundle.embed(texts).tolist()
+        """Return the unit vectors of texts, shape (n, d_in); `DataError` for anything but a list of strings."""
+        rows: list[list[float]] = self.bundle.embed_documents(texts).tolist()
         return rows
 
     def embed_query(self, text: str) -> list[float]:
-        """The unit vector of a text, shape (d_in,).
-
-        Raises:
-            DataError: Not a string.
-        """
-        return self.embed_documents([text])[0]
+        """Return the unit vector of a text, shape (d_in,); `DataError` for anything but a string."""
+        row: list[float] = self.bundle.embed_queries([text])[0].tolist()
+        return row
 
 
-def unit_rows(vectors: ArrayLike, what: str) -> FloatArray:
-    """Vectors of any length as unit rows, shape (n, d), float32.
-
-    Raises:
-        DataError: They differ in width, or one has no direction.
-    """
+def normalised(vectors: ArrayLike, what: str) -> FloatArray:
+    """Return vectors as unit rows (n, d), float32; `DataError` when they differ in width or one has no direction."""
     try:
         rows = np.asarray(vectors, np.float64)
     except (TypeError, ValueError) as error:
@@ -71,18 +53,14 @@ def unit_rows(vectors: ArrayLike, what: str) -> FloatArray:
 
 
 def check_same_space(embedding: Any, bundle: Bundle, what: str) -> None:
-    """Raise unless an embedder and a bundle put the same text in the same place; embeds one sentence with each.
-
-    Raises:
-        ConfigError: They differ in width or in direction; steering would be noise.
-    """
-    theirs, ours = unit_rows([embedding.embed_query(PROBE)], what)[0], bundle.embed([PROBE])[0]
+    """Check that an embedder and a bundle embed one sentence alike: else steering would be noise, a `ConfigError`."""
+    theirs, ours = normalised([embedding.embed_query(PROBE)], what)[0], bundle.embed_queries([PROBE])[0]
     cure = f"use the bundle of that embedder, or embed the documents with SteerableEmbeddings({str(bundle.path)!r})"
     if len(theirs) != len(ours):
         raise ConfigError(f"{what} has dimension {len(theirs)} and the bundle {bundle.path} has {len(ours)}: {cure}")
     cosine = float(theirs @ ours)
-    if cosine < SAME_SPACE:
+    if cosine < SAME_EMBEDDER:
         raise ConfigError(
             f"{what} and the bundle {bundle.path} embed the same sentence with cosine {cosine:.2f}, "
-            f"expected at least {SAME_SPACE}: they are different embedders; {cure}"
+            f"expected at least {SAME_EMBEDDER}: they are different embedders; {cure}"
         )

@@ -1,4 +1,4 @@
-"""Any LangChain vector store, searched with a steered vector: the engine does the search, the bundle the steering."""
+"""`SteeredStore`: any LangChain vector store, searched with a vector that the bundle steered."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from langchain_core.vectorstores import VectorStore
 
 from ...arrays import FloatArray
 from ...errors import ConfigError, EngineError
-from ...runtime.bundle.bundle import Bundle
-from ...runtime.search.hits import Hit
-from ...runtime.steering.resolver import SteeredQuery
+from ...runtime import Bundle, Hit, SteeredQuery
 from ..engines.base import SteeredEngine
 from .embeddings import PROBE, check_same_space
 
@@ -28,13 +26,13 @@ SCORED = (
 )
 """Searches that return the engine's scores too; LangChain names none, so stores differ."""
 DISTANCES = ("distance", "distance_strategy", "_distance_strategy")
-"""Where stores keep the distance that they were made with."""
+"""Attributes in which stores keep the distance that they were made with."""
 WRONG_DISTANCE = re.compile(r"manhattan|\bl1\b|hamming|jaccard", re.IGNORECASE)
 """On unit vectors cosine, inner product and Euclidean distance rank alike; these do not."""
 PROBED = 8
 """Documents that are searched for by their own text, to see that the store holds vectors of the bundle's embedder."""
 OWN_RANK = 3
-"""Half have to be found this high: a title that was embedded too may cost a place, another embedder costs all."""
+"""Half of them must be found this high: a title that was embedded too may cost a place, another embedder all."""
 
 
 class SteeredStore(SteeredEngine):
@@ -45,29 +43,27 @@ class SteeredStore(SteeredEngine):
 
     Args:
         store: Holds vectors of the bundle's embedder.
-        bundle: The exported folder of that embedder, or an opened bundle.
-        sample: As in `SteeredEngine`.
+        bundle: The exported folder of that embedder, or an opened bundle. `sample` is as in `SteeredEngine`.
 
     Raises:
         ConfigError: The store cannot search by vector, or has another dimension, embedder or distance.
         EngineError: The engine behind the store does not answer.
-        BundleError: The bundle cannot be used.
     """
 
     def __init__(
         self, store: VectorStore, bundle: str | Path | Bundle, sample: Sequence[str] | FloatArray | None = None
     ) -> None:
         self.store = store
-        """The store."""
         self.provider = type(store).__name__
         self._search_by_vector, self._scored = _search_method(store)
         super().__init__(bundle, sample)
-        self._filter_name = _filter_name(self._search_by_vector)
+        names = inspect.signature(self._search_by_vector).parameters
+        self._filter_name = "expr" if "expr" in names and "filter" not in names else "filter"
         self._check()
 
     def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
-        how = {} if filter is None or filter == {} else {self._filter_name: filter}
-        found = self._ask(self._search_by_vector, steered.vector.tolist(), k=k, **how)
+        filters = {} if filter is None or filter == {} else {self._filter_name: filter}
+        found = self._call(self._search_by_vector, steered.vector.tolist(), k=k, **filters)
         pairs: list[tuple[Document, float]] = found if self._scored else [(document, math.nan) for document in found]
         return [
             Hit(rank, document.id or "", float(score), document.page_content, dict(document.metadata))
@@ -76,12 +72,13 @@ class SteeredStore(SteeredEngine):
 
     def _vector_of(self, id: str) -> FloatArray | None:
         try:
-            found = self._ask(self.store.get_by_ids, [id])
+            found = self._call(self.store.get_by_ids, [id])
         except EngineError as error:
             if isinstance(error.__cause__, NotImplementedError | TypeError | ValueError):
-                return None  # the store knows no ids, or not of this form: the example is a text
+                # The store knows no ids, or none of this form, so the example is a text.
+                return None
             raise
-        return self.bundle.embed([found[0].page_content])[0] if found else None
+        return self.bundle.embed_documents([found[0].page_content])[0] if found else None
 
     def _check(self) -> None:
         for name in DISTANCES:
@@ -105,7 +102,7 @@ class SteeredStore(SteeredEngine):
 
 
 def _search_method(store: VectorStore) -> tuple[Callable[..., Any], bool]:
-    """The store's search by vector, and whether it returns scores."""
+    """Return the store's search by vector, and whether it returns scores."""
     for name in SCORED:
         if hasattr(store, name):
             return getattr(store, name), True
@@ -115,8 +112,3 @@ def _search_method(store: VectorStore) -> tuple[Callable[..., Any], bool]:
             "choose a store with similarity_search_by_vector, or SteerableVectorStore"
         )
     return store.similarity_search_by_vector, False
-
-
-def _filter_name(method: Callable[..., Any]) -> str:
-    names = inspect.signature(method).parameters
-    return "expr" if "expr" in names and "filter" not in names else "filter"

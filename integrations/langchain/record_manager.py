@@ -1,4 +1,4 @@
-"""`SqliteRecordManager`: what `langchain_core.indexing.index` has indexed, kept through restarts."""
+"""`SqliteRecordManager`: a durable record of what `langchain_core.indexing.index` has indexed."""
 
 from __future__ import annotations
 
@@ -55,16 +55,12 @@ class SqliteRecordManager(RecordManager):
         _make_table(self._database)
 
     def get_time(self) -> float:
-        """Seconds since 1970, always after what is recorded already, also when the clock was set back."""
+        """Return seconds since 1970, always after what is recorded already, also when the clock was set back."""
         last = self._database.rows("SELECT max(updated_at) FROM records WHERE namespace = ?", (self.namespace,))[0][0]
         return max(time.time(), math.nextafter(last or 0.0, math.inf))
 
     def update(
-        self,
-        keys: Sequence[str],
-        *,
-        group_ids: Sequence[str | None] | None = None,
-        time_at_least: float | None = None,
+        self, keys: Sequence[str], *, group_ids: Sequence[str | None] | None = None, time_at_least: float | None = None
     ) -> None:
         """Record keys as indexed now, each with the group (source) it belongs to.
 
@@ -82,7 +78,7 @@ class SqliteRecordManager(RecordManager):
             self._database.many("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", rows)
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        """Tell for each key whether it is recorded."""
+        """Return for each key whether it is recorded."""
         sql = "SELECT key FROM records WHERE namespace = ? AND key IN (SELECT value FROM json_each(?))"
         found = {key for (key,) in self._database.rows(sql, (self.namespace, json.dumps(list(keys))))}
         return [key in found for key in keys]
@@ -95,20 +91,19 @@ class SqliteRecordManager(RecordManager):
         group_ids: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> list[str]:
-        """Keys recorded before and after given times, of given groups; an empty list of groups matches nothing."""
+        """Return the keys recorded before and after given times, of given groups; no group matches an empty list."""
         sql = "SELECT key FROM records WHERE namespace = ? AND updated_at < ? AND updated_at > ?"
         bounds = (math.inf if before is None else before, -math.inf if after is None else after)
         parameters: list[object] = [self.namespace, *bounds]
         if group_ids is not None:
             sql += " AND group_id IN (SELECT value FROM json_each(?))"
             parameters.append(json.dumps(list(group_ids)))
-        rows = self._database.rows(
-            f"{sql} ORDER BY updated_at, key LIMIT ?", (*parameters, -1 if limit is None else limit)
-        )
+        parameters.append(-1 if limit is None else limit)
+        rows = self._database.rows(f"{sql} ORDER BY updated_at, key LIMIT ?", parameters)
         return [key for (key,) in rows]
 
     def delete_keys(self, keys: Sequence[str]) -> None:
-        """Forget keys; those that are not there are passed over."""
+        """Remove keys; those that are not there are ignored."""
         sql = "DELETE FROM records WHERE namespace = ? AND key IN (SELECT value FROM json_each(?))"
         with self._database.transaction():
             self._database.rows(sql, (self.namespace, json.dumps(list(keys))))
@@ -122,11 +117,7 @@ class SqliteRecordManager(RecordManager):
         return await run_in_executor(None, self.get_time)
 
     async def aupdate(
-        self,
-        keys: Sequence[str],
-        *,
-        group_ids: Sequence[str | None] | None = None,
-        time_at_least: float | None = None,
+        self, keys: Sequence[str], *, group_ids: Sequence[str | None] | None = None, time_at_least: float | None = None
     ) -> None:
         """As `update`, in a thread."""
         await run_in_executor(None, self.update, keys, group_ids=group_ids, time_at_least=time_at_least)

@@ -1,7 +1,7 @@
 """`SteerableRetriever`: documents for a query, steered by `boost`.
 
-A boost can be given in four places. A call's own wins over a configured one, which wins over the constructor's; the
-whole mapping is replaced, not merged::
+A boost can be given in four places. A call's own replaces a configured one, which replaces the constructor's; the
+mappings are not merged::
 
     retriever = SteerableRetriever.open("my-index", k=4, boost={"radio astronomy": 1.5})
     retriever.invoke("solar storms", boost={"instrumentation": -1.0})  # also ainvoke, batch, abatch, stream
@@ -22,23 +22,23 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore
-from pydantic import ConfigDict
+from pydantic import ConfigDict, field_validator
 from typing_extensions import Self
 
 from ...arrays import FloatArray
-from ...runtime.bundle.bundle import Bundle
-from ...runtime.index import SteerableIndex, View
-from ...runtime.search.dense import Backend
-from ...runtime.steering.auto_strength import KEEP
-from ...runtime.steering.resolver import Boost, Key, Strength
-from ..adapter import Answer, Ask, answer
+from ...runtime import Backend, Boost, Bundle, Key, SteerableIndex, Strength, ViewName
+from ...runtime.search.views import VIEWS
+from ...runtime.steering.request import DEFAULT_KEEP
+from ..adapter import SearchReport, search_and_report, with_call
 from ..engines.base import SteeredEngine
-from .callbacks import atell, documents_of, tell
+from .callbacks import anotify, documents_of, notify
 from .over import SteeredStore
 
 SCORE_KEY = "relevance_score"
 STORE_SCORE_KEY = "store_score"
 EXPLANATION_KEY = "steerable"
+SEARCH = ("k", "boost", "clamp", "keep", "protect", "filter", "view", "fusion")
+"""Fields that are arguments of a search."""
 
 
 class SteerableRetriever(BaseRetriever):
@@ -46,16 +46,17 @@ class SteerableRetriever(BaseRetriever):
 
     Unknown arguments raise, in the constructor (`pydantic.ValidationError`) and per call (`TypeError`). The errors of
     `SteerableIndex.search` (`UnknownFeatureError`, `ConfigError`, `FilterError`, ...) pass through unchanged. Safe to
-    use from several threads. Callbacks and tracers are told what steering did: `on_text`, in words and as `steering=`,
-    and a run "steering" inside the retriever's run. Both hold ``{concepts, kept, moves, warnings}``, see `Steered` in
-    `integrations.answers` (`moves` after `over` only with `include_explanations`, since ranks cost the engine a second
-    search). A boost that is probably not meant gives a `SteeringWarning`, which Python shows once per place.
+    use from several threads. Callbacks and tracers get a report of steering: `on_text`, in words and as `steering=`,
+    and a run "steering" inside the retriever's run. Both hold ``{concepts, kept, moves, warnings}``, see
+    `SteeringReport` in `integrations.adapter` (`moves` after `over` only with `include_explanations`, since ranks cost
+    the engine a second search). A boost that is probably not meant gives a `SteeringWarning`, which Python shows once
+    per place.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", use_attribute_docstrings=True)
 
     index: SteerableIndex | SteeredEngine
-    """An opened index, what `over` made, or an engine with sparse codes (`integrations.sparse`). Whoever opened it
+    """An opened index, what `over` made, or an engine with sparse codes (`integrations.engines`). Whoever opened it
     closes it: ``retriever.index.close()`` after `open`."""
     k: int = 4
     """Documents wanted; fewer come back when there are fewer."""
@@ -64,14 +65,14 @@ class SteerableRetriever(BaseRetriever):
     `"auto"` and `"-auto"` are the largest that keeps the share `keep` of the query."""
     clamp: dict[Key, float] | None = None
     """Concept -> value to set instead of adding; 0 removes the concept from the query."""
-    keep: float = KEEP
+    keep: float = DEFAULT_KEEP
     """Cosine of the query before and after steering that `"auto"` keeps, above 0 and at most 1."""
     protect: bool = False
     """Leave alone how strongly the query expresses its own strongest features."""
     filter: Any = None
     """Metadata conditions, for example ``{"year": {"$gte": 2025}}``; after `over` in the dialect of the store."""
-    view: View = "dense"
-    """What is compared: `dense`, `reconstruction`, `latent`, `words` or `hybrid`; in an engine with sparse codes
+    view: ViewName = "dense"
+    """The view to search: `dense`, `reconstruction`, `latent`, `words` or `hybrid`; in an engine with sparse codes
     `dense`, `latent` or `hybrid`, in any other `dense`."""
     fusion: Literal["rrf"] | dict[str, float] = "rrf"
     """How `hybrid` joins its views, see `SteerableIndex.search`; an engine joins them by rank."""
@@ -89,12 +90,7 @@ class SteerableRetriever(BaseRetriever):
 
     @classmethod
     def open(
-        cls,
-        path: str | Path,
-        *,
-        bundle: str | Path | Bundle | None = None,
-        backend: Backend = "auto",
-        **fields: Any,
+        cls, path: str | Path, *, bundle: str | Path | Bundle | None = None, backend: Backend = "auto", **fields: Any
     ) -> Self:
         """Open an index and make a retriever for it.
 
@@ -105,8 +101,7 @@ class SteerableRetriever(BaseRetriever):
             **fields: The retriever's fields: `k`, `boost`, `filter`, ...
 
         Raises:
-            IndexFolderError: The index is missing, damaged, or made with another model.
-            BundleError: The bundle is missing or damaged.
+            SteersearchError: As `SteerableIndex.open`.
             pydantic.ValidationError: A field does not exist or has the wrong type.
         """
         index = SteerableIndex.open(path, bundle=bundle, backend=backend)
@@ -135,14 +130,12 @@ class SteerableRetriever(BaseRetriever):
         Args:
             vectorstore: A store filled with vectors of the bundle's embedder, for example by `SteerableEmbeddings`.
             bundle: The exported folder of that embedder.
-            sample: Some hundred to thousand of the store's documents, spread over all, as texts or unit rows (n, d_in):
-                they say what a phrase means in them. Without them the bundle's reference corpus is asked.
+            sample: Some hundred to thousand of its documents, as texts or unit rows (n, d_in), see `SteeredEngine`.
             **fields: The retriever's fields: `k`, `boost`, `filter`, ...
 
         Raises:
             ConfigError: The store cannot search by vector, or has another dimension, embedder or distance.
             EngineError: The engine behind the store does not answer.
-            BundleError: The bundle is missing or damaged.
             pydantic.ValidationError: A field does not exist or has the wrong type.
         """
         return cls(index=SteeredStore(vectorstore, bundle, sample), **fields)
@@ -159,9 +152,10 @@ class SteerableRetriever(BaseRetriever):
         protect: bool | None = None,
         filter: Mapping[str, Any] | None = None,
     ) -> list[Document]:
-        found = self._search(query, self._ask(k, boost, clamp, keep, protect, filter), bool(run_manager.handlers))
-        tell(run_manager, found)
-        return self._documents(found)
+        arguments = self._arguments(k=k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filter)
+        report = self._search(query, arguments, bool(run_manager.handlers))
+        notify(run_manager, report)
+        return self._documents(report)
 
     async def _aget_relevant_documents(
         self,
@@ -176,47 +170,38 @@ class SteerableRetriever(BaseRetriever):
         filter: Mapping[str, Any] | None = None,
     ) -> list[Document]:
         # The base class would drop these arguments on the way; only the search goes to a thread, callbacks stay here.
-        ask = self._ask(k, boost, clamp, keep, protect, filter)
-        found = await run_in_executor(None, self._search, query, ask, bool(run_manager.handlers))
-        await atell(run_manager, found)
-        return self._documents(found)
+        arguments = self._arguments(k=k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filter)
+        report = await run_in_executor(None, self._search, query, arguments, bool(run_manager.handlers))
+        await anotify(run_manager, report)
+        return self._documents(report)
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
-        params["ls_vector_store_provider"] = (
-            self.index.provider if isinstance(self.index, SteeredEngine) else "steersearch"
-        )
+        params["ls_vector_store_provider"] = self._engine.provider if self._engine else "steersearch"
         params["ls_embedding_provider"] = "steersearch"
         params["ls_embedding_model"] = self.index.bundle.manifest.embedder["id"]
         return params
 
-    def _ask(
-        self,
-        k: int | None,
-        boost: Boost | None,
-        clamp: Boost | None,
-        keep: float | None,
-        protect: bool | None,
-        filter: Any,
-    ) -> Ask:
-        """None means "as constructed", {} means "none this time"."""
-        return Ask(
-            self.k if k is None else k,
-            self.boost if boost is None else boost,
-            self.clamp if clamp is None else clamp,
-            self.keep if keep is None else keep,
-            self.protect if protect is None else protect,
-            self.filter if filter is None else filter,
-            self.view,
-            self.fusion,
-        )
+    @field_validator("view")
+    @classmethod
+    def _check_view(cls, view: str) -> str:
+        if view not in VIEWS:
+            raise ValueError(f"view is {view!r}: choose one of {', '.join(VIEWS)}")
+        return view
 
-    def _search(self, query: str, ask: Ask, watched: bool) -> Answer:
-        moves = watched and isinstance(self.index, SteerableIndex)  # somebody's server is asked twice only on demand
-        return answer(self.index, query, ask, moves=moves, explanations=self.include_explanations)
+    @property
+    def _engine(self) -> SteeredEngine | None:
+        """The engine that is searched, where it is not an index of ours."""
+        return self.index if isinstance(self.index, SteeredEngine) else None
 
-    def _documents(self, found: Answer) -> list[Document]:
-        score_key = STORE_SCORE_KEY if isinstance(self.index, SteeredEngine) else SCORE_KEY
-        return documents_of(
-            found, score_key if self.include_scores else None, EXPLANATION_KEY if self.include_explanations else None
-        )
+    def _arguments(self, **call: Any) -> dict[str, Any]:
+        return with_call({name: getattr(self, name) for name in SEARCH}, **call)
+
+    def _search(self, query: str, arguments: dict[str, Any], handlers: bool) -> SearchReport:
+        # Somebody's server is searched twice only on demand.
+        moves = handlers and self._engine is None
+        return search_and_report(self.index, query, moves=moves, explanations=self.include_explanations, **arguments)
+
+    def _documents(self, report: SearchReport) -> list[Document]:
+        score_key = (STORE_SCORE_KEY if self._engine else SCORE_KEY) if self.include_scores else None
+        return documents_of(report, score_key, EXPLANATION_KEY if self.include_explanations else None)

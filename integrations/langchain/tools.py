@@ -12,58 +12,55 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ...errors import SteersearchError
-from ...runtime.index import SteerableIndex
+from ...runtime import SteerableIndex
 from ..agents import AgentTools, description_of
 
 
 def concept_tools(index: SteerableIndex) -> list[BaseTool]:
-    """Both tools for an agent: find what an index can be steered by, and search it steered.
+    """Return both tools for an agent: find what an index can be steered by, and search it steered.
 
-    Arguments are flat. The answer is JSON text for the model, and the same as a mapping in the message's `artifact`.
+    Arguments are flat. They return JSON text for the model, and the same as a mapping in the message's `artifact`.
     Wrong arguments and unknown concepts come back as a message that says what to do, so that the agent can go on.
-
-    Args:
-        index: An opened index; whoever opened it closes it.
+    Whoever opened the index closes it.
     """
     return [find_concepts_tool(index), search_documents_tool(index)]
 
 
 def find_concepts_tool(index: SteerableIndex) -> BaseTool:
-    """The tool `find_concepts(text, limit)`."""
+    """Return the tool `find_concepts(text, limit)`."""
     return _tool(AgentTools(index).find_concepts)
 
 
 def search_documents_tool(index: SteerableIndex) -> BaseTool:
-    """The tool `search_documents(query, more_of, less_of, strength, where, k)`."""
+    """Return the tool `search_documents(query, more_of, less_of, strength, where, k)`."""
     return _tool(AgentTools(index).search_documents)
 
 
 def _tool(method: Callable[..., Any]) -> BaseTool:
     def call(**arguments: Any) -> tuple[str, dict[str, Any]]:
         try:
-            answer = method(**arguments)
+            result = method(**arguments)
         except SteersearchError as error:
             raise ToolException(f"error: {error}") from error
-        return json.dumps(answer, ensure_ascii=False, default=str), answer
+        return json.dumps(result, ensure_ascii=False, default=str), result
 
     async def acall(**arguments: Any) -> tuple[str, dict[str, Any]]:
         return await run_in_executor(None, call, **arguments)
 
-    name = method.__name__
     return StructuredTool.from_function(
         call,
         acall,
-        name=name,
+        name=method.__name__,
         description=description_of(method),
         args_schema=arguments_of(method),
         response_format="content_and_artifact",
         handle_tool_error=True,
-        handle_validation_error=lambda error: _teach(name, error),
+        handle_validation_error=lambda error: _cure(method.__name__, error),
     )
 
 
 def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
-    """The arguments of a method as a model that refuses all others."""
+    """Return the arguments of a method as a model that refuses all others."""
     hints = get_type_hints(method, include_extras=True)
     fields: dict[str, Any] = {
         name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
@@ -72,7 +69,7 @@ def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
     return create_model(method.__name__, __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def _teach(name: str, error: Exception) -> str:
+def _cure(name: str, error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return f"error: {error}"
     problems = "; ".join(

@@ -5,83 +5,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.indexing import UpsertResponse
-from langchain_core.runnables import run_in_executor
-from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
+from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
-from pydantic import ConfigDict
 from typing_extensions import Self, Unpack
 
 from ...arrays import FloatArray
 from ...errors import ConfigError, DataError
-from ...runtime.bundle.bundle import Bundle
-from ...runtime.index import DATABASE, Hit, SteerableIndex
+from ...runtime import Backend, Bundle, Hit, SteerableIndex, SteeredQuery
+from ...runtime.index import DATABASE
 from ...runtime.ingest.documents import COMMIT_EVERY
-from ...runtime.search.dense import Backend
+from ...runtime.steering.request import SteeringArguments
 from ...runtime.store.row_encoding import check_documents
-from ...steering_warnings import gathered
-from ..adapter import Steered, Steering, concepts_of, moves_of
-from .callbacks import atell, tell
-from .embeddings import PROBE, SteerableEmbeddings, check_same_space, unit_rows
-from .plain import PlainIndex, is_plain
-
-if TYPE_CHECKING:
-    pass
-
-FETCH_K = 20
-"""How many documents MMR chooses from when nothing is said."""
-
-
-class StoreRetriever(VectorStoreRetriever):
-    """LangChain's retriever of a store. Arguments of a call replace those of `search_kwargs`, key by key.
-
-    Callbacks and tracers are told what steering did, as by `SteerableRetriever`; that costs two more searches, so it
-    is done only when somebody listens. For the same in the metadata of documents, search the store's index with
-    ``SteerableRetriever(index=store.index, include_explanations=True)``.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid"
-    )  # as_retriever(boost=...) without search_kwargs would do nothing, silently
-
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
-    ) -> list[Document]:
-        documents = super()._get_relevant_documents(query, run_manager=run_manager, **kwargs)
-        if run_manager.handlers:
-            tell(run_manager, self._steered(query, documents, self.search_kwargs | kwargs))
-        return documents
-
-    async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
-    ) -> list[Document]:
-        documents = await super()._aget_relevant_documents(query, run_manager=run_manager, **kwargs)
-        if run_manager.handlers:
-            given = self.search_kwargs | kwargs
-            await atell(run_manager, await run_in_executor(None, self._steered, query, documents, given))
-        return documents
-
-    def _steered(self, query: str, documents: list[Document], given: dict[str, Any]) -> Steered:
-        """What steering did; with MMR `rank` is the place among the chosen, and `rank_before` one by nearness alone."""
-        index = cast("SteerableVectorStore", self.vectorstore).index
-        how = cast(Steering, {name: given[name] for name in Steering.__annotations__ if name in given})
-        if not isinstance(index, SteerableIndex) or not (how.get("boost") or how.get("clamp")):
-            return Steered()
-        with gathered() as warnings:  # the search itself gave them
-            steered = index.steer(cast("SteerableVectorStore", self.vectorstore).query_vector(query), **how)
-            depth = max(FETCH_K, len(documents), given.get("k", 0), given.get("fetch_k", 0))
-            hits = index.search(steered.original, depth, **how, filter=given.get("filter"), compare=True)
-        moves = {move["id"]: move for move in moves_of(hits)}
-        moved = [
-            moves.get(str(document.id), {"id": document.id, "rank_before": None, "moved_by": []}) | {"rank": rank}
-            for rank, document in enumerate(documents, 1)
-        ]
-        return Steered(concepts_of(steered, index.bundle.features), round(steered.kept, 4), moved, warnings)
+from .embeddings import PROBE, SteerableEmbeddings, check_same_space, normalised
+from .store_retriever import FETCH_K, StoreRetriever
 
 
 class SteerableVectorStore(VectorStore):
@@ -100,12 +41,8 @@ class SteerableVectorStore(VectorStore):
     Raises:
         ConfigError: Neither bundle nor embedding, or they are different embedders.
         IndexFolderError: Something else is at `path`, or it is damaged, or made with another model.
-        BundleError: The bundle cannot be used.
         StorageError: The folder cannot be written.
     """
-
-    index: SteerableIndex | PlainIndex
-    """What holds the documents."""
 
     def __init__(
         self,
@@ -123,7 +60,7 @@ class SteerableVectorStore(VectorStore):
             check_same_space(embedding, opened, f"the embedding {type(embedding).__name__}")
         self.index = _open(folder, opened, embedding, backend)
         self._embedding = embedding
-        if bundle is None and embedding is not None and isinstance(self.index, SteerableIndex):
+        if bundle is None and embedding is not None and self.index.has_bundle:
             try:
                 check_same_space(embedding, self.index.bundle, f"the embedding {type(embedding).__name__}")
             except BaseException:
@@ -143,7 +80,7 @@ class SteerableVectorStore(VectorStore):
         backend: Backend = "auto",
         **unknown: Any,
     ) -> Self:
-        """Open or make a store at `path` and add texts to it.
+        """Open or make a store at `path`, and add texts to it.
 
         Raises:
             ConfigError: No `path`.
@@ -161,20 +98,26 @@ class SteerableVectorStore(VectorStore):
 
     @property
     def embeddings(self) -> Embeddings:
-        """What embeds documents and queries."""
-        if self._embedding is not None:
-            return self._embedding
-        assert isinstance(self.index, SteerableIndex)
-        return SteerableEmbeddings(self.index.bundle)
+        """The embedder of documents and queries."""
+        return SteerableEmbeddings(self.index.bundle) if self._embedding is None else self._embedding
 
     def query_vector(self, text: str) -> FloatArray:
-        """The unit vector that a text searches with, before steering, shape (d_in,)."""
+        """Return the unit vector that a text searches with, before steering, shape (d_in,)."""
         if self._embedding is None:
-            assert isinstance(self.index, SteerableIndex)
             return self.index.steer(text).original
         name = f"the embedding {type(self._embedding).__name__}"
-        row: FloatArray = unit_rows([self._embedding.embed_query(text)], name)[0]
+        row: FloatArray = normalised([self._embedding.embed_query(text)], name)[0]
         return row
+
+    def steer(self, query: str | FloatArray | SteeredQuery, **steering: Unpack[SteeringArguments]) -> SteeredQuery:
+        """Return the query that a search would search with; every search takes it in place of the text.
+
+        A steered query is returned as it is, a vector is a unit vector (d_in,); errors as of `SteerableIndex.search`.
+        """
+        _refuse({name: value for name, value in steering.items() if name not in SteeringArguments.__annotations__})
+        if isinstance(query, str) and self._embedding is not None:
+            return self.index.steer(self.query_vector(query), **steering, text=query)
+        return self.index.steer(query, **steering)
 
     def add_texts(
         self,
@@ -187,14 +130,8 @@ class SteerableVectorStore(VectorStore):
     ) -> list[str]:
         """Add texts; an id that is there already is replaced, one that is None is made up.
 
-        Committed `batch_size` at a time: after a kill every committed document is there.
-
-        Args:
-            texts: The documents.
-            metadatas: One mapping per document with string keys and JSON values.
-            ids: Their ids.
-            batch_size: Documents that are embedded and committed together.
-            **unknown: Refused.
+        Each has a mapping with string keys and JSON values. `batch_size` texts are embedded and committed together:
+        after a kill every committed document is there.
 
         Raises:
             DataError: Lengths differ, an id occurs twice, metadata is not JSON, ...; nothing was added.
@@ -209,7 +146,8 @@ class SteerableVectorStore(VectorStore):
         given = list(texts)
         names = [uuid.uuid4().hex if id is None else id for id in (ids or [None] * len(given))]
         extra = list(metadatas or [{}] * len(given))
-        check_documents(names, given, extra)  # all of them, before the first is embedded
+        # All of them, before the first is embedded.
+        check_documents(names, given, extra)
         for start in range(0, len(given), batch_size):
             block = slice(start, start + batch_size)
             vectors = self._embed(given[block])
@@ -217,12 +155,12 @@ class SteerableVectorStore(VectorStore):
         return names
 
     def upsert(self, items: Sequence[Document], /, **unknown: Any) -> UpsertResponse:
-        """Add or replace documents; the ids that are there now."""
+        """Add or replace documents, and return their ids."""
         _refuse(unknown)
         return UpsertResponse(succeeded=self.add_documents(list(items)), failed=[])
 
     def delete(self, ids: list[str] | None = None, **unknown: Any) -> bool:
-        """Remove documents; ids that are not there are passed over.
+        """Remove documents; ids that are not there are ignored.
 
         Raises:
             ConfigError: No ids. All documents are removed by deleting the folder, not by forgetting an argument.
@@ -234,36 +172,29 @@ class SteerableVectorStore(VectorStore):
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The stored documents, in this order; ids that are not there are passed over."""
+        """Return the stored documents in this order; ids that are not there are left out."""
         found = [record for record in self.index.get(ids) if record is not None]
         return [Document(id=record.id, page_content=record.text, metadata=record.metadata) for record in found]
 
     def similarity_search(  # type: ignore[override]  # LangChain takes any keyword
         self,
-        query: str,
+        query: str | SteeredQuery,
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[Steering],
+        **steering: Unpack[SteeringArguments],
     ) -> list[Document]:
-        """The best documents for a text, steered; arguments and errors as of `SteerableIndex.search`.
-
-        Args:
-            query: The text.
-            k: Documents wanted.
-            filter: Metadata conditions.
-            **steering: `boost`, `clamp`, `keep`, `protect`.
-        """
-        return _documents(self._search(self.query_vector(query), k, filter, steering))
+        """Return the best documents for a text or for what `steer` returned; errors as of `SteerableIndex.search`."""
+        return [document for document, _ in self.similarity_search_with_score(query, k, filter, **steering)]
 
     def similarity_search_with_score(
         self,
-        query: str,
+        query: str | FloatArray | SteeredQuery,
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[Steering],
+        **steering: Unpack[SteeringArguments],
     ) -> list[tuple[Document, float]]:
-        """The best documents with their cosine to the (steered) query, -1 to 1, largest first."""
-        hits = self._search(self.query_vector(query), k, filter, steering)
+        """Return the best documents with their cosine to the (steered) query, -1 to 1, largest first."""
+        hits = self.index.search(self.steer(query, **steering), k, filter=filter)
         return list(zip(_documents(hits), [hit.score for hit in hits], strict=True))
 
     def similarity_search_by_vector(  # type: ignore[override]  # LangChain takes any keyword
@@ -271,9 +202,9 @@ class SteerableVectorStore(VectorStore):
         embedding: list[float],
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[Steering],
+        **steering: Unpack[SteeringArguments],
     ) -> list[Document]:
-        """The best documents for a vector of any length, steered."""
+        """Return the best documents for a vector of any length, steered."""
         return [doc for doc, _ in self.similarity_search_with_score_by_vector(embedding, k, filter, **steering)]
 
     def similarity_search_with_score_by_vector(
@@ -281,68 +212,58 @@ class SteerableVectorStore(VectorStore):
         embedding: list[float],
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[Steering],
+        **steering: Unpack[SteeringArguments],
     ) -> list[tuple[Document, float]]:
         """As `similarity_search_with_score`, for a vector of any length."""
-        hits = self._search(unit_rows([embedding], "the query")[0], k, filter, steering)
-        return list(zip(_documents(hits), [hit.score for hit in hits], strict=True))
+        return self.similarity_search_with_score(normalised([embedding], "the query")[0], k, filter, **steering)
 
     def max_marginal_relevance_search(  # type: ignore[override]  # LangChain takes any keyword
         self,
-        query: str,
+        query: str | FloatArray | SteeredQuery,
         k: int = 4,
-        fetch_k: int = 20,
+        fetch_k: int = FETCH_K,
         lambda_mult: float = 0.5,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[Steering],
+        **steering: Unpack[SteeringArguments],
     ) -> list[Document]:
-        """Documents that are near the steered query and differ from each other; see `..._by_vector`."""
-        vector = self.query_vector(query).tolist()
-        return self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, filter, **steering)
+        """Return documents that are near the steered query and differ from each other; see `..._by_vector`."""
+        if k < 1:
+            raise ConfigError(f"k is {k}: it must be a whole number of at least 1")
+        if not 0 <= lambda_mult <= 1:
+            raise ConfigError(f"lambda_mult is {lambda_mult}: it must lie between 0 (variety) and 1 (nearness)")
+        steered = self.steer(query, **steering)
+        hits = self.index.search(steered, max(k, fetch_k), filter=filter)
+        pairs = zip(hits, self.index.vectors([hit.id for hit in hits]), strict=True)
+        kept = [(hit, vector) for hit, vector in pairs if vector is not None]  # one may be deleted a moment ago
+        chosen = maximal_marginal_relevance(steered.vector, [vector.tolist() for _, vector in kept], lambda_mult, k)
+        return _documents([kept[i][0] for i in chosen])
 
     def max_marginal_relevance_search_by_vector(  # type: ignore[override]  # LangChain takes any keyword
         self,
         embedding: list[float],
         k: int = 4,
-        fetch_k: int = 20,
+        fetch_k: int = FETCH_K,
         lambda_mult: float = 0.5,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[Steering],
+        **steering: Unpack[SteeringArguments],
     ) -> list[Document]:
         """Choose `k` of the best `fetch_k`: each next one maximises ``lambda_mult`` nearness - the rest likeness.
 
-        Args:
-            embedding: The query, of any length.
-            k: Documents wanted.
-            fetch_k: How many to choose from; at least k are.
-            lambda_mult: 1 is nearness only, 0 variety only.
-            filter: Metadata conditions.
-            **steering: `boost`, `clamp`, `keep`, `protect`.
+        With `lambda_mult` 1 nearness alone counts, with 0 variety alone. The vector may have any length.
 
         Raises:
             ConfigError: `k` is below 1, or `lambda_mult` outside 0 to 1.
         """
-        if k < 1:
-            raise ConfigError(f"k is {k}: it must be a whole number of at least 1")
-        if not 0 <= lambda_mult <= 1:
-            raise ConfigError(f"lambda_mult is {lambda_mult}: it must lie between 0 (variety) and 1 (nearness)")
-        query = unit_rows([embedding], "the query")[0]
-        hits = self._search(query, max(k, fetch_k), filter, steering)
-        pairs = zip(hits, self.index.vectors([hit.id for hit in hits]), strict=True)
-        kept = [(hit, vector) for hit, vector in pairs if vector is not None]  # one may be deleted a moment ago
-        if isinstance(self.index, SteerableIndex):
-            with gathered():  # the search gave the warnings
-                query = self.index.steer(query, **steering).vector
-        chosen = maximal_marginal_relevance(query, [vector.tolist() for _, vector in kept], lambda_mult, k)
-        return _documents([kept[i][0] for i in chosen])
+        query = normalised([embedding], "the query")[0]
+        return self.max_marginal_relevance_search(query, k, fetch_k, lambda_mult, filter, **steering)
 
     def as_retriever(self, **kwargs: Any) -> StoreRetriever:
-        """A retriever of this store; `search_kwargs` takes `k`, `filter`, `boost` and what a call takes."""
+        """Return a retriever of this store; `search_kwargs` takes `k`, `filter`, `boost` and what a call takes."""
         tags = kwargs.pop("tags", None) or [*self._get_retriever_tags()]
         return StoreRetriever(vectorstore=self, tags=tags, **kwargs)
 
     def close(self) -> None:
-        """Write the caches and let go of the folder; harmless twice."""
+        """Write the caches and close the files; harmless twice."""
         self.index.close()
 
     def __enter__(self) -> Self:
@@ -352,43 +273,28 @@ class SteerableVectorStore(VectorStore):
         self.close()
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return lambda cosine: min(
-            1.0, max(0.0, cosine)
-        )  # LangChain wants 0 to 1; opposite is as irrelevant as unrelated
-
-    def _search(self, vector: FloatArray, k: int, filter: Mapping[str, Any] | None, steering: Steering) -> list[Hit]:
-        _refuse({name: value for name, value in steering.items() if name not in Steering.__annotations__})
-        return self.index.search(vector, k, filter=filter, **steering)
+        # LangChain wants 0 to 1; an opposite direction is as irrelevant as an unrelated one.
+        return lambda cosine: min(1.0, max(0.0, cosine))
 
     def _embed(self, texts: list[str]) -> FloatArray:
         if self._embedding is None:
-            assert isinstance(self.index, SteerableIndex)
-            return self.index.bundle.embed(texts)
-        return unit_rows(self._embedding.embed_documents(texts), f"the embedding {type(self._embedding).__name__}")
+            return self.index.bundle.embed_documents(texts)
+        return normalised(self._embedding.embed_documents(texts), f"the embedding {type(self._embedding).__name__}")
 
 
-def _open(
-    folder: Path, bundle: Bundle | None, embedding: Embeddings | None, backend: Backend
-) -> SteerableIndex | PlainIndex:
-    if is_plain(folder):
-        if bundle is None and embedding is None:
-            raise ConfigError(f"{folder} has no bundle yet: give embedding= to use it as it is, or bundle= to steer it")
-        plain = PlainIndex(folder, None, backend)
-        if bundle is None:
-            return plain
-        try:
-            plain.encode(bundle)
-        finally:
-            plain.close()
-        return SteerableIndex.open(folder, bundle=bundle, backend=backend)
+def _open(folder: Path, bundle: Bundle | None, embedding: Embeddings | None, backend: Backend) -> SteerableIndex:
     if (folder / DATABASE).is_file():
-        return SteerableIndex.open(folder, bundle=bundle, backend=backend)
+        index = SteerableIndex.open(folder, bundle=bundle, backend=backend)
+        if embedding is None and not index.has_bundle:
+            index.close()
+            raise ConfigError(f"{folder} has no bundle yet: give embedding= to use it as it is, or bundle= to steer it")
+        return index
     if bundle is not None:
         return SteerableIndex.create(folder, bundle, backend=backend)
     if embedding is None:
         raise ConfigError(f"{folder} is a new store: give bundle= to steer it, or embedding= for a plain one")
-    width = unit_rows([embedding.embed_query(PROBE)], f"the embedding {type(embedding).__name__}").shape[1]
-    return PlainIndex(folder, width, backend)
+    width = normalised([embedding.embed_query(PROBE)], f"the embedding {type(embedding).__name__}").shape[1]
+    return SteerableIndex.create(folder, None, d_in=width, backend=backend)
 
 
 def _documents(hits: list[Hit]) -> list[Document]:

@@ -4,59 +4,55 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-import onnxruntime as ort
 
 from ...arrays import FloatArray, IntArray
-from ...errors import DataError
-from ..steering.concept_directions import Contexts
-from .embedder import OnnxEmbedder, Progress
+from .autoencoder import Autoencoder
+from .embedder import Embedder, Progress
+from .embedder_kinds import find_opener
+from .feature_edits import read_edits, with_edits
 from .features import Features, read_features
-from .manifest import Manifest, read_manifest
-from .onnx_session import TOKENS_PER_RUN, Profile, check_profile, check_threads, open_session, run
+from .interpretation import Interpretation, read_interpretation_file
+from .manifest import FEATURES, INTERPRETATION, Manifest, read_manifest
+from .onnx_session import MemoryProfile, check_profile, check_threads
 
-if TYPE_CHECKING:
-    from .interpretation import Interpretation
-
-BATCH = 1024
-REMEMBERED = 128
-"""Queries whose embeddings are kept: 200 kB."""
+CACHED_QUERIES = 128
+"""Queries whose embeddings are kept in memory, 200 kB at 384 dimensions."""
 
 
 class Bundle:
-    """Embedder, encoder, decoder and features of one exported model. Make it with `load`.
+    """Embedder, encoder, decoder and features of one exported model. Opened with `load`.
 
     Safe to use from several threads. Graphs are opened on first use.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, threads: int | None = None, profile: Profile = "fast") -> None:
-        self.path = path
-        """The folder."""
-        self.manifest = manifest
-        """What export recorded about the model, its files and its parity with torch."""
+    def __init__(
+        self, path: Path, manifest: Manifest, threads: int | None = None, profile: MemoryProfile = "fast"
+    ) -> None:
+        self.path, self.manifest = path, manifest
+        """Facts about the model, its files and its parity with torch, as recorded by export."""
         self.d_in, self.n_latents, self.k = manifest.d_in, manifest.n_latents, manifest.k
-        self.profile: Profile = profile
-        """How the graphs are opened."""
-        self._threads = threads
-        self._embed_query = lru_cache(REMEMBERED)(self._embedded)
+        self.profile: MemoryProfile = profile
+        self.autoencoder = Autoencoder(
+            path, d_in=self.d_in, n_latents=self.n_latents, k=self.k, threads=threads, profile=profile
+        )
+        self._open_embedder, self._threads = find_opener(manifest, path), threads
+        self._embed_query = lru_cache(CACHED_QUERIES)(self._embed_one_query)
 
     @classmethod
     def load(
-        cls, path: str | Path, *, verify: bool = True, threads: int | None = None, profile: Profile = "fast"
+        cls, path: str | Path, *, verify: bool = True, threads: int | None = None, profile: MemoryProfile = "fast"
     ) -> Bundle:
         """Open a bundle.
 
         Args:
             path: The folder that ``sae-export`` wrote.
-            verify: Compare the checksum of every file; False opens faster and trusts the disk.
+            verify: Compare the checksum of every file; False opens faster and compares only sizes.
             threads: CPU threads per graph; by default all usable ones, or one when `lean`.
             profile: ``fast``, or ``lean`` for the least memory; embeddings are the same up to rounding.
 
         Raises:
-            ConfigError: There is no such profile, or `threads` is below 1.
-            BundleError: The folder is missing or incomplete.
+            ConfigError: An unknown profile, or `threads` is below 1.
+            BundleError: The folder is missing or incomplete, or its embedder is of an unknown kind.
             FormatVersionError: It was written by a newer steersearch.
             ChecksumError: A file was altered.
         """
@@ -64,165 +60,83 @@ class Bundle:
         check_profile(profile)
         check_threads(threads)
         bundle = cls(folder, read_manifest(folder, verify=verify), threads, profile)
-        bundle.features  # noqa: B018  read now, so that a damaged bundle fails here and not in the first search
+        # A damaged bundle fails here and not in the first search.
+        bundle.features  # noqa: B018
         return bundle
 
-    def embed(self, texts: list[str], *, progress: Progress | None = None) -> FloatArray:
-        """Unit embeddings of texts, shape (n, d_in), float32.
+    def embed_documents(self, texts: list[str], *, progress: Progress | None = None) -> FloatArray:
+        """Embed texts as documents: unit rows, shape (n, d_in), float32; see `Embedder`."""
+        return self.embedder.embed_documents(texts, progress=progress)
 
-        Raises:
-            DataError: Not a list of strings.
-        """
-        return self._embedder.embed(texts, progress=progress)
+    def embed_queries(self, texts: list[str], *, progress: Progress | None = None) -> FloatArray:
+        """Embed texts as queries: unit rows, shape (n, d_in), float32; see `Embedder`."""
+        return self.embedder.embed_queries(texts, progress=progress)
 
     def embed_query(self, text: str) -> FloatArray:
-        """The embedding of one text, shape (d_in,), not to be written to; the last ones are remembered.
-
-        People steer, explain and page through the query that they have just asked.
+        """Embed one query, shape (d_in,), read-only; the last ones are cached, since queries are often repeated.
 
         Raises:
             DataError: Not a valid text.
         """
         return self._embed_query(text)
 
-    def forget(self) -> None:
-        """Drop what `embed_query` remembers, as a measurement of its time has to."""
+    embed = embed_documents
+    """Short name of `embed_documents`. For a model without prefixes, documents and queries are embedded alike."""
+
+    def clear_cache(self) -> None:
+        """Empty the cache of `embed_query`, for a measurement of its time."""
         self._embed_query.cache_clear()
 
     def tokenise(self, texts: list[str]) -> list[IntArray]:
-        """Token ids of texts as the embedder reads them: with special tokens, cut at its maximal length.
-
-        Raises:
-            DataError: Not a list of strings, or a text without tokens.
-        """
-        return self._embedder.tokenise(texts)
+        """Return the token ids of texts, cut at the embedder's maximal length: `Embedder.tokenise`."""
+        return self.embedder.tokenise(texts)
 
     def token_text(self, token: int) -> str:
-        """A token as people read it; empty for one that does not exist."""
-        return self._embedder.token_text(token)
+        """Return the text of a token; empty for an unknown id."""
+        return self.embedder.token_text(token)
 
     def encode(self, embeddings: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Sparse codes of embeddings.
-
-        Args:
-            embeddings: Unit rows, shape (n, d_in), float32.
-
-        Returns:
-            Latent ids (n, k) int64 and activations (n, k) float32 >= 0, strongest first; 0 = not active.
-
-        Raises:
-            DataError: Wrong shape, or NaN or infinite numbers.
-        """
-        rows = self._check(embeddings)
-        indices, values = np.empty((len(rows), self.k), np.int64), np.empty((len(rows), self.k), np.float32)
-        for start in range(0, len(rows), BATCH):
-            block = slice(start, start + BATCH)
-            indices[block], values[block] = run(self._encoder, None, {"embeddings": rows[block]})
-        return indices, values
+        """Return the sparse codes of unit embeddings, strongest latents first: `Autoencoder.encode`."""
+        return self.autoencoder.encode(embeddings)
 
     def decode(self, indices: IntArray, values: FloatArray) -> FloatArray:
-        """Reconstruct embeddings from sparse codes of any number m of latents per row.
+        """Reconstruct embeddings, shape (n, d_in), float32, from sparse codes: `Autoencoder.decode`."""
+        return self.autoencoder.decode(indices, values)
 
-        Args:
-            indices: Latent ids, shape (n, m), int64.
-            values: Activations, shape (n, m), float32.
+    @property
+    def b_dec(self) -> FloatArray:
+        """The decoder's bias, shape (d_in,): the reconstruction of an empty code."""
+        return self.autoencoder.b_dec
 
-        Returns:
-            Shape (n, d_in), float32; not normalised.
-
-        Raises:
-            DataError: Shapes differ, an id is outside the bundle, or a value is not finite.
-        """
-        ids, acts = np.asarray(indices, np.int64), np.asarray(values, np.float32)
-        if ids.ndim != 2 or ids.shape != acts.shape:
-            raise DataError(f"indices have shape {ids.shape} and values {acts.shape}: both must be (n, m)")
-        if ids.size and not (0 <= ids.min() and ids.max() < self.n_latents):
-            raise DataError(
-                f"latent ids reach from {ids.min()} to {ids.max()}: this bundle has 0 to {self.n_latents - 1}"
-            )
-        if not np.isfinite(acts).all():
-            raise DataError("values hold NaN or infinite numbers")
-        rows = np.tile(self.b_dec, (len(ids), 1)) if ids.shape[1] == 0 else np.empty((len(ids), self.d_in), np.float32)
-        for start in range(0, len(ids) if ids.shape[1] else 0, BATCH):
-            block = slice(start, start + BATCH)
-            rows[block] = run(self._decoder, None, {"sae_indices": ids[block], "sae_values": acts[block]})[0]
-        return rows
+    @property
+    def atoms(self) -> FloatArray:
+        """W_dec, unit rows, shape (n_latents, d_in), float32: one direction per latent."""
+        return self.autoencoder.atoms
 
     @cached_property
     def features(self) -> Features:
-        """What each latent is called and how it behaves, as people edited it.
-
-        Raises:
-            BundleError: The features, or the edits beside the bundle, cannot be used.
-        """
-        from .feature_edits import Edits  # which needs what is defined here
-
-        path = self.path / "features.json"
-        features = read_features(path, n_latents=self.n_latents, d_in=self.d_in, bundle=self)
-        edits = Edits.load(self)
-        return edits.apply(features) if edits else features
+        """Label and statistics of each latent, with the users' edits; a BundleError when either cannot be used."""
+        features, mean = read_features(self.path / FEATURES, n_latents=self.n_latents, d_in=self.d_in)
+        unedited = Features(features, mean, self.embed_documents, self.autoencoder, self._companions)
+        edits = read_edits(self.path, self.autoencoder)
+        return with_edits(unedited, edits) if edits else unedited
 
     @cached_property
     def interpretation(self) -> Interpretation | None:
-        """What `sae features label` found out about each latent; None when the bundle was never interpreted.
+        """Interpretation of each latent by `sae features label`; None without one, a BundleError for a damaged one."""
+        if INTERPRETATION not in self.manifest.files:
+            return None
+        return read_interpretation_file(self.path / INTERPRETATION, self.n_latents)
 
-        Raises:
-            BundleError: It cannot be read.
-        """
-        from ..interpret.storage import read_interpretation
+    def _companions(self, latent: int) -> dict[int, float]:
+        return dict(self.interpretation.entries[latent].companions) if self.interpretation else {}
 
-        return read_interpretation(self)
-
-    @cached_property
-    def contexts(self) -> Contexts:
-        """Finds out what phrases add to the texts that they stand in."""
-        return Contexts(self)
-
-    @cached_property
-    def b_dec(self) -> FloatArray:
-        """The decoder's bias, shape (d_in,): the reconstruction of an empty code."""
-        nothing = {"sae_indices": np.zeros((1, 1), np.int64), "sae_values": np.zeros((1, 1), np.float32)}
-        row: FloatArray = run(self._decoder, None, nothing)[0][0]
-        return row
-
-    @cached_property
-    def atoms(self) -> FloatArray:
-        """W_dec, unit rows, shape (n_latents, d_in), float32: one direction per latent."""
-        # Read through the graph, so that the weights exist once on disk. Zero codes tell the bias apart exactly.
-        ids = np.arange(self.n_latents, dtype=np.int64)[:, None]
-        return self.decode(ids, np.ones_like(ids, np.float32)) - self.b_dec
-
-    def _embedded(self, text: str) -> FloatArray:
-        row: FloatArray = self.embed([text])[0]
+    def _embed_one_query(self, text: str) -> FloatArray:
+        row: FloatArray = self.embed_queries([text])[0]
         row.flags.writeable = False
         return row
 
-    def _check(self, embeddings: FloatArray) -> FloatArray:
-        rows = np.ascontiguousarray(embeddings, np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.d_in:
-            raise DataError(f"embeddings have shape {np.shape(embeddings)}: this bundle takes (n, {self.d_in})")
-        if not np.isfinite(rows).all():
-            raise DataError("embeddings hold NaN or infinite numbers")
-        return rows
-
     @cached_property
-    def _embedder(self) -> OnnxEmbedder:
-        return OnnxEmbedder(
-            self._session("embedder.onnx", mapped=self.profile == "lean" and self.manifest.precision == "fp32"),
-            self.path / "tokenizer.json",
-            max_length=self.manifest.max_length,
-            d_in=self.d_in,
-            batch_invariant=self.manifest.batch_invariant,
-            tokens_per_run=TOKENS_PER_RUN[self.profile],
-        )
-
-    @cached_property
-    def _encoder(self) -> ort.InferenceSession:
-        return self._session("encoder.onnx")
-
-    @cached_property
-    def _decoder(self) -> ort.InferenceSession:
-        return self._session("decoder.onnx")
-
-    def _session(self, name: str, mapped: bool = False) -> ort.InferenceSession:
-        return open_session(self.path / name, self._threads, profile=self.profile, mapped=mapped)
+    def embedder(self) -> Embedder:
+        """The embedder, opened on first use; a BundleError when it cannot be opened."""
+        return self._open_embedder(self.path, self.manifest, self._threads, self.profile)

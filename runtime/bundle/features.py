@@ -1,108 +1,73 @@
-"""Features: what each latent of a bundle is called, how it behaves, and how to find one."""
+"""The features of a bundle: reading, lookup by key, and search by words, meaning or examples."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray
-from ...errors import BundleError, FormatVersionError, UnknownFeatureError
-
-if TYPE_CHECKING:
-    from .bundle import Bundle
-    from .feature_search import Finder, Similar
+from ...arrays import FloatArray, unit_rows
+from ...errors import BundleError, ConfigError, DataError, UnknownFeatureError
+from ...files import check_format
+from .autoencoder import Autoencoder
+from .feature import Feature, latent_id
+from .word_index import WordIndex, words_of
 
 FORMAT_VERSION = 1
+CO_FIRING = 0.5
+"""Similarity of latents that only ever fire together; equal atoms have 1."""
+CONTRAST_WORDS = 64
+"""Words whose mean embedding represents what all short texts have in common."""
 
 
 @dataclass(frozen=True)
-class Feature:
-    """A latent and what is known about it from the bundle's reference corpus."""
+class Similar:
+    """A feature that is similar to another one."""
 
-    id: int
-    """Latent id, 0 to n_latents - 1."""
-    label: str | None
-    """A few words, unique within the bundle; None when the latent has none, when it is unclear, and when a person hid
-    it."""
-    density: float
-    """Share of the reference documents it is active on, 0 to 1."""
-    mean: float
-    """Mean activation where it is active."""
-    p95: float
-    """95th percentile of the activation where it is active: the unit of a boost. 0 = it never fires."""
-    max: float
-    """Largest activation."""
-    keywords: tuple[str, ...] = ()
-    """Words that its strongest texts share and few others have, most telling first."""
-    examples: tuple[str, ...] = ()
-    """Beginnings of its strongest texts, strongest first."""
-    score: float | None = None
-    """How well the label tells on held-out documents where the feature fires, an AUC: 1 always, 0.5 by chance. None
-    when it was not measured, and when a person gave the label."""
-    pattern_score: float | None = None
-    """The same for what Neuron-to-Graph read from the texts."""
-    unclear: bool = False
-    """Whether no label was found that tells where it fires."""
-    guess: str | None = None
-    """The best words for an unclear feature."""
-    renamed: bool = False
-    """Whether a person gave the label."""
-    hidden: bool = False
-    """Whether a person hid it: it is not listed or found, but its latent still works as a key."""
-    note: str = ""
-    """What a person wrote about it."""
-    family: str | None = None
-    """The family that a person put it into."""
-
-    @property
-    def name(self) -> str:
-        """`f412`, the key that always works."""
-        return f"f{self.id}"
-
-    @property
-    def title(self) -> str | None:
-        """The label with its score, `stem cells, .83`; or `unclear`; None when there is nothing to say."""
-        if self.label is None:
-            return "unclear" if self.unclear and not self.hidden else None
-        return self.label if self.score is None else f"{self.label}, {short(self.score)}"
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.title})" if self.title else self.name
+    feature: Feature
+    cosine: float
+    """Of the two atoms, -1 to 1."""
+    lift: float | None
+    """How many times more often than by chance the two fire together; None where unknown."""
 
 
 class Features(Sequence[Feature]):
-    """The features of a bundle, one per latent, in the order of their ids.
+    """The features of a bundle, one per latent, in the order of their ids. Searches do not find hidden ones.
 
     Args:
         features: One per latent.
         reference_mean: Mean embedding of the reference corpus, shape (d_in,), float32.
-        bundle: Embeds phrases, encodes examples and knows the atoms; None searches words only.
-        unedited: The features before people edited them; the same ones by default.
+        embed: Embeds texts as documents, (n, d_in) unit float32; without it, searches compare words only.
+        autoencoder: Encoder and atoms; given together with `embed`.
+        companions: Latent -> latents that fire with it -> how many times more often than by chance; none by default.
+        unedited: The features without the users' edits; the same ones by default.
     """
 
     def __init__(
         self,
         features: Sequence[Feature],
         reference_mean: FloatArray,
-        bundle: Bundle | None = None,
+        embed: Callable[[list[str]], FloatArray] | None = None,
+        autoencoder: Autoencoder | None = None,
+        companions: Callable[[int], Mapping[int, float]] | None = None,
         *,
         unedited: Sequence[Feature] | None = None,
     ) -> None:
         self._features = tuple(features)
         self.reference_mean = reference_mean
         self.typical: FloatArray = np.array([f.p95 for f in features], np.float32)
-        """Typical activation per latent, shape (n_latents,): its 95th percentile; 0 for one that never fires."""
+        """Typical activation per latent, shape (n_latents,): its 95th percentile; 0 for one that is never active."""
         self.unedited: tuple[Feature, ...] = self._features if unedited is None else tuple(unedited)
-        """The features before people edited them."""
+        """The features without the users' edits."""
         self._by_label = {f.label.casefold(): f for f in features if f.label}
-        self._bundle = bundle
+        self._embed, self._autoencoder, self._companions = embed, autoencoder, companions
 
     def __len__(self) -> int:
         return len(self._features)
@@ -114,7 +79,7 @@ class Features(Sequence[Feature]):
         return self._features[item]
 
     def find(self, key: int | str) -> Feature | None:
-        """The feature of a latent id (`412`, `"f412"`, `"412"`) or of a label, in any case; None when no label matches.
+        """Return the feature of a latent id (`412`, `"f412"`, `"412"`) or of a label in any case; None without one.
 
         Raises:
             UnknownFeatureError: A latent id outside the bundle.
@@ -129,10 +94,10 @@ class Features(Sequence[Feature]):
         return self._features[latent]
 
     def get(self, key: int | str) -> Feature:
-        """Like `find`, but a label that does not exist raises and names the nearest ones.
+        """Return the feature of a key, as `find` does.
 
         Raises:
-            UnknownFeatureError: No such feature.
+            UnknownFeatureError: No such feature; the message names the nearest ones.
         """
         feature = self.find(key)
         if feature is None:
@@ -141,63 +106,115 @@ class Features(Sequence[Feature]):
         return feature
 
     def nearest(self, text: str, limit: int = 3) -> list[Feature]:
-        """Features whose label is spelled like the text or shares words with it."""
+        """Return features whose label is spelled similarly to the text or shares words with it."""
         key = text.strip().casefold()
         close = [self._by_label[label] for label in difflib.get_close_matches(key, self._by_label, n=limit, cutoff=0.5)]
-        return list({feature.id: feature for feature in close + self._finder.by_words(text)}.values())[:limit]
+        close += self._ranked(self._words.scores(text))
+        return list({feature.id: feature for feature in close}.values())[:limit]
 
     def with_words(self, text: str) -> set[int]:
-        """Latents that have all words of a text, in any form, in their label or keywords."""
-        return self._finder.with_words(text)
+        """Return the latents that have all words of a text, in any form, in their label or keywords."""
+        latents = [{f.id for f in self._ranked(self._words.scores(word))} for word in words_of(text)]
+        return set.intersection(*latents) if latents else set()
 
     def words_for(self, latents: Iterable[int]) -> list[str]:
-        """What latents are about, in a word each: the most telling keyword, else the label or what was guessed."""
-        return self._finder.words_for(latents)
+        """Return a word for each latent that has any: its first keyword, else its label or guess."""
+        unedited = (self.unedited[latent] for latent in latents)
+        texts = [text for f in unedited for text in (f.keywords[:1] or (f.label, f.guess)) if text]
+        return [text.split(",")[0] for text in texts]
 
     def search(self, text: str, limit: int = 10) -> list[Feature]:
-        """Features for a phrase: the one with that label, then by its words and by how near their atoms are to it.
-
-        Args:
-            text: A word or phrase.
-            limit: Features to return at most.
-        """
-        return self._finder.search(text, limit)
+        """Find features for a phrase: the one with that label, then by shared words and the cosines of their atoms."""
+        if not text.strip():
+            return []
+        scores = self._words.scores(text)
+        if self._embed is not None and self._autoencoder is not None:
+            # Without the contrast, the latents for "a short text" would win for every phrase.
+            direction = self._embed([text])[0] - self._contrast
+            cosines = self._autoencoder.atoms @ unit_rows(direction[None])[0]  # (n_latents,)
+            for latent in np.flatnonzero((cosines > 0) & (self.typical > 0)):
+                scores[int(latent)] = scores.get(int(latent), 0.0) + float(cosines[latent])
+        named = self.find(text) if latent_id(text) is None else None
+        if named is not None:
+            scores[named.id] = math.inf
+        return self._ranked(scores)[:limit]
 
     def search_examples(self, examples: Sequence[str] | FloatArray, limit: int = 10) -> list[tuple[Feature, float]]:
-        """Features that are typical of example documents.
-
-        Args:
-            examples: Texts, or unit embeddings of shape (n, d_in).
-            limit: Features to return at most.
+        """Find features that are typical of example documents: texts, or unit embeddings of shape (n, d_in).
 
         Returns:
             Features, most typical first, and how much more active they are on the examples than on the reference
-            corpus: the difference of the mean activations, in units of what is typical.
+            corpus: the difference of the mean activations, in units of the typical activation.
 
         Raises:
-            DataError: No examples, or they are no texts or embeddings of this bundle.
+            DataError: No examples, or not texts or embeddings of this bundle.
         """
-        return self._finder.search_examples(examples, limit)
+        embed, autoencoder = self._model()
+        if isinstance(examples, str) or not len(examples):
+            raise DataError(f"examples are {examples!r}: give a list of texts, or embeddings of shape (n, d_in)")
+        rows = unit_rows(examples) if isinstance(examples, np.ndarray) else embed(list(examples))
+        indices, values = autoencoder.encode(rows)
+        sums = np.bincount(indices.ravel(), values.ravel().astype(np.float64), minlength=len(self))
+        excess: dict[int, float] = {}
+        for latent in np.flatnonzero((sums > 0) & (self.typical > 0)):
+            feature = self._features[latent]
+            difference = float(sums[latent]) / len(rows) - feature.density * feature.mean
+            if difference > 0:
+                excess[feature.id] = difference / feature.p95
+        return [(feature, excess[feature.id]) for feature in self._ranked(excess)[:limit]]
 
     def similar(self, key: int | str, limit: int = 10) -> list[Similar]:
-        """Features like one: with a near atom or, when the bundle was interpreted, that fire on the same documents.
+        """Find similar features: by their atoms and, in an interpreted bundle, by the documents on which they fire.
 
-        Likeness is the cosine of the atoms plus half the share of common firings that chance does not explain.
+        The similarity is the cosine of the atoms plus half the share of common firings that chance does not explain.
 
         Raises:
             UnknownFeatureError: No such feature.
         """
-        return self._finder.similar(self.get(key), limit)
+        feature, (_, autoencoder) = self.get(key), self._model()
+        cosines = autoencoder.atoms @ autoencoder.atoms[feature.id]  # (n_latents,)
+        lifts = self._companions(feature.id) if self._companions else {}
+        similarity = {other.id: float(cosines[other.id]) for other in self if other.p95 > 0}
+        similarity.pop(feature.id, None)
+        for latent in lifts.keys() & similarity.keys():
+            similarity[latent] += CO_FIRING * (1 - 1 / max(lifts[latent], 1.0))
+        ranked = self._ranked(similarity)[:limit]
+        return [Similar(other, float(cosines[other.id]), lifts.get(other.id)) for other in ranked]
+
+    def with_edited(self, edited: Sequence[Feature]) -> Features:
+        """Return a copy with edited features; its `unedited` is the same."""
+        model = (self._embed, self._autoencoder, self._companions)
+        return Features(edited, self.reference_mean, *model, unedited=self.unedited)
+
+    def _ranked(self, scores: Mapping[int, float]) -> list[Feature]:
+        """Return the features that have a score and are not hidden, best first."""
+        latents = sorted(scores, key=lambda latent: (-scores[latent], latent))
+        return [self._features[latent] for latent in latents if not self._features[latent].hidden]
+
+    def _model(self) -> tuple[Callable[[list[str]], FloatArray], Autoencoder]:
+        if self._embed is None or self._autoencoder is None:
+            raise ConfigError("these features belong to no bundle: use those of Bundle.load(...).features")
+        return self._embed, self._autoencoder
 
     @cached_property
-    def _finder(self) -> Finder:
-        from .feature_search import Finder  # which needs what is defined here
+    def _words(self) -> WordIndex:
+        return WordIndex(self._features)
 
-        return Finder(self, self._bundle)
+    @cached_property
+    def _contrast(self) -> FloatArray:
+        """Mean embedding of words of the features, shape (d_in,); of the reference corpus when there are too few."""
+        words = self.words_for(range(len(self)))
+        if len(words) < CONTRAST_WORDS:
+            return self.reference_mean
+        mean: FloatArray = self._model()[0](words[:: len(words) // CONTRAST_WORDS]).mean(0, dtype=np.float32)
+        return mean
 
 
-def read_features(path: Path, *, n_latents: int, d_in: int, bundle: Bundle | None = None) -> Features:
+def read_features(path: Path, *, n_latents: int, d_in: int) -> tuple[list[Feature], FloatArray]:
     """Read features.json.
+
+    Returns:
+        One feature per latent, and the mean embedding of the reference corpus, shape (d_in,), float32.
 
     Raises:
         FormatVersionError: It was written by a newer steersearch.
@@ -205,12 +222,7 @@ def read_features(path: Path, *, n_latents: int, d_in: int, bundle: Bundle | Non
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        version = raw["format_version"]
-        if version > FORMAT_VERSION:
-            raise FormatVersionError(
-                f"{path} has format_version {version}, this steersearch reads up to {FORMAT_VERSION}: "
-                "pip install -U steersearch"
-            )
+        check_format(path, raw["format_version"], FORMAT_VERSION)
         features = [_feature(entry) for entry in raw["latents"]]
         mean = np.array(raw["reference"]["mean"] or [0.0] * d_in, np.float32)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -225,7 +237,7 @@ def read_features(path: Path, *, n_latents: int, d_in: int, bundle: Bundle | Non
         raise BundleError(
             f"{path} has a reference mean of shape {mean.shape}, the bundle has d_in {d_in}: export it again"
         )
-    return Features(features, mean, bundle)
+    return features, mean
 
 
 def _feature(entry: dict[str, Any]) -> Feature:
@@ -242,7 +254,8 @@ def _feature(entry: dict[str, Any]) -> Feature:
         largest,
         keywords,
         examples,
-        score=_score(entry, "score"),  # a bundle that was never interpreted has none of these
+        # A bundle that was never interpreted has none of these.
+        score=_score(entry, "score"),
         pattern_score=_score(entry, "pattern_score"),
         unclear=bool(entry.get("unclear", False)),
         guess=_text(entry, "guess"),
@@ -261,22 +274,3 @@ def _score(entry: dict[str, Any], name: str) -> float | None:
     if score is not None and not 0 <= score <= 1:
         raise ValueError(f"{name} of latent {entry['id']} is {score!r}, expected 0 to 1")
     return None if score is None else float(score)
-
-
-def latent_id(key: int | str) -> int | None:
-    """The latent that a key names, `412` of `412`, `"f412"` and `"412"`; None for any other text.
-
-    Raises:
-        UnknownFeatureError: True or False.
-    """
-    if isinstance(key, bool):
-        raise UnknownFeatureError(f"{key!r} is not a feature: give a latent id, a label or a phrase")
-    if isinstance(key, int | np.integer):
-        return int(key)
-    digits = key.strip().casefold().removeprefix("f")
-    return int(digits) if digits.isascii() and digits.isdigit() else None
-
-
-def short(share: float) -> str:
-    """A share of at most 1 with two decimals, as it stands behind labels: `.83`."""
-    return f"{share:.2f}".removeprefix("0")

@@ -1,52 +1,59 @@
-"""What was found out about each latent: plain records, as they are kept in a bundle and shown to people."""
+"""The interpretation of each latent: plain records, and their JSON form in a bundle."""
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
-pass
+from ...errors import BundleError
+from ...files import check_format
+
+FORMAT_VERSION = 1
 
 UNCLEAR = 0.65
-"""Below this held-out AUC a label is not shown as a name: such a feature is called unclear."""
+"""Below this held-out AUC a label is not shown as a name: the feature is called unclear."""
 CHANCE = 0.05
-"""So is one whose AUC a label that says nothing would reach more often than this, because it fires on so few documents:
-one held-out document has to be first or second among 41, three need .80, ten .67."""
+"""A feature whose AUC has a p-value above this is unclear too, which matters where it fires on few documents: one
+held-out document has to be first or second among 41, three need an AUC of .80, ten need .67."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well something predicts where a feature fires, on held-out documents."""
+    """The quality of a label, or another predictor, of where a feature fires, on held-out documents."""
 
     auc: float
-    """Chance that a document on which it fires is put above one on which it does not. Half of the negatives are near
-    misses, half are random; 0.5 is chance."""
+    """Probability that a document on which it fires is ranked above one on which it does not; 0.5 is chance. Half of
+    the negatives are near misses, half are random."""
     auc_near: float
     """Against near misses only."""
     auc_random: float
     """Against random documents only."""
     p_value: float
-    """Chance that a label which says nothing has this AUC or a better one."""
+    """Probability that a meaningless label has this AUC or a better one."""
     precision: float
-    """Among equally many positives and negatives, at the threshold with the best F1 on the other documents."""
+    """With positives and negatives weighted equally, at the threshold with the best F1 on the training documents."""
     recall: float
+    """At the same threshold."""
     positives: int
     """Held-out documents on which it fires."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of a document, and what in it matters to a latent."""
+    """A piece of a document, and the parts of it that matter to a latent."""
 
     document: str
-    """Id of the document that it stands in."""
+    """Its id."""
     text: str
     """A sentence, or the beginning of the document."""
     activation: float
     """Of the whole document, in units of the latent's typical activation; 0 where the latent is not active."""
     spans: tuple[tuple[int, int, float], ...] = ()
-    """Characters of `text` that matter, (start, stop, saliency): the share of the activation that is lost without
-    them, 0 to 1. In order, without overlap. Empty where nothing was measured."""
+    """Characters of `text` that matter, (start, stop, saliency), in order, without overlap. The saliency is the share
+    of the activation that is lost without them, 0 to 1. Empty where it was not measured."""
     minimal: tuple[int, int] | None = None
     """Characters of the shortest span that alone keeps at least half of the passage's activation."""
 
@@ -56,12 +63,11 @@ class Pattern:
     """Tokens that together make a latent fire: a path through its trie."""
 
     tokens: tuple[tuple[str, ...], ...]
-    """Per place the words that fit there: those that were found, then their substitutes. The place that matters most
-    comes first."""
+    """The words for each place: the one in the text, then its substitutes. The most salient place comes first."""
     weight: float
     """Activation of the tokens alone, in units of the latent's typical activation."""
     support: int
-    """Passages it was found in."""
+    """Passages in which it was found."""
 
     def __str__(self) -> str:
         return " + ".join("|".join(words[:3]) for words in self.tokens)
@@ -69,23 +75,23 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Entry:
-    """All that is known about one latent."""
+    """The interpretation of one latent."""
 
     latent: int
     phrases: tuple[str, ...] = ()
-    """What the automatic label is made of, most telling first; empty without a label."""
+    """Phrases of the automatic label, in their order; empty without a label."""
     label: str | None = None
     """Unique within the bundle; None when the latent never fires or no text was found."""
     source: str = "phrases"
-    """Where the label comes from: ``phrases``, or the name of a language model."""
+    """Origin of the label: ``phrases``, or the name of a language model."""
     score: Score | None = None
-    """How well the label predicts firing on held-out documents; None when it fires on none of them."""
+    """How well the label predicts firing; None when the latent fires on no held-out document."""
     pattern_score: Score | None = None
     """The same for `Neuron2Graph`."""
     fires: int = 0
-    """Documents on which it fires: its activation is at least a quarter of what is typical."""
+    """Documents on which it fires: its activation is at least a quarter of the typical one."""
     active: int = 0
-    """Documents on which it is active at all."""
+    """Documents on which it is active."""
     quantiles: tuple[float, ...] = (0.0,) * 5
     """Of the activation where it is active: 50, 75, 90, 95, 100 %."""
     top: tuple[Passage, ...] = ()
@@ -93,53 +99,74 @@ class Entry:
     near_misses: tuple[Passage, ...] = ()
     """From the nearest documents on which it is not active."""
     queries: tuple[tuple[str, float], ...] = ()
-    """Queries on which it is strongest, with the activation in typical units, where queries were given."""
+    """Queries on which it is strongest, with the activation in typical units."""
     companions: tuple[tuple[int, float], ...] = ()
     """Latents that fire with it, and how many times more often than by chance."""
     similar: tuple[tuple[int, float], ...] = ()
     """Latents with the nearest atoms, and the cosines."""
     patterns: tuple[Pattern, ...] = ()
-    """Neuron-to-Graph: what in a text makes it fire, most supported first."""
+    """Neuron-to-Graph: words that make it fire, most supported first."""
 
     @property
     def name(self) -> str:
-        """`f412`, the key that always works."""
+        """The key that always works, for example `f412`."""
         return f"f{self.latent}"
 
     @property
     def unclear(self) -> bool:
-        """Whether nothing is known that deserves to be its name."""
+        """Whether its label is missing, not tested, or not clearly better than chance."""
         return self.label is None or self.score is None or self.score.auc < UNCLEAR or self.score.p_value > CHANCE
 
     @property
     def title(self) -> str:
-        """What people see: the label, or `unclear`."""
+        """The label, or `unclear`."""
         return "unclear" if self.unclear or self.label is None else self.label
 
 
 @dataclass(frozen=True)
 class Interpretation:
-    """Every latent of a bundle as it shows on one corpus."""
+    """The interpretation of every latent of a bundle on one corpus."""
 
     corpus: str
-    """What people call the corpus: its file or folder name."""
+    """Name of the corpus: its file or folder name."""
     documents: int
-    """Documents read."""
     covered: tuple[float, float, float]
     """Shares of the documents on which at least 1, 3 and 10 features with a clear label fire."""
     families: tuple[tuple[int, ...], ...]
-    """Groups of at least two latents that belong together, largest first; a latent is in one at most."""
+    """Groups of at least two similar latents, largest first; a latent is in at most one."""
     positions: tuple[tuple[float, float], ...]
-    """A place on the map for every latent, 0 to 1: near where their atoms are near."""
+    """Position of every latent on the map, 0 to 1: latents that fire on similar documents are near each other."""
     entries: tuple[Entry, ...]
     """One per latent, in the order of their ids."""
     settings: dict[str, float | int | str] = field(default_factory=dict)
-    """How it was made."""
+
+
+def read_interpretation_file(path: Path, n_latents: int) -> Interpretation:
+    """Read the file of an interpretation.
+
+    Raises:
+        BundleError: It cannot be read, or does not describe `n_latents` latents.
+        FormatVersionError: It was written by a newer steersearch.
+    """
+    cure = "interpret the bundle again with: sae features label"
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            head = json.loads(next(lines))
+            check_format(path, head.pop("format_version"), FORMAT_VERSION)
+            entries = tuple(entry_from_json(json.loads(line)) for line in lines)
+        for name in ("covered", "families", "positions"):
+            head[name] = tuple(tuple(each) if isinstance(each, list) else each for each in head[name])
+        interpretation = Interpretation(**head, entries=entries)
+    except (OSError, EOFError, StopIteration, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {cure}") from error
+    if [entry.latent for entry in entries] != list(range(n_latents)):
+        raise BundleError(f"{path} describes {len(entries)} latents, the bundle has {n_latents}: {cure}")
+    return interpretation
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:
-    """Plain values; what is empty is left out."""
-    found: dict[str, Any] = {"latent": entry.latent}
+    """Return an entry as plain values, without the fields that have their default."""
+    plain: dict[str, Any] = {"latent": entry.latent}
     for each in fields(Entry):
         value = getattr(entry, each.name)
         if each.name == "latent" or value == each.default:
@@ -148,8 +175,8 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
             value = _plain(value)
         elif isinstance(value, tuple):
             value = [_plain(item) if isinstance(item, Passage | Pattern) else item for item in value]
-        found[each.name] = value
-    return found
+        plain[each.name] = value
+    return plain
 
 
 def _plain(record: Score | Passage | Pattern) -> dict[str, Any]:
@@ -162,19 +189,18 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, tuple) else value
 
 
-def entry_from_json(found: dict[str, Any]) -> Entry:
-    """Read what `entry_to_json` wrote.
+def entry_from_json(plain: dict[str, Any]) -> Entry:
+    """Make an entry of the plain values of `entry_to_json`.
 
     Raises:
-        KeyError, TypeError, ValueError: It is not such a record.
+        KeyError, TypeError, ValueError: They are not those of an entry.
     """
-    values: dict[str, Any] = {name: _tuples(value) for name, value in found.items()}
+    values: dict[str, Any] = {name: _tuples(value) for name, value in plain.items()}
     for name in ("score", "pattern_score"):
         if name in values:
-            values[name] = Score(**found[name])
-    for name in ("top", "near_misses"):
-        values[name] = tuple(Passage(**{k: _tuples(v) for k, v in raw.items()}) for raw in found.get(name, ()))
-    values["patterns"] = tuple(Pattern(**{k: _tuples(v) for k, v in raw.items()}) for raw in found.get("patterns", ()))
+            values[name] = Score(**plain[name])
+    for name, kind in (("top", Passage), ("near_misses", Passage), ("patterns", Pattern)):
+        values[name] = tuple(kind(**{k: _tuples(v) for k, v in item.items()}) for item in plain.get(name, ()))
     return Entry(**values)
 
 

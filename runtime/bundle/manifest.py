@@ -1,7 +1,4 @@
-"""manifest.json: what a bundle holds, and whether its files are still the ones that were exported.
-
-The manifest carries a digest of itself, so an altered manifest is refused like any other altered file.
-"""
+"""manifest.json: the contents of a bundle, with a digest of each file and of itself, so altered ones are refused."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ...errors import BundleError, ChecksumError, FormatVersionError, StorageError
-from ...files import sha256_of
+from ...errors import BundleError, ChecksumError, StorageError
+from ...files import check_format, sha256_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 EMBEDDER = "embedder.onnx"
 ENCODER = "encoder.onnx"
@@ -27,74 +24,77 @@ LICENSES = "LICENSES"
 INTERPRETATION = "interpretation.jsonl.gz"
 TOKEN_MODEL = "tokens.npz"
 REQUIRED_FILES = (EMBEDDER, ENCODER, DECODER, TOKENIZER, FEATURES, LICENSES)
-"""Every bundle lists these; an embedder above 16 MB adds its weights, `embedder.onnx.data`."""
+"""A bundle lists these; an embedder above 16 MB adds its weights, `embedder.onnx.data`. Another kind brings files
+of its own in the place of `embedder.onnx`, whose names begin with `embedder.` too, so that an index is tied to them."""
 OPTIONAL_FILES = (INTERPRETATION, TOKEN_MODEL)
-"""What `sae features label` adds: nothing that searching or steering needs."""
+"""Files that `sae features label` adds; searching and steering do not need them."""
 
 _CURE = "export it again with: sae-export --ckpt model.pt"
 _SELF = "manifest_sha256"
+_SINCE_2 = {"query_prefix": "", "document_prefix": "", "embedder_kind": "onnx"}
+"""Keys that format 1 did not have, with the values that it implied."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says about itself; field names are the keys of manifest.json."""
+    """The contents of manifest.json; field names are its keys."""
 
     steersearch_version: str
-    """Version that exported the bundle."""
+    """Version of steersearch that exported the bundle."""
     d_in: int
     """Width of the embeddings."""
     n_latents: int
-    """Number of latents."""
     k: int
     """Latents that may be active per text."""
     pooling: str
-    """How the embedder makes one vector of many tokens, for example ``mean``."""
+    """How the embedder pools token vectors into one, for example ``mean``."""
     max_length: int
-    """Tokens per text that the embedder reads; the rest of a longer text is not seen."""
+    """Tokens per text that the embedder reads; the rest of a longer text is ignored."""
     precision: str
-    """``fp32``, ``w8``, ``small`` or ``int8``, of the embedder; encoder and decoder are always fp32."""
+    """Of the embedder: ``fp32``, ``w8``, ``small`` or ``int8``; encoder and decoder are always fp32."""
     batch_invariant: bool
-    """False when the embedding of a text depends on the texts beside it: then one text per run."""
+    """False when the embedding of a text depends on the other texts of its batch; then every run has one text."""
     embedder: dict[str, str | None]
-    """`id`, `revision` and `sha256` of the weights; what is not known is null."""
+    """`id`, `revision` and `sha256` of the weights; null where unknown."""
     files: dict[str, dict[str, str | int]]
-    """`sha256` and `bytes` of every other file of the bundle, by file name."""
+    """`sha256` and `bytes` of every other file, by file name."""
     parity: dict[str, float | int]
-    """Figures of the comparison with torch that the bundle passed before it was written."""
+    """Figures of the comparison with torch at export."""
     opset: int
     """Highest ONNX opset of the graphs."""
     min_onnxruntime: str
     """Oldest onnxruntime that the graphs need."""
+    query_prefix: str = ""
+    document_prefix: str = ""
+    embedder_kind: str = "onnx"
+    """How the embedder is opened: a name in `embedder_kinds.EMBEDDERS`."""
     format_version: int = FORMAT_VERSION
 
     @property
     def model_digest(self) -> str:
-        """What an index is tied to: sha256 over the graphs and the tokenizer, but not over labels and licences."""
-        return self._digest_of(ENCODER, DECODER)
+        """Digest that an index is tied to: sha256 over the graphs, the tokenizer and the document prefix, if any."""
+        return self._digest_of(ENCODER, DECODER, prefix=self.document_prefix)
 
     @property
     def embedder_digest(self) -> str:
-        """What an embedding is tied to: sha256 over the embedder's graph and the tokenizer."""
+        """Digest that an embedding is tied to, apart from text and prefix: sha256 over embedder and tokenizer."""
         return self._digest_of()
 
-    def _digest_of(self, *more: str) -> str:
-        names = sorted(n for n in self.files if n.startswith(EMBEDDER) or n in (TOKENIZER, *more))
+    def _digest_of(self, *more: str, prefix: str = "") -> str:
+        names = sorted(n for n in self.files if n.startswith("embedder.") or n in (TOKENIZER, *more))
         lines = "".join(f"{name} {self.files[name]['sha256']}\n" for name in names)
+        lines += f"document_prefix {json.dumps(prefix)}\n" if prefix else ""
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def to_json(self) -> str:
-        """The text of manifest.json, with the digest of itself."""
+        """Return the text of manifest.json, its own digest included."""
         values = asdict(self)
         return json.dumps({**values, _SELF: _digest(values)}, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, source: str = MANIFEST) -> Manifest:
-        """Read what `to_json` wrote.
-
-        Args:
-            text: The text of manifest.json.
-            source: Where it came from, for messages.
+        """Read the text of a manifest, from `source`, in this format or in format 1, which had no prefixes.
 
         Raises:
             BundleError: Not JSON, a key is unknown or missing, or a value has the wrong type or range.
@@ -110,29 +110,23 @@ class Manifest:
         version = values.get("format_version")
         if type(version) is not int or version < 1:
             raise BundleError(f"{source} has format_version {version!r}, expected a whole number from 1 on: {_CURE}")
-        if version > FORMAT_VERSION:  # before anything else is looked at: a newer format may have other keys
-            raise FormatVersionError(
-                f"{source} has format_version {version}, this steersearch reads up to {FORMAT_VERSION}: "
-                "upgrade: pip install -U steersearch"
-            )
+        # Checked first, since a newer format may have other keys.
+        check_format(source, version, FORMAT_VERSION)
         digest = values.pop(_SELF, None)
-        expected = {field.name for field in fields(cls)}
+        expected = {field.name for field in fields(cls)} - (set(_SINCE_2) if version == 1 else set())
         if unknown := sorted(values.keys() - expected):
             raise BundleError(f"{source} has unknown keys {unknown}: {_CURE}")
         if missing := sorted(expected - values.keys()):
             raise BundleError(f"{source} lacks {missing}: {_CURE}")
-        _check_values(values, source)
+        plain: dict[str, Any] = _SINCE_2 | values
+        _check_values(plain, source)
         if digest != _digest(values):
             raise ChecksumError(f"{source} was altered after the export: {_CURE}")
-        return cls(**values)
+        return cls(**plain | {"format_version": FORMAT_VERSION})
 
 
 def read_manifest(folder: str | Path, verify: bool = True) -> Manifest:
-    """Read a bundle's manifest and check the bundle's files against it.
-
-    Args:
-        folder: The bundle.
-        verify: Compare the sha256 of every file; False compares only their sizes.
+    """Read a bundle's manifest and check the sha256 of every file; without `verify`, only the sizes.
 
     Raises:
         BundleError: No such folder, no manifest, a manifest that cannot be used, or a listed file is missing.
@@ -173,8 +167,6 @@ def _digest(values: Mapping[str, Any]) -> str:
 
 
 def _check_values(values: Mapping[str, Any], source: str) -> None:
-    """Raise BundleError at the first value that cannot be what `Manifest` declares."""
-
     def check(good: bool, key: str, expected: str) -> None:
         if not good:
             raise BundleError(f"{source}: {key} is {values[key]!r}, expected {expected}: {_CURE}")
@@ -182,7 +174,7 @@ def _check_values(values: Mapping[str, Any], source: str) -> None:
     for key in ("d_in", "n_latents", "k", "max_length", "opset"):
         check(type(values[key]) is int and values[key] >= 1, key, "a whole number from 1 on")
     check(values["k"] <= values["n_latents"], "k", f"at most n_latents ({values['n_latents']})")
-    for key in ("steersearch_version", "pooling", "precision", "min_onnxruntime"):
+    for key in ("steersearch_version", "pooling", "precision", "min_onnxruntime", *_SINCE_2):
         check(isinstance(values[key], str), key, "a text")
     check(type(values["batch_invariant"]) is bool, "batch_invariant", "true or false")
     for key in ("embedder", "files", "parity"):
@@ -192,17 +184,20 @@ def _check_values(values: Mapping[str, Any], source: str) -> None:
     check(all(v is None or isinstance(v, str) for v in embedder.values()), "embedder", "texts or null")
     check(all(type(v) in (int, float) for v in values["parity"].values()), "parity", "numbers")
     for name, entry in files.items():
-        if not _is_plain_name(name):  # a bundle may come from anywhere: it must not point outside its own folder
+        # A bundle is untrusted input: it must not name files outside its own folder.
+        if not _is_plain_name(name):
             raise BundleError(f"{source}: {name!r} is not a plain file name: {_CURE}")
         good = isinstance(entry, dict) and set(entry) == {"sha256", "bytes"}
         good = good and isinstance(entry["sha256"], str) and bool(_SHA256.fullmatch(entry["sha256"]))
         if not (good and type(entry["bytes"]) is int and entry["bytes"] >= 0):
             raise BundleError(f"{source}: files[{name!r}] is {entry!r}, expected sha256 and bytes: {_CURE}")
-    if missing := sorted(set(REQUIRED_FILES) - set(files)):
+    others = set() if values["embedder_kind"] == "onnx" else {EMBEDDER}
+    if missing := sorted(set(REQUIRED_FILES) - others - set(files)):
         raise BundleError(f"{source} does not list {missing}: {_CURE}")
 
 
 def _is_plain_name(name: str) -> bool:
-    """A file name that means the same file, inside the folder, on every system."""
-    trimmed = name.rstrip(" .")  # Windows drops these, which would make "..", "a." and "a " other files
+    """Return whether a name denotes the same file, inside the folder, on every system."""
+    # Windows drops trailing blanks and dots, so "..", "a." and "a " would be other files.
+    trimmed = name.rstrip(" .")
     return bool(trimmed) and trimmed == name and not any(c in '/\\:*?"<>|' or ord(c) < 32 for c in name)

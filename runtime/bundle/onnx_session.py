@@ -1,9 +1,9 @@
-"""Open ONNX graphs with settings for small CPUs: little memory, few threads, quiet.
+"""ONNX sessions with settings for small CPUs: little memory, few threads, no log output.
 
-What `benchmarks.speed` measured decides. The arena is on in both profiles: without it every intermediate result is
-mapped anew, which takes 1.6 times as long for long texts and has the *higher* peak. The memory pattern is off: it plans
-for one fixed shape, and no two batches have the same. Threads do not spin: a waiting thread that spins doubles the CPU
-time of a query, and on a machine that does anything else it doubles the wall time too.
+The settings were measured by `benchmarks.speed`. The memory arena is on in both profiles: without it every intermediate
+result is allocated again, which takes 1.6 times as long for long texts and has the *higher* peak. The memory pattern is
+off: it plans for one fixed shape, and batches differ in shape. Threads do not spin: a spinning thread doubles the CPU
+time of a query, and on a busy machine the wall time too.
 """
 
 from __future__ import annotations
@@ -11,64 +11,59 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import onnxruntime as ort
 
 from ...errors import BundleError, ConfigError
 
-Profile = Literal["fast", "lean"]
-"""`fast`: all usable CPUs, weights laid out for them. `lean`: one thread, fp32 weights of the embedder stay in their
-file and are read from there, and long texts go through the embedder two at a time."""
+MemoryProfile = Literal["fast", "lean"]
+"""`fast`: all usable CPUs, weights converted to their layout. `lean`: one thread, fp32 weights of the embedder mapped
+from their file, long texts embedded two at a time."""
 
 MAX_THREADS = 8
-"""Default ceiling: a sentence embedder on one short text stops getting faster around here."""
-TOKENS_PER_RUN: dict[Profile, int] = {"fast": 2048, "lean": 512}
-"""Tokens that go through the embedder together. More are no faster, and memory grows with them: 32 texts of 256 tokens
-peak 210 MB above 8 of them, 8 of them 30 MB above one."""
-_SLOWER = ["SkipLayerNormFusion"]
-"""Rewritings of onnxruntime that cost more than they save: its fused kernel takes 44 us where the addition and the
-normalisation take 13, a sixth of a short query in int8."""
-_GIVE_BACK = ort.RunOptions()
-_GIVE_BACK.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+"""Default maximum: with more threads a short text is embedded no faster."""
+TOKENS_PER_RUN: dict[MemoryProfile, int] = {"fast": 2048, "lean": 512}
+"""Tokens per run of the embedder. More are no faster and need more memory: the peak with 32 texts of 256 tokens is
+210 MB above that with 8 of them, which is 30 MB above that with one."""
+_DISABLED_OPTIMISERS = ["SkipLayerNormFusion"]
+"""Optimisations of onnxruntime that make a graph slower: this fused kernel takes 44 us where addition and normalisation
+take 13, a sixth of a short query in int8."""
+_SHRINK_ARENA = ort.RunOptions()
+_SHRINK_ARENA.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may use, which in a container or under taskset are fewer than the machine has."""
+    """Return the number of CPUs that this process may use; a container or taskset may allow fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def check_profile(profile: str) -> Profile:
-    """The profile, if there is one of this name.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    for known in get_args(Profile):
-        if profile == known:
-            return known  # type: ignore[no-any-return]
-    raise ConfigError(f"profile is {profile!r}: choose {' or '.join(get_args(Profile))}")
+def check_profile(profile: str) -> MemoryProfile:
+    """Return the profile of this name; a ConfigError for an unknown one."""
+    if profile not in get_args(MemoryProfile):
+        raise ConfigError(f"profile is {profile!r}: choose {' or '.join(get_args(MemoryProfile))}")
+    return cast(MemoryProfile, profile)
 
 
 def check_threads(threads: int | None) -> None:
-    """Raise a ConfigError for a number of threads below 1."""
+    """Check a number of threads; a ConfigError below 1."""
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}: it must be at least 1")
 
 
 def open_session(
-    path: str | Path, threads: int | None = None, *, profile: Profile = "fast", mapped: bool = False
+    path: str | Path, threads: int | None = None, *, profile: MemoryProfile = "fast", mapped: bool = False
 ) -> ort.InferenceSession:
     """Open one graph on the CPU.
 
     Args:
-        path: An .onnx file; its external data, if any, lies beside it.
+        path: An .onnx file; its external data, if any, is in the same folder.
         threads: Threads per run; by default one when `lean`, else the usable CPUs, at most `MAX_THREADS`.
-        profile: Chooses the settings.
-        mapped: Multiply with the weights as they lie in the file, in place of a copy in the CPU's own layout: saves
-            the copy and takes 1.4 times as long. Only for fp32; 8-bit weights would be laid out anew in every run.
+        profile: See `MemoryProfile`.
+        mapped: Use the weights in the layout of the file, without a copy in that of the CPU: saves the memory of the
+            copy and takes 1.4 times as long. Only for fp32; 8-bit weights would be converted in every run.
 
     Raises:
         BundleError: onnxruntime cannot load the file.
@@ -76,7 +71,7 @@ def open_session(
     """
     check_threads(threads)
     options = ort.SessionOptions()
-    # Explicit, because an unset value makes onnxruntime pin threads to CPUs that a container may not own.
+    # Without a value, onnxruntime pins threads to CPUs that a container may not use.
     options.intra_op_num_threads = threads or (1 if profile == "lean" else min(usable_cpus(), MAX_THREADS))
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False
@@ -86,9 +81,10 @@ def open_session(
     options.log_severity_level = 3  # errors only
     try:
         return ort.InferenceSession(
-            os.fspath(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+            os.fspath(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED_OPTIMISERS
         )
-    except Exception as error:  # onnxruntime's own errors share no base class below Exception
+    # The errors of onnxruntime share no base class below Exception.
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BundleError(
             f"onnxruntime {ort.__version__} cannot load {path} ({reason}): upgrade onnxruntime, "
@@ -97,9 +93,6 @@ def open_session(
 
 
 def run(session: ort.InferenceSession, outputs: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
-    """Run a graph, and give the memory that the run took back to the system.
-
-    Left alone, the arena keeps what the largest batch took for ever: 500 MB after 32 long texts, 230 MB like this.
-    """
-    found: list[Any] = session.run(outputs, feeds, _GIVE_BACK)
-    return found
+    """Run a graph and return its memory to the system: 230 MB remain after 32 long texts, 500 MB otherwise."""
+    results: list[Any] = session.run(outputs, feeds, _SHRINK_ARENA)
+    return results

@@ -1,4 +1,4 @@
-"""Write a folder that is either complete or not there."""
+"""Atomic writing of a bundle's folder: it is complete or not there."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from .manifest import EMBEDDER, MANIFEST, OPTIONAL_FILES, REQUIRED_FILES
 
 
 def check_target(out: Path, overwrite: bool) -> None:
-    """Raise unless a bundle may be written to `out`: it does not exist, or it is a bundle and may be overwritten.
+    """Check that a bundle may be written to `out`: nothing is there, or a bundle that may be overwritten.
 
     Raises:
-        BundleError: Something is there that must not be replaced.
+        BundleError: `out` must not be replaced.
     """
     if not os.path.lexists(out):
         return
     if not (out / MANIFEST).is_file():
         raise BundleError(f"{out} exists and is not a bundle: choose another --out")
-    ours = {MANIFEST, *REQUIRED_FILES, *OPTIONAL_FILES, f"{EMBEDDER}.data"}
-    foreign = sorted(p.name for p in out.iterdir() if p.name not in ours)
-    if foreign:  # replacing the folder would delete it
+    known = {MANIFEST, *REQUIRED_FILES, *OPTIONAL_FILES, f"{EMBEDDER}.data"}
+    foreign = sorted(p.name for p in out.iterdir() if p.name not in known)
+    # The replacement of the folder would delete it.
+    if foreign:
         raise BundleError(f"{out} holds {foreign[0]!r}, which is no part of a bundle: move it, or choose another --out")
     if not overwrite:
         raise BundleError(f"{out} is already a bundle: choose another --out, or add --overwrite to replace it")
@@ -34,17 +35,17 @@ def check_target(out: Path, overwrite: bool) -> None:
 
 @contextmanager
 def staged_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A new folder on the disk of `out` that becomes `out` when the block ends well, and vanishes when it does not.
+    """Yield a new folder that becomes `out` when the block succeeds and is deleted when it fails.
 
-    The folder lies beside `out`, or beside the nearest parent that exists, so that the last step is a rename. What was
-    at `out` before stays until then; only a kill between the two renames of a replacement leaves it under the hidden
-    name ``.<name>.<random>.old`` beside `out`.
+    It is in the nearest existing parent of `out`, on the same disk, and is renamed at the end. Only a kill between the
+    two renames of a replacement leaves the old folder, under the hidden name ``.<name>.<random>.old`` next to `out`.
 
     Raises:
         BundleError: `out` must not be replaced.
         StorageError: The disk is full or cannot be written.
     """
-    out = Path(os.path.realpath(out))  # a link to a bundle stays a link
+    # A symbolic link to a bundle remains one.
+    out = Path(os.path.realpath(out))
     check_target(out, overwrite)
     anchor = next(parent for parent in out.parents if parent.exists())
     folder = anchor / f".{out.name}.{secrets.token_hex(4)}.tmp"
@@ -64,7 +65,7 @@ def staged_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def _sync(folder: Path) -> None:
-    """Wait until the disk has everything, so that a rename never points at files that a power cut empties."""
+    """Flush all files to disk, so that after a power cut the renamed folder is complete."""
     for path in folder.iterdir():
         with path.open("r+b") as file:
             os.fsync(file.fileno())

@@ -1,1 +1,1 @@
-"""Documents on their way into an index."""
+"""Adding documents to an index: from any source, in chunks, in shards, and with codes."""

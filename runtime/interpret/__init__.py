@@ -1,10 +1,10 @@
-"""What the latents of a bundle mean: read from documents, said in words, and measured on documents held out.
+"""Interpretation of a bundle's latents: labels, patterns and examples from documents, scored on held-out documents.
 
-Read in this order: `reading` (documents as the bundle sees them), `evidence` (where each latent fires), `phrases` and
-`labels` (what it is called), `trials` and `detection` (whether that is true), `token_model` and `neuron2graph` (whether
-it fires, from words alone), `passages`, `occlusion`, `patterns` and `trie` (the words that matter), `pipeline` (all of
-it in order), `entries` and `storage` (what is kept), `relabel` (other labels, tested the same way), `families`,
-`positions`, `find`, `export` and `report` (for people), `edits` (by people).
+Read in this order: `encoded_documents` (where each latent fires), `labels` (phrases for a latent), `scoring` (how well
+a label predicts firing), `neuron2graph` (the same prediction from words alone), `passages` and `occlusion` (the
+strongest sentences and their salient words), `families` and `positions` (which latents belong together), `pipeline`
+(all of it in order), `storage` (the files in the bundle), `report` and `export` (for people and other programs). The
+records themselves and the reading of them are in `bundle/interpretation`, since a bundle opens them too.
 """
 
 from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern

@@ -10,11 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import FloatArray, unit_rows
+from ...text import inflected
+from .encoded_documents import largest
 
 MAX_WORDS = 3
+"""Words of a phrase."""
 MAX_PHRASES = 40_000
 MAX_SHARE = 0.2
-"""A phrase in more documents than this tells none apart."""
+"""A phrase in a larger share of the documents distinguishes none of them."""
+LABEL_PHRASES = 3
+"""Phrases per label. One is easier to read but detects less, eight detect little more; see benchmarks/README.md."""
+POOL = 300
+"""Nearest phrases that are considered for one label."""
 _WORD = re.compile(r"[^\W\d_][\w'-]+")
 _BREAK = re.compile(r"[.,;:!?()\[\]{}\"“”\n|/]+")
 STOP_WORDS = frozenset(
@@ -33,17 +40,31 @@ STOP_WORDS = frozenset(
 
 @dataclass(frozen=True)
 class Phrases:
-    """Candidate phrases."""
+    """Phrases that labels may be made of, and their embeddings."""
 
     texts: list[str]
     centred: FloatArray
-    """Unit rows after the mean of all phrases is taken away, shape (n, d_in)."""
+    """Embeddings minus their mean, as unit rows, shape (n, d_in)."""
     mean: FloatArray
     """That mean, shape (d_in,)."""
 
 
+@dataclass(frozen=True)
+class Label:
+    """A label and its direction."""
+
+    phrases: tuple[str, ...]
+    direction: FloatArray
+    """Sum of the phrases' centred embeddings, unit length, shape (d_in,); documents are compared with it."""
+
+    @property
+    def text(self) -> str:
+        """The label as it is shown."""
+        return ", ".join(self.phrases)
+
+
 def phrases_of(text: str) -> Iterator[str]:
-    """Phrases of one to three words in a text, lower-cased; none starts or ends with a stop word."""
+    """Yield the lower-cased phrases of one to three words in a text; none starts or ends with a stop word."""
     for part in _BREAK.split(text.casefold()):
         words = _WORD.findall(part)
         for start, word in enumerate(words):
@@ -55,12 +76,7 @@ def phrases_of(text: str) -> Iterator[str]:
 
 
 def frequent_phrases(texts: Iterable[str], limit: int = MAX_PHRASES) -> list[str]:
-    """Phrases that more than one document has, and not too many; the most frequent first where there are too many.
-
-    Args:
-        texts: One pass is made.
-        limit: Phrases to return at most.
-    """
+    """Return the phrases that at least two documents have and at most a share `MAX_SHARE`, most frequent first."""
     frequency: Counter[str] = Counter()
     n = 0
     for text in texts:
@@ -72,89 +88,46 @@ def frequent_phrases(texts: Iterable[str], limit: int = MAX_PHRASES) -> list[str
     return [phrase for _, phrase in kept[:limit]]
 
 
-LENGTH = 3
-"""Phrases per label. One is easier to read but detects less, eight detect little more; see benchmarks/README.md."""
-STEM, ENDING = 4, 3
-"""Letters that two forms of a word share at least, and those in which they may differ at most."""
-POOL = 300
-"""Nearest phrases that are considered for one label."""
+def make_label(direction: FloatArray, phrases: Phrases, *, length: int = LABEL_PHRASES) -> Label:
+    """Choose phrases by greedy matching pursuit: each one brings their sum nearest to the direction.
 
-
-@dataclass(frozen=True)
-class Label:
-    """A label and the direction it stands for."""
-
-    phrases: tuple[str, ...]
-    direction: FloatArray
-    """Sum of the phrases' centred embeddings, unit length, shape (d_in,): what a document is compared with."""
-
-    @property
-    def text(self) -> str:
-        """What people see."""
-        return ", ".join(self.phrases)
-
-
-def label_direction(direction: FloatArray, phrases: Phrases, *, length: int = LENGTH) -> Label:
-    """Greedy matching pursuit over phrases: each next one brings the sum of all nearest to the direction.
-
-    Words that say the same as those chosen are passed over: `receptor` after `receptors`, or a part of a phrase.
-
-    Args:
-        direction: A latent's atom, shape (d_in,).
-        phrases: Candidates.
-        length: Phrases at most; fewer when no other brings the sum nearer.
+    A phrase that shares a word with a chosen one is skipped: `receptor` after `receptors`, or a part of a phrase. There
+    are fewer than `length` when no other brings the sum nearer to the direction, a latent's atom of shape (d_in,).
 
     References:
         Mallat, Zhang 1993, "Matching pursuits with time-frequency dictionaries".
     """
     goal = direction / max(float(np.linalg.norm(direction)), 1e-12)
-    near = phrases.centred @ goal
-    pool = np.argpartition(-near, min(POOL, len(near) - 1))[:POOL]
-    pool = pool[np.argsort(-near[pool], kind="stable")]
+    pool = largest(phrases.centred @ goal, POOL)
     rows = phrases.centred[pool]
     total: FloatArray = np.zeros_like(goal)
     chosen: list[str] = []
-    reached = 0.0
+    best = 0.0
     for _ in range(length):
         sums = total + rows
         fit = (sums @ goal) / np.linalg.norm(sums, axis=1)
         for at in np.argsort(-fit, kind="stable"):
-            if not any(says_the_same(phrases.texts[pool[at]], other) for other in chosen):
+            if not any(share_word(phrases.texts[pool[at]], other) for other in chosen):
                 break
         else:
             break
-        if fit[at] <= reached:
+        if fit[at] <= best:
             break
-        reached, total = float(fit[at]), sums[at]
+        best, total = float(fit[at]), sums[at]
         chosen.append(phrases.texts[pool[at]])
     return Label(tuple(chosen), unit_rows(total[None])[0])
 
 
-def says_the_same(phrase: str, other: str) -> bool:
-    """Whether two phrases share a word, up to its ending."""
+def share_word(phrase: str, other: str) -> bool:
+    """Return whether two phrases share a word, up to its ending."""
     return any(a == b or inflected(a, b) for a in phrase.split() for b in other.split())
 
 
-def inflected(word: str, other: str) -> bool:
-    """Whether two words differ in their endings only: `cell` and `cells`, `histone` and `histones`."""
-    shared = 0
-    for a, b in zip(word, other, strict=False):
-        if a != b:
-            break
-        shared += 1
-    return shared >= STEM and max(len(word), len(other)) - shared <= ENDING
-
-
-def make_unique(labels: Sequence[Label | None], keys: Iterable[int]) -> list[str | None]:
-    """Label texts with no two the same: the later of two, in the order of `keys`, gets its latent's name.
-
-    Args:
-        labels: One per latent, None for a latent without one.
-        keys: Latents by right of way, for example the most frequent first.
-    """
+def make_unique(labels: Sequence[Label | None], order: Iterable[int]) -> list[str | None]:
+    """Return label texts that all differ: of two that are equal, the later one in `order` gets its latent's name."""
     taken: set[str] = set()
     texts: list[str | None] = [None] * len(labels)
-    for latent in keys:
+    for latent in order:
         label = labels[latent]
         if label is None or not label.phrases:
             continue

@@ -1,4 +1,4 @@
-"""The report: all features of a bundle on one page, which any browser opens without a network."""
+"""The report: one HTML page about all features of a bundle, which needs no network."""
 
 from __future__ import annotations
 
@@ -13,47 +13,43 @@ from typing import Any
 
 from ...errors import StorageError
 from ...files import replace_file
-from ..bundle.features import Feature, Features
+from ..bundle.feature import Feature
+from ..bundle.features import Features
 from ..bundle.interpretation import CHANCE, UNCLEAR, Entry, Interpretation, Passage, Pattern, Score
+from .encoded_documents import FIRES
 from .families import named_families
-from .reading import FIRES
 
 TOO_DENSE = 0.1
-"""A latent that is active on a larger share of the documents tells few of them apart."""
+"""A latent that is active on a larger share of the documents distinguishes few of them."""
 LENGTH = 240
-"""Characters of a passage that are shown: with the limits below, 4,096 features make a page of about 10 MB."""
+"""Characters of a passage that are shown. With the limits below, 4,096 features make a page of about 10 MB."""
 TOP, NEAR_MISSES, QUERIES, PATTERNS, WORDS = 5, 3, 3, 8, 4
-"""Per feature: strongest passages, near misses, queries, patterns, and words that fit one place of a pattern."""
+"""Per feature: strongest passages, near misses, queries, patterns, and words at one place of a pattern."""
 _PAGE = Path(__file__).with_name("page")
 _PARTS = {"style": "report.css", "charts": "charts.js", "overview": "overview.js", "feature": "feature.js"}
 
 
 def write_report(interpretation: Interpretation, features: Features, out: Path, *, title: str) -> None:
-    """Write the report, by rename.
-
-    Args:
-        interpretation: What was found out.
-        features: The bundle's, with the labels as people edited them; hidden ones are left out.
-        out: The page, conventionally ``report.html``.
-        title: Its headline.
+    """Write the report, by rename, without the hidden features.
 
     Raises:
-        StorageError: It cannot be written; what was there before is unchanged.
+        StorageError: It cannot be written; an existing file is unchanged.
     """
     data = report_data(interpretation, features)
-    # Without "<" nothing inside the block can end or open an element; JSON reads it back as it was.
+    # Without "<" nothing inside the block can end or open an element. JSON decodes the escape.
     block = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     values = {"title": html.escape(title), "summary": html.escape(_summary(data)), "data": block}
     values |= {name: _read(file) for name, file in _PARTS.items()}
-    page = re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _read("report.html"))
+    page = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], _read("report.html"))
     try:
-        replace_file(out, page.encode(errors="replace"))  # half a surrogate pair is text that no file can hold
+        # A lone surrogate cannot be encoded.
+        replace_file(out, page.encode(errors="replace"))
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error}; name a file in a folder that exists") from error
 
 
 def report_data(interpretation: Interpretation, features: Features) -> dict[str, Any]:
-    """What the page shows, as plain values: figures of all features together, then a record of each."""
+    """Return the data of the page as plain values: figures of all features together, then a record of each."""
     shown = [entry for entry in interpretation.entries if not features[entry.latent].hidden]
     records = [_record(entry, features[entry.latent], interpretation.positions[entry.latent]) for entry in shown]
     alive = [record for record in records if record["fires"]]
@@ -75,35 +71,35 @@ def report_data(interpretation: Interpretation, features: Features) -> dict[str,
     }
 
 
-def _record(entry: Entry, feature: Feature, at: tuple[float, float]) -> dict[str, Any]:
+def _record(entry: Entry, feature: Feature, position: tuple[float, float]) -> dict[str, Any]:
     label = feature.label if feature.renamed or not entry.unclear else None
-    found: dict[str, Any] = {
+    record: dict[str, Any] = {
         "id": entry.latent,
         "label": label,
         "renamed": feature.renamed,
         "automatic": entry.label if entry.label != label else None,
         "source": entry.source,
         "note": feature.note,
-        # Measured for the automatic label: it says nothing about what a person calls the feature.
+        # The score is that of the automatic label, not of a user's label.
         "score": None if feature.renamed else _score(entry.score),
         "pattern_score": _score(entry.pattern_score),
         "fires": entry.fires,
         "active": entry.active,
-        "at": [round(place, 3) for place in at],
+        "at": [round(coordinate, 3) for coordinate in position],
     }
     if entry.active:
         typical = entry.quantiles[3] or 1.0
-        found |= {
+        record |= {
             "typical": float(f"{typical:.3g}"),
             "quantiles": [round(value / typical, 2) for value in entry.quantiles],
             "top": [_passage(passage) for passage in entry.top[:TOP]],
             "near_misses": [_passage(passage) for passage in entry.near_misses[:NEAR_MISSES]],
-            "queries": [[_shorten(text), round(value, 2)] for text, value in entry.queries[:QUERIES]],
+            "queries": [[_cut(text), round(value, 2)] for text, value in entry.queries[:QUERIES]],
             "companions": [[latent, round(lift, 1)] for latent, lift in entry.companions],
             "similar": [[latent, round(cosine, 2)] for latent, cosine in entry.similar],
             "patterns": [_pattern(pattern) for pattern in entry.patterns[:PATTERNS]],
         }
-    return found
+    return record
 
 
 def _score(score: Score | None) -> list[float] | None:
@@ -122,9 +118,9 @@ def _passage(passage: Passage) -> list[Any]:
 
 
 def _parts(passage: Passage) -> list[Any]:
-    """The shown text in pieces: a string, or [string, saliency, 1 inside the minimal span and else 0].
+    """Return the shown text in pieces: a string, or [string, saliency, 1 inside the minimal span and else 0].
 
-    Pieces and no offsets: Python counts characters, JavaScript counts UTF-16 units.
+    Offsets would not do: Python counts characters, JavaScript counts UTF-16 units.
     """
     start, stop = _window(passage)
     minimal = passage.minimal or (0, 0)
@@ -132,14 +128,14 @@ def _parts(passage: Passage) -> list[Any]:
     inside = sorted(edge for edge in edges if start <= edge <= stop)
     parts: list[Any] = ["… "] if start else []
     for a, b in pairwise(inside):
-        saliency = max((found for first, last, found in passage.spans if first <= a and b <= last), default=0.0)
+        saliency = max((value for first, last, value in passage.spans if first <= a and b <= last), default=0.0)
         within = int(minimal[0] <= a and b <= minimal[1])
         parts.append([passage.text[a:b], round(saliency, 2), within] if saliency or within else passage.text[a:b])
     return [*parts, " …"] if stop < len(passage.text) else parts
 
 
 def _window(passage: Passage) -> tuple[int, int]:
-    """Which characters to show: all, or `LENGTH` from between two words around what matters most."""
+    """Return the characters to show: all, or about `LENGTH` around the most salient ones, cut between words."""
     size = len(passage.text)
     if size <= LENGTH:
         return 0, size
@@ -153,7 +149,7 @@ def _window(passage: Passage) -> tuple[int, int]:
     return start, stop
 
 
-def _shorten(text: str) -> str:
+def _cut(text: str) -> str:
     return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
 
 

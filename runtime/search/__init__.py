@@ -1,1 +1,1 @@
-"""The views of an index, nearest neighbours, and how results are joined."""
+"""The views of an index, nearest-neighbour search, and rank fusion."""

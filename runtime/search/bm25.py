@@ -1,10 +1,9 @@
-"""Searching by words: BM25 over an inverted file of SQLite's FTS5, kept in step with the store and as a cache."""
+"""`Bm25`: full-text search over an inverted index of SQLite's FTS5, updated with the store and kept as a cache."""
 
 from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,48 +12,49 @@ from typing import Any
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
+from ...bounded_cache import BoundedCache
 from ...errors import ConfigError
 from ..store.cache_files import read_cache, write_cache
 from ..store.sqlite import sqlite_errors
-from .latent import best_rows
+from .query import RankedRows, best_rows
 
 K1, B = 1.2, 0.75
-"""How soon further occurrences of a word stop counting, and how much a long text is punished: FTS5's own values."""
+"""Saturation of the term frequency, and weight of the document length; FTS5's own values."""
 MOST_WORDS = 512
-"""Words of a query that are looked up: about twice what an embedder reads."""
+"""Most words of a query that are looked up, about twice what an embedder reads."""
 COMMON = 500
-"""Documents that have a word which may be passed over."""
+"""Document frequency up to which a word is never ignored."""
 _TOKENIZER = "porter unicode61 remove_diacritics 2"
-_COMPACT_ABOVE = 0.25  # share of removed documents at which the inverted file is made anew
-_KEPT = 2_000_000  # postings that stay in memory, 16 MB
-_CACHE_KB = 65_536  # of the inverted file in memory; what is larger lies in a temporary file of SQLite's
+_COMPACT_ABOVE = 0.25  # share of removed documents
+_CACHED_POSTINGS = 2_000_000  # 16 MB
+# Part of the inverted index in memory; SQLite keeps the rest in a temporary file.
+_CACHE_KB = 65_536
 _TABLES = (
     f"CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='{_TOKENIZER}')",
     "CREATE TABLE documents (rowid INTEGER PRIMARY KEY, length INTEGER NOT NULL, crc INTEGER NOT NULL)",
 )
 _SCRATCH = (
-    f"CREATE VIRTUAL TABLE temp.asked USING fts5(text, content='', tokenize='{_TOKENIZER}')",
-    "CREATE VIRTUAL TABLE temp.asked_words USING fts5vocab(temp, asked, instance)",
+    f"CREATE VIRTUAL TABLE temp.query_text USING fts5(text, content='', tokenize='{_TOKENIZER}')",
+    "CREATE VIRTUAL TABLE temp.query_terms USING fts5vocab(temp, query_text, instance)",
     "CREATE VIRTUAL TABLE temp.counts USING fts5vocab(main, words, row)",
     "CREATE VIRTUAL TABLE temp.places USING fts5vocab(main, words, instance)",
 )
 
 
-class WordsView:
-    """Searches by BM25 over English word stems, all scripts folded to lower case without diacritics.
+class Bm25:
+    """Full-text search by BM25 over English word stems, all scripts folded to lower case without diacritics.
 
-    Words are what stands between spaces and punctuation: a run of Chinese or Thai is one word, hardly ever met again.
+    Words are separated by spaces and punctuation: a run of Chinese or Thai is a single word that rarely occurs again.
+    FTS5 tokenises texts and stores the positions of words. The scores are computed here from the current documents, so
+    that they do not depend on earlier removals and every query word can have a weight. Words are bound as values only:
+    nothing in a query is parsed as FTS5 syntax.
 
-    FTS5 splits texts into words and holds where they stand; the scores are computed here, from the documents that are
-    there now, so that they do not depend on what was removed before, and every word of a query can have a weight.
-    Words are only ever bound as values, to documents and to queries alike: nothing of a query is read as syntax.
-
-    ``sum_w weight(w) ln(1 + (N - n(w) + .5) / (n(w) + .5)) f (K1 + 1) / (f + K1 (1 - B + B length / mean length))``;
-    words that stand in more than half of the documents, and in more than `COMMON`, are passed over when the query has
-    others: they tell next to nothing and cost most of the time.
+    ``sum_w weight(w) ln(1 + (N - n(w) + .5) / (n(w) + .5)) f (K1 + 1) / (f + K1 (1 - B + B length / mean length))``.
+    Words in more than half of the documents, and in more than `COMMON`, are ignored if the query has others: they carry
+    little information and take most of the time.
 
     Raises:
-        ConfigError: The SQLite of this Python has no FTS5.
+        ConfigError: The SQLite library of this Python has no FTS5.
 
     References:
         Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond"; the logarithm is
@@ -63,32 +63,34 @@ class WordsView:
 
     def __init__(self) -> None:
         self.saved_generation: int | None = None
-        """The generation of the cache that this view was read from or written as."""
+        """The generation of the cache that this index was read from or written to."""
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # a temporary one
         self._rows, self._lengths = np.empty(0, np.int64), np.empty(0, np.int64)
-        self._removed = 0  # documents that are still in the inverted file
-        self._known: OrderedDict[str, tuple[IntArray, FloatArray]] = OrderedDict()
-        self._counted: dict[str, int] = {}
+        self._removed = 0  # documents still in the inverted index
+        self._postings: BoundedCache[str, tuple[IntArray, FloatArray]] = BoundedCache(
+            _CACHED_POSTINGS, lambda parts: len(parts[0])
+        )
+        self._frequencies: dict[str, int] = {}
         for pragma in (f"cache_size = -{_CACHE_KB}", "journal_mode = OFF", "synchronous = OFF"):
             self._run(f"PRAGMA {pragma}")
         for statement in _TABLES + _SCRATCH:
             self._run(statement)
 
-    def __del__(self) -> None:  # a view that is replaced is closed, and its temporary file goes away
+    def __del__(self) -> None:  # removes the temporary file
         self._database.close()
 
     @property
     def rowids(self) -> IntArray:
-        """The row ids in the view, ascending."""
+        """The row ids in the index, ascending."""
         return self._rows
 
     @property
-    def worn(self) -> bool:
-        """Whether so many documents were removed that the view should be made anew."""
+    def needs_rebuild(self) -> bool:
+        """Whether so many documents were removed that the index should be rebuilt."""
         return self._removed > _COMPACT_ABOVE * (self._removed + len(self._rows))
 
     def add(self, blocks: Iterable[tuple[IntArray, Sequence[str]]]) -> None:
-        """Add documents whose row ids, ascending, are greater than all before: blocks of (row ids, texts)."""
+        """Add documents in blocks of (row ids, texts); row ids are ascending and greater than all before."""
         rows, lengths = [self._rows], [self._lengths]
         self._run("BEGIN")
         for some, texts in blocks:
@@ -97,69 +99,63 @@ class WordsView:
                 self._database.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", numbered)
                 sizes = self._run("SELECT sz FROM words_docsize WHERE id >= ? ORDER BY id", numbered[0][0])
                 counts = [_varint(size) for (size,) in sizes]
-                marks = [(row, n, _crc(text)) for (row, text), n in zip(numbered, counts, strict=True)]
+                marks = [(row, n, zlib.crc32(text.encode())) for (row, text), n in zip(numbered, counts, strict=True)]
                 self._database.executemany("INSERT INTO documents VALUES (?, ?, ?)", marks)
             rows.append(some)
             lengths.append(np.array(counts, np.int64))
         self._run("COMMIT")
         self._rows, self._lengths = np.concatenate(rows), np.concatenate(lengths)
-        self._forget()
+        self._clear_caches()
 
     def remove(self, rows: IntArray) -> None:
-        """Remove documents; row ids that are not there are passed over."""
-        gone = np.isin(self._rows, rows)
-        if gone.any():
+        """Remove documents; unknown row ids are ignored."""
+        removed = np.isin(self._rows, rows)
+        if removed.any():
             with sqlite_errors(Path("words.sqlite")):
-                removed = [(row,) for row in self._rows[gone].tolist()]
-                self._database.executemany("DELETE FROM documents WHERE rowid = ?", removed)
-            self._removed += int(np.count_nonzero(gone))
-            self._rows, self._lengths = self._rows[~gone], self._lengths[~gone]
-            self._forget()
+                parameters = [(row,) for row in self._rows[removed].tolist()]
+                self._database.executemany("DELETE FROM documents WHERE rowid = ?", parameters)
+            self._removed += int(np.count_nonzero(removed))
+            self._rows, self._lengths = self._rows[~removed], self._lengths[~removed]
+            self._clear_caches()
 
     def has(self, rows: IntArray, texts: Sequence[str]) -> bool:
-        """Whether the texts of these documents, row ids ascending, are the given ones."""
+        """Return whether the texts of these documents, row ids ascending, equal the given ones."""
         sql = "SELECT crc FROM documents WHERE rowid >= ? ORDER BY rowid"
-        return not len(rows) or [crc for (crc,) in self._run(sql, int(rows[0]))] == [_crc(text) for text in texts]
+        checks = [(zlib.crc32(text.encode()),) for text in texts]
+        return not len(rows) or self._run(sql, int(rows[0])) == checks
 
     def words_of(self, text: str) -> list[str]:
-        """The first `MOST_WORDS` word stems of a text, as they stand in the inverted file, one per occurrence."""
-        clean = text.encode("utf-8", "replace").decode()  # a lone surrogate is no letter
-        self._run("INSERT INTO asked (rowid, text) VALUES (1, ?)", clean)
-        found = self._run("SELECT term FROM asked_words ORDER BY offset LIMIT ?", MOST_WORDS)
-        self._run("INSERT INTO asked (asked) VALUES ('delete-all')")
+        """Return the first `MOST_WORDS` word stems of a text, one per occurrence."""
+        clean = text.encode("utf-8", "replace").decode()  # replaces lone surrogates
+        self._run("INSERT INTO query_text (rowid, text) VALUES (1, ?)", clean)
+        found = self._run("SELECT term FROM query_terms ORDER BY offset LIMIT ?", MOST_WORDS)
+        self._run("INSERT INTO query_text (query_text) VALUES ('delete-all')")
         return [term for (term,) in found]
 
-    def search(self, weights: Mapping[str, float], k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
-        """Row ids and scores, best first, equal scores by row id; only documents with a word of positive weight.
+    def search(self, weights: Mapping[str, float], k: int, allowed: IntArray | None) -> RankedRows:
+        """Return row ids and scores, best first, ties by row id; only documents with a word of positive weight.
 
-        Args:
-            weights: Word stem (see `words_of`) -> weight, 1 for a word that stands once in the query.
-            k: Results wanted; fewer documents may have a word of the query.
-            allowed: Row ids to choose from; None for all.
+        `weights` maps word stems (see `words_of`) to weights, 1 for a word that occurs once in the query.
         """
-        telling = {word: weight for word, weight in weights.items() if weight and not self._common(word)}
-        if not any(weight > 0 for weight in telling.values()):
-            telling = {word: weight for word, weight in weights.items() if weight}
-        found, able = np.zeros(len(self._rows)), np.zeros(len(self._rows), np.bool_)
-        for word in sorted(telling):  # always added up in the same order
-            places, parts = self._parts(word)
-            found[places] += telling[word] * parts
-            if telling[word] > 0:
-                able[places] = True
+        used = {word: weight for word, weight in weights.items() if weight and not self._common(word)}
+        if not any(weight > 0 for weight in used.values()):
+            used = {word: weight for word, weight in weights.items() if weight}
+        scores, eligible = np.zeros(len(self._rows)), np.zeros(len(self._rows), np.bool_)
+        for word in sorted(used):  # a fixed order of summation
+            positions, parts = self._postings_of(word)
+            scores[positions] += used[word] * parts
+            if used[word] > 0:
+                eligible[positions] = True
         if allowed is not None:
-            able &= np.isin(self._rows, allowed)
-        return best_rows(self._rows[able], found[able].astype(np.float32), k)
+            eligible &= np.isin(self._rows, allowed)
+        return best_rows(self._rows[eligible], scores[eligible].astype(np.float32), k)
 
     def save(self, folder: Path, generation: int) -> None:
-        """Write the inverted file as ``words.sqlite`` and ``words.json``.
-
-        Raises:
-            StorageError: The disk is full or cannot be written.
-        """
+        """Write the inverted index as ``words.sqlite`` and ``words.json``; errors as in `write_cache`."""
 
         def write(path: Path) -> None:
             with sqlite_errors(path), closing(sqlite3.connect(path, isolation_level=None)) as copy:
-                copy.execute("PRAGMA journal_mode = OFF")  # else a kill leaves a journal that nobody sweeps
+                copy.execute("PRAGMA journal_mode = OFF")  # a kill would leave a journal behind
                 self._database.backup(copy)
 
         facts = {"generation": generation, "removed": self._removed, **_parameters()}
@@ -167,10 +163,10 @@ class WordsView:
         self.saved_generation = generation
 
     @classmethod
-    def load(cls, folder: Path) -> WordsView | None:
-        """Read what `save` wrote; None when it is missing, damaged, or of another SQLite."""
+    def load(cls, folder: Path) -> Bm25 | None:
+        """Read the output of `save`; None if it is missing, damaged, or of another SQLite version."""
 
-        def read(facts: dict[str, Any]) -> WordsView:
+        def read(facts: dict[str, Any]) -> Bm25:
             view = cls()
             try:
                 where = f"{(folder / 'words.sqlite').absolute().as_uri()}?mode=ro"
@@ -186,38 +182,34 @@ class WordsView:
         return read_cache(folder, "words.json", ("words.sqlite",), _parameters(), read)
 
     def _common(self, word: str) -> bool:
-        """Whether a word stands in so many documents that it tells nothing."""
         bar = max(COMMON, len(self._rows) / 2)
-        if word not in self._counted:
+        if word not in self._frequencies:
             counted = self._run("SELECT doc FROM counts WHERE term = ?", word)
-            self._counted[word] = counted[0][0] if counted else 0  # with those that were removed
-            if self._removed and self._counted[word] > bar:
-                self._counted[word] = len(self._parts(word)[0])
-        return self._counted[word] > bar
+            self._frequencies[word] = counted[0][0] if counted else 0  # includes removed documents
+            if self._removed and self._frequencies[word] > bar:
+                self._frequencies[word] = len(self._postings_of(word)[0])
+        return self._frequencies[word] > bar
 
-    def _parts(self, word: str) -> tuple[IntArray, FloatArray]:
-        """Which documents have a word, and what it adds to the score of each."""
-        if word in self._known:
-            self._known.move_to_end(word)
-            return self._known[word]
+    def _postings_of(self, word: str) -> tuple[IntArray, FloatArray]:
+        return self._postings.get_or_make(word, lambda: self._read_postings(word))
+
+    def _read_postings(self, word: str) -> tuple[IntArray, FloatArray]:
+        """Return the positions of the documents with a word, and its contribution to the score of each."""
         found = self._run("SELECT doc, count(*) FROM places WHERE term = ? GROUP BY doc", word)
         rows, counts = np.array(found, np.int64).reshape(-1, 2).T
-        places = np.searchsorted(self._rows, rows)
-        there = places < len(self._rows)
-        there[there] = self._rows[places[there]] == rows[there]
-        places, counts = places[there], counts[there]
-        n, total = len(places), len(self._rows)
+        positions = np.searchsorted(self._rows, rows)
+        present = positions < len(self._rows)
+        present[present] = self._rows[positions[present]] == rows[present]
+        positions, counts = positions[present], counts[present]
+        n, total = len(positions), len(self._rows)
         idf = np.log(1 + (total - n + 0.5) / (n + 0.5))
-        length = self._lengths[places] / max(self._lengths.mean(), 1.0) if n else np.empty(0)
+        length = self._lengths[positions] / max(self._lengths.mean(), 1.0) if n else np.empty(0)
         parts = (idf * counts * (K1 + 1) / (counts + K1 * (1 - B + B * length))).astype(np.float32)
-        self._known[word] = places.astype(np.int32), parts
-        while sum(len(kept) for kept, _ in self._known.values()) > _KEPT and len(self._known) > 1:
-            self._known.popitem(last=False)
-        return self._known[word]
+        return positions.astype(np.int32), parts
 
-    def _forget(self) -> None:
-        self._known.clear()
-        self._counted.clear()
+    def _clear_caches(self) -> None:
+        self._postings.clear()
+        self._frequencies.clear()
 
     def _run(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         try:
@@ -236,12 +228,8 @@ def _parameters() -> dict[str, object]:
     return {"tokenizer": _TOKENIZER, "sqlite": sqlite3.sqlite_version}
 
 
-def _crc(text: str) -> int:
-    return zlib.crc32(text.encode())
-
-
 def _varint(blob: bytes) -> int:
-    """A number as FTS5 writes the length of a document: seven bits a byte, the highest first."""
+    """Decode a length as FTS5 stores it: seven bits a byte, the highest first."""
     number = 0
     for byte in blob:
         number = number << 7 | byte & 0x7F

@@ -1,50 +1,49 @@
-"""Exact nearest neighbours by NumPy: one matrix-vector product, then reproducible scores for the best candidates."""
+"""Exact nearest neighbours with NumPy: one matrix-vector product, then reproducible scores of the best candidates."""
 
 import os
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray, check_finite_rows
 from ...errors import ConfigError, DataError
 from ..store.cache_files import read_cache, write_cache
-from ..store.row_encoding import finite_rows
+from ..store.documents import DocumentStore
 from .mapped_rows import MappedRows, Rows, write_rows
 
-_MAX_LENGTH = 1e6  # float32 products of longer vectors could overflow
-_COMPACT_ABOVE = 0.25  # share of removed rows at which the matrix is packed again
-_GATHER_BELOW = 0.25  # share of allowed rows at which copying them is cheaper than multiplying all
-_MAPPED = os.name != "nt"  # Windows does not replace a file that is mapped
-
-
-class Originals(Protocol):
-    """Where the vectors of a cache come from."""
-
-    def vectors_of(self, rowids: ArrayLike) -> FloatArray:
-        """The vectors of `rowids`, in that order, shape (n, d_in)."""
+_MAX_LENGTH = 1e6  # longer vectors could overflow float32
+_COMPACT_ABOVE = 0.25  # share of removed rows
+# Share of allowed rows below which copying them is cheaper than multiplying all rows.
+_GATHER_BELOW = 0.25
+_MAPPED = os.name != "nt"  # Windows cannot replace a mapped file
 
 
 class ExactIndex:
-    """Finds the vectors with the greatest inner product, exactly. Threads may share it.
+    """Exact search for the vectors with the greatest inner product. Threads may share an index.
 
-    Scores are reproducible to the last bit: the same query and the same vector give the same score whatever else is in
-    the index, whichever rows are allowed, before and after a reopen. BLAS alone does not give that: with
-    OpenBLAS 0.3.31, a row's product differs in the last bits between a one-row and a 5,000-row matrix for half of the
-    rows, and at the edges of its blocks. So the product only selects candidates, all within its rounding error of the
-    k-th best, and each candidate's score is then computed from its own row alone, in float64, rounded to float32.
+    Scores are reproducible to the last bit: the same query and vector give the same score regardless of the other
+    vectors in the index, of the allowed rows, and of a reopen. BLAS alone does not guarantee that: with OpenBLAS
+    0.3.31, a row's product differs in the last bits between a one-row and a 5,000-row matrix for half of the rows, and
+    at block boundaries. The product therefore only selects candidates, all within its rounding error of the k-th best;
+    each candidate's score is then computed from its own row alone in float64 and rounded to float32.
     """
+
+    sidecars: ClassVar[tuple[str, ...]] = ("cache.json",)
+    """The files that record the generation of the caches."""
 
     def __init__(self, d_in: int) -> None:
         self.d_in = d_in
         """Width of the vectors."""
         self._saved: int | None = None
-        self._lock = threading.Lock()  # guards the attributes; arrays in use by a search are never changed in place
+        # Guards the attributes. Arrays in use by a search are never changed in place.
+        self._lock = threading.Lock()
         self._base: MappedRows | None = None
-        self._tail = np.empty((0, d_in), np.float32)  # rows in use first, as in the next two, which cover the base too
-        self._rowids = np.empty(0, np.int64)  # ascending
+        # Used rows come first in the next three; `_rowids` (ascending) and `_alive` also cover the base.
+        self._tail = np.empty((0, d_in), np.float32)
+        self._rowids = np.empty(0, np.int64)
         self._alive = np.empty(0, np.bool_)
         self._used = self._dead = 0
         self._longest = 0.0
@@ -55,26 +54,26 @@ class ExactIndex:
 
     @property
     def saved_generation(self) -> int | None:
-        """The generation of the cache that this index was read from or written as; None when it is damaged."""
-        return None if self._base is not None and self._base.mended else self._saved
+        """The generation of the cache that this index was read from or written to; None if it is damaged."""
+        return None if self._base is not None and self._base.repaired else self._saved
 
     @property
     def rowids(self) -> IntArray:
-        """The rowids in the index, ascending."""
+        """The row ids in the index, ascending."""
         return self._view()[1]
 
     def add(self, rowids: ArrayLike, vectors: ArrayLike) -> None:
         """Add vectors.
 
         Args:
-            rowids: Shape (n,), integers that are not in the index. Ascending ones, greater than all before, are quick.
+            rowids: Shape (n,), integers that are not in the index. Ascending ones greater than all before are fastest.
             vectors: Unit rows, shape (n, d_in), finite.
 
         Raises:
-            DataError: A rowid is there already or twice, or `vectors` is not as above; nothing was added.
+            DataError: A row id exists or occurs twice, or `vectors` is invalid; nothing was added.
         """
         labels = check_rowids(rowids)
-        rows = finite_rows("vectors", vectors, len(labels), self.d_in)
+        rows = check_finite_rows(vectors, "vectors", self.d_in, n=len(labels))
         if len(labels) == 0:
             return
         longest = _longest(rows)
@@ -99,34 +98,33 @@ class ExactIndex:
             self._used = end
 
     def remove(self, rowids: ArrayLike) -> None:
-        """Remove vectors; rowids that are not there are passed over."""
+        """Remove vectors; unknown row ids are ignored."""
         with self._lock:
-            places = _places(self._rowids[: self._used], np.unique(check_rowids(rowids)))
-            gone = places[self._alive[places]]
-            if len(gone) == 0:
+            positions = _positions_of(self._rowids[: self._used], np.unique(check_rowids(rowids)))
+            removed = positions[self._alive[positions]]
+            if len(removed) == 0:
                 return
             self._alive = self._alive.copy()  # a search may hold the old one
-            self._alive[gone] = False
-            self._dead += len(gone)
+            self._alive[removed] = False
+            self._dead += len(removed)
             if self._dead > _COMPACT_ABOVE * self._used:
                 rows, known, positions = self._live()
                 self._replace(rows.take(positions), known)
 
     def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
-        """The vectors with the greatest inner product.
+        """Return the vectors with the greatest inner product.
 
         Args:
             query: Unit vector, shape (d_in,), finite.
-            k: Results wanted, at least 1.
-            allowed: Rowids to choose from; None for all. Others than those in the index are passed over.
+            k: Number of results, at least 1.
+            allowed: Row ids to choose from; None for all. Unknown ones are ignored.
 
         Returns:
-            Rowids int64 and scores float32, best first, equal scores by ascending rowid; fewer than `k` when there
-            are fewer.
+            Row ids int64 and scores float32, best first, ties by ascending row id; fewer than `k` if there are fewer.
 
         Raises:
             ConfigError: `k` is below 1.
-            DataError: The query is not as above.
+            DataError: The query is invalid.
         """
         vector = check_query(query, self.d_in)
         check_k(k)
@@ -142,35 +140,23 @@ class ExactIndex:
         return best(rowids[near], row_scores(rows, near if positions is None else positions[near], vector), k)
 
     def vectors_of(self, rowids: ArrayLike) -> FloatArray:
-        """The vectors of `rowids`, in that order, shape (n, d_in).
-
-        Raises:
-            DataError: A rowid is not there.
-        """
+        """Return the vectors of `rowids`, in that order, shape (n, d_in); DataError if one is not in the index."""
         rows, positions = self._find(rowids)
         return rows.take(positions)
 
     def scores_of(self, query: ArrayLike, rowids: ArrayLike) -> FloatArray:
-        """The scores that `search` would give to `rowids`, in that order, shape (n,), float32.
-
-        Raises:
-            DataError: A rowid is not there.
-        """
+        """Return the scores that `search` gives to `rowids`, in that order, shape (n,); errors as in `vectors_of`."""
         rows, positions = self._find(rowids)
         return row_scores(rows, positions, check_query(query, self.d_in))
 
-    def ready(self) -> None:
-        """It always is; graphs have something to wait for."""
+    def wait_until_built(self) -> None:
+        """Do nothing: an exact index is always fully built."""
 
     def close(self) -> None:
-        """Nothing to do; graphs have something to stop."""
+        """Do nothing: there is no thread to stop."""
 
     def save(self, folder: Path, generation: int) -> None:
-        """Write ``vectors.npy``, ``checks.npy``, ``rowids.npy`` and ``cache.json`` into a folder, made when missing.
-
-        Raises:
-            StorageError: The disk is full or cannot be written.
-        """
+        """Write ``vectors.npy``, ``checks.npy``, ``rowids.npy`` and ``cache.json``; errors as in `write_cache`."""
         with self._lock:
             rows, rowids, positions = self._live()
             facts = {"generation": generation, "count": len(rowids), "d_in": self.d_in, "longest": self._longest}
@@ -191,24 +177,23 @@ class ExactIndex:
         write_cache(folder, "cache.json", files, facts)
         self._saved = generation
         if self._base is not None:
-            self._base.mended = False
+            self._base.repaired = False
 
     @classmethod
     def load(
-        cls, folder: Path, generation: int | None, *, d_in: int, originals: Originals | None = None
+        cls, folder: Path, generation: int | None, *, d_in: int, originals: DocumentStore | None = None
     ) -> "ExactIndex | None":
-        """Read what `save` wrote.
+        """Read the output of `save`.
 
         Args:
-            folder: Where it was written.
-            generation: The generation of the store that it must be of; None for any.
-            d_in: Width of the vectors that it must have.
-            originals: Where it was made from. With it, the vectors stay in the file and are compared with their
-                checksums when they are touched, and those that are damaged come from here; without it, all are read
-                and compared now.
+            folder: The folder of the cache.
+            generation: The generation of the store that the cache must have; None for any.
+            d_in: Width of the vectors that the cache must have.
+            originals: The store of the vectors. If given, the vectors stay in the mapped file, each is verified when it
+                is first used, and a damaged one is read from the store; otherwise all are read and verified now.
 
         Returns:
-            The index, or None when it is missing, of another generation, damaged or half-written.
+            The index, or None if the cache is missing, of another generation, damaged or half-written.
         """
         source = originals if _MAPPED else None
 
@@ -229,16 +214,16 @@ class ExactIndex:
             index._longest, index._saved = float(facts["longest"]), facts["generation"]
             return index
 
-        expected, later = {"generation": generation, "d_in": d_in}, () if source is None else ("vectors.npy",)
-        return read_cache(folder, "cache.json", ("vectors.npy", "checks.npy", "rowids.npy"), expected, read, later)
+        expected, unchecked = {"generation": generation, "d_in": d_in}, () if source is None else ("vectors.npy",)
+        return read_cache(folder, "cache.json", ("vectors.npy", "checks.npy", "rowids.npy"), expected, read, unchecked)
 
     def _view(self, allowed: ArrayLike | None = None) -> tuple[Rows, IntArray, IntArray | None]:
-        """The vectors, the rowids to choose from, and where they stand (None: row i is rowid i)."""
+        """Return the vectors, the row ids to choose from, and their positions (None: row i has row id i)."""
         with self._lock:
             rows, rowids = self._rows(), self._rowids[: self._used]
             alive = self._alive[: self._used] if self._dead else None
         if allowed is not None:
-            positions = _places(rowids, ascending(check_rowids(allowed)))
+            positions = _positions_of(rowids, ascending(check_rowids(allowed)))
             if alive is not None:
                 positions = positions[alive[positions]]
         elif alive is not None:
@@ -251,23 +236,23 @@ class ExactIndex:
         wanted = check_rowids(rowids)
         with self._lock:
             rows, known, alive = self._rows(), self._rowids[: self._used], self._alive
-        places = _places(known, wanted)
-        places = places[alive[places]]
-        if len(places) < len(wanted):
-            missing = np.setdiff1d(wanted, known[places])
+        positions = _positions_of(known, wanted)
+        positions = positions[alive[positions]]
+        if len(positions) < len(wanted):
+            missing = np.setdiff1d(wanted, known[positions])
             raise DataError(f"rowid {missing[0]} is not in the index")
-        return rows, places
+        return rows, positions
 
     @property
     def _first(self) -> int:
-        """Where the tail begins: how many rows the base has."""
+        """Position of the first row of the tail."""
         return 0 if self._base is None else len(self._base)
 
     def _rows(self) -> Rows:
         return Rows(self._base, self._tail[: self._used - self._first])
 
     def _live(self) -> tuple[Rows, IntArray, IntArray]:
-        """The vectors, the rowids that were not removed, and where they stand."""
+        """Return the vectors, the row ids that were not removed, and their positions."""
         positions = np.flatnonzero(self._alive[: self._used])
         return self._rows(), self._rowids[positions], positions
 
@@ -276,7 +261,7 @@ class ExactIndex:
         self._rowids, self._alive, self._used, self._dead = rowids, np.ones(len(rowids), np.bool_), len(rowids), 0
 
     def _grow(self, capacity: int) -> None:
-        """Room for so many rows in all; the base keeps its own."""
+        """Make room for `capacity` rows in all; the base does not change."""
         tail = np.empty((capacity - self._first, self.d_in), np.float32)
         rowids, alive = np.empty(capacity, np.int64), np.zeros(capacity, np.bool_)
         old, used = self._rows().tail, slice(0, self._used)
@@ -285,16 +270,16 @@ class ExactIndex:
 
 
 def best(rowids: IntArray, scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-    """The `k` best of a few candidates, best first, equal scores by ascending rowid."""
+    """Return the `k` best of a few candidates, best first, ties by ascending row id."""
     order = np.lexsort((rowids, -scores))[:k]
     return rowids[order], scores[order]
 
 
 def row_scores(rows: Rows, positions: IntArray, query: FloatArray) -> FloatArray:
-    """Inner products of some rows with the query, each computed from its row alone, in float64.
+    """Return inner products of some rows with the query, each computed from its row alone in float64.
 
-    `einsum` adds up every row in the same order however many there are (measured for 1 to 5,000 rows, widths 1 to 768,
-    aligned and not); matrix products do not.
+    `einsum` sums every row in the same order, however many rows there are (measured for 1 to 5,000 rows, widths 1 to
+    768, aligned and not); matrix products do not.
     """
     wide, scores = query.astype(np.float64), np.empty(len(positions), np.float32)
     for part, some in rows.blocks(positions):
@@ -308,23 +293,23 @@ def check_query(query: ArrayLike, d_in: int) -> FloatArray:
     if given.shape != (d_in,):
         raise DataError(f"the query has shape {given.shape}: expected ({d_in},)")
     if given.dtype == np.float32 and given.flags.c_contiguous:
-        with np.errstate(over="ignore", invalid="ignore"):  # what is no number is named below
+        with np.errstate(over="ignore", invalid="ignore"):  # NaN is reported below
             if float(given @ given) <= _MAX_LENGTH**2:
                 return given
-    rows = finite_rows("query", given[None], 1, d_in)
+    rows = check_finite_rows(given[None], "query", d_in, n=1)
     _longest(rows)
     vector: FloatArray = rows[0]
     return vector
 
 
 def check_k(k: int) -> None:
-    """Raise a ConfigError when fewer than one result is wanted."""
+    """Check the number of results; ConfigError below 1."""
     if k < 1:
         raise ConfigError(f"k is {k}: it must be at least 1")
 
 
 def check_rowids(rowids: ArrayLike) -> IntArray:
-    """Check an array of rowids and return it as int64, shape (n,)."""
+    """Check an array of row ids and return it as int64, shape (n,)."""
     given = np.asarray(rowids)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise DataError(f"rowids has shape {given.shape} and dtype {given.dtype}: expected (n,) integers")
@@ -335,7 +320,7 @@ def check_rowids(rowids: ArrayLike) -> IntArray:
 
 
 def ascending(rowids: IntArray) -> IntArray:
-    """Rowids in ascending order, each once; a store's own are so already, which is quicker to see than to sort."""
+    """Return distinct row ids in ascending order; testing for order is faster than sorting."""
     return rowids if np.all(rowids[1:] > rowids[:-1]) else np.unique(rowids)
 
 
@@ -347,13 +332,13 @@ def _longest(rows: FloatArray) -> float:
     return longest
 
 
-def _places(sorted_rowids: IntArray, wanted: IntArray) -> IntArray:
-    """Where those of `wanted` that are there stand in an ascending array, in the order of `wanted`."""
-    places = np.searchsorted(sorted_rowids, wanted)
-    inside = places < len(sorted_rowids)
-    places, wanted = places[inside], wanted[inside]
-    there: IntArray = places[sorted_rowids[places] == wanted]
-    return there
+def _positions_of(sorted_rowids: IntArray, wanted: IntArray) -> IntArray:
+    """Return the positions of `wanted` in an ascending array, in the order of `wanted`, without missing ones."""
+    positions = np.searchsorted(sorted_rowids, wanted)
+    inside = positions < len(sorted_rowids)
+    positions, wanted = positions[inside], wanted[inside]
+    found: IntArray = positions[sorted_rowids[positions] == wanted]
+    return found
 
 
 def _approximate(rows: Rows, positions: IntArray | None, query: FloatArray) -> FloatArray:

@@ -1,37 +1,49 @@
-"""Hybrid search: one ranking from the dense, the latent and the words view."""
+"""The hybrid view: rank fusion of the dense, latent and words views."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import IntArray
 from ...errors import ConfigError
-from .latent import best_rows
+from .query import Fusion, Query, RankedRows, best_rows
+from .view import View
 
-Fusion: TypeAlias = Literal["rrf"] | Mapping[str, float]
-"""`"rrf"`, or a weight for each of the views `dense`, `latent` and `words`; one that is left out is not searched."""
-Found: TypeAlias = tuple[IntArray, FloatArray]
-Search: TypeAlias = Callable[[str, int, IntArray | None], Found]
+Search: TypeAlias = Callable[[str, int, IntArray | None], RankedRows]
 """(view, k, allowed) -> row ids and scores, best first."""
 
 FUSED = ("dense", "latent", "words")
 DEPTH = 100
-"""Documents that each view puts forward, or k where that is more."""
+"""Candidates of each view, or k if that is more."""
 RRF_K = 60
 _LOWEST = {"dense": -1.0, "latent": 0.0, "words": 0.0}
-"""Least score that a view gives to an unsteered query; documents that steering pushes below it count as that."""
+"""Lowest score of an unsteered query in each view; steering may push documents below it, which count as the lowest."""
+
+
+class HybridView(View):
+    """Search the dense, latent and words views and fuse the results; see `fuse`."""
+
+    needs_words = True
+    allows_post_filter = False
+
+    def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
+        """Return the best documents of all views together; see `View.search`."""
+
+        def search(view: str, k: int, allowed: IntArray | None) -> RankedRows:
+            return self._source.view(view).search(query, k, allowed)
+
+        return fuse(search, query.fusion, k, allowed)
+
+    def _update(self) -> None:
+        """Do nothing: the fused views are synced when they are searched."""
 
 
 def check_fusion(fusion: Fusion) -> None:
-    """Raise unless a fusion is one.
-
-    Raises:
-        ConfigError: It is not.
-    """
+    """Check the fusion method of `hybrid`; ConfigError if it is invalid."""
     if isinstance(fusion, Mapping):
         named = all(view in FUSED for view in fusion)
         if named and all(_is_weight(weight) for weight in fusion.values()) and any(fusion.values()):
@@ -44,16 +56,13 @@ def check_fusion(fusion: Fusion) -> None:
     )
 
 
-def fuse(search: Search, fusion: Fusion, k: int, allowed: IntArray | None) -> Found:
-    """Search several views and put their documents into one order.
+def fuse(search: Search, fusion: Fusion, k: int, allowed: IntArray | None) -> RankedRows:
+    """Search several views and fuse their rankings.
 
-    `"rrf"` is reciprocal rank fusion, ``sum_view 1 / (60 + rank)`` over the views that put a document forward. Weights
-    make a convex combination of scores that are normalised to 0 to 1 by ``(score - lowest) / (best - lowest)``, where
-    the lowest is the least that the view can give, not the least that was found: -1 for cosines of embeddings, 0 for
-    cosines of codes (which are not negative) and for BM25. Every view scores the documents that the others put forward.
-
-    Returns:
-        Row ids and fused scores, best first, equal scores by row id.
+    `"rrf"` is reciprocal rank fusion, ``sum_view 1 / (60 + rank)`` over the views that return a document. Weights make
+    a convex combination of scores normalised to 0 to 1 by ``(score - lowest) / (best - lowest)``, where the lowest is
+    the theoretical minimum of the view: -1 for cosines of embeddings, 0 for cosines of codes (which are not negative)
+    and for BM25. Each view scores the documents that the others return.
 
     References:
         Cormack, Clarke and Buettcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
@@ -79,7 +88,7 @@ def fuse(search: Search, fusion: Fusion, k: int, allowed: IntArray | None) -> Fo
 
 
 def _shares(weights: Mapping[str, float] | str) -> dict[str, float]:
-    """The weights above 0, in a fixed order, made to add up to 1."""
+    """Return the positive weights in a fixed order, normalised to a sum of 1."""
     assert isinstance(weights, Mapping)
     total = math.fsum(weights.values())
     return {view: weights[view] / total for view in FUSED if weights.get(view)}

@@ -1,4 +1,4 @@
-"""Approximate nearest neighbours by a graph: what hnswlib and usearch have in common here, and the guards of both."""
+"""Approximate nearest neighbours by a graph: the common part of hnswlib and usearch, and guards for both."""
 
 import atexit
 import importlib.metadata
@@ -16,61 +16,69 @@ from ...arrays import FloatArray, IntArray
 from ...errors import DataError
 from ...extras import require
 from ..store.cache_files import read_cache, write_cache
-from .exact import ExactIndex, Originals, ascending, best, check_k, check_query, check_rowids
+from ..store.documents import DocumentStore
+from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
 
 logger = logging.getLogger(__name__)
 
 G = TypeVar("G", bound="GraphIndex")
 
 EF_SEARCH = 384
-"""Candidates of a search. Among 10,000 documents that are much alike (questions about diseases) 128 find .91 of the ten
-nearest, 384 find .987."""
-_MARGIN = 8  # candidates beyond k, so that exact scores and ties decide who is k-th
-_EXACT_ABOVE = 0.25  # share of all vectors wanted at which the exact search is as quick
-_FILTER_ABOVE = 0.1  # share of allowed vectors from which the graph finds enough of them among the nearest of all
-_SPARE = 1.5  # so many times the candidates that would do if what is allowed were spread evenly
-_COMPACT_ABOVE = 0.25  # share of removed vectors at which the graph is built again
-LATER = 4_000
-"""Vectors, one to four seconds, from which a graph is built in a thread. A store gives 4,096 at a time."""
-_STEP = 500  # vectors that the thread inserts before it looks up
+"""Candidates of a search. Among 10,000 similar documents (questions about diseases), 128 find .91 of the ten nearest,
+384 find .987."""
+# Candidates beyond k, so that exact scores and ties decide the k-th place.
+_MARGIN = 8
+# Share of wanted vectors above which exact search is as fast.
+_EXACT_ABOVE = 0.25
+# Share of allowed vectors above which the graph finds enough of them among the nearest of all.
+_FILTER_ABOVE = 0.1
+# Factor on the candidates that would suffice if the allowed vectors were spread evenly.
+_SPARE = 1.5
+_COMPACT_ABOVE = 0.25  # share of removed vectors
+THREAD_ABOVE = 4_000
+"""Missing vectors above which a thread builds the graph, which takes one to four seconds at this size. A store delivers
+4,096 at a time."""
+_THREAD_BATCH = 500  # vectors between checks for a stop
 
 _building: weakref.WeakSet["GraphIndex"] = weakref.WeakSet()
 
 
 @atexit.register
 def _stop_building() -> None:
-    for index in list(_building):  # else the thread may be in a library that the process takes down
+    # Otherwise a thread could still be inside a library that the process unloads.
+    for index in list(_building):
         index.close()
 
 
 class GraphIndex(ABC):
-    """A graph over vectors, behind the same methods as `ExactIndex`, which it owns.
+    """A graph over vectors with the interface of `ExactIndex`, which it owns.
 
-    The `ExactIndex` holds the vectors (once more, beside the graph's copy), answers narrow filters and large `k`, and
-    computes the scores: a document that two indexes find has the same score to the last bit, whichever they are. All
-    calls hold one lock, since neither library may search and insert at the same time.
+    The `ExactIndex` holds the vectors (in addition to the graph's copy), answers narrow filters and large `k`, and
+    computes the scores, so that a document has the same score to the last bit in every index. All calls hold one lock,
+    because neither library supports searching and inserting at the same time.
 
-    The graph is built with one thread by default: the same documents added in the same order then give the same graph,
-    so that, where nothing was deleted, a lost cache changes no answer. More threads are quicker and differ every time.
+    By default one thread builds the graph: the same documents added in the same order then give the same graph, so that
+    a lost cache changes no answer if nothing was deleted. More threads are faster, but the graph differs every time.
 
-    Where many vectors are missing from the graph, as after a lost cache, a thread inserts them while searches are
-    answered exactly. `ready` waits for it, and so does `save`; `close` ends it.
+    If many vectors are missing from the graph, as after a lost cache, a thread inserts them while searches are exact.
+    `wait_until_built` waits for it, and so does `save`; `close` stops it.
 
-    Args:
-        d_in: Width of the vectors.
-        m: Links per vector.
-        ef_construction: Candidates while building.
-        ef_search: Candidates while searching.
-        threads: Threads that build the graph.
+    A vector has `m` links; `ef_construction` and `ef_search` are the candidates of an insertion and of a search.
 
     Raises:
         MissingExtraError: The library is not installed.
     """
 
     extra: ClassVar[str]
-    """Of pyproject.toml; also the name of the files."""
+    """Name of the extra in pyproject.toml, and of the cache files."""
     module: ClassVar[str]
-    """The library."""
+    """Import name of the library."""
+    sidecars: ClassVar[tuple[str, ...]]
+    """As in `ExactIndex`."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.sidecars = (*ExactIndex.sidecars, f"{cls.extra}.json")
 
     def __init__(
         self, d_in: int, *, m: int = 16, ef_construction: int = 200, ef_search: int = EF_SEARCH, threads: int = 1
@@ -82,7 +90,7 @@ class GraphIndex(ABC):
         self._m, self._ef_construction, self._ef_search, self._threads = m, ef_construction, ef_search, threads
         self._lock = threading.RLock()
         self._exact = ExactIndex(d_in)
-        self._graph: Any = self._new_graph(1024)  # None while a thread has it
+        self._graph: Any = self._new_graph(1024)  # None while a thread builds it
         self._removed: set[int] = set()  # since the graph was built
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -92,32 +100,34 @@ class GraphIndex(ABC):
 
     @property
     def saved_generation(self) -> int | None:
-        """The generation of the cache that this index was read from or written as; None when it is damaged."""
+        """The generation of the cache that this index was read from or written to; None if it is damaged."""
         return self._saved if self._saved == self._exact.saved_generation else None
 
     @property
     def rowids(self) -> IntArray:
-        """The rowids in the index, ascending."""
+        """The row ids in the index, ascending."""
         return self._exact.rowids
 
     def vectors_of(self, rowids: ArrayLike) -> FloatArray:
-        """The vectors of `rowids`, in that order, shape (n, d_in)."""
+        """Return the vectors of `rowids`, in that order, shape (n, d_in)."""
         return self._exact.vectors_of(rowids)
 
     def add(self, rowids: ArrayLike, vectors: ArrayLike) -> None:
-        """Add vectors, as `ExactIndex.add` does."""
+        """Add vectors; see `ExactIndex.add`."""
         labels = check_rowids(rowids)
         with self._lock:
             known = self._exact.rowids
-            self._exact.add(labels, vectors)  # checks everything, and raises before the graph is touched
-            if not self._removed.isdisjoint(labels.tolist()):  # hnswlib refuses a label that it holds as deleted
+            self._exact.add(labels, vectors)  # raises before the graph changes
+            # hnswlib rejects a label that it holds as deleted.
+            if not self._removed.isdisjoint(labels.tolist()):
                 self._rebuild()
                 return
-            if self._graph is None or len(labels) == 0:  # the thread inserts these too
+            # A running thread inserts these too.
+            if self._graph is None or len(labels) == 0:
                 return
-            self._own()
-            if len(labels) > LATER:
-                self._begin(self._graph, known)
+            self._make_writable()
+            if len(labels) > THREAD_ABOVE:
+                self._build_in_thread(self._graph, known)
                 return
             try:
                 self._insert(self._graph, labels, self._exact.vectors_of(labels))
@@ -127,24 +137,26 @@ class GraphIndex(ABC):
                 raise
 
     def remove(self, rowids: ArrayLike) -> None:
-        """Remove vectors; rowids that are not there are passed over. Above 25 % removed, the graph is built again."""
+        """Remove vectors; unknown row ids are ignored. Above 25 % removed, the graph is rebuilt."""
         with self._lock:
-            gone = np.intersect1d(check_rowids(rowids), self._exact.rowids)  # each once: hnswlib raises on a second
-            self._exact.remove(gone)
-            self._removed.update(gone.tolist())
-            if self._graph is None or len(gone) == 0:  # the thread takes these out
+            # Distinct, because hnswlib raises on a second removal.
+            removed = np.intersect1d(check_rowids(rowids), self._exact.rowids)
+            self._exact.remove(removed)
+            self._removed.update(removed.tolist())
+            # A running thread removes these too.
+            if self._graph is None or len(removed) == 0:
                 return
             if len(self._removed) > _COMPACT_ABOVE * (len(self._removed) + len(self._exact)):
                 self._rebuild()
                 return
-            self._own()
-            self._take_out(self._graph, gone)
+            self._make_writable()
+            self._take_out(self._graph, removed)
 
     def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
-        """As `ExactIndex.search`, but now and then a vector is missed.
+        """Search like `ExactIndex.search`, but approximately.
 
-        It is exact for a large `k`, where few vectors are allowed, and where fewer than `k` of those that the graph
-        finds are allowed: `k` results come back whenever there are as many.
+        The search is exact for a large `k`, if few vectors are allowed, and if fewer than `k` of the candidates are
+        allowed: the result has `k` vectors whenever there are that many.
         """
         vector = check_query(query, self.d_in)
         check_k(k)
@@ -171,30 +183,25 @@ class GraphIndex(ABC):
             return best(found, self._exact.scores_of(vector, found), k)
 
     def save(self, folder: Path, generation: int) -> None:
-        """Write the vectors as `ExactIndex.save` does, and the graph as ``NAME.bin`` and ``NAME.json``.
-
-        Raises:
-            StorageError: The disk is full or cannot be written.
-        """
-        self.ready()
+        """Write the vectors as in `ExactIndex.save`, and the graph as ``NAME.bin`` and ``NAME.json``."""
+        self.wait_until_built()
         with self._lock:
             self._exact.save(folder, generation)
             facts = {"generation": generation, "count": len(self._exact), "removed": sorted(self._removed)}
-            write_cache(
-                folder, f"{self.extra}.json", {f"{self.extra}.bin": self._write}, {**facts, **self._parameters()}
-            )
+            files = {f"{self.extra}.bin": self._write}
+            write_cache(folder, f"{self.extra}.json", files, {**facts, **self._parameters()})
             self._saved = generation
 
-    def ready(self) -> None:
+    def wait_until_built(self) -> None:
         """Wait until the graph holds all vectors."""
         while (thread := self._thread) is not None:
             thread.join()
         with self._lock:
-            if self._graph is None:  # the thread was stopped, or failed for want of memory
+            if self._graph is None:  # the thread was stopped or failed
                 self._insert_all()
 
     def close(self) -> None:
-        """Stop building, which takes a second at most; searches are exact from then on."""
+        """Stop building, within a second; searches are exact from then on."""
         self._stop.set()
         if (thread := self._thread) is not None:
             thread.join()
@@ -206,24 +213,13 @@ class GraphIndex(ABC):
         generation: int | None,
         *,
         d_in: int,
-        originals: Originals | None = None,
+        originals: DocumentStore | None = None,
         ef_search: int = EF_SEARCH,
     ) -> G | None:
-        """Read what `save` wrote, with the default parameters of building.
+        """Read the output of `save`, with the default parameters of construction, as in `ExactIndex.load`.
 
-        Args:
-            folder: Where it was written.
-            generation: The generation of the store that it must be of; None for any.
-            d_in: Width of the vectors that it must have.
-            originals: As in `ExactIndex.load`.
-            ef_search: Candidates while searching.
-
-        Returns:
-            The index, or None when it is missing, of another generation, made with other parameters or another
-            version of the library, damaged or half-written: build it again.
-
-        Raises:
-            MissingExtraError: The library is not installed.
+        Returns None also if the cache was made with other parameters or another version of the library. Raises
+        MissingExtraError if the library is not installed.
         """
         index = cls(d_in, ef_search=ef_search)
 
@@ -239,8 +235,7 @@ class GraphIndex(ABC):
                 or len(labels) != facts["count"]
             ):
                 return None
-            index._exact, index._removed = exact, set(removed.tolist())
-            index._saved = facts["generation"]
+            index._exact, index._removed, index._saved = exact, set(removed.tolist()), facts["generation"]
             return index
 
         expected = {"generation": generation, **index._parameters()}
@@ -248,22 +243,22 @@ class GraphIndex(ABC):
 
     @abstractmethod
     def _new_graph(self, capacity: int) -> Any:
-        """An empty graph."""
+        """Return an empty graph."""
 
     @abstractmethod
     def _insert(self, graph: Any, labels: IntArray, vectors: FloatArray) -> None:
-        """Put vectors into a graph."""
+        """Insert vectors into a graph."""
 
     @abstractmethod
     def _take_out(self, graph: Any, labels: IntArray) -> None:
-        """Remove labels, all of which are there, from a graph."""
+        """Remove labels from a graph, all of which exist."""
 
-    def _own(self) -> None:  # noqa: B027  most graphs can be changed as they are
-        """Make the graph one that can be changed."""
+    def _make_writable(self) -> None:  # noqa: B027  most graphs are always writable
+        """Make the graph writable."""
 
     @abstractmethod
     def _nearest(self, vector: FloatArray, wanted: int) -> IntArray:
-        """Labels of about the nearest vectors; none when the graph does not reach `wanted` of them."""
+        """Return the labels of about the nearest vectors; none if the graph reaches fewer than `wanted`."""
 
     @abstractmethod
     def _write(self, path: Path) -> None:
@@ -271,19 +266,19 @@ class GraphIndex(ABC):
 
     @abstractmethod
     def _read(self, path: Path, removed: IntArray) -> IntArray:
-        """Read the graph, whose file has the right checksum; return the labels in it that were not removed."""
+        """Read the graph from a verified file; return its labels that were not removed."""
 
     def _parameters(self) -> dict[str, object]:
-        """What a cache must have been made with."""
+        """Return the parameters that a cache must match."""
         version = importlib.metadata.version(self.module)
         return {"d_in": self.d_in, "M": self._m, "ef_construction": self._ef_construction, self.module: version}
 
     def _rebuild(self) -> None:
-        """Build a new graph, in a thread when it is large; the lock is held."""
-        self._stop.set()  # a thread that builds another one
-        if len(self._exact) > LATER:
+        """Build a new graph, in a thread if it is large; the caller holds the lock."""
+        self._stop.set()  # a thread may be building the old graph
+        if len(self._exact) > THREAD_ABOVE:
             self._removed = set()
-            self._begin(self._new_graph(len(self._exact)), np.empty(0, np.int64))
+            self._build_in_thread(self._new_graph(len(self._exact)), np.empty(0, np.int64))
         else:
             self._insert_all()
 
@@ -292,24 +287,19 @@ class GraphIndex(ABC):
         self._graph, self._removed = self._new_graph(max(1024, len(rowids))), set()
         self._insert(self._graph, rowids, self._exact.vectors_of(rowids))
 
-    def _begin(self, graph: Any, done: IntArray) -> None:
-        """Insert in a thread what a graph lacks; the lock is held.
-
-        Args:
-            graph: What searches used until now, or a new one.
-            done: The labels in it that were not removed.
-        """
+    def _build_in_thread(self, graph: Any, done: IntArray) -> None:
+        """Insert vectors into a graph, except the labels in `done`, in a thread; the caller holds the lock."""
         self._graph, self._stop = None, threading.Event()
-        arguments = graph, done, frozenset(self._removed), self._stop
-        self._thread = threading.Thread(target=self._catch_up, args=arguments, name="graph of steersearch", daemon=True)
+        given, name = (graph, done, frozenset(self._removed), self._stop), "graph of steersearch"
+        self._thread = threading.Thread(target=self._insert_missing, args=given, name=name, daemon=True)
         _building.add(self)
         self._thread.start()
 
-    def _catch_up(self, graph: Any, done: IntArray, removed: frozenset[int], stop: threading.Event) -> None:
-        """Runs in the thread, and holds the lock only to look what there is to do.
+    def _insert_missing(self, graph: Any, done: IntArray, removed: frozenset[int], stop: threading.Event) -> None:
+        """Run in the thread; hold the lock only to determine the missing vectors.
 
-        The exact index is asked for vectors without it: for a damaged one that goes on to the store, whose lock other
-        threads hold while they wait for this one.
+        Vectors are read without the lock: for a damaged row the exact index reads the store, whose lock other threads
+        hold while they wait for this one.
         """
         try:
             while not stop.is_set():
@@ -317,22 +307,22 @@ class GraphIndex(ABC):
                     rowids = self._exact.rowids
                     todo = np.setdiff1d(rowids, done, assume_unique=True)
                     if len(todo) == 0 and not stop.is_set():
-                        gone = np.setdiff1d(done, rowids, assume_unique=True)
-                        self._take_out(graph, gone)
-                        self._graph, self._removed = graph, {*removed, *gone.tolist()}
+                        deleted = np.setdiff1d(done, rowids, assume_unique=True)
+                        self._take_out(graph, deleted)
+                        self._graph, self._removed = graph, {*removed, *deleted.tolist()}
                         return
                 inserted = [done]
-                for start in range(0, len(todo), _STEP):
-                    step = todo[start : start + _STEP]
+                for start in range(0, len(todo), _THREAD_BATCH):
+                    batch = todo[start : start + _THREAD_BATCH]
                     try:
-                        vectors = self._exact.vectors_of(step)
-                    except DataError:  # one of them was removed a moment ago
+                        vectors = self._exact.vectors_of(batch)
+                    except DataError:  # one of them was just removed
                         stop.wait(0.01)
                         break
                     if stop.is_set():
                         return
-                    self._insert(graph, step, vectors)
-                    inserted.append(step)
+                    self._insert(graph, batch, vectors)
+                    inserted.append(batch)
                 done = np.sort(np.concatenate(inserted))
         except Exception as error:
             logger.warning("a graph could not be built, and searches stay exact: %r", error)

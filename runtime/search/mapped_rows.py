@@ -1,4 +1,4 @@
-"""Vectors in rows: those of a mapped file, compared with their checksums when they are touched, and newer ones."""
+"""Matrix rows in two parts: a mapped file whose rows are verified when first used, and newer rows in memory."""
 
 from __future__ import annotations
 
@@ -23,52 +23,43 @@ BLOCK = 4096
 
 
 class MappedRows:
-    """A matrix that stays in its file: opening it reads nothing, and a search reads the rows that it compares.
+    """A matrix that stays in its file: opening reads nothing, and a search reads only the rows that it compares.
 
-    A row that is not what was written is taken from `mend` in its place, however often it is touched. What is altered
-    after its row was compared, while the file is mapped, is not noticed.
-
-    Args:
-        path: What `write_rows` wrote, shape (n, d_in), n > 0.
-        d_in: Width of the rows.
-        checks: What it returned, shape (n,).
-        mend: Positions (m,) -> what their rows should be, (m, d_in).
-
-    Raises:
-        OSError, ValueError: Not such a file.
+    A damaged row is replaced by `repair`, which returns rows (m, d_in) at positions (m,). A change to the mapped file
+    after its row was verified is not detected. The file and the checksums, shape (n,), are from `write_rows`, n > 0;
+    OSError and ValueError are raised if the file has another shape.
     """
 
-    def __init__(self, path: Path, d_in: int, checks: Checks, mend: Callable[[IntArray], FloatArray]) -> None:
+    def __init__(self, path: Path, d_in: int, checks: Checks, repair: Callable[[IntArray], FloatArray]) -> None:
         header = _header(len(checks), d_in)
-        with path.open(
-            "rb"
-        ) as file:  # NumPy's reader of headers raises whatever a damaged one makes of Python's parser
+        # The header is compared as bytes, because NumPy parses it as Python code, which raises any error if damaged.
+        with path.open("rb") as file:
             if file.read(len(header)) != header or file.seek(0, os.SEEK_END) != len(header) + 4 * len(checks) * d_in:
                 raise ValueError(f"it does not hold {len(checks)} rows of {d_in} numbers")
             mapped = np.memmap(file, "<f4", mode="r", offset=len(header), shape=(len(checks), d_in))
         self.matrix: FloatArray = np.asarray(mapped)
-        """All rows, shape (n, d_in), unchecked until `whole`."""
-        self.mended = False
-        """Whether a damaged row was met."""
-        self._path, self._checks, self._mend = path, checks, mend
-        self._known = np.zeros(len(checks), np.bool_)
+        """All rows, shape (n, d_in), unverified until `all_rows` is called."""
+        self.repaired = False
+        """Whether a damaged row was found."""
+        self._path, self._checks, self._repair = path, checks, repair
+        self._verified = np.zeros(len(checks), np.bool_)
 
     def __len__(self) -> int:
         return len(self._checks)
 
     def take(self, positions: IntArray) -> FloatArray:
-        """Copies of rows, shape (m, d_in)."""
+        """Return copies of rows, shape (m, d_in)."""
         rows: FloatArray = self.matrix[positions]
-        new = np.flatnonzero(~self._known[positions])
+        new = np.flatnonzero(~self._verified[positions])
         right = np.array([check_of(rows[i]) for i in new.tolist()], np.uint32) == self._checks[positions[new]]
-        self._known[positions[new[right]]] = True
+        self._verified[positions[new[right]]] = True
         if not right.all():
-            rows[new[~right]] = self._mended(positions[new[~right]])
+            rows[new[~right]] = self._repaired(positions[new[~right]])
         return rows
 
-    def whole(self) -> FloatArray:
-        """All rows; the first call reads and compares them."""
-        if not self._known.all():
+    def all_rows(self) -> FloatArray:
+        """Return all rows; the first call reads and verifies them."""
+        if not self._verified.all():
             wrong = [
                 start + i
                 for start in range(0, len(self), BLOCK)
@@ -77,32 +68,32 @@ class MappedRows:
             ]
             if wrong:
                 matrix = np.array(self.matrix)
-                matrix[wrong] = self._mended(np.array(wrong, np.int64))
+                matrix[wrong] = self._repaired(np.array(wrong, np.int64))
                 self.matrix = matrix
-            self._known[:] = True
+            self._verified[:] = True
         return self.matrix
 
-    def _mended(self, positions: IntArray) -> FloatArray:
-        if not self.mended:
+    def _repaired(self, positions: IntArray) -> FloatArray:
+        if not self.repaired:
             logger.warning("the cache %s is damaged: the documents themselves are read in its place", self._path)
-        self.mended = True
-        return self._mend(positions)
+        self.repaired = True
+        return self._repair(positions)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A matrix in two parts, which searches may hold while more is added behind it."""
+    """A matrix in two parts, which searches may hold while rows are appended."""
 
     base: MappedRows | None
     """The first rows."""
     tail: FloatArray
-    """The others, shape (m, d_in)."""
+    """The remaining rows, shape (m, d_in)."""
 
     def __len__(self) -> int:
         return len(self.tail) + (len(self.base) if self.base else 0)
 
     def take(self, positions: IntArray) -> FloatArray:
-        """Copies of rows, shape (m, d_in)."""
+        """Return copies of rows, shape (m, d_in)."""
         if self.base is None:
             return self.tail[positions]
         first = len(self.base)
@@ -114,35 +105,31 @@ class Rows:
         return rows
 
     def product(self, query: FloatArray) -> FloatArray:
-        """Inner products of all rows with a query, shape (n,), with the rounding errors of BLAS."""
+        """Return inner products of all rows with a query, shape (n,), with the rounding errors of BLAS."""
         scores: FloatArray = self.tail @ query
-        return scores if self.base is None else np.concatenate([self.base.whole() @ query, scores])
+        return scores if self.base is None else np.concatenate([self.base.all_rows() @ query, scores])
 
     def blocks(self, positions: IntArray) -> Iterator[tuple[slice, FloatArray]]:
-        """Copies of rows, at most `BLOCK` at a time, each with its place among `positions`."""
+        """Yield copies of rows, at most `BLOCK` at a time, each with its slice of `positions`."""
         for start in range(0, len(positions), BLOCK):
             part = slice(start, start + BLOCK)
             yield part, self.take(positions[part])
 
 
 def check_of(row: FloatArray) -> int:
-    """The checksum of a contiguous row."""
+    """Return the checksum of a contiguous row."""
     return zlib.crc32(row.data)
 
 
 def _header(count: int, d_in: int) -> bytes:
-    """How an .npy file of so many rows begins."""
+    """Return the header of an .npy file of this shape."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (count, d_in)})
     return file.getvalue()
 
 
 def write_rows(path: Path, rows: Rows, positions: IntArray) -> Checks:
-    """Write rows as an .npy file, without holding them all in memory; returns their checksums.
-
-    Raises:
-        OSError: The disk is full or cannot be written.
-    """
+    """Write rows as an .npy file without holding them all in memory, and return their checksums, or raise OSError."""
     checks = np.empty(len(positions), np.uint32)
     with path.open("wb") as file:
         file.write(_header(len(positions), rows.tail.shape[1]))

@@ -13,21 +13,21 @@ from .graph import GraphIndex
 
 
 class UsearchIndex(GraphIndex):
-    """`GraphIndex` by usearch, which has wheels for every platform and needs no compiler.
+    """`GraphIndex` on usearch, which has wheels for every platform and needs no compiler.
 
-    usearch 2.26 tells wrong widths, duplicates in a call, truncated files and full disks, and is guarded where it does
-    not: it takes NaN, negative keys (as 2**64 - 1) and one of two equal keys of a batch; loading a file replaces width
-    and type by the file's own; a flipped bit loads; and adding to a memory map ends the process.
+    usearch 2.26 detects wrong widths, duplicates in a call, truncated files and full disks. The guards here cover the
+    rest: it accepts NaN, negative keys (as 2**64 - 1) and one of two equal keys of a batch; loading a file replaces
+    width and type by those of the file; a flipped bit loads; and adding to a memory map ends the process.
 
-    Recall@10 at 128 candidates on 20,000 all-MiniLM-L6-v2 embeddings of sentences, 400 queries, with what the graph
-    takes per vector: f32 .998, 1.7 kB; f16 .998, 0.9 kB; i8 .998, 0.5 kB. Scores are computed from the vectors of the
-    documents whatever the graph holds.
+    Recall@10 with 128 candidates on 20,000 all-MiniLM-L6-v2 embeddings of sentences, 400 queries, with the size of the
+    graph per vector: f32 .998, 1.7 kB; f16 .998, 0.9 kB; i8 .998, 0.5 kB. Scores are computed from the vectors of the
+    documents, not from the graph.
     """
 
     extra, module = "usearch", "usearch"
     dtype: ClassVar[Literal["f32", "f16", "i8"]] = "f16"
-    """How the graph holds a number."""
-    _mapped = False  # the graph is the file itself, and cannot be written
+    """Number type of the vectors in the graph."""
+    _mapped = False  # a mapped graph is read-only
 
     def _new_graph(self, capacity: int) -> Any:
         self._mapped = False
@@ -58,7 +58,7 @@ class UsearchIndex(GraphIndex):
 
     def _read(self, path: Path, removed: IntArray) -> IntArray:
         self._graph = self._bare_graph()
-        self._mapped = os.name != "nt"  # Windows does not replace a file that is mapped
+        self._mapped = os.name != "nt"  # Windows cannot replace a mapped file
         (self._graph.view if self._mapped else self._graph.load)(str(path))
         made_with = (self._graph.ndim, self._graph.dtype)
         if made_with != (self.d_in, self._bare_graph().dtype):
@@ -68,8 +68,8 @@ class UsearchIndex(GraphIndex):
     def _parameters(self) -> dict[str, object]:
         return {**super()._parameters(), "dtype": self.dtype}
 
-    def _own(self) -> None:
-        """Copy a mapped graph into memory, where it can be changed; the file may have been replaced meanwhile."""
+    def _make_writable(self) -> None:
+        """Copy a mapped graph into memory; the file may have been replaced meanwhile."""
         if self._mapped:
             self._graph, self._mapped = self._graph.copy(), False
 
@@ -87,12 +87,12 @@ class UsearchIndex(GraphIndex):
 
 
 class UsearchF32Index(UsearchIndex):
-    """With the vectors as they are."""
+    """`UsearchIndex` with 32 bits a number."""
 
     dtype = "f32"
 
 
 class UsearchI8Index(UsearchIndex):
-    """With a byte per number."""
+    """`UsearchIndex` with 8 bits a number."""
 
     dtype = "i8"

@@ -1,199 +1,196 @@
-"""The ways to search one index: dense, by reconstructions (the paper's), by sparse latents, by words, and hybrid."""
+"""The registry of views, `Views`, which keeps those of one store in sync with it, and `IndexDocuments`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import RLock
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, unit_rows
+from ...arrays import FloatArray, IntArray
+from ...errors import ConfigError, DataError
 from ..bundle.bundle import Bundle
-from ..steering.change import Change
+from ..steering.documents import Documents
 from ..store.documents import DocumentStore
-from ..store.sqlite import damaged
-from .bm25 import WordsView
-from .dense import VectorIndex
-from .fusion import fuse
-from .latent import LatentView, best_rows
-from .query import Asked, View
+from .dense import DenseView
+from .fusion import HybridView, check_fusion
+from .latent import LatentView
+from .query import Fusion, Query, RankedRows
+from .reconstruction import ReconstructionView
+from .view import Source, View
+from .words import WordsView
 
-_TRIED = 200  # best documents of all that a new filter is tried on
-_COMPARED = 64  # codes that are compared with the store before a cache is believed
+ViewName: TypeAlias = Literal["dense", "reconstruction", "latent", "words", "hybrid"] | str
+"""The name of a view in `VIEWS`."""
+
+VIEWS: dict[str, type[View]] = {
+    "dense": DenseView,
+    "reconstruction": ReconstructionView,
+    "latent": LatentView,
+    "words": WordsView,
+    "hybrid": HybridView,
+}
+"""All views by name. A view added here is available in Python and on the command line."""
+
+POST_FILTER_DEPTH = 200
+"""Best documents of an unfiltered search that a new filter is first applied to."""
 
 
-class ReconstructionView:
-    """Searches by ``cos(q_hat', d_hat)``: the steered code of the query, decoded, against decoded documents.
+def check_search(query: object, k: object, view: object, fusion: Fusion, text: object) -> int:
+    """Check the arguments of a search before anything is embedded, and return the number of results.
 
-    The paper takes the inner product; a reconstruction is shorter the less of a text it holds, and the cosine, which
-    costs nothing more, does not punish long texts for that.
-
-    Args:
-        rows: Row id of each document, ascending, shape (n,).
-        codes: Blocks of (indices, values), in the order of `rows`.
-        bundle: Decodes.
+    Raises:
+        ConfigError: k, the view or the fusion is out of range.
+        DataError: The view needs words and there are none, or `text` is not a string.
     """
+    wanted = check_k(k)
+    if view not in VIEWS:
+        *names, last = VIEWS
+        raise ConfigError(f"view is {view!r}: choose {', '.join(names)} or {last}")
+    if fusion != "rrf":
+        check_fusion(fusion)
+    words = query if text is None else text
+    if not isinstance(words, str) and (text is not None or VIEWS[str(view)].needs_words):
+        given = "a vector" if text is None else f"a vector with text={text!r:.80}"
+        raise DataError(f"the query is {given}: view={view!r} searches words, so give a text, or the vector and text=")
+    return wanted
 
-    def __init__(self, rows: IntArray, codes: Iterable[tuple[IntArray, FloatArray]], bundle: Bundle) -> None:
-        self._rows, self._bundle = rows, bundle
-        self._matrix = np.empty((len(rows), bundle.d_in), np.float32)
-        start = 0
-        for indices, values in codes:
-            self._matrix[start : start + len(indices)] = unit_rows(bundle.decode(indices, values))
-            start += len(indices)
 
-    def search(self, change: Change, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
-        """Row ids and scores, best first. Steering is in `change`; its `after` may be negative."""
-        query = unit_rows(self._bundle.decode(change.latents[None], change.after[None]))[0]
-        scores = self._matrix @ query
-        keep = slice(None) if allowed is None else np.isin(self._rows, allowed)
-        return best_rows(self._rows[keep], scores[keep], k)
+def check_k(k: object) -> int:
+    """Return the number of results; ConfigError if it is not an integer of at least 1."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
+    return int(k)
 
 
 class Views:
-    """The views of a store beside the dense one, each made when it is first asked for and kept in step with it.
+    """The views of a store, each created on first use. Threads may share an object.
 
-    Args:
-        store: The documents.
-        bundle: Made their codes.
-        folder: Where inverted lists and words are kept as caches; need not exist.
+    Without a bundle there are only those that need none. The folder of the caches need not exist.
     """
 
-    def __init__(self, store: DocumentStore, bundle: Bundle, folder: Path) -> None:
-        self._store, self._bundle, self._folder = store, bundle, folder
-        self._reconstruction: tuple[int, ReconstructionView] | None = None
-        self._latent: tuple[int, LatentView] | None = None
-        self._words: tuple[int, WordsView] | None = None
+    def __init__(self, store: DocumentStore, bundle: Bundle | None, folder: Path, backend: str) -> None:
+        self._store = store
+        self._source = Source(store, bundle, folder, backend, lambda name: self._synced(name))
+        self._views: dict[str, View] = {}
+        self._lock = RLock()
 
-    def search(
-        self, asked: Asked, k: int, filter: Mapping[str, Any] | None, dense: VectorIndex, generation: int
-    ) -> tuple[IntArray, FloatArray]:
-        """Row ids and scores of the best documents in the view that was asked for, best first, ties by row id.
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Show all searches inside ``with`` one committed state."""
+        with self._lock, self._store.snapshot():
+            yield
 
-        A filter that was not met before is first tried on the best documents of all: where `k` of them match, these are
-        the answer, and the metadata of all others need not be read.
+    def search(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> RankedRows:
+        """Return row ids and scores of the best documents in a view, best first, ties by row id.
 
-        Args:
-            asked: The query.
-            k: Results wanted.
-            filter: Metadata conditions; None or {} for all documents.
-            dense: The vectors of the store.
-            generation: What `dense` is of; the other views are made of this generation, or of a newer one.
+        A new filter is first applied to the best documents of an unfiltered search. If `k` of them match, they are the
+        answer, and the metadata of all other documents need not be read.
         """
+        with self.snapshot():
+            searched = self._synced(view)
+            if filter and searched.allows_post_filter and not self._store.filter_is_cached(filter):
+                depth = max(POST_FILTER_DEPTH, 4 * k)
+                rows, scores = searched.search(query, depth, None)
+                matches = np.isin(rows, self._store.matching(rows, filter))
+                # With fewer rows than the depth, the view has no others.
+                if np.count_nonzero(matches) >= k or len(rows) < depth:
+                    return rows[matches][:k], scores[matches][:k]
+            return searched.search(query, k, self._store.rowids_where(filter) if filter else None)
 
-        def search(view: View | str, k: int, allowed: IntArray | None) -> tuple[IntArray, FloatArray]:
-            if view == "dense":
-                return dense.search(asked.vector, k, allowed)
-            if view == "words":
-                words = self._get_words(generation)
-                return words.search(asked.words(words.words_of, self._bundle.features), k, allowed)
-            if view == "latent":
-                return self._get_latent(generation).search(asked.change, k, allowed, idf=asked.idf)
-            return self._get_reconstruction(generation).search(asked.change, k, allowed)
+    def nearest(self, rows: FloatArray) -> FloatArray:
+        """Return the cosine of each unit row (n, d_in) to its nearest document, shape (n,); empty without documents."""
+        with self._lock:
+            index = self._dense.index
+            return np.array([score for row in rows for score in index.search(row, 1)[1]], np.float32)
 
-        if filter and asked.view != "hybrid" and not self._store.knows_where(filter):
-            tried = max(_TRIED, 4 * k)
-            rows, scores = search(asked.view, tried, None)
-            fit = np.isin(rows, self._store.matching(rows, filter))
-            if np.count_nonzero(fit) >= k or len(rows) < tried:  # the second: the view has no others
-                return rows[fit][:k], scores[fit][:k]
-        allowed = self._store.rowids_where(filter) if filter else None
-        if asked.view == "hybrid":
-            return fuse(search, asked.fusion, k, allowed)
-        return search(asked.view, k, allowed)
+    def save(self) -> None:
+        """Write the caches of the dense view and of all that were searched, once the graph is built.
 
-    def unsaved(self, generation: int) -> bool:
-        """Whether there are inverted lists or words of this generation that are not in the cache."""
-        return any(of == generation != view.saved_generation for of, view in self._cached())
-
-    def save(self, generation: int) -> None:
-        """Write the inverted lists and words of this generation that are not in the cache.
-
-        Raises:
-            StorageError: The disk is full or cannot be written.
+        Raises IndexLockedError if another process is writing, otherwise errors as in `write_cache`.
         """
-        for of, view in self._cached():
-            if of == generation != view.saved_generation:
-                view.save(self._folder, generation)
+        with self._lock:
+            index = self._dense.index
+            if not self._unsaved():
+                return
+        # Without the lock, so that other threads can search.
+        index.wait_until_built()
+        # Acquired in this order everywhere. The store may have changed since the check above.
+        with self._store.writing(), self._lock:
+            self._synced("dense")
+            for view in self._unsaved():
+                view.save()
 
-    def _cached(self) -> list[tuple[int, LatentView | WordsView]]:
-        return [pair for pair in (self._latent, self._words) if pair is not None]
+    def rebuild(self) -> None:
+        """Rebuild the index of the vectors, and write the caches."""
+        with self._store.writing(), self._lock:
+            self._dense.rebuild()
+            self.save()
 
-    def _get_reconstruction(self, generation: int) -> ReconstructionView:
-        if self._reconstruction is None or self._reconstruction[0] != generation:
-            with self._store.snapshot():
-                rows = self._store.rowids()
-                made = ReconstructionView(rows, self._codes(rows), self._bundle)
-                self._reconstruction = (self._store.generation, made)
-        return self._reconstruction[1]
+    def close(self, *, save: bool) -> None:
+        """Write outdated caches if `save` is true, then release the files; errors as in `save`."""
+        try:
+            if save and self._views:
+                self.save()
+        finally:
+            for view in self._views.values():
+                view.close()
+            self._views.clear()
 
-    def _get_latent(self, generation: int) -> LatentView:
-        if self._latent is None or self._latent[0] != generation:
-            with self._store.snapshot():
-                self._latent = (self._store.generation, self._synced())
-        return self._latent[1]
+    def _unsaved(self) -> list[View]:
+        generation = self._views["dense"].generation
+        return [view for view in self._views.values() if view.generation == generation and view.unsaved()]
 
-    def _get_words(self, generation: int) -> WordsView:
-        if self._words is None or self._words[0] != generation:
-            words, self._words = self._words, None  # one that an error left half changed is not used again
-            with self._store.snapshot():
-                current = self._store.rowids()
-                made = words[1] if words else WordsView.load(self._folder)
-                if made is not None:
-                    made.remove(np.setdiff1d(made.rowids, current, assume_unique=True))
-                if made is None or made.worn or not self._same_texts(made, current):
-                    made = WordsView()
-                made.add(self._texts(current[len(made.rowids) :]))
-                self._words = (self._store.generation, made)
-        return self._words[1]
+    @property
+    def _dense(self) -> DenseView:
+        return cast(DenseView, self._synced("dense"))
 
-    def _texts(self, rows: IntArray) -> Iterator[tuple[IntArray, list[str]]]:
-        """Blocks of the texts of the newest documents, which must be exactly `rows`."""
-        done = 0
-        if len(rows):
-            for rowids, texts in self._store.iter_texts(after_rowid=int(rows[0]) - 1):
-                if not np.array_equal(rowids, rows[done : done + len(rowids)]):
-                    break
-                done += len(rowids)
-                yield rowids, texts
-        if done < len(rows):
-            raise damaged(self._store.path, f"{done} of {len(rows)} texts can be read")
+    def _synced(self, name: str) -> View:
+        """Return a view of the newest committed generation."""
+        kind = VIEWS[name]
+        if kind.needs_bundle and self._source.bundle is None:
+            raise ConfigError(
+                f"view is {name!r}, and {self._store.path.parent} has no bundle, whose codes it searches: open it with "
+                "bundle="
+            )
+        view = self._views.get(name)
+        if view is None:
+            view = self._views[name] = kind(self._source)
+        if view.generation != self._store.generation:
+            view.sync()
+        return view
 
-    def _same_texts(self, words: WordsView, current: IntArray) -> bool:
-        """As `_begins_with`, for words."""
-        known = words.rowids
-        if not np.array_equal(known, current[: len(known)]):
-            return False
-        return words.has(known[-_COMPARED:], [record.text for record in self._store.by_rowid(known[-_COMPARED:])])
 
-    def _synced(self) -> LatentView:
-        current = self._store.rowids()
-        lists = self._latent[1] if self._latent else LatentView.load(self._folder, n_latents=self._bundle.n_latents)
-        if lists is not None:
-            lists.remove(np.setdiff1d(lists.rowids, current, assume_unique=True))
-        if lists is None or not self._begins_with(lists, current):
-            lists = LatentView(np.empty(0, np.int64), [], self._bundle.n_latents)
-        new = current[len(lists.rowids) :]
-        lists.add(new, self._codes(new))
-        return lists
+class IndexDocuments(Documents):
+    """The documents of a store, as context for resolving concepts."""
 
-    def _codes(self, rows: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
-        """Blocks of the codes of the newest documents, which must be exactly `rows`."""
-        done = 0
-        if len(rows):
-            for rowids, indices, values in self._store.iter_codes(after_rowid=int(rows[0]) - 1):
-                if not np.array_equal(rowids, rows[done : done + len(rowids)]):
-                    break
-                done += len(rowids)
-                yield indices, values
-        if done < len(rows):
-            raise damaged(self._store.path, f"{done} of {len(rows)} codes can be read")
+    def __init__(self, store: DocumentStore, views: Views) -> None:
+        self._store, self._views = store, views
 
-    def _begins_with(self, lists: LatentView, current: IntArray) -> bool:
-        """Whether lists are those of the oldest documents of the store, which may have been restored from a copy."""
-        known = lists.rowids
-        if not np.array_equal(known, current[: len(known)]):
-            return False
-        last = known[-_COMPARED:]
-        return lists.has(last, *self._store.codes_of(last))
+    @property
+    def generation(self) -> int:
+        """Number of changes to the documents."""
+        return self._store.generation
+
+    def vector_of(self, id: str) -> FloatArray | None:
+        """Return the vector of a document; see `Documents.vector_of`."""
+        return self._store.vectors_by_id([id])[0]
+
+    def sample_vectors(self, limit: int) -> FloatArray:
+        """Return vectors of an even sample of the documents; see `Documents.sample_vectors`."""
+        return self._store.vectors_of(self._even_sample(limit))
+
+    def sample_codes(self, limit: int) -> tuple[IntArray, FloatArray]:
+        """Return codes of an even sample of the documents; see `Documents.sample_codes`."""
+        return self._store.codes_of(self._even_sample(limit))
+
+    def nearest(self, rows: FloatArray) -> FloatArray:
+        """Return the cosine of each row to its nearest document; see `Documents.nearest`."""
+        return self._views.nearest(rows)
+
+    def _even_sample(self, limit: int) -> IntArray:
+        rows = self._store.rowids()
+        return rows[:: max(1, -(-len(rows) // limit))]

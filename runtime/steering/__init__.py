@@ -1,1 +1,1 @@
-"""From a request (boost, clamp) to a steered query."""
+"""The path from a steering request (boost, clamp) to a steered query."""

@@ -1,7 +1,7 @@
-"""Steering: move a query along chosen latents and leave everything else where it was. Pure NumPy.
+"""Steering: move a query along chosen latents and leave everything else unchanged. Pure NumPy.
 
-``z' = apply(boost, z);  q' = normalise(q + (z' - z) W_dec)``. The change of the code is added to the *original*
-query, so an empty boost gives exactly the dense ranking: the autoencoder's reconstruction error never enters.
+``z' = apply(boost, z);  q' = normalise(q + (z' - z) W_dec)``. The change of the code is added to the *original* query,
+so that an empty boost gives exactly the dense ranking: the autoencoder's reconstruction error never enters.
 
 References:
     O'Neill et al. 2024, "Disentangling Dense Embeddings with Sparse Autoencoders", arXiv:2408.00657 (adding decoder
@@ -21,16 +21,18 @@ from ...errors import ConfigError
 from ...steering_warnings import warn
 
 MAX_STRENGTH = 100.0
+PROTECTED = 8
+"""Number of latents of a query that `protect` leaves unchanged."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """The code of a query before and after steering, over the latents that are active or touched."""
+    """The code of a query before and after steering, over the latents that are active or changed."""
 
     latents: IntArray
     """Latent ids, ascending, shape (m,)."""
     before: FloatArray
-    """Activations of the query itself, shape (m,), >= 0."""
+    """Activations of the original query, shape (m,), >= 0."""
     after: FloatArray
     """Activations after steering, shape (m,); negative where the query was pushed away."""
 
@@ -40,7 +42,7 @@ class Change:
         return self.after - self.before
 
     @property
-    def undone(self) -> Change:
+    def unsteered(self) -> Change:
         """The same latents without the change."""
         return Change(self.latents, self.before, self.before)
 
@@ -51,11 +53,7 @@ class Change:
 
 
 def check_strength(name: object, strength: object) -> float:
-    """A number of at most 100 typical activations; beyond that it is cut, with a warning.
-
-    Raises:
-        ConfigError: Not a finite number.
-    """
+    """Return a strength, limited to 100 typical activations with a warning; a ConfigError if it is not finite."""
     if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
         number = math.nan
     else:
@@ -79,7 +77,7 @@ def apply(
     boost: Iterable[tuple[Mapping[int, float], float]] = (),
     clamp: Iterable[tuple[Mapping[int, float], float]] = (),
 ) -> Change:
-    """The new code: boosts add, clamps set, and a clamp wins over a boost of the same latent.
+    """Return the steered code: boosts add, clamps set, and a clamp overrides a boost of the same latent.
 
     Args:
         indices: Latents of the query, shape (k,), int64.
@@ -88,7 +86,7 @@ def apply(
         boost: (weights, strength) pairs: adds ``strength * weight * typical`` to each latent of `weights`.
         clamp: (weights, value) pairs: sets each latent of `weights` to ``value * weight * typical``.
     """
-    before, touched = np.zeros(len(typical)), np.zeros(len(typical), bool)  # (n_latents,): quicker than dicts
+    before, touched = np.zeros(len(typical)), np.zeros(len(typical), bool)  # (n_latents,): faster than dicts
     active = values > 0
     before[indices[active]], touched[indices[active]] = values[active], True
     after = before.copy()
@@ -107,33 +105,16 @@ def apply(
 
 
 def amounts_of(weights: Mapping[int, float], typical: FloatArray) -> tuple[IntArray, WideArray]:
-    """What a concept adds at strength 1: latent ids (m,) and activations ``weight * typical`` (m,)."""
+    """Return the additions of a concept at strength 1: latent ids (m,), activations ``weight * typical`` (m,)."""
     latents = np.fromiter(weights, np.int64, len(weights))
     return latents, np.fromiter(weights.values(), np.float64, len(weights)) * typical[latents]
 
 
-def steer(query: FloatArray, change: Change, atoms: FloatArray) -> FloatArray:
-    """The steered query.
-
-    Args:
-        query: Unit vector, shape (d_in,), float32.
-        change: From `apply`.
-        atoms: Unit rows, shape (n_latents, d_in): W_dec.
-
-    Returns:
-        Unit vector, shape (d_in,), float32; `query` itself, bit for bit, when nothing changes.
+def add_step(query: FloatArray, step: WideArray) -> FloatArray:
+    """Return ``normalise(query + step)``, float32; `query` itself, bit for bit, if the step is zero.
 
     Raises:
-        ConfigError: The boosts cancel the query out.
-    """
-    return query if change.empty else moved(query, step_of(change, atoms))
-
-
-def moved(query: FloatArray, step: WideArray) -> FloatArray:
-    """``normalise(query + step)``, float32; `query` itself, bit for bit, when the step is zero.
-
-    Raises:
-        ConfigError: They cancel each other out.
+        ConfigError: Query and step cancel out.
     """
     if not step.any():
         return query
@@ -146,52 +127,48 @@ def moved(query: FloatArray, step: WideArray) -> FloatArray:
 
 
 def shifted(query: FloatArray, change: Change, atoms: FloatArray) -> WideArray:
-    """``q + (z' - z) W_dec`` before normalisation, shape (d_in,), float64."""
+    """Return ``q + (z' - z) W_dec`` before normalisation, shape (d_in,), float64."""
     return query.astype(np.float64) + step_of(change, atoms)
 
 
 def step_of(change: Change, atoms: FloatArray) -> WideArray:
-    """``(z' - z) W_dec``, shape (d_in,), float64."""
+    """Return ``(z' - z) W_dec``, shape (d_in,), float64."""
     delta = change.delta
     touched = np.flatnonzero(delta)
     step: WideArray = delta[touched].astype(np.float64) @ atoms[change.latents[touched]].astype(np.float64)
     return step
 
 
-PROTECTED = 8
-
-
 def strongest(indices: IntArray, values: FloatArray, typical: FloatArray, without: Iterable[int] = ()) -> IntArray:
-    """The latents that a query is most about, by activation in units of what is typical: at most 8.
+    """Return the latents with the highest activation relative to their typical one, at most `PROTECTED`.
 
     Args:
         indices: Latents of the query, shape (k,), int64.
         values: Their activations, shape (k,), float32; 0 = not active.
         typical: Typical activation per latent, shape (n_latents,).
-        without: Latents to leave out: the user set them, so they are not protected.
+        without: Latents to exclude, because the user clamped them.
     """
     usable = (values > 0) & (typical[indices] > 0) & ~np.isin(indices, list(without))
     latents, share = indices[usable], values[usable] / typical[indices[usable]]
     return latents[np.argsort(-share, kind="stable")[:PROTECTED]]
 
 
-def protected(change: Change, own: IntArray, atoms: FloatArray) -> Change:
-    """The same change with its step made orthogonal to the atoms of `own`.
+def orthogonalise(change: Change, latents: IntArray, atoms: FloatArray) -> Change:
+    """Return the change with its step made orthogonal to the atoms of some latents.
 
-    ``step - P step``, where the projection ``P step`` on the span of those atoms is itself a combination of them. So
-    taking its coefficients from their activations is the projection, ``q' = normalise(q + (z' - z) W_dec)`` still
-    holds, and explanations still add up: what the boosted atoms have in common with the query's own is given back.
+    The projection of the step on the span of those atoms is a combination of them, and is subtracted from their
+    activations. ``q' = normalise(q + (z' - z) W_dec)`` therefore still holds, and explanations still add up.
 
     Args:
-        change: From `steering.apply`; nothing of `own` is clamped in it.
-        own: Latents that are active in the query, from `strongest`, shape (m,).
+        change: Result of `apply`; none of `latents` is clamped in it.
+        latents: Latents that are active in the query, from `strongest`, shape (m,).
         atoms: W_dec, unit rows, shape (n_latents, d_in).
     """
-    if change.empty or not len(own):
+    if change.empty or not len(latents):
         return change
-    basis = atoms[own].astype(np.float64)  # (m, d_in)
-    # The normal equations of a few unit rows in float64; by least squares, since two of them may be nearly the same.
+    basis = atoms[latents].astype(np.float64)  # (m, d_in)
+    # Normal equations of a few unit rows in float64, by least squares, because two rows may be nearly equal.
     share = np.linalg.lstsq(basis @ basis.T, basis @ step_of(change, atoms), rcond=1e-10)[0]  # (m,)
     after = change.after.astype(np.float64)
-    after[np.searchsorted(change.latents, own)] -= share
+    after[np.searchsorted(change.latents, latents)] -= share
     return Change(change.latents, change.before, after.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Why a document has its score: parts that add up to it, exactly."""
+"""Explanation of a score: parts that add up to it exactly."""
 
 from __future__ import annotations
 
@@ -9,37 +9,33 @@ from typing import overload
 import numpy as np
 
 from ...arrays import FloatArray, IntArray, WideArray
-from ..bundle.features import Feature, Features
+from ..bundle.bundle import Bundle
+from ..bundle.feature import Feature
+from ..bundle.features import Features
 from .change import Change, shifted
+from .steered_query import SteeredQuery
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one feature of the query adds to the score."""
+    """The contribution of one feature of the query to the score."""
 
     feature: Feature
-    """The feature."""
     before: float
     """Its activation in the query."""
     after: float
     """Its activation after steering."""
     contribution: float
-    """What it adds to the score; all parts and the rest add up to the score."""
+    """Its contribution to the score; all parts and the rest add up to the score."""
     steered: float
     """The share of `contribution` that comes from steering."""
 
 
 class Parts(Sequence[Part]):
-    """The parts of a score, largest absolute contribution first; each is made when it is looked at.
+    """The parts of a score, largest absolute contribution first, created on access.
 
-    A steered query has 150 latents, and whoever explains ten hits looks at a handful of parts of each.
-
-    Args:
-        features: What to call the latents.
-        change: The query's code before and after steering.
-        contributions: Shape (m,), in the order of `change.latents`.
-        moved: What of it comes from steering, shape (m,).
-        order: Places of the contributions, largest absolute one first, shape (m,).
+    A steered query has about 150 latents, of which an explanation usually shows a few. `contributions`, and the share
+    of each that comes from steering, have shape (m,) in the order of `change.latents`; `order` ranks them.
     """
 
     def __init__(
@@ -47,11 +43,11 @@ class Parts(Sequence[Part]):
         features: Features | Sequence[Feature],
         change: Change,
         contributions: WideArray,
-        moved: WideArray,
+        steered: WideArray,
         order: IntArray,
     ) -> None:
-        self._features, self._change, self._contributions, self._moved = features, change, contributions, moved
-        self._order = order
+        self._features, self._change, self._order = features, change, order
+        self._contributions, self._steered = contributions, steered
 
     def __len__(self) -> int:
         return len(self._order)
@@ -74,10 +70,10 @@ class Parts(Sequence[Part]):
     def __repr__(self) -> str:
         return repr(tuple(self))
 
-    def most_moved(self, limit: int) -> tuple[Part, ...]:
-        """Those that steering changed, largest change first, equal ones in the order of the parts."""
-        order = self._order[np.argsort(-np.abs(self._moved[self._order]), kind="stable")][:limit]
-        return tuple(self._part(i) for i in order.tolist() if self._moved[i])
+    def most_steered(self, limit: int) -> tuple[Part, ...]:
+        """Return the parts changed by steering, largest change first, ties in the order of the parts."""
+        order = self._order[np.argsort(-np.abs(self._steered[self._order]), kind="stable")][:limit]
+        return tuple(self._part(i) for i in order.tolist() if self._steered[i])
 
     def _part(self, i: int) -> Part:
         change = self._change
@@ -86,61 +82,37 @@ class Parts(Sequence[Part]):
             float(change.before[i]),
             float(change.after[i]),
             float(self._contributions[i]),
-            float(self._moved[i]),
+            float(self._steered[i]),
         )
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A score taken apart: ``score = sum(part.contribution) + rest``."""
+    """A decomposed score: ``score = sum(part.contribution) + rest``."""
 
     id: str
-    """The document."""
+    """Id of the document."""
     score: float
     """Inner product of the steered query and the document."""
     parts: Parts
     """One per feature of the query, largest absolute contribution first."""
     rest: float
-    """From what no active feature expresses: ``(b_dec + residual) . d``."""
+    """Contribution that no active feature expresses: ``(b_dec + residual) . d``."""
 
     def moved_by(self, limit: int = 5) -> tuple[Part, ...]:
-        """The parts that steering changed, largest change of the score first, up or down."""
-        return self.parts.most_moved(limit)
+        """Return the parts that steering changed, largest change of the score first, up or down."""
+        return self.parts.most_steered(limit)
 
     def __str__(self) -> str:
         lines = [f"{self.id}: score {self.score:.4f}"]
         for part in self.parts[:10]:
-            moved = f"  (of it {part.steered:+.4f} by steering)" if part.steered else ""
-            lines.append(f"  {part.contribution:+.4f}  {part.feature}{moved}")
+            steered = f"  (of it {part.steered:+.4f} by steering)" if part.steered else ""
+            lines.append(f"  {part.contribution:+.4f}  {part.feature}{steered}")
         others = sum(part.contribution for part in self.parts[10:])
         if len(self.parts) > 10:
             lines.append(f"  {others:+.4f}  {len(self.parts) - 10} further features")
         lines.append(f"  {self.rest:+.4f}  not expressed by any active feature")
         return "\n".join(lines)
-
-
-def explain(
-    id: str,
-    query: FloatArray,
-    document: FloatArray,
-    change: Change,
-    atoms: FloatArray,
-    features: Features | Sequence[Feature],
-) -> Explanation:
-    """Take ``q' . d`` apart.
-
-    ``q' . d = (sum_f z'_f (W_dec[f] . d) + (b_dec + residual) . d) / |q + (z' - z) W_dec|``, where
-    ``b_dec + residual = q - z W_dec``.
-
-    Args:
-        id: Name of the document.
-        query: The unsteered query, shape (d_in,).
-        document: The document's vector, shape (d_in,).
-        change: The query's code before and after steering.
-        atoms: W_dec, shape (n_latents, d_in).
-        features: What to call the latents.
-    """
-    return explain_all([id], query, document[None], change, atoms, features)[0]
 
 
 def explain_all(
@@ -151,15 +123,32 @@ def explain_all(
     atoms: FloatArray,
     features: Features | Sequence[Feature],
 ) -> list[Explanation]:
-    """`explain` for many documents, shape (n, d_in), of one query."""
+    """Decompose the scores ``q' . d`` of documents for one query.
+
+    ``q' . d = (sum_f z'_f (W_dec[f] . d) + (b_dec + residual) . d) / |q + (z' - z) W_dec|``, where
+    ``b_dec + residual = q - z W_dec``.
+
+    Args:
+        ids: Of the documents.
+        query: The unsteered query, shape (d_in,).
+        documents: Their vectors, shape (n, d_in).
+        change: The query's code before and after steering.
+        atoms: W_dec, shape (n_latents, d_in).
+        features: One per latent.
+    """
     wide, rows = query.astype(np.float64), documents.astype(np.float64)
     length = 1.0 if change.empty else float(np.linalg.norm(shifted(query, change, atoms)))
     projections = rows @ atoms[change.latents].astype(np.float64).T  # (n, m)
     contributions = change.after * projections / length
-    moved = change.delta * projections / length
+    steered = change.delta * projections / length
     rest = (rows @ wide - projections @ change.before) / length  # (n,)
     scores, orders = contributions.sum(1) + rest, np.argsort(-np.abs(contributions), axis=1, kind="stable")
     return [
-        Explanation(id, score, Parts(features, change, contributions[i], moved[i], orders[i]), left)
-        for i, (id, score, left) in enumerate(zip(ids, scores.tolist(), rest.tolist(), strict=True))
+        Explanation(id, score, Parts(features, change, contributions[i], steered[i], orders[i]), remainder)
+        for i, (id, score, remainder) in enumerate(zip(ids, scores.tolist(), rest.tolist(), strict=True))
     ]
+
+
+def explain_steered(id: str, query: SteeredQuery, document: FloatArray, bundle: Bundle) -> Explanation:
+    """Decompose the score of a document, shape (d_in,), for a steered query; see `explain_all`."""
+    return explain_all([id], query.original, document[None], query.change, bundle.atoms, bundle.features)[0]

@@ -1,185 +1,186 @@
-"""From what a person asked for (`boost`, `clamp`) to the change of a query's code."""
+"""`Resolver`: from a `Steering` request to a `SteeredQuery`."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
-from threading import Lock
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, WideArray
-from ...errors import BundleError, ConfigError
+from ...arrays import FloatArray, IntArray, WideArray, check_unit_rows, is_unit
+from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
 from ..bundle.bundle import Bundle
-from .auto_strength import KEEP, auto_sign, check_keep, largest_strength
-from .change import Change, apply, check_strength, moved, protected, step_of, strongest
-from .concept_directions import Sample, VectorOf
+from .auto_strength import largest_strength
+from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
 from .concepts import Concept
 from .conflicts import Conflicts
+from .documents import Documents
 from .evidence import Evidence
-from .steps import Steps
-
-Key: TypeAlias = int | str | Concept
-Strength: TypeAlias = float | Literal["auto", "-auto"]
-Boost: TypeAlias = (  # the key of a Mapping is invariant, so that dict[str, float] has to be named
-    Mapping[str, Strength]
-    | Mapping[int, Strength]
-    | Mapping[Concept, Strength]
-    | Mapping[int | str, Strength]
-    | Mapping[Key, Strength]
-)
-"""Concept -> strength. A key is a latent id (`412`, `"f412"`), a feature's label, free text, or a `Concept`. A strength
-is a number of typical activations, or `"auto"` (`"-auto"`): the largest that keeps a stated share of the query."""
+from .request import Key, Steering, Strength
+from .steered_query import SteeredQuery
 
 CACHED = 512
 
 
-@dataclass(frozen=True)
-class SteeredQuery:
-    """A query and what steering made of it."""
+class Resolved(NamedTuple):
+    """A resolved key."""
 
-    original: FloatArray
-    """The query's own embedding, unit, shape (d_in,)."""
-    vector: FloatArray
-    """The steered one; `original` itself, bit for bit, when nothing changes."""
-    encoded: Callable[[], Change] | None = field(repr=False, compare=False)
-    """Makes `change`."""
-    concepts: tuple[tuple[Concept, float], ...]
-    """What each key of the boost became, with its strength; `"auto"` is a number here."""
-    clamped: tuple[tuple[Concept, float], ...]
-    """What each key of the clamp became, with its value."""
-
-    @cached_property
-    def change(self) -> Change | None:
-        """The code before and after; None when there was nothing to steer and no code was asked for.
-
-        Encoded when it is looked at: what a boost adds to a query does not depend on the query's code.
-        """
-        return None if self.encoded is None else self.encoded()
-
-    @property
-    def kept(self) -> float:
-        """The share of the query that is left: cosine between `original` and `vector`."""
-        return 1.0 if self.vector is self.original else float(self.original.astype(np.float64) @ self.vector)
-
-
-class _Asked(NamedTuple):
     concept: Concept
-    strength: float  # 0 until it is known, for "auto"
-    auto: float  # 1 for "auto", -1 for "-auto", 0 for a number
+    step: WideArray
+    """Its addition to a query at strength 1: ``sum of weight * typical * atom``, shape (d_in,)."""
+    warnings: tuple[str, ...]
+
+
+class Boosted(NamedTuple):
+    """The boost of one concept."""
+
+    resolved: Resolved
+    number: float
+    """Its strength; 0 for `"auto"`."""
+    auto: float
+    """1 for `"auto"`, -1 for `"-auto"`, 0 for a number."""
+
+    def strength(self, factor: float) -> float:
+        """Return the strength, with `factor` in place of `"auto"`."""
+        return self.number + factor * self.auto
 
 
 class Resolver:
-    """Resolves keys against a bundle and remembers those that took work.
+    """Steering of queries, with a cache of the concepts resolved against the documents. Threads may share one."""
 
-    Args:
-        bundle: Embeds, encodes and knows the features.
-        vector_of: Id of an indexed document -> its vector, for concepts from examples.
-        evidence: Says how much the documents are about a phrase; it is not asked without one.
-        generation: How often the documents were changed; without it, concepts from examples are never remembered.
-        sample: Vectors of documents spread over the index, which say what a phrase means in it.
-    """
-
-    def __init__(
-        self,
-        bundle: Bundle,
-        vector_of: VectorOf | None = None,
-        evidence: Evidence | None = None,
-        generation: Callable[[], int] | None = None,
-        sample: Sample | None = None,
-    ) -> None:
-        self._bundle, self._vector_of, self._evidence, self._generation = bundle, vector_of, evidence, generation
-        self._sample = sample
-        self._steps = Steps(bundle)
-        self._conflicts = Conflicts(bundle, self._steps)
-        self._known: OrderedDict[str | Concept, tuple[int, Concept, tuple[str, ...]]] = OrderedDict()
-        self._lock = Lock()
+    def __init__(self, bundle: Bundle, documents: Documents | None = None) -> None:
+        self._bundle, self._documents = bundle, documents or Documents()
+        self._evidence = Evidence(bundle, self._documents)
+        self._conflicts = Conflicts(bundle, self._step)
+        # Typed, because True equals latent 1.
+        self._concept_of = lru_cache(CACHED, typed=True)(self._find_concept)
+        self._resolved = lru_cache(CACHED, typed=True)(self._make_resolved)
 
     def resolve(self, key: Key) -> Concept:
-        """The concept of a key, as weighted latents.
+        """Return the concept of a key, as weighted latents.
 
         Raises:
-            UnknownFeatureError: No such latent, or nothing in the bundle expresses the text.
-            ConfigError: Not a key.
+            UnknownFeatureError: The latent does not exist, or nothing in the bundle expresses the text.
+            ConfigError: The key has another type.
         """
-        return self._resolve(key, self._generation)
+        return self._resolve(key, lambda: self._documents.generation).concept
 
-    def _resolve(self, key: Key, generation: Callable[[], int] | None) -> Concept:
-        if isinstance(key, Concept):
-            if key.more_like and not key.weights and self._generation is None:  # an example may be given another vector
-                return key.resolve(self._bundle, self._vector_of)
-            return self._remembered(key, key, generation)
-        if not isinstance(key, int | np.integer | str):
+    def steer(
+        self, query: str | FloatArray | SteeredQuery, steering: Steering, *, text: str | None = None
+    ) -> SteeredQuery:
+        """Steer a query; a `SteeredQuery` is returned unchanged.
+
+        Args:
+            query: A text, or a unit vector of length d_in.
+            steering: The request. All its `"auto"` strengths are equal, and apply after the numeric ones.
+            text: The words of a query that is a vector.
+
+        Raises:
+            ConfigError: A strength is out of range, the boosts cancel the query out, or the query is already steered
+                and the request is not empty.
+            DataError: The query is not a text or unit vector.
+            UnknownFeatureError: A key names an unknown latent, or nothing in the bundle expresses it.
+            BundleError: The request is not empty, and the bundle has no features.
+
+        Warns:
+            SteeringWarning: The request is obeyed but probably not intended.
+        """
+        if isinstance(query, SteeredQuery):
+            return check_steered(query, steering, text, self._bundle.d_in)
+        vector = query_vector(query, self._bundle)
+        words = query if isinstance(query, str) and text is None else text
+        if steering.empty:
+            return SteeredQuery(vector, vector, (), (), lambda: self._changer(vector, [], (), False)(0.0), words)
+        boosts, clamped = self._concepts_of(steering)
+        if len(boosts) > 1 or clamped:
+            self._conflicts.check([(boost.resolved.concept, boost.strength(1.0)) for boost in boosts], clamped)
+        change_by = self._changer(vector, boosts, clamped, steering.protect)
+
+        def step_by(factor: float) -> WideArray:
+            if clamped or steering.protect:
+                return step_of(change_by(factor), self._bundle.atoms)
+            return self._step_of_boosts(boosts, factor)  # does not need the query's code
+
+        factor = 0.0
+        if any(boost.auto for boost in boosts):
+            start = step_by(0.0)
+            factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
+        boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
+        steered = add_step(vector, step_by(factor))
+        return SteeredQuery(vector, steered, boosted, clamped, lambda: change_by(factor), words)
+
+    def _concepts_of(self, steering: Steering) -> tuple[list[Boosted], tuple[tuple[Concept, float], ...]]:
+        if not self._bundle.features.typical.any():
+            raise BundleError(
+                f"the bundle {self._bundle.path} has no features: none of its latents was measured on a corpus, so "
+                "there is nothing to boost; train with documents and export again"
+            )
+        generation = cache(lambda: self._documents.generation)  # read once for all keys
+        boosts = [Boosted(self._resolve(key, generation), *_number_and_auto(s)) for key, s in steering.boost.items()]
+        return boosts, tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
+
+    def _resolve(self, key: Key, generation: Callable[[], int | None]) -> Resolved:
+        """Resolve a key, again after a change of the documents if it depends on them."""
+        if not isinstance(key, int | np.integer | str | Concept):
             raise ConfigError(f"{key!r} is not a concept: give a latent id, a label, a phrase or a Concept")
-        if isinstance(key, str) and not key.strip():
+        if isinstance(key, str):
+            key = key.strip()
+        concept, depends = self._concept_of(key)
+        now = generation() if depends else None
+        # Without a generation, the vector of an example may change at any time.
+        if depends and now is None and concept.more_like:
+            resolved = self._make_resolved(key, None)
+        else:
+            resolved = self._resolved(key, now)
+        # Repeated at every use, so that a warning does not depend on earlier calls.
+        for warning in resolved.warnings:
+            warn(warning)
+        return resolved
+
+    def _make_resolved(self, key: Key, generation: int | None) -> Resolved:
+        wanted, depends = self._concept_of(key)
+        with gathered() as warnings:
+            concept = wanted.resolve(self._bundle, self._documents)
+            if depends and wanted.source == "text":
+                concept = replace(concept, evidence=self._evidence.of(wanted.name))
+        return Resolved(concept, self._step(concept), tuple(warnings))
+
+    def _find_concept(self, key: Key) -> tuple[Concept, bool]:
+        """Return the concept that a key names, and whether its resolution depends on the documents."""
+        if isinstance(key, Concept):
+            return key, not key.weights
+        if key == "":
             raise ConfigError("a concept is an empty text: give a latent id, a label, a phrase or a Concept")
         feature = self._bundle.features.find(key)
         if feature is None:
-            text = str(key).strip()
-            return self._remembered(text, Concept.from_text(text), generation)
-        made = Concept.from_latents({feature.id: 1.0}, feature.label or feature.name).resolve(self._bundle)
-        by_label = isinstance(key, str) and key.strip().casefold() == (feature.label or "").casefold()
-        return replace(made, source="label") if by_label else made
+            return Concept.from_text(str(key)), True
+        made = Concept.from_latents({feature.id: 1.0}, feature.label or feature.name)
+        by_label = isinstance(key, str) and key.casefold() == (feature.label or "").casefold()
+        return replace(made, source="label") if by_label else made, False
 
-    def steer(
-        self,
-        query: FloatArray,
-        boost: Boost | None,
-        clamp: Boost | None,
-        *,
-        keep: float = KEEP,
-        protect: bool = False,
-        code: bool = False,
-    ) -> SteeredQuery:
-        """Steer one query.
+    def _step(self, concept: Concept) -> WideArray:
+        """Return the addition of a concept at strength 1, shape (d_in,)."""
+        latents, amounts = amounts_of(concept.weights, self._bundle.features.typical)
+        step: WideArray = amounts @ self._bundle.atoms[latents].astype(np.float64)
+        return step
 
-        Args:
-            query: Unit vector, shape (d_in,), float32.
-            boost: Adds: concept -> strength in typical activations, or `"auto"`.
-            clamp: Sets: concept -> value in typical activations; 0 removes.
-            keep: Share of the query that `"auto"` keeps, a cosine. All `"auto"` strengths of a boost are the same, and
-                what the numbers beside them do comes first.
-            protect: Leave alone how strongly the query expresses its own strongest features.
-            code: Encode the query even when there is nothing to steer.
-        """
-        share = check_keep(keep)
-        boosts, clamps = self._all("boost", boost), self._all("clamp", clamp)
-        values = tuple((asked.concept, asked.strength) for asked in clamps)
-        if not (boosts or clamps or code):
-            return SteeredQuery(query, query, None, (), ())
-        self._conflicts.check([(asked.concept, asked.strength + asked.auto) for asked in boosts], values)
-        change_by = self._changer(query, boosts, values, protect)
-
-        def step_by(factor: float) -> WideArray:
-            if clamps or protect:
-                return step_of(change_by(factor), self._bundle.atoms)
-            return self._added(boosts, factor)  # known without the query's code
-
-        factor = 0.0
-        if any(asked.auto for asked in boosts):
-            start = step_by(0.0)
-            factor = self._factor(query, start, step_by(1.0) - start, share)
-        strengths = tuple((asked.concept, asked.strength + factor * asked.auto) for asked in boosts)
-        return SteeredQuery(query, moved(query, step_by(factor)), lambda: change_by(factor), strengths, values)
-
-    def _added(self, boosts: Sequence[_Asked], factor: float) -> WideArray:
-        """``(z' - z) W_dec`` of boosts alone, shape (d_in,): the sum of what each adds, whatever the query is."""
+    def _step_of_boosts(self, boosts: Sequence[Boosted], factor: float) -> WideArray:
+        """Return ``(z' - z) W_dec`` of boosts alone, shape (d_in,), which does not depend on the query."""
         step = np.zeros(self._bundle.d_in)
-        for asked in boosts:
-            if strength := asked.strength + factor * asked.auto:
-                step += strength * self._steps.of(asked.concept)
+        for boost in boosts:
+            if strength := boost.strength(factor):
+                step += strength * boost.resolved.step
         return step
 
     def _changer(
-        self, query: FloatArray, boosts: Sequence[_Asked], values: Sequence[tuple[Concept, float]], protect: bool
+        self, query: FloatArray, boosts: Sequence[Boosted], clamped: Sequence[tuple[Concept, float]], protect: bool
     ) -> Callable[[float], Change]:
-        """What `"auto"` standing for a factor makes of the query's code; the query is encoded at the first call."""
+        """Return a function from the factor of `"auto"` to the change; its first call encodes the query."""
         typical, atoms = self._bundle.features.typical, self._bundle.atoms
-        set_to = [(concept.weights, value) for concept, value in values]
+        set_to = [(concept.weights, value) for concept, value in clamped]
 
         @cache
         def code() -> tuple[IntArray, FloatArray]:
@@ -189,20 +190,23 @@ class Resolver:
         @cache
         def change_by(factor: float) -> Change:
             latents, activations = code()
-            added = [(asked.concept.weights, asked.strength + factor * asked.auto) for asked in boosts]
-            free = apply(latents, activations, typical, added, set_to)
+            added = [(boost.resolved.concept.weights, boost.strength(factor)) for boost in boosts]
+            unprotected = apply(latents, activations, typical, added, set_to)
             if not protect:
-                return free
-            own = strongest(latents, activations, typical, {latent for weights, _ in set_to for latent in weights})
-            change = protected(free, own, atoms)
-            if change is not free and np.abs(step_of(change, atoms)).max() < 1e-3 * np.abs(step_of(free, atoms)).max():
+                return unprotected
+            clamped_latents = {latent for weights, _ in set_to for latent in weights}
+            change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
+            if change is unprotected:
+                return change
+            after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
+            if after < 1e-3 * before:
                 warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
             return change
 
         return change_by
 
     def _factor(self, query: FloatArray, start: WideArray, step: WideArray, keep: float) -> float:
-        """The strength that `"auto"` stands for, where `start` is added without it and `step` by it."""
+        """Return the strength of `"auto"`, given the step without it (`start`) and its own step at strength 1."""
         origin = query.astype(np.float64)
         first = origin + start
         factor = largest_strength(origin, first, step, keep)
@@ -214,46 +218,41 @@ class Resolver:
             )
         return factor
 
-    def _all(self, name: str, asked: Boost | None) -> list[_Asked]:
-        if asked is None:
-            return []
-        if not isinstance(asked, Mapping):
-            raise ConfigError(
-                f"{name} is {asked!r}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}"
-            )
-        checked = []
-        for key, strength in asked.items():
-            sign = auto_sign(strength) if name == "boost" else 0.0
-            checked.append((key, 0.0 if sign else check_strength(key, strength), sign))
-        if checked and not self._bundle.features.typical.any():
-            raise BundleError(
-                f"the bundle {self._bundle.path} has no features: none of its latents was measured on a corpus, so "
-                "there is nothing to boost; train with documents and export again"
-            )
-        generation = cache(self._generation) if self._generation else None  # read once for all keys
-        return [_Asked(self._resolve(key, generation), strength, sign) for key, strength, sign in checked]
 
-    def _remembered(self, key: str | Concept, asked: Concept, generation_now: Callable[[], int] | None) -> Concept:
-        """What a concept became on these documents; what depends on them is made anew when they change."""
-        generation = generation_now() if generation_now and not asked.weights else 0
-        with self._lock:
-            known = self._known.get(key)
-            if known is not None and known[0] == generation:
-                self._known.move_to_end(key)
-        if known is None or known[0] != generation:
-            known = generation, *self._resolved(asked)
-            with self._lock:
-                self._known[key] = known
-                if len(self._known) > CACHED:
-                    self._known.popitem(last=False)
-        for doubt in known[2]:  # each time, so that what is told does not depend on who asked before
-            warn(doubt)
-        return known[1]
+def query_vector(query: str | FloatArray, bundle: Bundle) -> FloatArray:
+    """Return the unit vector of a query, shape (d_in,), float32; errors as in `check_query_vector`."""
+    return bundle.embed_query(query) if isinstance(query, str) else check_query_vector(query, bundle.d_in)
 
-    def _resolved(self, asked: Concept) -> tuple[Concept, tuple[str, ...]]:
-        """A concept with its weights, and the warnings that it gave."""
-        with gathered() as doubts:
-            concept = asked.resolve(self._bundle, self._vector_of, self._sample)
-            if self._evidence and asked.source == "text" and not asked.weights:
-                concept = replace(concept, evidence=self._evidence.of(asked.name))
-        return concept, tuple(doubts)
+
+def check_query_vector(query: object, d_in: int) -> FloatArray:
+    """Check a unit vector of length d_in and return it as contiguous float32, without a copy if it is that already.
+
+    Raises:
+        DataError: It is something else.
+    """
+    if not isinstance(query, np.ndarray) or query.ndim != 1:
+        raise DataError(f"the query is {type(query).__name__}: give a text or a unit vector of length {d_in}")
+    if is_unit(query, d_in):
+        return query
+    row: FloatArray = check_unit_rows(query[None], "the query", d_in)[0]
+    return row
+
+
+def check_steered(query: SteeredQuery, steering: Steering, text: str | None, d_in: int) -> SteeredQuery:
+    """Check a steered query and return it.
+
+    Raises:
+        ConfigError: The request is not empty.
+        DataError: The query was steered with the bundle of another model.
+    """
+    if not steering.empty or text is not None:
+        raise ConfigError("the query is steered already: give boost, clamp and text where it is steered")
+    if query.vector.shape != (d_in,):
+        raise DataError(f"the query was steered with another bundle: its vector has shape {query.vector.shape}")
+    return query
+
+
+def _number_and_auto(strength: Strength) -> tuple[float, float]:
+    if isinstance(strength, str):
+        return 0.0, 1.0 if strength == "auto" else -1.0
+    return float(strength), 0.0

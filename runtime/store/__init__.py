@@ -1,1 +1,1 @@
-"""Documents, vectors and codes in SQLite, and the files beside it."""
+"""The documents of an index in SQLite, with vectors, sparse codes, checksums and caches."""

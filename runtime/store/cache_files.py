@@ -1,4 +1,4 @@
-"""Files that can be made again: written so that a half-written or altered one is noticed, never used."""
+"""Cache files that can be rebuilt: a half-written or altered one is detected and never used."""
 
 import json
 import logging
@@ -18,22 +18,24 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FORMAT_VERSION = 2
-"""1 had no checksums of rows."""
+"""Version 1 had no checksums of rows."""
+VERIFIED_ROWS = 64
+"""Newest documents of a cache that are compared with the store before the cache is used."""
 
 
 def write_cache(
     folder: Path, sidecar: str, files: Mapping[str, Callable[[Path], None]], facts: Mapping[str, object]
 ) -> None:
-    """Write files and a JSON sidecar with their sha256, each flushed to the disk and renamed into place.
+    """Write files and a JSON sidecar with their sha256, each flushed to disk and renamed into place.
 
-    The old sidecar goes first and the new one comes last: meanwhile, and after a kill, there is no cache.
-    The caller is the only writer of the folder: temporary files of others were left by killed ones and are removed.
+    The old sidecar is removed first and the new one is written last, so that an interrupted write leaves no cache. The
+    caller must be the only writer of the folder: temporary files of killed writers are removed.
 
     Args:
-        folder: Where to; made when missing.
+        folder: Created if missing.
         sidecar: Name of the JSON file.
-        files: Name -> function that writes the file at the path it is given, or raises OSError.
-        facts: What `read_cache` will compare, and anything else worth keeping.
+        files: Name -> function that writes the file at the given path, or raises OSError.
+        facts: Values that `read_cache` compares, and any others to keep.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written; temporary files are removed.
@@ -62,7 +64,8 @@ def write_cache(
         ) from error
     finally:
         for path in temporary.values():
-            with suppress(OSError):  # none of them may be there; the error under way says more
+            # Usually they no longer exist, and an error in progress must not be hidden.
+            with suppress(OSError):
                 path.unlink()
 
 
@@ -72,20 +75,20 @@ def read_cache(
     files: Sequence[str],
     expected: Mapping[str, object],
     load: Callable[[dict[str, Any]], T | None],
-    later: Sequence[str] = (),
+    unchecked: Sequence[str] = (),
 ) -> T | None:
-    """Check a sidecar and its files, and load them.
+    """Verify a sidecar and its files, and load them.
 
     Args:
-        folder: Where `write_cache` wrote.
+        folder: The folder that `write_cache` wrote to.
         sidecar: Name of the JSON file.
-        files: Names of the files that it belongs to.
-        expected: Facts that must be equal; a value of None is not compared.
-        load: Given the facts, reads the files, which have the right checksums; None when it finds them unfit.
-        later: Files whose checksums are not compared, because `load` has others for their parts.
+        files: Names of the files that belong to it.
+        expected: Values that the sidecar must have; None matches any value.
+        load: Receives the sidecar's values and reads the files; returns None if they do not fit.
+        unchecked: Files whose checksums are not compared, because `load` verifies their parts itself.
 
     Returns:
-        What `load` returned; None when anything is missing, differs, was altered, or was replaced meanwhile.
+        The result of `load`, or None if anything is missing, differs, was altered, or was replaced during the call.
     """
     try:
         before = _state(folder, [sidecar])
@@ -94,15 +97,17 @@ def read_cache(
             if value is not None and facts[key] != value:
                 logger.info("the cache %s has %s %r, wanted %r", folder / sidecar, key, facts[key], value)
                 return None
-        if set(facts["sha256"]) != set(files):  # it may come from anywhere, and name what is outside the folder
+        # A sidecar of unknown origin may name files outside the folder.
+        if set(facts["sha256"]) != set(files):
             raise ValueError(f"it names the files {list(facts['sha256'])}, expected {list(files)}")
         before |= _state(folder, list(files))
         for name in files:
-            if name not in later and sha256_of(folder / name) != facts["sha256"][name]:
+            if name not in unchecked and sha256_of(folder / name) != facts["sha256"][name]:
                 logger.warning("the cache %s is damaged or half-written: it will be made again", folder / name)
                 return None
         loaded = load(facts)
-        return loaded if _state(folder, list(before)) == before else None  # else a writer was here: two caches mixed
+        # Another writer may have replaced some of the files during the call.
+        return loaded if _state(folder, list(before)) == before else None
     except FileNotFoundError as error:
         logger.debug("no cache: %s", error)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
@@ -111,10 +116,10 @@ def read_cache(
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The JSON that `write_cache` wrote.
+    """Read the JSON that `write_cache` wrote.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError, AttributeError: It is missing or damaged.
+        OSError, ValueError, KeyError, TypeError, AttributeError: The file is missing or damaged.
     """
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if facts["format_version"] != FORMAT_VERSION:
@@ -139,7 +144,6 @@ def _flush(path: Path) -> None:
 
 
 def _sweep(folder: Path, temporary: Mapping[str, Path]) -> None:
-    """Remove what killed writers left behind."""
     for name in temporary:
         for path in folder.glob(f".{name}.*.tmp"):
             with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Checksums of stored documents. SQLite notices a damaged page when its structure breaks, and not a flipped vector."""
+"""Checksums of stored documents: SQLite detects a page with a broken structure, but not an altered vector."""
 
 import os
 import struct
@@ -18,12 +18,12 @@ _NAMES = ("metadata", "text", "vector", "code")
 
 
 def key_check(rowid: int, id: str) -> int:
-    """Checksum of the name of a document."""
+    """Return the checksum of a document's id."""
     return _check(rowid, id.encode())
 
 
 def row_checks(rowid: int, row: Row) -> bytes:
-    """The `checks` column of a document: one CRC-32 each of its id and metadata, text, vector, and code."""
+    """Return the `checks` column of a document: a CRC-32 each of id and metadata, text, vector, and code."""
     id, metadata, text, vector, latents, values = row
     return _PARTS.pack(
         _check(rowid, id.encode(), metadata.encode()),
@@ -33,8 +33,8 @@ def row_checks(rowid: int, row: Row) -> bytes:
     )
 
 
-def with_metadata(checks: bytes, rowid: int, id: str, metadata: str) -> bytes:
-    """The `checks` column of a document whose metadata was replaced."""
+def checks_with_metadata(checks: bytes, rowid: int, id: str, metadata: str) -> bytes:
+    """Return the `checks` column of a document after its metadata was replaced."""
     return _PARTS.pack(_check(rowid, id.encode(), metadata.encode()), *_PARTS.unpack(checks)[1:])
 
 
@@ -42,13 +42,13 @@ def check_part(rowid: int, checks: bytes, part: int, *content: str | bytes) -> N
     """Compare one part of a document with its checksum.
 
     Args:
-        rowid: Of the document.
+        rowid: Row id of the document.
         checks: Its `checks` column.
         part: `METADATA`, `TEXT`, `VECTOR` or `CODE`.
         content: The columns of this part: id and metadata, text, vector, or latents and values.
 
     Raises:
-        ValueError: It is not what was stored.
+        ValueError: The content is not what was stored.
     """
     try:
         crc = zlib.crc32(rowid.to_bytes(8, "little", signed=True))
@@ -56,30 +56,25 @@ def check_part(rowid: int, checks: bytes, part: int, *content: str | bytes) -> N
             crc = zlib.crc32(column.encode() if isinstance(column, str) else column, crc)
         if _PARTS.unpack(checks)[part] == crc:
             return
-    except (struct.error, TypeError) as error:  # a column has become a number or nothing
+    except (struct.error, TypeError) as error:  # a column became a number or NULL
         raise ValueError(f"the {_NAMES[part]} of row {rowid} cannot be read: {error}") from error
     raise ValueError(f"the {_NAMES[part]} of row {rowid} is not what was stored")
 
 
 class State(NamedTuple):
-    """What a store remembers of all its documents together, so that it notices when one, or a commit, is gone."""
+    """Totals over all documents of a store, which reveal a lost document or commit."""
 
     commits: int = 0
-    """Transactions of any kind so far."""
+    """Number of transactions of any kind."""
     documents: int = 0
-    """How many there are."""
     rowids: int = 0
-    """Sum of their rowids."""
+    """Sum of their row ids."""
     keys: int = 0
     """Sum of their `key_check`, modulo 2**64."""
 
     @classmethod
     def parse(cls, text: str) -> "State":
-        """Read what `str` wrote.
-
-        Raises:
-            ValueError: It is something else.
-        """
+        """Read the output of `str`; a ValueError for any other text."""
         commits, documents, rowids, keys = map(int, text.split())
         return cls(commits, documents, rowids, keys)
 
@@ -87,7 +82,7 @@ class State(NamedTuple):
         return " ".join(map(str, self))
 
     def after(self, added: Iterable[tuple[int, str]] = (), removed: Iterable[tuple[int, str]] = ()) -> "State":
-        """The state one commit later, given the (rowid, id) that came and went."""
+        """Return the state after one more commit that added and removed these (row id, id) pairs."""
         count, rowids, keys = self.documents, self.rowids, self.keys
         for sign, names in ((1, added), (-1, removed)):
             for rowid, id in names:
@@ -95,12 +90,11 @@ class State(NamedTuple):
         return State(self.commits + 1, count, rowids, keys % _MODULUS)
 
 
-def remember_commit(path: Path, commits: int) -> None:
-    """Write down beside a database how many commits it had, once they are durable.
+def save_commit_count(path: Path, commits: int) -> None:
+    """Record the number of commits in a file next to a database, once they are durable.
 
-    Not flushed to the disk: a power cut may leave an older number, which claims less. A number that cannot be written
-    is left alone for the same reason. Written in place, always as long: a file that is cut to nothing first is flushed
-    by ext4 when it is closed, 1 to 4 ms.
+    It is not flushed, and write errors are ignored: a smaller number after a power cut only weakens the check. It is
+    overwritten in place with a fixed length, because ext4 flushes a truncated file on closing, in 1 to 4 ms.
     """
     line = f"{commits:020}"
     with suppress(OSError):
@@ -111,8 +105,8 @@ def remember_commit(path: Path, commits: int) -> None:
             os.close(file)
 
 
-def remembered_commit(path: Path) -> int:
-    """The number that `remember_commit` wrote; 0 when there is none, or a damaged one."""
+def load_commit_count(path: Path) -> int:
+    """Return the number that `save_commit_count` wrote; 0 if it is missing or damaged."""
     try:
         line, check = path.read_text(encoding="ascii").split()
         return int(line) if int(check) == zlib.crc32(line.encode()) else 0

@@ -7,11 +7,11 @@ The dialect is the one of LangChain's PostgreSQL store, Pinecone and MongoDB:
 * ``{"lang": "en", "year": 2024}``             every field holds
 * ``{"$or": [filter, ...]}``, ``{"$and": [filter, ...]}``, ``{"$not": filter}``, ``{"year": {"$not": {"$lt": 2020}}}``
 
-Types never mix: a number never equals or precedes a string, a boolean equals only a boolean, null equals only a null
-that is really there. ``$ne``, ``$nin`` and ``$not`` are the exact complement of ``$eq``, ``$in`` and of the filter
-inside, so that documents without the field match ``$ne`` (MongoDB's rule). A list matches ``$eq`` and ``$in`` when one
-of its elements does; it never matches ``$gt $gte $lt $lte``. Strings are ordered by code point. Keys are names of
-top-level fields, taken literally: ``"a.b"`` is the field ``a.b``, not ``b`` inside ``a``.
+Types never mix: a number never equals or precedes a string, a boolean equals only a boolean, and null equals only an
+explicit null. ``$ne``, ``$nin`` and ``$not`` are the exact complement of ``$eq``, ``$in`` and the inner filter, so that
+documents without the field match ``$ne`` (MongoDB's rule). A list matches ``$eq`` and ``$in`` if one of its elements
+does; it never matches ``$gt $gte $lt $lte``. Strings are ordered by code point. Keys name top-level fields literally:
+``"a.b"`` is the field ``a.b``, not ``b`` inside ``a``.
 """
 
 import difflib
@@ -25,15 +25,15 @@ from .row_encoding import encode_json, escape_text, is_unicode, short
 
 OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$and", "$or", "$not", "$exists")
 MAX_DEPTH = 32
-"""Filters inside filters, counting the outermost as one."""
+"""Deepest nesting of filters, counting the outermost as 1."""
 MAX_CONDITIONS = 500
-"""Comparisons in one filter: SQLite allows an expression 1,000 deep. `$in` takes any number of values."""
+"""Most comparisons in one filter: SQLite limits expressions to a depth of 1,000. `$in` takes any number of values."""
 
 _COMPARE = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _NUMBER = "IN ('integer', 'real')"
 _VALUES = "(SELECT value FROM json_each(?))"
-# Values travel as JSON text: SQLite then reads the number of the filter and the number of the document with the same
-# routine, which is not correctly rounded on every platform, and a list is one parameter however long it is.
+# Values are bound as JSON text, so that SQLite parses the numbers of filters and documents with the same routine, which
+# is not correctly rounded on every platform. A list of any length is then one parameter.
 
 Kind = Literal["leaf", "AND", "OR"]
 
@@ -42,18 +42,15 @@ class _Node(NamedTuple):
     kind: Kind
     sql: str
     params: list[object]
-    stack: int  # symbols that SQLite's parser holds while it reads the deepest place of this expression
+    stack: int
+    """Symbols on the stack of SQLite's parser at the deepest place of the expression."""
 
 
 def read_filter(text: str | None, name: str) -> dict[str, Any] | None:
-    """A filter written as JSON text; None where there is none.
-
-    Args:
-        text: For example ``{"year": {"$gte": 2024}}``.
-        name: What the messages call it.
+    """Parse a filter from the JSON text of the argument `name`; return None for None.
 
     Raises:
-        FilterError: Not a JSON object. What stands in it is looked at by `compile_filter`.
+        FilterError: The text is not a JSON object. `compile_filter` checks its content.
     """
     if text is None:
         return None
@@ -67,21 +64,18 @@ def read_filter(text: str | None, name: str) -> dict[str, Any] | None:
 
 
 def compile_filter(filter: Mapping[str, object] | None) -> tuple[str, list[object]]:
-    """Compile a filter to one SQL expression over a table alias `d` with a JSON text column `metadata`.
+    """Compile a filter to a SQL expression over a table alias `d` with a JSON text column `metadata`.
 
-    Documents without the field match ``$ne``, ``$nin`` and ``$not`` (MongoDB's rule), but unlike in MongoDB they do not
-    match ``{"field": None}``. A field whose name begins with ``$`` needs an explicit operator: ``{"$id": {"$eq": 5}}``;
-    the operators' own names cannot be fields.
-
-    Args:
-        filter: The filter; None and ``{}`` match every document.
+    None and ``{}`` match every document. Documents without the field match ``$ne``, ``$nin`` and ``$not`` (MongoDB's
+    rule), but, unlike in MongoDB, not ``{"field": None}``. A field whose name begins with ``$`` needs an explicit
+    operator: ``{"$id": {"$eq": 5}}``; the names of operators cannot be fields.
 
     Returns:
         The expression, which is 0 or 1 for every document and never NULL, and its parameters in order. Keys and values
-        are parameters only.
+        occur in the parameters only.
 
     Raises:
-        FilterError: The filter is not one; the message names the place, what was expected and the operators.
+        FilterError: The filter is invalid; the message names the place, the expectation and the operators.
     """
     if filter is None:
         return "1", []
@@ -90,7 +84,7 @@ def compile_filter(filter: Mapping[str, object] | None) -> tuple[str, list[objec
 
 
 class _Compiler:
-    """One compilation; `negate` walks inwards (De Morgan), so that NOT stands only before a comparison."""
+    """One compilation; negation is pushed inwards (De Morgan), so that NOT precedes comparisons only."""
 
     def __init__(self) -> None:
         self.conditions = 0
@@ -171,7 +165,7 @@ class _Compiler:
 
 
 def _equals_any(values: list[object]) -> tuple[str, list[object]]:
-    """SQL that holds when j, or an element of the list j, equals one of `values`."""
+    """Return SQL that holds if j, or an element of the list j, equals one of `values`."""
     texts = [value for value in values if isinstance(value, str)]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     names: dict[object, str] = {None: "null", False: "false", True: "true"}
@@ -192,9 +186,9 @@ def _equals_any(values: list[object]) -> tuple[str, list[object]]:
 
 
 def _join(nodes: list[_Node], conjunction: bool) -> _Node:
-    """Join with AND or OR, the expression that needs most of the parser's stack first.
+    """Join expressions with AND or OR, the one with the largest parser stack first.
 
-    SQLite's parser has room for 100 symbols; in this order 32 levels of 500 comparisons fit, in the user's order 20
+    SQLite's parser has room for 100 symbols. In this order 32 levels of 500 comparisons fit; in the user's order 20
     levels may not.
     """
     kind: Kind = "AND" if conjunction else "OR"
@@ -236,7 +230,6 @@ def _has_operators(value: object) -> bool:
 
 
 def _hint(word: object) -> str:
-    """A did-you-mean for a misspelt operator, or nothing."""
     if not isinstance(word, str):
         return ""
     close: Iterable[str] = difflib.get_close_matches("$" + word.lower().lstrip("$"), OPERATORS, n=2, cutoff=0.7)

@@ -1,4 +1,4 @@
-"""What one document is in the store: its record, its checks, and the bytes of its columns."""
+"""A stored document as Python sees it, and the encoding of its columns."""
 
 import json
 import math
@@ -9,19 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import check_finite_rows
 from ...errors import DataError
 
 Row = tuple[str, str, str, bytes, bytes, bytes]
-"""id, metadata, text, vector, latents, values: the columns of one document after its rowid."""
+"""The columns of one document after its row id: id, metadata, text, vector, latents, values."""
 
-_MAX_DEPTH = 100  # SQLite's JSON functions refuse a whole query when one document nests deeper than 1,000 levels
+# SQLite's JSON functions reject a whole query if one document nests deeper than 1,000 levels.
+_MAX_DEPTH = 100
 _ESCAPE = re.compile(r"\\(u000[01]|.)")
 _UNESCAPE = re.compile(r"\\(u0001\\u000[12]|.)")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One stored document; `metadata` is a fresh dict that the caller may change."""
+    """A stored document; `metadata` is a new dict that the caller may change."""
 
     rowid: int
     id: str
@@ -30,16 +32,15 @@ class Record:
 
 
 def escape_text(text: str) -> str:
-    """Write U+0000 as U+0001 U+0001 and U+0001 as U+0001 U+0002.
+    """Write U+0000 as U+0001 U+0001, and U+0001 as U+0001 U+0002.
 
-    SQLite's JSON functions end a string at U+0000 and would take what follows for nothing. The escape keeps the order
-    of strings, and metadata and filters both pass through it.
+    SQLite's JSON functions end a string at U+0000. Metadata and filters use the escape, which preserves their order.
     """
     return text.replace("\x01", "\x01\x02").replace("\x00", "\x01\x01")
 
 
 def encode_json(value: object) -> str:
-    """Turn a value into the JSON of the metadata column, with the escape of `escape_text`."""
+    """Return the JSON of the metadata column, escaped as in `escape_text`."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     if "\\u000" not in text:
         return text
@@ -48,7 +49,7 @@ def encode_json(value: object) -> str:
 
 
 def decode_metadata(text: str) -> dict[str, object]:
-    """Read the metadata column back: the inverse of `encode_json` for a mapping."""
+    """Parse the metadata column; the inverse of `encode_json` for a mapping."""
     if "\\u0001" in text:
         pairs = {r"u0001\u0001": r"\u0000", r"u0001\u0002": r"\u0001"}
         text = _UNESCAPE.sub(lambda match: pairs.get(match[1], match[0]), text)
@@ -57,11 +58,7 @@ def decode_metadata(text: str) -> dict[str, object]:
 
 
 def check_strings(name: str, strings: Sequence[str]) -> list[str]:
-    """Check that a list of strings really is one, and return it as a list.
-
-    Raises:
-        DataError: It is a single string, or an item is not a string or holds a lone surrogate.
-    """
+    """Return strings as a list; a DataError for a single string, or an item that is not a string or not Unicode."""
     if isinstance(strings, str):
         raise DataError(f"{name} is the string {short(strings)}: expected a list of strings")
     for position, string in enumerate(strings):
@@ -76,7 +73,7 @@ def check_strings(name: str, strings: Sequence[str]) -> list[str]:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a string can be written as UTF-8, that is, holds no lone surrogate."""
+    """Return whether a string can be encoded as UTF-8, i.e. holds no lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -85,16 +82,7 @@ def is_unicode(text: str) -> bool:
 
 
 def check_documents(ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, object]]) -> list[str]:
-    """Check documents and return the metadata of each as JSON.
-
-    Args:
-        ids: n different, non-empty strings.
-        texts: n strings, may be empty.
-        metadata: n mappings of string keys to what JSON can hold; tuples become lists.
-
-    Raises:
-        DataError: Something is not as above; the message names the first culprit.
-    """
+    """Check documents and return the metadata of each as JSON; arguments and errors as in `encode_rows`."""
     ids, texts, n = check_strings("ids", ids), check_strings("texts", texts), len(ids)
     for name, length in (("texts", len(texts)), ("metadata", len(metadata))):
         if length != n:
@@ -119,28 +107,25 @@ def encode_rows(
     *,
     d_in: int,
 ) -> list[Row]:
-    """Check documents and turn them into the column values of the store.
+    """Check documents and encode them as columns of the store.
 
     Args:
         ids: n different, non-empty strings.
-        texts: n strings, may be empty.
-        metadata: n mappings of string keys to what JSON can hold; tuples become lists.
+        texts: n strings, possibly empty.
+        metadata: n mappings of string keys to JSON values; tuples become lists.
         vectors: Shape (n, d_in), finite; stored as float32.
-        latents: Shape (n, k), integers in [0, 2**31), k may be 0.
+        latents: Shape (n, k), integers in [0, 2**31); k may be 0.
         values: Shape (n, k), finite; stored as float32.
         d_in: Width of the store.
 
-    Returns:
-        One `Row` per document.
-
     Raises:
-        DataError: Something is not as above; the message names the first culprit.
+        DataError: An argument is invalid; the message names the first offender.
     """
     n = len(ids)
     documents = check_documents(ids, texts, metadata)
     if n == 0:
         return []
-    vector_rows = finite_rows("vectors", vectors, n, d_in)
+    vector_rows = check_finite_rows(vectors, "vectors", d_in, n=n)
     codes = np.asarray(latents)
     if codes.ndim != 2 or len(codes) != n:
         raise DataError(f"latents has shape {codes.shape}: expected ({n}, k)")
@@ -148,7 +133,7 @@ def encode_rows(
         raise DataError(f"latents has dtype {codes.dtype}: expected integers")
     if codes.size and (codes.min() < 0 or codes.max() >= 2**31):
         raise DataError(f"latents reach from {codes.min()} to {codes.max()}: expected latent ids in [0, {2**31})")
-    code_rows, value_rows = codes.astype("<i4"), finite_rows("values", values, n, codes.shape[1])
+    code_rows, value_rows = codes.astype("<i4"), check_finite_rows(values, "values", codes.shape[1], n=n)
     return [
         (ids[i], documents[i], texts[i], *(part[i].tobytes() for part in parts))
         for parts in [(vector_rows, code_rows, value_rows)]
@@ -156,39 +141,8 @@ def encode_rows(
     ]
 
 
-def finite_rows(name: str, array: ArrayLike, n: int | None, width: int) -> NDArray[np.float32]:
-    """Check a matrix of finite numbers and return it as contiguous little-endian float32.
-
-    Args:
-        name: What to call it in the message.
-        array: The matrix.
-        n: Rows that are expected; None for any number.
-        width: Columns that are expected.
-
-    Raises:
-        DataError: Wrong shape, not numbers, or a number that float32 cannot hold; the first such row is named.
-    """
-    given = np.asarray(array)
-    if given.ndim != 2 or given.shape[1] != width or (n is not None and len(given) != n):
-        raise DataError(f"{name} has shape {given.shape}: expected ({'n' if n is None else n}, {width})")
-    if given.dtype.kind not in "fiu":
-        raise DataError(f"{name} has dtype {given.dtype}: expected float32")
-    with np.errstate(over="ignore"):  # too large for float32 becomes inf, which is refused below
-        rows = np.ascontiguousarray(given, dtype="<f4")
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.all():
-        bad = int(np.argmin(finite))
-        value = given[bad][~np.isfinite(rows[bad])][0]
-        raise DataError(f"{name}[{bad}] holds {value}: every number must be finite in float32")
-    return rows
-
-
 def decode_vectors(blobs: Sequence[bytes], d_in: int) -> NDArray[np.float32]:
-    """Read vector columns back, shape (n, d_in).
-
-    Raises:
-        ValueError: A column has another length.
-    """
+    """Decode vector columns, shape (n, d_in); a ValueError for one of another length."""
     for blob in blobs:
         if len(blob) != 4 * d_in:
             raise ValueError(f"a vector has {len(blob)} bytes, expected {4 * d_in}")
@@ -196,10 +150,9 @@ def decode_vectors(blobs: Sequence[bytes], d_in: int) -> NDArray[np.float32]:
 
 
 def decode_codes(rows: Sequence[tuple[bytes, ...]]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Read (latents, values) columns back, both of shape (n, k); codes shorter than k end in latent 0 with value 0.
+    """Decode (latents, values) columns, both of shape (n, k); shorter codes are padded with latent 0, value 0.
 
-    Raises:
-        ValueError: The two columns of a document differ in length.
+    The two columns of a document must have the same length, else it is a ValueError.
     """
     k = max((len(latents) // 4 for latents, _ in rows), default=0)
     for latents, values in rows:
@@ -226,7 +179,7 @@ def _metadata_json(id: str, metadata: Mapping[str, object]) -> str:
 
 
 def _check_json(value: object, where: str, depth: int) -> None:
-    """Check what json.dumps would accept silently and change, or refuse without saying where."""
+    """Reject what json.dumps would silently change, or refuse without naming the place."""
     if depth > _MAX_DEPTH:
         raise DataError(f"{where[:200]} nests deeper than {_MAX_DEPTH} levels: flatten it")
     if isinstance(value, dict):
@@ -249,9 +202,10 @@ def _check_json(value: object, where: str, depth: int) -> None:
 
 
 def short(value: object) -> str:
-    """Show a value in an error message, in at most 80 characters that can always be printed."""
+    """Return a printable form of a value for an error message, at most 80 characters long."""
     try:
         text = ascii(value) if isinstance(value, str) and not is_unicode(value) else repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists inside lists without end
+    # An integer of thousands of digits, or lists nested too deeply.
+    except (ValueError, RecursionError):
         text = f"a very large {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."

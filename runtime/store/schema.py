@@ -1,20 +1,21 @@
-"""The tables of a document store, and what is compared before a file is believed to be one."""
+"""The tables of a document store, and the checks of a file before it is used as one."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import IndexFolderError
-from .checksums import State, remembered_commit
+from ...files import check_format
+from .checksums import State, load_commit_count
 from .sqlite import Database, damaged
 
 APPLICATION_ID = 0x73746565
-"""ASCII "stee" in the header of the file, so that another program's database is refused."""
+"""ASCII "stee" in the header of the file, so that databases of other programs are rejected."""
 FORMAT_VERSION = 2
-"""1 had no checksums."""
+"""Version 1 had no checksums."""
 RESERVED = ("format_version", "d_in", "generation", "state")
 
-# metadata stands before text: a filter then reads the beginning of a long row and not all of its overflow pages.
-# AUTOINCREMENT: a rowid is never used again, so that it can be the label of a vector in an approximate index.
+# The metadata column precedes the text, so that a filter reads the start of a long row and not its overflow pages.
+# AUTOINCREMENT never reuses a row id, so that it can label a vector in an approximate index.
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
     """CREATE TABLE documents (
@@ -31,12 +32,12 @@ _TABLES = (
 
 
 def watermark_of(path: Path) -> Path:
-    """The file beside a database that says how many commits it had."""
+    """Return the path of the file next to a database that records its number of commits."""
     return path.with_name("commits")
 
 
 def fill_schema(database: Database, d_in: int, meta: Mapping[str, str]) -> None:
-    """Make the tables in an empty database, inside a transaction."""
+    """Create the tables of an empty database; the caller holds a transaction."""
     database.rows(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement in _TABLES:
         database.rows(statement)
@@ -45,16 +46,14 @@ def fill_schema(database: Database, d_in: int, meta: Mapping[str, str]) -> None:
 
 
 def check_schema(database: Database) -> int:
-    """Check that a database is a whole store of this format, with every commit that was acknowledged.
-
-    Returns:
-        Width of its vectors.
+    """Check that a database is a complete store with every acknowledged commit, and return the width of its vectors.
 
     Raises:
-        IndexFolderError: Not a store, of another format, damaged, or older than it should be.
+        IndexFolderError: The file is not a store, has another format, is damaged, or is an older copy.
     """
     path = database.path
-    commits = remembered_commit(watermark_of(path))  # read first: another process may be committing
+    # Read first, because another process may be committing.
+    commits = load_commit_count(watermark_of(path))
     if database.rows("PRAGMA application_id") != [(APPLICATION_ID,)]:
         raise IndexFolderError(f"{path} is not a database of steersearch: choose the folder of an index")
     meta = dict(database.rows("SELECT key, value FROM meta"))
@@ -63,17 +62,14 @@ def check_schema(database: Database) -> int:
         state = State.parse(meta["state"]) if version == FORMAT_VERSION else State()
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, f"no valid {error} in its meta table") from error
-    if version > FORMAT_VERSION:
-        raise IndexFolderError(
-            f"{path} has format_version {version} and this steersearch reads up to {FORMAT_VERSION}: "
-            "pip install --upgrade steersearch"
-        )
+    check_format(path, version, FORMAT_VERSION, error=IndexFolderError)
     if version < FORMAT_VERSION:
         raise IndexFolderError(
             f"{path} has format_version {version}, which has no checksums: index the documents again in another folder"
         )
     tables = {sql for (sql,) in database.rows("SELECT sql FROM sqlite_master WHERE name IN ('meta', 'documents')")}
-    if tables != set(_TABLES):  # a flipped type, TEXT for example, would compare ids in another way
+    # With an altered column type, ids would compare differently.
+    if tables != set(_TABLES):
         raise damaged(path, "its tables are not those of a store")
     if state.commits < commits:
         raise IndexFolderError(

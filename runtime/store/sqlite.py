@@ -1,4 +1,4 @@
-"""One SQLite connection that threads can share, with the errors of the project in place of SQLite's."""
+"""A SQLite connection that threads can share, with SQLite's errors translated to those of the project."""
 
 import logging
 import os
@@ -15,29 +15,29 @@ from ...files import sync_folder
 logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
-"""How long to wait for a lock of SQLite's own, which a checkpoint or a foreign program may hold."""
+"""Time to wait for a lock of SQLite, which a checkpoint or another program may hold."""
 
 T = TypeVar("T")
 
-_CHUNK = 500  # SQLite before 3.32 takes at most 999 parameters
+_CHUNK = 500  # before 3.32 the limit is 999 parameters
 _STORAGE = ("disk is full", "readonly", "disk i/o error", "unable to open")
 _DAMAGED = ("malformed", "not a database", "no such table", "no such column")
 
 
 def damaged(path: Path, what: object) -> IndexFolderError:
-    """The error for a file that is not what was written, and the cure."""
+    """Return the error for a damaged file, with its cure."""
     return IndexFolderError(f"{path} is damaged ({what}): restore it from a copy, or index the documents again")
 
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Raise the project's errors for SQLite's.
+    """Translate SQLite's errors to those of the project.
 
     Raises:
-        StorageError: The disk is full, broken, or cannot be written.
+        StorageError: The disk is full, failing, or not writable.
         IndexLockedError: The database stayed locked for `BUSY_SECONDS`.
-        DataError: A text or an array is larger than SQLite can hold (1 GB).
-        IndexFolderError: The file is damaged, or anything else went wrong in SQLite.
+        DataError: A text or an array exceeds SQLite's limit of 1 GB.
+        IndexFolderError: The file is damaged, or SQLite failed in another way.
     """
     try:
         yield
@@ -65,9 +65,9 @@ class Database:
     """A connection in autocommit mode with explicit transactions; every call holds one re-entrant lock.
 
     Args:
-        path: The file, which exists.
-        readonly: Never write. A file on a read-only disk with nothing in its log is then opened as immutable, because
-            SQLite's WAL mode otherwise wants to make a file beside it.
+        path: The file, which must exist.
+        readonly: Never write. On a read-only disk, where SQLite's WAL mode cannot create a file, a database with an
+            empty log is opened as immutable.
     """
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
@@ -83,15 +83,16 @@ class Database:
             return self._connection.execute(sql, parameters).fetchall()
 
     def many(self, sql: str, parameters: Sequence[Sequence[object]]) -> None:
-        """Run one statement for every row of parameters."""
+        """Run one statement once per row of parameters."""
         with self.lock, sqlite_errors(self.path):
             self._connection.executemany(sql, parameters)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Let all reads inside see one committed state; other threads of this connection wait meanwhile."""
+        """Show all reads inside ``with`` one committed state; other threads of this connection wait."""
         with self.lock:
-            if self._in_transaction():  # a snapshot or a write of this thread: it is one state already
+            # A snapshot or a write of this thread is already one state.
+            if self._in_transaction():
                 yield
                 return
             self.rows("BEGIN")
@@ -104,12 +105,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what is done inside, durably, or nothing of it.
-
-        Raises:
-            StorageError: The disk failed; nothing was changed.
-            IndexLockedError: Another program holds SQLite's lock.
-        """
+        """Commit all changes inside ``with`` durably, or none of them; errors as in `sqlite_errors`."""
         with self.lock:
             self.rows("BEGIN IMMEDIATE")
             try:
@@ -120,11 +116,11 @@ class Database:
                 raise
 
     def check_writable(self) -> None:
-        """Raise where a write cannot work, before any lock is taken.
+        """Check that a write can succeed, before any lock is acquired.
 
         Raises:
             StorageError: The database was opened read-only.
-            IndexLockedError: This thread is inside `snapshot`; waiting for other writers here could wait forever.
+            IndexLockedError: This thread is inside `snapshot`, where waiting for other writers could deadlock.
         """
         if self.readonly:
             raise StorageError(f"{self.path} was opened read-only: open it without readonly=True to write")
@@ -141,7 +137,7 @@ class Database:
             return self._connection.in_transaction
 
     def _end(self, statement: str) -> None:
-        """End a transaction that SQLite may have ended itself; an error here must not hide the one under way."""
+        """End a transaction that SQLite may have ended itself; an error here must not hide the original one."""
         try:
             if self._in_transaction():
                 self.rows(statement)
@@ -150,18 +146,14 @@ class Database:
 
 
 def chunks(items: list[T]) -> Iterator[tuple[str, list[T]]]:
-    """Parts of a list of parameters that one statement can take, each with as many question marks."""
+    """Split a list into parts that fit the parameters of one statement; yield the question marks with each part."""
     for start in range(0, len(items), _CHUNK):
         part = items[start : start + _CHUNK]
         yield ", ".join("?" * len(part)), part
 
 
 def create_database(path: Path, write: Callable[[Database], None]) -> None:
-    """Make a database that appears under its name only when it is complete.
-
-    Args:
-        path: The file, which must not exist.
-        write: Fills it; runs inside one transaction.
+    """Create a database, filled by `write` in one transaction, that appears under its name only once it is complete.
 
     Raises:
         StorageError: The file cannot be written; nothing is left behind.
@@ -184,7 +176,8 @@ def create_database(path: Path, write: Callable[[Database], None]) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         for leftover in (temporary, *(Path(f"{temporary}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
-            with suppress(OSError):  # most are not there; the error under way says more
+            # Most do not exist, and an error in progress must not be hidden.
+            with suppress(OSError):
                 leftover.unlink()
 
 
@@ -199,7 +192,8 @@ def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
         )
         try:
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # reads the header, and the log if any
+            # Reads the header, and the log if there is one.
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         except BaseException:
             connection.close()
             raise

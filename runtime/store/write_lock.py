@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that threads wait for and other processes are refused, with the holder's name."""
+"""The lock of the single writer: threads wait for it, other processes get an error that names the holder."""
 
 import json
 import os
@@ -18,10 +18,9 @@ HOLDER = "writer.json"
 
 
 class WriterLock:
-    """The right to write to a folder. The operating system takes it back when the process ends, however it ends.
+    """The exclusive right to write to a folder, in its ``write.lock``, with ``writer.json`` while it is held.
 
-    Args:
-        folder: The folder; ``write.lock`` is made in it, and ``writer.json`` as long as somebody writes.
+    The operating system releases it when the process ends.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +33,7 @@ class WriterLock:
         """Hold the lock; re-entrant. Other threads that share this object wait.
 
         Raises:
-            IndexLockedError: Another process, or another lock of this process, holds it.
+            IndexLockedError: Another process, or another lock object of this process, holds it.
             StorageError: The lock file cannot be written.
         """
         with self._threads:
@@ -43,13 +42,13 @@ class WriterLock:
                 self._file.acquire()
             except Timeout as error:
                 raise IndexLockedError(
-                    f"another process is writing to {self._folder}{self._named()}: wait until it is done, or stop it"
+                    f"another process is writing to {self._folder}{self._describe()}: wait until it is done, or stop it"
                 ) from error
             except OSError as error:
                 raise StorageError(f"cannot write {self._folder / LOCK}: {error.strerror or error}") from error
             try:
                 if outermost:
-                    self._sign()
+                    self._write_holder()
                 yield
             finally:
                 if outermost:
@@ -58,14 +57,15 @@ class WriterLock:
                 self._file.release()
 
     def holder(self) -> str | None:
-        """Who writes at this moment, in words; None when nobody does, or the folder cannot be written."""
+        """Describe the current writer; None without one, or if the folder cannot be written."""
         if not (self._folder / HOLDER).exists():
             return None
-        named = self._named().strip(" ()") or "another process"
+        named = self._describe().strip(" ()") or "another process"
         if self._file.is_locked or not self._threads.acquire(blocking=False):
-            return named  # this process, perhaps another thread of it
+            return named  # this process or one of its threads
         try:
-            self._file.acquire()  # the holder may have been killed: only the lock itself tells
+            # The holder may have been killed: only acquiring the lock shows that.
+            self._file.acquire()
         except Timeout:
             return named
         except OSError:
@@ -76,14 +76,14 @@ class WriterLock:
         finally:
             self._threads.release()
 
-    def _sign(self) -> None:
+    def _write_holder(self) -> None:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         content = {"process": os.getpid(), "computer": platform.node(), "since": now}
-        with suppress(OSError):  # only for messages
+        with suppress(OSError):  # used in messages only
             (self._folder / HOLDER).write_text(json.dumps(content), encoding="utf-8")
 
-    def _named(self) -> str:
-        """The holder in brackets; nothing when it has not signed yet, or what it wrote cannot be read."""
+    def _describe(self) -> str:
+        """Return the holder in parentheses; empty if it has not written its name or the file is damaged."""
         try:
             content = json.loads((self._folder / HOLDER).read_text(encoding="utf-8"))
             return f" (process {content['process']} on {content['computer']}, since {content['since']})"

@@ -1,13 +1,14 @@
 """Dense retrieval that people can read and steer.
 
-Four parts, one arrow: ``training <- export -> runtime <- integrations``.
+Four parts, whose imports point one way: ``training <- export -> runtime <- integrations``.
 
 * `steersearch.training` fits a sparse autoencoder over sentence embeddings (extra ``train``).
 * `steersearch.export` turns a checkpoint into a verified ONNX bundle (extra ``export``).
 * `steersearch.runtime` searches and steers with a bundle, without torch (base install).
-* `steersearch.integrations` brings that search into LangChain (extra ``langchain``).
+* `steersearch.integrations` brings that search into LangChain and other frameworks (one extra each).
 
-Nothing is imported here, so that ``import steersearch`` stays cheap everywhere.
+`steersearch.cli` is the command line over all of them. The modules beside this file are their ground floor and import
+nothing of the parts. Nothing is imported here, so that ``import steersearch`` stays cheap.
 """
 
 __version__ = "0.1.0"

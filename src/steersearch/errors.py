@@ -18,9 +18,9 @@
     |-- FilterError (ValueError)            a metadata filter has a syntax error
     `-- MissingExtraError (ImportError)     an optional dependency is not installed
 
-    SteeringWarning (UserWarning)           a boost was obeyed, and is probably not what was meant
+    SteeringWarning (UserWarning)           a boost was applied, and is probably not what was meant
 
-Every message names the value that was met, what was expected and the cure. The command line prints the message on one
+Every message names the value that was found, what was expected and the cure. The command line prints the message on one
 line and ends with `exit_code`: 2 when the call itself was wrong, 1 when the call was right and the work failed.
 """
 
@@ -70,11 +70,11 @@ class IndexLockedError(IndexFolderError):
 
 
 class StorageError(SteersearchError, OSError):
-    """The disk is full or the folder cannot be written; what was there before is unchanged."""
+    """The disk is full or the folder cannot be written. Older content is unchanged."""
 
 
 class EngineError(SteersearchError):
-    """The engine behind another vector store does not answer; nothing was changed or kept."""
+    """The engine behind another vector store does not answer. Nothing was changed."""
 
 
 class UnknownFeatureError(SteersearchError, LookupError):
@@ -90,10 +90,10 @@ class FilterError(SteersearchError, ValueError):
 
 
 class MissingExtraError(SteersearchError, ImportError):
-    """An optional dependency is not installed; the message names the pip command."""
+    """An optional dependency is not installed. The message names the pip command."""
 
     exit_code = 2
 
 
 class SteeringWarning(UserWarning):
-    """A boost was obeyed as far as that makes sense, and is probably not what was meant; the message says why."""
+    """A boost was applied as far as possible, and is probably not what was meant. The message says why."""

@@ -1,4 +1,4 @@
-"""One line that says how to install what is missing, in place of a traceback."""
+"""Optional dependencies: a missing one is an error of one line that names the pip command."""
 
 from importlib.util import find_spec
 
@@ -6,10 +6,7 @@ from .errors import MissingExtraError
 
 
 def installed(module: str) -> bool:
-    """Tell whether a top-level module can be imported, without importing it.
-
-    A module that was blocked with ``sys.modules[name] = None`` counts as missing.
-    """
+    """Tell whether a top-level module can be imported; one blocked with ``sys.modules[name] = None`` cannot."""
     try:
         return find_spec(module) is not None
     except ValueError:
@@ -17,14 +14,10 @@ def installed(module: str) -> bool:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Raise when a module of an optional extra is missing.
-
-    Args:
-        extra: Name of the extra in pyproject.toml, for example ``"train"``.
-        modules: Top-level import names that the extra brings.
+    """Check that all top-level modules of an optional extra, for example ``"train"``, are installed.
 
     Raises:
-        MissingExtraError: One of them is not installed.
+        MissingExtraError: One of them is not.
     """
     missing = [name for name in modules if not installed(name)]
     if missing:

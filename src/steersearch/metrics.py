@@ -1,4 +1,8 @@
-"""What is measured about an autoencoder: the only definitions, used by training, evaluation, tests and reports."""
+"""Measures of an autoencoder and of rankings: the only definitions, used by training, evaluation, tests and reports.
+
+`fvu`, `l0`, `alive_share` and `mean_jaccard` measure codes and reconstructions. `overlap_at` and `ranking_kept` compare
+a ranking with a reference and need no judgments. `score_run` needs judgments.
+"""
 
 from __future__ import annotations
 
@@ -9,43 +13,49 @@ import numpy as np
 from .arrays import FloatArray, IntArray, unit_rows
 from .extras import require
 
+Qrels = Mapping[str, Mapping[str, int]]
+"""Query id -> document id -> grade."""
+Run = Mapping[str, Mapping[str, float]]
+"""Query id -> document id -> score."""
+NAMES = ("nDCG@10", "MRR@10", "R@100")
+"""The metrics of `score_run`."""
 SUBLINEAR = 0.75
-"""Exponent of activations where codes are compared, so that a few strong latents do not decide alone: what sublinear
-term weights do in lexical retrieval. Chosen on train queries of SciFact, where .7 to .8 is a plateau; what it is worth
-on test queries stands in benchmarks/README.md."""
+"""Exponent of activations where codes are compared, so that a few strong latents do not decide alone. Sublinear term
+weights do the same in lexical retrieval. Chosen on train queries of SciFact, where .7 to .8 is a plateau;
+benchmarks/README.md has the gain on test queries."""
 
 
 def unit_codes(values: FloatArray) -> FloatArray:
-    """Activations as they are compared: to the power of 3/4, sign kept, and each code of length 1; shape (n, k)."""
+    """Return activations to the power of 3/4, with their sign, each code scaled to length 1; shape (n, k)."""
     strength: FloatArray = np.power(np.abs(values), np.float32(SUBLINEAR))
     return unit_rows(np.copysign(strength, values))
 
 
 def fvu(x: FloatArray, x_hat: FloatArray, mean: FloatArray | None = None) -> float:
-    """Fraction of variance unexplained: ``sum |x - x_hat|^2 / sum |x - mean|^2``; 0 is perfect, 1 is the mean.
+    """Return the fraction of variance unexplained, ``sum |x - x_hat|^2 / sum |x - mean|^2``: 0 is perfect, 1 the mean.
 
     Args:
         x: Embeddings, shape (n, d_in), float32.
         x_hat: Reconstructions, same shape.
-        mean: What the variance is about, shape (d_in,); the mean of `x` by default. For queries it is the mean of the
-            documents, which is what the autoencoder starts from.
+        mean: Centre of the variance, shape (d_in,); the mean of `x` by default. For queries use the mean of the
+            documents, which is where the autoencoder starts.
     """
     spread = float(((x - (x.mean(0) if mean is None else mean)) ** 2).sum())
     return float(((x - x_hat) ** 2).sum()) / max(spread, 1e-12)
 
 
 def l0(values: FloatArray) -> float:
-    """Mean number of active latents per text, from TopK values of shape (n, k)."""
+    """Return the mean number of active latents per text, from TopK values of shape (n, k)."""
     return float((values > 0).sum(1).mean())
 
 
 def alive_share(indices: IntArray, values: FloatArray, n_latents: int) -> float:
-    """Share of latents that fire on at least one of the texts."""
+    """Return the share of latents that fire on at least one of the texts."""
     return len(np.unique(indices[values > 0])) / n_latents
 
 
 def mean_jaccard(indices: IntArray, values: FloatArray, *, pairs: int = 2000, seed: int = 0) -> float:
-    """Mean Jaccard overlap of the active latents of random pairs of texts.
+    """Return the mean Jaccard overlap of the active latents of random pairs of texts.
 
     Near 0 the codes tell texts apart; near 1 they are sparse in name only (arXiv 2411.00786's demo shows .87-.97).
     """
@@ -53,7 +63,8 @@ def mean_jaccard(indices: IntArray, values: FloatArray, *, pairs: int = 2000, se
         return 0.0
     rng = np.random.default_rng(seed)
     first = rng.integers(0, len(indices), pairs)
-    second = (first + rng.integers(1, len(indices), pairs)) % len(indices)  # never the text itself
+    # Never the text itself.
+    second = (first + rng.integers(1, len(indices), pairs)) % len(indices)
     overlaps = []
     for i, j in zip(first, second, strict=True):
         a, b = set(indices[i][values[i] > 0].tolist()), set(indices[j][values[j] > 0].tolist())
@@ -62,7 +73,7 @@ def mean_jaccard(indices: IntArray, values: FloatArray, *, pairs: int = 2000, se
 
 
 def overlap_at(reference: FloatArray, scores: FloatArray, k: int = 10) -> float:
-    """Mean share of the reference's top `k` documents that are in the other's top `k`, both (queries, documents)."""
+    """Return the mean share of the reference's top `k` that is in the other's; scores of shape (queries, documents)."""
     k = min(k, reference.shape[1])
     wanted = np.argpartition(-reference, k - 1, axis=1)[:, :k]
     found = np.argpartition(-scores, k - 1, axis=1)[:, :k]
@@ -70,16 +81,11 @@ def overlap_at(reference: FloatArray, scores: FloatArray, k: int = 10) -> float:
 
 
 def ranking_kept(reference: FloatArray, scores: FloatArray, k: int = 10) -> float:
-    """How much of a ranking is kept, without judgments: mean nDCG@k where the reference's own top `k` are relevant.
+    """Return how much of a ranking is kept: mean nDCG@k where the reference's own top `k` are relevant.
 
-    The reference's first document has the grade k, its k-th the grade 1, all others 0; gain is the grade, discounted
-    by ``log2(rank + 1)``. 1 = the same top `k` in the same order. Stricter than nDCG with people's judgments, which
-    does not see changes among documents that nobody asked about.
-
-    Args:
-        reference: Scores, shape (queries, documents).
-        scores: Those of the other system, the same shape.
-        k: Documents that count.
+    Both scores have the shape (queries, documents). The reference's first document has the grade k, its k-th the grade
+    1, all others 0. The gain is the grade, discounted by ``log2(rank + 1)``. 1 means the same top `k` in the same
+    order. This is stricter than nDCG with human judgments, which does not see changes among unjudged documents.
     """
     k = min(k, reference.shape[1])
     grades = np.zeros(reference.shape)
@@ -91,15 +97,8 @@ def ranking_kept(reference: FloatArray, scores: FloatArray, k: int = 10) -> floa
     return float(np.mean(gains / (np.arange(k, 0, -1.0) @ discounts)))
 
 
-Qrels = Mapping[str, Mapping[str, int]]
-"""Query id -> document id -> grade."""
-Run = Mapping[str, Mapping[str, float]]
-"""Query id -> document id -> score."""
-NAMES = ("nDCG@10", "MRR@10", "R@100")
-
-
 def score_run(run: Run, qrels: Qrels) -> dict[str, float]:
-    """nDCG@10, MRR@10 and R@100, mean over the judged queries.
+    """Return nDCG@10, MRR@10 and R@100, each the mean over the judged queries.
 
     Raises:
         MissingExtraError: ir-measures is not installed (extra ``eval``).
@@ -113,12 +112,7 @@ def score_run(run: Run, qrels: Qrels) -> dict[str, float]:
 
 
 def run_of(scores: FloatArray, depth: int = 100) -> dict[str, dict[str, float]]:
-    """The best `depth` documents of each query; ids are row numbers as strings.
-
-    Args:
-        scores: Shape (queries, documents).
-        depth: Documents per query.
-    """
+    """Return the best `depth` documents of each query, from scores (queries, documents), as a run of row numbers."""
     depth = min(depth, scores.shape[1])
     best: IntArray = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
     kept = np.take_along_axis(scores, best, axis=1)
@@ -129,5 +123,5 @@ def run_of(scores: FloatArray, depth: int = 100) -> dict[str, dict[str, float]]:
 
 
 def qrels_of(relevant: Sequence[Mapping[int, int]]) -> dict[str, dict[str, int]]:
-    """Judgments by row: one mapping (row of a document -> grade) per query, in the form that `score_run` takes."""
+    """Return judgments by row, one mapping (row of a document -> grade) per query, as `score_run` takes them."""
     return {str(i): {str(row): grade for row, grade in rows.items()} for i, rows in enumerate(relevant)}

@@ -1,4 +1,4 @@
-"""Warnings that name the caller's line, or that a caller gathers to tell them in its own way."""
+"""Warnings about steering: shown at the line of the caller, or gathered by a caller that shows them itself."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from contextvars import ContextVar
 
 from .errors import SteeringWarning
 
-_PASSED = ("steersearch.", "langchain_core.", "llama_index.", "haystack.")
-"""Packages whose lines are not the caller's; in a worker thread there may be no other."""
+_SKIPPED = ("steersearch.", "langchain_core.", "llama_index.", "haystack.")
+"""Packages whose lines are not the caller's. A new framework in `integrations` adds itself here."""
 _gathered: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 
 
 def warn(message: str) -> None:
-    """Give a `SteeringWarning` at the first line outside of these packages, so that Python shows it once per place."""
+    """Give a `SteeringWarning` at the first line outside of the skipped packages, so that Python shows it once a place.
+
+    In a worker thread every line may be inside of them; the warning then names the outermost one.
+    """
     kept = _gathered.get()
     if kept is not None:
         if message not in kept:
             kept.append(message)
         return
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PASSED):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_SKIPPED):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, SteeringWarning, stacklevel=level)
 
 
 @contextmanager
 def gathered() -> Iterator[list[str]]:
-    """Inside, warnings are not given but come to this list, each message once; other threads keep theirs."""
+    """Collect this thread's warnings of a ``with`` block in a list instead of giving them, each message once."""
     kept: list[str] = []
     token = _gathered.set(kept)
     try:

@@ -1,4 +1,4 @@
-"""What every part needs of plain text: where sentences end, what a word is, and how to show a text on one line."""
+"""Plain text: where sentences end, what a word is, and how a text fits on one line."""
 
 import re
 
@@ -6,9 +6,26 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n")
 """Splits a text between its sentences and its paragraphs."""
 WORD = re.compile(r"\w[\w'-]*")
 """Words with their hyphens and apostrophes, numbers too."""
+STEM, ENDING = 4, 3
+"""Letters that two forms of a word share at least, and those in which they may differ at most."""
 
 
-def one_line(text: str, width: int) -> str:
-    """A text on one line, at most `width` characters; what does not fit is cut and ends in an ellipsis."""
+def one_line(text: str, width: int | None = None) -> str:
+    """Return a text on one line. A line of more than `width` characters is cut and ends in an ellipsis."""
     line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"
+    return line if width is None or len(line) <= width else line[: width - 1] + "…"
+
+
+def first_line(text: str, default: str = "") -> str:
+    """Return the first line of a text that is not blank, stripped; `default` when there is none."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), default)
+
+
+def inflected(word: str, other: str) -> bool:
+    """Return whether two words differ at most in their endings: `cell` and `cells`, `histone` and `histones`."""
+    shared = 0
+    for a, b in zip(word, other, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return shared >= STEM and max(len(word), len(other)) - shared <= ENDING

@@ -9,8 +9,8 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from steersearch.cli import app
-from steersearch.cli.features.output import frequency_bar, one_line
-from steersearch.cli.options import console
+from steersearch.cli.features.output import frequency_bar, passage_line
+from steersearch.cli.output import console
 from steersearch.errors import BundleError, ConfigError, UnknownFeatureError
 from steersearch.runtime import Bundle
 from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Pattern, Score
@@ -212,18 +212,18 @@ def test_help_has_an_example(command, sae):
 def test_words_that_matter_are_marked_and_stay_in_view():
     text = "x" * 200 + " the decisive word " + "y" * 200
     passage = Passage("d", text, 1.0, ((205, 213, 0.7), (214, 218, 0.1)), (201, 218))
-    plain = one_line(passage, 60, styled=False)
+    plain = passage_line(passage, 60, styled=False)
     assert "*decisive*" in plain.plain
     assert plain.plain.startswith("…")
     assert plain.plain.endswith("…")
     assert 55 <= len(plain) <= 62
-    styled = one_line(passage, 60, styled=True)
+    styled = passage_line(passage, 60, styled=True)
     assert isinstance(styled, Text)
     styles = {styled.plain[span.start : span.end]: str(span.style) for span in styled.spans}
     assert styles["decisive"] == "bold black on yellow underline"
     assert styles["word"] == "yellow underline"
     assert styles["the "].strip() == "underline"
-    assert one_line(Passage("d", "short\n\ntext", 1.0), 60, styled=False).plain == "short text"
+    assert passage_line(Passage("d", "short\n\ntext", 1.0), 60, styled=False).plain == "short text"
 
 
 def test_frequency_bar():

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from steersearch.cli import app
-from steersearch.cli.options import console, stderr
+from steersearch.cli.output import console, stderr
 from steersearch.errors import BundleError, ConfigError, DataError, IndexFolderError
 from steersearch.runtime import Bundle, SteerableIndex
 

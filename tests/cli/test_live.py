@@ -2,14 +2,14 @@ import io
 
 from rich.console import Console
 
-from steersearch.cli import output as _live
+from steersearch.cli import live
 
 
 def test_a_terminal_shows_a_row_per_measurement_and_the_bar(monkeypatch):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=140, _environ={})
-    monkeypatch.setattr(_live, "stderr", console)
-    with _live.training_table() as show:
+    monkeypatch.setattr(live, "stderr", console)
+    with live.training_table() as show:
         show("embed documents", 7, 7)
         for step in range(1, 6):
             figures = {"loss": 1 / step, "mse": 0.5, "alive": 0.9}
@@ -21,8 +21,8 @@ def test_a_terminal_shows_a_row_per_measurement_and_the_bar(monkeypatch):
 
 def test_a_log_file_gets_a_line_per_measurement(monkeypatch):
     out = io.StringIO()
-    monkeypatch.setattr(_live, "stderr", Console(file=out, force_terminal=False, width=200))
-    with _live.training_table() as show:
+    monkeypatch.setattr(live, "stderr", Console(file=out, force_terminal=False, width=200))
+    with live.training_table() as show:
         show("train", 1, 5, {"loss": 1.0})
         show("train", 2, 5, {"loss": 0.5, "dev_retention": 0.9})
     assert out.getvalue() == "step 2 of 5: loss 0.5, retention 0.9\n"

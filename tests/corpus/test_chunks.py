@@ -124,6 +124,7 @@ PIECES = st.sampled_from(
 @example("x" * 20_000, 16, 8)
 @example(" " * 20_000 + "a", 16, 0)
 @example("a b " * 3000, 64, 8)
+@example("x" * 90 + "word " * 30, 16, 6)  # together these spans have more tokens than each by itself
 def test_chunks_hold_everything_and_fit(tiny_bundle, text, tokens, overlap):
     chunker = Chunker(tiny_bundle / "tokenizer.json", 64, tokens, overlap)
     document = Document("a", text, sections=markdown_sections(text))

@@ -14,12 +14,12 @@ import torch
 from steersearch import __version__, export
 from steersearch.errors import BundleError, CheckpointError, ConfigError, DataError, ExportMismatchError, StorageError
 from steersearch.export import export_bundle, parity
+from steersearch.export.bundle import carry_over
 from steersearch.files import sha256_of
 from steersearch.runtime import Bundle
-from steersearch.runtime.bundle.embedder import OnnxEmbedder
 from steersearch.runtime.bundle.manifest import REQUIRED_FILES, read_manifest
+from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
 from steersearch.runtime.bundle.onnx_session import open_session
-from steersearch.runtime.interpret.storage import carry_over
 from steersearch.training.embedding import Embedder, resolve_embedder
 
 from ..tiny_model import MAX_LENGTH, build_tiny_embedder

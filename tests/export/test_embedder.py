@@ -12,7 +12,7 @@ from steersearch.errors import ConfigError, DataError, MissingExtraError
 from steersearch.export.embedder import choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
 from steersearch.export.onnx_files import write_model
 from steersearch.export.parity import EDGE_CASES
-from steersearch.runtime.bundle.embedder import OnnxEmbedder
+from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
 from steersearch.runtime.bundle.onnx_session import open_session
 from steersearch.training.embedding import Embedder, resolve_embedder
 

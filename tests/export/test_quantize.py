@@ -10,7 +10,7 @@ from steersearch.errors import ConfigError
 from steersearch.export.embedder import load_embedder, write_tokenizer
 from steersearch.export.onnx_files import write_model
 from steersearch.export.quantize import check_precision, is_batch_invariant, quantize
-from steersearch.runtime.bundle.embedder import OnnxEmbedder
+from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
 from steersearch.runtime.bundle.onnx_session import open_session
 
 TEXTS = ["open a file", "!", "the class statement makes a class " * 9, "import the module json", "x"]

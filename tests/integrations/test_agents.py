@@ -39,7 +39,7 @@ class TestSearchDocuments:
         boost: Any = {PHRASE: "auto", "f3": "-auto"}
         steered = tools.index.steer(QUERY, boost, keep=0.9)
         assert answer["kept"] == 0.9
-        assert [entry["strength"] for entry in answer["applied"]] == [round(s, 3) for _, s in steered.concepts]
+        assert [entry["strength"] for entry in answer["applied"]] == [round(s, 3) for _, s in steered.boosted]
         assert [result["id"] for result in answer["results"]] == found(tools.index, k=6, boost=boost, keep=0.9)
         assert tools.search_documents(QUERY)["kept"] == 1
 

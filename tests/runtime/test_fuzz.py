@@ -141,7 +141,7 @@ def test_features(tiny_bundle, tmp_path, data):
     path = tmp_path / "features.json"
     path.write_text(json.dumps(body))
     try:
-        features = read_features(path, n_latents=64, d_in=32)
+        features, _ = read_features(path, n_latents=64, d_in=32)
     except SteersearchError:
         pass
     else:

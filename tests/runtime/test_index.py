@@ -77,13 +77,13 @@ def test_a_phrase_pulls_its_topic_up_and_a_negative_one_pushes_it_away(tiny_inde
 def test_concepts_from_examples_and_clamp(tiny_index):
     concept = Concept.from_examples(["modules-1", "modules-3", "modules-9"], ["numbers-1", "numbers-2"], "modules")
     steered = tiny_index.steer("a name", {concept: 2.0})
-    resolved, strength = steered.concepts[0]
+    resolved, strength = steered.boosted[0]
     assert strength == 2.0
     assert 1 <= len(resolved.weights) <= 32
     assert max(resolved.weights.values()) == pytest.approx(1.0)
     assert resolved.fit > 0.3
     assert tiny_index.search("a name", 1, boost={concept: 4.0})[0].metadata["topic"] == "modules"
-    active = tiny_index.steer("raise an exception", code=True).change
+    active = tiny_index.steer("raise an exception").change
     latent = int(active.latents[np.argmax(active.before)])
     removed = tiny_index.steer("raise an exception", clamp={latent: 0}).change
     assert removed.after[removed.latents == latent] == 0
@@ -248,7 +248,7 @@ def test_altered_and_newer_bundles_are_refused(tiny_bundle, tmp_path):
         (copy / name).write_bytes(original)
     assert len(Bundle.load(copy).features) == 64
     manifest = copy / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 99'))
+    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 99'))
     with pytest.raises(FormatVersionError, match="pip install -U"):
         Bundle.load(copy)
 
@@ -312,10 +312,10 @@ def test_a_query_is_embedded_once(tmp_path, opened_bundle, monkeypatch):
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
         index.add(["how files are opened", "how values are compared"], ids=["a", "b"])
         asked = []
-        embed = opened_bundle.embed
-        monkeypatch.setattr(opened_bundle, "embed", lambda texts: asked.append(texts) or embed(texts))
+        embed = opened_bundle.embed_queries
+        monkeypatch.setattr(opened_bundle, "embed_queries", lambda texts: asked.append(texts) or embed(texts))
         query = "a question that nobody asked before"
-        opened_bundle.forget()
+        opened_bundle.clear_cache()
         hits = index.search(query)
         assert index.search(query, boost={3: 1.0})
         index.explain(query, hits[0].id)

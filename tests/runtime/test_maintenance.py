@@ -30,8 +30,10 @@ def index(opened_bundle, tmp_path):
 @pytest.fixture
 def counted(monkeypatch, opened_bundle):
     """The texts that are embedded from here on."""
-    texts, embed = [], opened_bundle.embed
-    monkeypatch.setattr(opened_bundle, "embed", lambda some, **options: texts.extend(some) or embed(some, **options))
+    texts, embed = [], opened_bundle.embed_documents
+    monkeypatch.setattr(
+        opened_bundle, "embed_documents", lambda some, **options: texts.extend(some) or embed(some, **options)
+    )
     return texts
 
 

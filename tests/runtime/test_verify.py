@@ -112,8 +112,9 @@ def test_damaged_caches_are_named_with_the_cure(path, opened_bundle):
 
 def test_a_cache_with_right_checksums_and_other_vectors(path, opened_bundle):
     with SteerableIndex.open(path, bundle=opened_bundle) as index:
-        vectors = index._sync()
+        index.save()
+        vectors, generation = index._views._views["dense"].index, index.stats().generation
         other = ExactIndex(vectors.d_in)
         other.add(vectors.rowids, vectors.vectors_of(vectors.rowids[::-1]))
-        other.save(path / "cache", index._generation)
+        other.save(path / "cache", generation)
     assert "are not those of the documents" in found(path, opened_bundle).problems[0]

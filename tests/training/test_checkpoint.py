@@ -98,6 +98,14 @@ def test_wrong_contents(saved, change, message):
         SparseAutoencoder.load(path)
 
 
+def test_a_checkpoint_without_prefixes_is_read(saved):
+    _, path = saved
+    embedder = {"id": "tiny", "revision": "local", "sha256": "0" * 64, "max_length": 16, "path": "tiny"}
+    old = payload_of(path)
+    torch.save(old | {"format_version": 2, "info": old["info"] | {"embedder": embedder}}, path)
+    assert SparseAutoencoder.load(path).info.embedder == embedder
+
+
 def test_a_failed_write_keeps_the_older_file(saved, tmp_path):
     _, path = saved
     before = path.read_bytes()

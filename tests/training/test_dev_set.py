@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from steersearch.errors import DataError
-from steersearch.training.batches import BatchSampler, nearest
+from steersearch.training.batches import BatchSampler, moments, nearest
 from steersearch.training.config import SaeConfig, TrainConfig
-from steersearch.training.dev_set import DevSet, latent_scores, moments, split_queries
+from steersearch.training.dev_set import DevSet, latent_scores, split_queries
 from steersearch.training.fit import fit_embeddings
 from steersearch.training.metrics_log import MetricsLog
 from steersearch.training.sae import SparseAutoencoder

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_no_texts_and_one_string(embedder):
     assert embedder.embed([]).shape == (0, 32)
     with pytest.raises(DataError, match="not one string"):
         embedder.embed("text")
+
+
+def test_each_side_has_its_prefix(embedder, tiny_embedder_folder):
+    source = replace(resolve_embedder(tiny_embedder_folder), query_prefix="query: ", document_prefix="passage: ")
+    two = Embedder(source, device="cpu")
+    np.testing.assert_array_equal(two.embed_queries(TEXTS), embedder.embed([f"query: {text}" for text in TEXTS]))
+    np.testing.assert_array_equal(two.embed_documents(TEXTS), embedder.embed([f"passage: {text}" for text in TEXTS]))
+    np.testing.assert_array_equal(embedder.embed_queries(TEXTS), embedder.embed_documents(TEXTS))
+    assert two.fingerprint == embedder.fingerprint
+    assert (two.describe()["query_prefix"], two.describe()["document_prefix"]) == ("query: ", "passage: ")
+    with pytest.raises(DataError, match="one string"):
+        two.embed_queries("text")
 
 
 def test_description(embedder, tiny_embedder_folder):

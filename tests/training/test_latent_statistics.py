@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from steersearch.training.latent_statistics import describe_latents, latent_statistics, words_of
+from steersearch.training.latent_statistics import describe_latents, latent_statistics, long_words
 
 
 def test_statistics_by_hand():
@@ -46,4 +46,4 @@ def test_texts_without_words():
 
 
 def test_words():
-    assert words_of("Don't STOP, os.path: naïve x 42 self_test") == ["don't", "stop", "path", "naïve", "self_test"]
+    assert long_words("Don't STOP, os.path: naïve x 42 self_test") == ["don't", "stop", "path", "naïve", "self_test"]

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from steersearch.errors import CheckpointError, ConfigError, DataError
-from steersearch.training.batches import BatchSampler, nearest
+from steersearch.training.batches import BatchSampler, check_embeddings, nearest
 from steersearch.training.config import SaeConfig, TrainConfig
-from steersearch.training.dev_set import check_embeddings
 from steersearch.training.distributed import product_dtype
 from steersearch.training.fit import fit_embeddings
 from steersearch.training.losses import largest_of_batch

@@ -1,4 +1,7 @@
-"""Documents to train on, to index and to evaluate with: files read as a stream, without torch."""
+"""Documents to train on, to index and to evaluate with, read as a stream and without torch.
+
+`documents` has the corpus, `formats` the table of file formats, `chunks` cuts long documents.
+"""
 
 from .documents import Corpus, Document
 from .pairs import read_pairs, read_qrels, read_queries

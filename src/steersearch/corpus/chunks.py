@@ -16,12 +16,13 @@ from .sections import Section
 
 _LINE = re.compile(r"[^\n]+")
 _LEAST = 16
-"""Tokens, special ones included: smaller chunks say too little."""
+"""Fewest tokens of a chunk, with special ones. Smaller chunks have too little content."""
 _CHARACTERS_PER_TOKEN = 32
-"""So much of one endless word is looked at together at most."""
+"""Longest span of text that is tokenised as one, for words without end."""
 _CHARACTERS_AT_ONCE = 8
-"""So many per token are tokenised to find where words of an endless sentence end; few words are longer."""
+"""Length of text per wanted token that is tokenised to cut a sentence without end. Few words are longer."""
 _BATCH = 1024
+"""Texts that are tokenised together."""
 
 
 class _Span(NamedTuple):
@@ -33,17 +34,17 @@ class _Span(NamedTuple):
 
 
 class Chunker:
-    """Cuts documents at sections, paragraphs and sentences, always in the same way; short documents stay whole."""
+    """Cuts documents at sections, paragraphs and sentences, always at the same places; short documents stay whole."""
 
     def __init__(self, tokenizer: Path, max_length: int, tokens: int | None = None, overlap: int | None = None) -> None:
         """Open a tokenizer.
 
         Args:
             tokenizer: Path of tokenizer.json.
-            max_length: Tokens that the embedder reads, special ones included.
-            tokens: Longest chunk, counted in the same way; as long as the embedder reads by default.
-            overlap: A chunk repeats the last whole sentences of the one before, as long as they have at most so many
-                tokens; an eighth of a chunk by default. Chunks of different sections share nothing.
+            max_length: Tokens that the embedder reads, with special ones.
+            tokens: Longest chunk, counted in the same way; `max_length` by default.
+            overlap: Most tokens that a chunk repeats from the end of the chunk before, in whole sentences; an eighth of
+                a chunk by default. Chunks of different sections share nothing.
 
         Raises:
             ConfigError: `tokens` is not in [16, max_length], or `overlap` not in [0, half of tokens].
@@ -64,11 +65,11 @@ class Chunker:
         self._room = self.tokens - self._tokenizer.num_special_tokens_to_add(False)
 
     def cut(self, document: Document) -> list[Document]:
-        """The chunks of a document in their order, or the document when it fits.
+        """Return the chunks of a document in order, or the document itself when it fits.
 
-        A chunk is ``text[start:end]`` of its document. Its id is the document's, a ``#`` and its number from 1; its
-        metadata is the document's with `source` (the document's id where it has none), `chunk`, `start` and `end`, and
-        where known `page` or `heading`.
+        A chunk is ``text[start:end]`` of its document. Its id is the document's id, a ``#`` and its number from 1. Its
+        metadata is the document's, with `source` (the document's id where it has none), `chunk`, `start`, `end`, and
+        `page` or `heading` where they are known.
         """
         text, sections = document.text, document.sections
         short = len(text) <= self._room * _CHARACTERS_PER_TOKEN and self._count([text])[0] <= self._room
@@ -87,22 +88,23 @@ class Chunker:
         return chunks if len(chunks) > 1 else [Document(document.id, text, document.metadata)]
 
     def _bounds(self, text: str, sections: tuple[Section, ...]) -> Iterator[tuple[int, int, int]]:
-        """(start, end, where what is new begins) of every chunk."""
+        """Yield (start, end, start of the part that is not overlap) of every chunk."""
         spans = self._spans(text, sections)
         heads = {section.start: section.apart for section in sections}
         first = 0
         while first < len(spans):
-            lead = first if spans[first].start in heads else self._overlap(spans, heads, first)
+            lead = first if spans[first].start in heads else self._overlap(text, spans, heads, first)
             last = self._last(text, spans, heads, lead, first)
             while last > first + 1 and self._too_long(text, spans[lead].start, spans[last - 1].end):
-                last -= 1  # some tokenizers give a whole more tokens than its parts
+                # Some tokenizers give a text more tokens than its parts have.
+                last -= 1
             if self._too_long(text, spans[lead].start, spans[last - 1].end):
                 lead = first
             yield spans[lead].start, spans[last - 1].end, spans[first].start
             first = last
 
     def _last(self, text: str, spans: list[_Span], heads: dict[int, bool], lead: int, first: int) -> int:
-        """The end of the chunk that begins with `lead`: full, or at the beginning of a section."""
+        """Find the end of the chunk that begins with span `lead`: it is full, or a section begins."""
         used = sum(span.tokens for span in spans[lead : first + 1])
         last = first + 1
         while last < len(spans) and used + spans[last].tokens <= self._room:
@@ -113,10 +115,11 @@ class Chunker:
             last += 1
         heading = spans[last - 1]
         if last < len(spans) and last > first + 1 and heading.start in heads and "\n" not in text[slice(*heading[:2])]:
-            last -= 1  # a heading goes with what it stands over
+            # A heading belongs to the text below it.
+            last -= 1
         return last
 
-    def _overlap(self, spans: list[_Span], heads: dict[int, bool], first: int) -> int:
+    def _overlap(self, text: str, spans: list[_Span], heads: dict[int, bool], first: int) -> int:
         lead, used = first, 0
         allowed = min(self.overlap, self._room - spans[first].tokens)
         while lead > 0 and used + spans[lead - 1].tokens <= allowed:
@@ -124,6 +127,9 @@ class Chunker:
             used += spans[lead].tokens
             if spans[lead].start in heads:
                 break
+        while lead < first and self._count([text[spans[lead].start : spans[first - 1].end]])[0] > allowed:
+            # As in `_bounds`: together they may have more tokens than each by itself.
+            lead += 1
         return lead
 
     def _spans(self, text: str, sections: tuple[Section, ...]) -> list[_Span]:
@@ -133,7 +139,7 @@ class Chunker:
         return self._fitting(text, [(start, end) for start, end in bounds if start < end])
 
     def _fitting(self, text: str, bounds: list[tuple[int, int]]) -> list[_Span]:
-        """Spans that fit: what is longer than a chunk is cut at its lines, then at words."""
+        """Return spans that fit into a chunk. A longer one is cut at its lines, then at words."""
         spans = []
         for (start, end), tokens in zip(bounds, self._count([text[slice(*b)] for b in bounds]), strict=True):
             if tokens <= self._room and end - start <= self._room * _CHARACTERS_PER_TOKEN:
@@ -145,7 +151,7 @@ class Chunker:
         return spans
 
     def _words(self, text: str, start: int, end: int) -> Iterator[_Span]:
-        """Spans of an endless sentence, as long as an overlap or a quarter of a chunk."""
+        """Yield spans of a sentence without end, as long as an overlap or a quarter of a chunk."""
         wanted = max(1, min(self.overlap or self._room, self._room // 4))
         while start < end:
             stop = min(end, start + wanted * _CHARACTERS_AT_ONCE)
@@ -166,7 +172,6 @@ class Chunker:
         return bool(self._count([text[start:end]])[0] > self._room)
 
     def _count(self, texts: list[str]) -> list[int]:
-        """Tokens of each, without special ones."""
         counts: list[int] = []
         for first in range(0, len(texts), _BATCH):
             batch = self._tokenizer.encode_batch_fast(texts[first : first + _BATCH], add_special_tokens=False)
@@ -175,7 +180,6 @@ class Chunker:
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
-    """The bounds without the blanks at both ends."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():

@@ -1,4 +1,4 @@
-"""A corpus: documents that are read again on every pass, so that they never have to fit in memory."""
+"""A corpus: documents that are read once per pass, so that they never have to fit in memory."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,13 +8,12 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from ..errors import DataError
-from .files import FILE_KINDS, Folder, read_file
-from .loaded import read_objects
-from .pairs import read_beir_pairs, read_pairs, read_qrels, read_queries
-from .readers import Row, encodable, first_file, kind_of, read_csv_rows, read_json_rows, read_text_rows
+from .files import Folder
+from .formats import any_of, document_formats, file_formats, format_of, read_document
+from .pairs import read_beir_pairs, read_pairs
+from .readers import encodable, first_file
+from .rows import Row, read_json_rows, read_objects
 from .sections import Section
-
-__all__ = ["Corpus", "Document", "read_pairs", "read_qrels", "read_queries"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,27 +22,26 @@ Pair = tuple[str, str]
 
 ROWS_PER_BLOCK = 512
 FILES_PER_BLOCK = 32
-_KINDS = ".jsonl, .csv, .parquet, .txt, .md, .html or .pdf (.gz allowed for the first two and .txt)"
+"""Documents that are embedded together. Files are fewer because they are longer."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One text that can be found."""
+    """One text that a search can find."""
 
     id: str
     text: str
-    """Title and text joined with ``". "`` where there is a title."""
+    """The text; a title is joined in front of it with ``". "``."""
     metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
-    """Everything else that the source says about it."""
+    """All other fields of the source."""
     sections: tuple[Section, ...] = field(default=(), hash=False, repr=False)
-    """Where its pages and headings begin."""
+    """Its pages and headings."""
 
 
 class Corpus:
     """Documents, and the query-document pairs that come with them; make one with `Corpus.open`.
 
-    Every pass reads the source anew and holds one document at a time. Only the ids are kept, for the length of a pass,
-    so that two documents with the same id are noticed.
+    Every pass reads the whole source and holds one document at a time, and the ids, to find two with the same id.
     """
 
     def __init__(
@@ -56,18 +54,18 @@ class Corpus:
         """Wrap a source.
 
         Args:
-            name: What checkpoints and messages call this corpus.
-            rows: Called once per pass.
-            pairs: Called once per pass over the pairs; None takes the pairs from the rows' own queries.
-            folder: The files that are read instead of `rows`.
+            name: Name of this corpus in checkpoints and messages.
+            rows: Reads the rows; called once per pass.
+            pairs: Reads the pairs; called once per pass over them. None takes the pairs from the queries of the rows.
+            folder: Files that are read instead of `rows`.
         """
         self.name = name
         self.folder = folder
-        """The folder, when every file of it is one document."""
+        """The folder when each of its files is one document, else None."""
         self.block = ROWS_PER_BLOCK if folder is None else FILES_PER_BLOCK
         """Documents that are embedded together."""
         self.positions = 0
-        """How many documents the last whole pass met, blank and unreadable ones too."""
+        """Number of documents in the last whole pass, with blank and unreadable ones."""
         self._read_rows = rows
         self._read_pairs = pairs
         self._length: int | None = None
@@ -77,19 +75,17 @@ class Corpus:
     def open(
         cls, source: "Corpus | str | PathLike[str] | Sequence[object]", *, text_column: str | None = None
     ) -> "Corpus":
-        """Find out what kind of corpus a source is; nothing but file names is read yet.
+        """Find the format of a source. Only file names are read yet.
 
         Args:
-            source: A path, or a sequence of texts or of LangChain documents. A path is a .jsonl, .csv (both may end in
-                .gz), .parquet (extra ``parquet``) or .txt(.gz) file (one document per line or row), a .md, .html or
-                .pdf file (one document), a BEIR folder (``corpus.jsonl[.gz]``, ``queries.jsonl[.gz]``,
-                ``qrels/train.tsv``), or a folder of .txt, .md, .html and .pdf files (one document per file; the last
-                two kinds need the extra ``files``).
+            source: A path, or a sequence of texts or of LangChain documents. A path is a file with one of the formats
+                in `formats.FORMATS`, a folder of files with one document each (.txt, .md, .html, .pdf), or a BEIR
+                folder (``corpus.jsonl[.gz]``, ``queries.jsonl[.gz]``, ``qrels/train.tsv``).
             text_column: The column or field that holds the text; ``text`` by default.
 
         Raises:
-            DataError: The path does not exist, or it is of no kind that can be read.
-            MissingExtraError: The library for this kind is not installed.
+            DataError: The path does not exist, or its format cannot be read.
+            MissingExtraError: The library for its format is not installed.
         """
         if isinstance(source, Corpus):
             return source
@@ -97,7 +93,7 @@ class Corpus:
             return cls("texts", lambda: read_objects(source))
         path = Path(fspath(source)).expanduser()
         if not path.exists():
-            raise DataError(f"{path} does not exist: expected {_KINDS}, or a folder")
+            raise DataError(f"{path} does not exist: expected {file_formats()}, or a folder")
         if path.is_dir():
             return cls._open_folder(path, text_column)
         return cls(path.name.split(".")[0], _rows_of(path, text_column))
@@ -109,18 +105,17 @@ class Corpus:
         if documents is None:
             folder = Folder(path)
             if not folder.ids():
-                raise DataError(
-                    f"{path} holds no corpus: expected corpus.jsonl[.gz], or .txt, .md, .html or .pdf files"
-                )
+                expected = any_of(document_formats())
+                raise DataError(f"{path} holds no corpus: expected corpus.jsonl[.gz], or {expected} files")
             return cls(name, tuple, folder=folder)
-        # No other split is ever opened here: what is reported on must not be trained on.
+        # No other split is opened here, so that nothing is trained on test queries.
         has_pairs = (path / "qrels" / "train.tsv").is_file()
         rows = partial(read_json_rows, documents, text_column)
         return cls(name, rows, (lambda: read_beir_pairs(path)) if has_pairs else None)
 
     @classmethod
     def from_documents(cls, name: str, documents: Sequence[Document], pairs: Sequence[Pair] = ()) -> "Corpus":
-        """Make a corpus of documents that are in memory already."""
+        """Make a corpus of documents in memory."""
         return cls(
             name,
             lambda: (Row(d.id, d.text, metadata=d.metadata, sections=d.sections) for d in documents),
@@ -128,19 +123,17 @@ class Corpus:
         )
 
     def with_pairs(self, pairs: str | PathLike[str] | Sequence[Pair]) -> "Corpus":
-        """Return the same documents with other pairs: a file that `read_pairs` takes, or (query text, document id)."""
+        """Return the same documents with other pairs: a file for `read_pairs`, or (query text, document id) each."""
         loaded = read_pairs(fspath(pairs)) if isinstance(pairs, str | PathLike) else list(pairs)
         return Corpus(self.name, self._read_rows, lambda: loaded, self.folder)
 
     @property
     def problems(self) -> dict[str, str]:
-        """The files of a folder that the last pass could not read: id -> why."""
+        """Return the files of a folder that the last pass could not read: id -> reason."""
         return {} if self.folder is None else self.folder.problems
 
     def documents(self) -> Iterator[Document]:
-        """Read every document that is not blank, in the order of the source.
-
-        A file of a folder that cannot be read is left out and named in `problems`.
+        """Yield every document that is not blank, in the order of the source; `problems` names the unreadable files.
 
         Raises:
             DataError: The source cannot be read, two documents have the same id, or all documents are blank.
@@ -148,23 +141,20 @@ class Corpus:
         return (document for _, document in self.blocks())
 
     def blocks(self, mine: Callable[[int], bool] | None = None) -> Iterator[tuple[int, Document]]:
-        """Read the documents with the number of the block that each is in; a block is `block` documents of the source.
+        """Yield (number of its block, document). A block is `block` documents of the source.
 
-        Args:
-            mine: Tells which blocks are wanted; of a folder the others are not even opened.
-
-        Raises:
-            DataError: As `documents`; but some of the blocks may well be blank.
+        Files of blocks that are not `mine` are not opened. Errors are those of `documents`, but with `mine` all
+        documents may be blank.
         """
         rows = self._numbered(mine)
         return ((at // self.block, Document(r.id, r.text, r.metadata, r.sections)) for at, r in rows)
 
     def texts(self) -> Iterator[str]:
-        """Read the text of every document: `documents` without the ids, and with the same errors."""
+        """Yield the text of every document, with the errors of `documents`."""
         return (row.text for row in self._rows())
 
     def pairs(self) -> Iterator[Pair]:
-        """Read every (query text, document id); none when the source has no queries.
+        """Yield every (query text, document id); none when the source has no queries.
 
         Raises:
             DataError: A pair names a document that is not there, or the source cannot be read.
@@ -182,11 +172,10 @@ class Corpus:
         yield from ((encodable(query), id_) for query, id_ in self._read_pairs())
 
     def __iter__(self) -> Iterator[Document]:
-        """Same as `documents`."""
         return self.documents()
 
     def __len__(self) -> int:
-        """Count the documents that are not blank: one pass the first time, remembered afterwards."""
+        """Count the documents that are not blank. The first call reads the whole source."""
         if self._length is None:
             for _ in self._rows():
                 pass
@@ -194,10 +183,10 @@ class Corpus:
         return self._length
 
     def _rows(self) -> Iterator[Row]:
-        return (row for _, row in self._numbered())
+        return (row for _, row in self._numbered(None))
 
-    def _numbered(self, mine: Callable[[int], bool] | None = None) -> Iterator[tuple[int, Row]]:
-        """The rows that are not blank, with their position in the source."""
+    def _numbered(self, mine: Callable[[int], bool] | None) -> Iterator[tuple[int, Row]]:
+        """Yield (position in the source, row) of the rows that are not blank."""
         seen: set[str] = set()
         blank = 0
         for position, row in self._source(mine):
@@ -236,24 +225,10 @@ class Corpus:
 
 
 def _rows_of(path: Path, text_column: str | None) -> Callable[[], Iterable[Row]]:
-    """What reads the rows of a file.
-
-    Raises:
-        DataError: It is of no kind that can be read.
-        MissingExtraError: The library for this kind is not installed.
-    """
-    kind = kind_of(path)
-    packed = path.name.lower().endswith(".gz")
-    if kind == "jsonl":
-        return partial(read_json_rows, path, text_column)
-    if kind == "csv":
-        return partial(read_csv_rows, path, text_column)
-    if kind == "txt":
-        return partial(read_text_rows, path)
-    if kind == "parquet" and not packed:
-        from .parquet import read_parquet_rows
-
-        return partial(read_parquet_rows, path, text_column)
-    if kind in FILE_KINDS and not packed:
-        return lambda: [read_file(path, path.name)]
-    raise DataError(f"{path} is no corpus: expected {_KINDS}, or a folder")
+    format = format_of(path)
+    if format is None or (path.name.lower().endswith(".gz") and not format.gzip):
+        raise DataError(f"{path} is no corpus: expected {file_formats()}, or a folder")
+    format.require()
+    if format.read_rows:
+        return partial(format.read_rows, path, text_column)
+    return lambda: [read_document(path, path.name)]

@@ -1,21 +1,23 @@
 """HTML as text (extra ``files``): paragraphs, headings and the title, without scripts, styles and navigation.
 
-Beautiful Soup with Python's own parser: pure Python, so that it installs wherever the rest does, and it finds the
-encoding that a page declares. Embedding a page takes a hundred times as long as parsing it.
+Beautiful Soup with Python's own parser is pure Python, so it installs everywhere, and it finds the encoding that a page
+declares. Its speed does not matter: embedding a page takes a hundred times as long as parsing it.
 """
+
+from __future__ import annotations
 
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..extras import require
-from .sections import Section, headings
+from .readers import encoding_mark
+from .sections import Content, headings
 
-require("files", "bs4")
-
-from bs4 import BeautifulSoup, Tag  # noqa: E402
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup, Tag
 
 _DROPPED = ("noscript", "template", "svg", "nav", "title")
 _BLOCKS = frozenset(
@@ -25,15 +27,20 @@ _BLOCKS = frozenset(
 _BLANKS = re.compile(r"\s+")
 
 
-def read_html(path: Path, data: bytes) -> tuple[str, tuple[Section, ...], dict[str, object]]:
-    """Text with a blank line between blocks, its headings, and the title as metadata.
+def read_html(path: Path, data: bytes) -> Content:
+    """Return a page's text with a blank line between blocks, its headings, and its title as metadata.
 
     Raises:
-        DataError: The page cannot be parsed.
+        DataError: The page is binary or cannot be parsed.
     """
+    from bs4 import BeautifulSoup
+
+    if not encoding_mark(data) and b"\0" in data:
+        raise DataError(f"{path} is binary: expected HTML")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # guesses about what else it may be
+            # Beautiful Soup guesses that some pages are XML or file names.
+            warnings.simplefilter("ignore")
             soup = BeautifulSoup(data, "html.parser")
         title = _BLANKS.sub(" ", soup.title.get_text()).strip() if soup.title else ""
         for tag in soup.find_all(_DROPPED):
@@ -41,7 +48,7 @@ def read_html(path: Path, data: bytes) -> tuple[str, tuple[Section, ...], dict[s
         for tag in soup.find_all("br"):
             tag.replace_with("\n")
         blocks = list(_blocks(soup))
-    except (RecursionError, ValueError, AssertionError) as error:  # the last is what html.parser raises
+    except (RecursionError, ValueError, AssertionError) as error:  # html.parser raises the last one
         raise DataError(f"{path} cannot be parsed as HTML ({error or type(error).__name__}): save it anew") from error
     found, pieces, position = [], [], 0
     for level, text in blocks:
@@ -53,7 +60,7 @@ def read_html(path: Path, data: bytes) -> tuple[str, tuple[Section, ...], dict[s
 
 
 def _blocks(soup: BeautifulSoup) -> Iterator[tuple[int, str]]:
-    """(level of the heading or 0, text) of every block that holds text of its own."""
+    """Yield (level of the heading or 0, text) of every block that has text of its own."""
     last: Tag | None = None
     parts: list[str] = []
     for string in soup.strings:
@@ -68,10 +75,7 @@ def _blocks(soup: BeautifulSoup) -> Iterator[tuple[int, str]]:
 def _block(tag: Tag | None, parts: list[str]) -> Iterator[tuple[int, str]]:
     name = tag.name if tag is not None else ""
     whole = "".join(parts)
-    text = whole.strip("\r\n") if name == "pre" else "\n".join(_BLANKS.sub(" ", line).strip() for line in _lines(whole))
+    lines = [_BLANKS.sub(" ", line).strip() for line in whole.split("\n") if line.strip()]
+    text = whole.strip("\r\n") if name == "pre" else "\n".join(lines)
     if text.strip():
         yield int(name[1]) if re.fullmatch("h[1-6]", name) else 0, text.strip()
-
-
-def _lines(text: str) -> list[str]:
-    return [line for line in text.split("\n") if line.strip()]

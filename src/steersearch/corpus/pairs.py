@@ -4,31 +4,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
-from .readers import field, first_file, id_field, kind_of, read_json_lines, read_lines, read_table
+from .readers import field, first_file, id_field, read_json_lines, read_lines, read_table, suffix_of
 
 
 def read_pairs(path: Path | str) -> list[tuple[str, str]]:
-    """Read pairs from a file of their own.
+    """Read (query text, document id) pairs from a file of their own, in its order.
 
     Args:
         path: .jsonl with ``{"query", "id"}``, .csv with the header ``query,id``, or .tsv with that header or with just
             these two columns; each may end in .gz.
 
-    Returns:
-        (query text, document id) in the order of the file.
-
     Raises:
-        DataError: The file cannot be read or is of another kind, or a line lacks its query or its id.
+        DataError: The file cannot be read or has another format, or a line lacks its query or its id.
     """
     path = Path(path)
-    kind = kind_of(path)
-    if kind == "jsonl":
+    suffix = suffix_of(path)
+    if suffix == "jsonl":
         return [
             _pair(field(record, "query", place), id_field(record), place) for place, _, record in read_json_lines(path)
         ]
-    if kind not in ("csv", "tsv"):
+    if suffix not in ("csv", "tsv"):
         raise DataError(f"{path} is no file of pairs: expected .jsonl, .tsv or .csv (.gz allowed)")
-    separator, names = (",", ()) if kind == "csv" else ("\t", ("query", "id"))
+    separator, names = (",", ()) if suffix == "csv" else ("\t", ("query", "id"))
     header, records = read_table(path, separator, names=names)
     if "query" not in header or not {"id", "_id"} & set(header):
         raise DataError(f"{path} has the columns {', '.join(header)}: expected query and id")
@@ -49,14 +46,11 @@ def read_queries(folder: Path) -> dict[str, str]:
 
 
 def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
-    """Read the judgments of one split of a BEIR folder.
+    """Read the judgments of one split of a BEIR folder: query id -> document id -> score, 0 for no answer.
 
     Args:
         folder: Has ``qrels/SPLIT.tsv`` with the columns query-id, corpus-id, score.
-        split: ``train``, ``dev`` or ``test``. `Corpus` reads ``train`` only: what is reported on is not trained on.
-
-    Returns:
-        Query id -> document id -> score, 0 for a document that was judged not to answer the query.
+        split: ``train``, ``dev`` or ``test``. `Corpus` reads ``train`` only: test queries must not be trained on.
 
     Raises:
         DataError: There is no such split, or a line is malformed.
@@ -93,7 +87,6 @@ def read_beir_pairs(folder: Path, split: str = "train") -> Iterator[tuple[str, s
 
 
 def _pair(query: str, id_: str, place: str) -> tuple[str, str]:
-    """Check that neither half of a pair is empty."""
     if not query.strip() or not id_:
         raise DataError(f"{place} has no {'id' if query.strip() else 'query'}: a pair needs both")
     return query, id_

@@ -7,25 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..extras import require
-from .readers import Row, record_row, text_column_of
-
-require("parquet", "pyarrow")
-
-import pyarrow as pa  # noqa: E402
-import pyarrow.parquet as pq  # noqa: E402
+from ..text import one_line
+from .rows import Row, record_row, text_column_of
 
 BATCH = 256
+"""Rows that are held in memory together."""
 
 
 def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
-    """Yield the rows of a .parquet file, with the columns of `read_csv_rows`; the row number stands in for an id.
+    """Yield the rows of a .parquet file with the columns of `read_csv_rows`; the row number replaces a missing id.
 
-    Dates become ISO strings and decimals numbers; what JSON cannot hold is no metadata and an error.
+    Dates become ISO strings, and decimals become numbers.
 
     Raises:
-        DataError: It is damaged, has no text column, or a row cannot be used.
+        DataError: The file is damaged, has no text column, or a column holds values that JSON cannot hold.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             names = {name: name.strip().lower() for name in file.schema_arrow.names}
@@ -36,16 +35,16 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
                     number += 1
                     place = f"{path}, row {number}"
                     record = {names[name]: _plain(cell, place, name) for name, cell in cells.items()}
-                    record[column] = "" if record[column] is None else record[column]  # blank, and left out
+                    # A text of null counts as blank, and blank documents are left out.
+                    record[column] = "" if record[column] is None else record[column]
                     yield record_row(record, column, place, number)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read as Parquet ({_short(error)}): write it anew") from error
+        raise DataError(f"{path} cannot be read as Parquet ({one_line(str(error))[:120]}): write it anew") from error
 
 
 def _plain(cell: Any, place: str, name: str) -> Any:
-    """A cell as what JSON can hold."""
     if cell is None or isinstance(cell, str | int):
         return cell
     if isinstance(cell, float):
@@ -59,7 +58,3 @@ def _plain(cell: Any, place: str, name: str) -> Any:
     if isinstance(cell, dict):
         return {str(key): _plain(item, place, name) for key, item in cell.items()}
     raise DataError(f"{place}: the column {name} holds {type(cell).__name__}, which is no metadata: drop the column")
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]

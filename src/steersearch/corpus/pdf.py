@@ -1,24 +1,23 @@
 """PDF as text (extra ``files``): page by page, with pypdf, which is pure Python."""
 
+from __future__ import annotations
+
 from io import BytesIO
 from pathlib import Path
 
 from ..errors import DataError
-from ..extras import require
-from .sections import Section
-
-require("files", "pypdf")
-
-from pypdf import PdfReader  # noqa: E402
-from pypdf.errors import DependencyError, FileNotDecryptedError  # noqa: E402
+from .sections import Content, Section
 
 
-def read_pdf(path: Path, data: bytes) -> tuple[str, tuple[Section, ...], dict[str, object]]:
-    """The text of all pages, a blank line between them, and where each begins.
+def read_pdf(path: Path, data: bytes) -> Content:
+    """Return the text of all pages with a blank line between them, and a section for each page.
 
     Raises:
-        DataError: It is damaged, or encrypted with a password, or no page has text.
+        DataError: The file is damaged or encrypted with a password, or no page has text.
     """
+    from pypdf import PdfReader
+    from pypdf.errors import DependencyError, FileNotDecryptedError
+
     try:
         reader = PdfReader(BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
@@ -26,7 +25,8 @@ def read_pdf(path: Path, data: bytes) -> tuple[str, tuple[Section, ...], dict[st
         texts = [page.extract_text().strip() for page in reader.pages]
     except (DependencyError, FileNotDecryptedError) as error:
         raise DataError(f"{path} is encrypted: save it without a password") from error
-    except Exception as error:  # of a damaged file pypdf says all kinds of things
+    # For damaged files pypdf raises errors of many classes.
+    except Exception as error:
         raise DataError(f"{path} is damaged ({type(error).__name__}: {error}): save it anew") from error
     sections, position = [], 0
     for number, text in enumerate(texts, start=1):

@@ -1,7 +1,7 @@
-"""A real corpus that every Python installation already has: its own documentation.
+"""A corpus that every Python installation has: its own documentation.
 
-Nothing of the standard library is imported for it: its files are parsed with `ast`, so reading takes seconds and has no
-side effects.
+The files of the standard library are parsed with `ast` and not imported, so reading takes seconds and has no side
+effects. Docstrings become documents as they are; the topics of ``help()`` are cut into pieces first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from .documents import Corpus, Document
 logger = logging.getLogger(__name__)
 
 MIN_CHARS = 50
-"""A shorter docstring ("Return the name.") says too little to be found or to teach anything."""
+"""Shorter docstrings ("Return the name.") have too little content to be found or trained on."""
+MIN_TOPIC_CHARS = 600
+"""A piece of a topic ends at the first end of a paragraph after this many characters."""
+MAX_CHARS = 1200
+"""A piece is longer only by a lead-in, or when a single line is longer."""
+LEAD_IN_CHARS = 100
+"""A piece as short as this ("The following methods are supported:") is joined to the next one."""
 
 _SKIP = frozenset(
     # Tests, third-party packages, two applications, and about 90 code pages with one generated sentence each.
@@ -32,6 +38,7 @@ _SKIP = frozenset(
 _PUBLIC = {"_pydecimal": "decimal", "_pyio": "io", "_pydatetime": "datetime", "_collections_abc": "collections.abc"}
 """Private modules that hold the documentation of a public one."""
 
+_UNDERLINE = re.compile(r"([*=\-~^\"'+#])\1{2,}")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\"'(])")
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -46,12 +53,12 @@ class _Entry(NamedTuple):
 
 @cache
 def python_documentation() -> Corpus:
-    """Read the documentation of the running Python's standard library: docstrings and the topics of ``help()``.
+    """Read the documentation of this Python's standard library: docstrings and the topics of ``help()``.
 
     Returns:
         About 5,900 documents (Python 3.11), always in the same order, no two with equal texts. The id is the qualified
         name (``json.dumps``, ``topics.assert``, ``topics.assert.2`` ...). The pairs hold one query per document, its
-        qualified name and first line; the document's text is what follows that line, or the line when nothing does.
+        qualified name and first line; the document's text is the rest, or the first line when there is no rest.
 
     Raises:
         DataError: This installation came without the source files of its library.
@@ -76,9 +83,10 @@ def _entries(root: Path) -> Iterator[_Entry]:
     for path in _source_files(root):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # old escapes such as "\d" are no business of the reader
+                # Old escapes such as "\d" in library code give warnings.
+                warnings.simplefilter("ignore")
                 tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, OSError) as error:  # a template or a damaged file: the rest is still there
+        except (SyntaxError, ValueError, OSError) as error:  # a template or a damaged file
             logger.debug("%s is left out: %s", path, error)
             continue
         parts = path.relative_to(root).with_suffix("").parts
@@ -91,7 +99,7 @@ def _entries(root: Path) -> Iterator[_Entry]:
 
 
 def _source_files(root: Path) -> list[Path]:
-    """List the library's .py files by path; folders that are skipped are not walked, site-packages can be huge."""
+    """List the library's .py files by path. Skipped folders are not walked: site-packages can be huge."""
     found = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name not in _SKIP and name.isidentifier()]
@@ -100,13 +108,13 @@ def _source_files(root: Path) -> list[Path]:
 
 
 def _private(name: str) -> bool:
-    """Tell whether a module at the top of the library is private and stands for no public one."""
+    """Tell whether a top module of the library is private and does not document a public one."""
     name = name.removesuffix(".py")
     return name.startswith("_") and not name.startswith("__") and name not in _PUBLIC
 
 
 def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
-    """Yield (qualified name, docstring) of a node and of all that it defines, also under ``if`` and ``try``."""
+    """Yield (qualified name, docstring) of a node and of its definitions, also under ``if`` and ``try``."""
     if isinstance(node, ast.Module | _Definition):
         docstring = ast.get_docstring(node)
         if docstring is not None and len(docstring) >= MIN_CHARS:
@@ -124,7 +132,7 @@ def _entry(name: str, docstring: str) -> _Entry:
     summary, _, rest = docstring.partition("\n")
     if sentence := _SENTENCE_END.search(paragraph):
         summary, rest = docstring[: sentence.start()], docstring[sentence.end() :]
-    elif body and paragraph.count("\n") < 3:  # a summary that runs over a few lines is not cut in the middle
+    elif body and paragraph.count("\n") < 3:  # a summary of a few lines is not cut
         summary, rest = paragraph, body
     rest = rest.strip("\n")
     return _Entry(name, f"{name}: {' '.join(summary.split())}", rest if len(rest) >= MIN_CHARS else docstring)
@@ -141,25 +149,12 @@ def _topics(tree: ast.Module) -> Iterator[_Entry]:
                     yield _Entry(f"topics.{topic}" if number == 1 else f"topics.{topic}.{number}", query, part)
 
 
-MIN_TOPIC_CHARS = 600
-"""A piece is closed at the first paragraph end after this many characters."""
-MAX_CHARS = 1200
-"""A piece is longer than this only by a lead-in, or when a single line is."""
-LEAD_IN_CHARS = 100
-"""A piece as short as this ("The following methods are supported:") always stays with what follows it."""
-
-_UNDERLINE = re.compile(r"([*=\-~^\"'+#])\1{2,}")
-
-
 def split_topic(text: str) -> Iterator[tuple[str, str]]:
-    """Cut a topic at its sections, and those at their paragraphs.
-
-    Args:
-        text: Plain text as Sphinx writes it: underlined headings, paragraphs between blank lines.
+    """Cut a topic, as Sphinx writes plain text, at its underlined headings, and its sections at paragraphs.
 
     Yields:
-        (query, text): the text of a section's first piece goes with its heading, that of a later piece with the heading
-        and the piece's own first line.
+        (query, text). The query of a section's first piece is its heading; that of a later piece is the heading and the
+        first line of the piece.
     """
     for heading, body in _sections(text):
         for number, piece in enumerate(_pieces(body)):
@@ -174,7 +169,7 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
     heading, start = "", 0
     for number in range(1, len(lines)):
         title = lines[number - 1].strip()
-        # An underline is as long as its title; the rules of tables and of examples are not.
+        # An underline is as long as its title; lines in tables and examples are not.
         if _UNDERLINE.fullmatch(lines[number]) and title and abs(len(lines[number]) - len(lines[number - 1])) <= 1:
             if body := "\n".join(lines[start : number - 1]).strip("\n"):
                 yield heading, body
@@ -184,7 +179,7 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _pieces(body: str) -> Iterator[str]:
-    """Join paragraphs until a piece is long enough; a short end joins the piece before it if that stays in bounds."""
+    """Join paragraphs into pieces of bounded length; a short last piece joins the one before it where it fits."""
     pieces: list[str] = []
     for paragraph in re.split(r"\n\s*\n", body):
         for part in _bounded(paragraph):

@@ -1,8 +1,11 @@
-"""Where the parts of a document begin: pages and headings, so that a chunk can say where it comes from."""
+"""Sections of documents, such as pages and headings, and the readers of plain text and Markdown."""
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
+
+from .readers import decode
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
@@ -10,23 +13,38 @@ _SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 
 
 class Section(NamedTuple):
-    """One part of a document's text."""
+    """One part of a document's text, so that a chunk of it can name its place."""
 
     start: int
-    """The character where it begins."""
+    """Position of its first character."""
     metadata: Mapping[str, object]
-    """What a chunk that begins in it says about its place: ``{"page": 3}`` or ``{"heading": "Install > Linux"}``."""
+    """Metadata of chunks that begin in it: ``{"page": 3}`` or ``{"heading": "Install > Linux"}``."""
     apart: bool = False
-    """Whether no chunk may reach into it from what stands before."""
+    """Whether every chunk must end where it begins."""
+
+
+Content = tuple[str, tuple[Section, ...], dict[str, object]]
+"""Text, sections and metadata of a file that is one document."""
+
+
+def read_text(path: Path, data: bytes) -> Content:
+    """Decode a text file, see `decode`."""
+    return decode(path, data), (), {}
+
+
+def read_markdown(path: Path, data: bytes) -> Content:
+    """Decode a Markdown file, see `decode`; every heading begins a section."""
+    text = decode(path, data)
+    return text, markdown_sections(text), {}
 
 
 def markdown_sections(text: str) -> tuple[Section, ...]:
-    """The headings of a Markdown text, ``#`` or underlined, outside of fenced code."""
+    """Return a section for every heading of a Markdown text, ``#`` or underlined, outside of fenced code."""
     return headings(_markdown_headings(text))
 
 
 def headings(found: Iterator[tuple[int, int, str]]) -> tuple[Section, ...]:
-    """Sections of (start, level, title): each is called by its own heading and those above it.
+    """Return sections of (start, level, title). Each is named by its own heading and the headings above it.
 
     >>> headings(iter([(0, 1, "Install"), (20, 2, "Linux"), (40, 2, "Windows")]))[2].metadata
     {'heading': 'Install > Windows'}
@@ -58,6 +76,7 @@ def _markdown_headings(text: str) -> Iterator[tuple[int, int, str]]:
         elif before.strip() and (found := _SETEXT.match(bare)):
             yield position - len(before), 1 if found[1][0] == "=" else 2, before.strip()
             before = ""
-        else:  # only the last line of a paragraph counts as underlined; a list or a table is none
+        else:
+            # Only the last line of a paragraph can be underlined; a list or a table is no paragraph.
             before = line if not bare.lstrip().startswith(("-", "*", "+", ">", "|")) else ""
         position += len(line)

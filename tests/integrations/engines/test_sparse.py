@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from steersearch.errors import ConfigError, DataError, EngineError, FilterError, MissingExtraError, UnknownFeatureError
-from steersearch.integrations import engines as sparse
 from steersearch.integrations.engines.sparse import code_of, codes_of, fused
+from steersearch.integrations.optional import needs
 from steersearch.runtime.bundle.bundle import Bundle
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.search.hits import Hit
@@ -35,7 +35,7 @@ FILTERS: dict[str, Callable[[str], Any]] = {
     "Milvus": lambda topic: f'metadata["topic"] == "{topic}"',
 }
 RRF = {"Qdrant": 1, "pgvector": 60, "Milvus": 60}  # Qdrant counts from 0, with k = 2
-KINDS = {engine.name: engine for engine in engines.ENGINES if engine.sparse}
+KINDS = {engine.name: engine for engine in engines.MEASURED if engine.sparse}
 
 
 def made(name: str, bundle: Bundle, folder: Path) -> AbstractContextManager[Any]:
@@ -250,7 +250,7 @@ def test_graphs_of_pgvector(opened_bundle: Bundle, topic_texts: Any, tmp_path: P
         connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
         plan = connection.execute(
             "EXPLAIN SELECT id FROM documents ORDER BY codes <#> %s LIMIT 5",
-            [engine._sparse({1: 1.0})],
+            [engine._sparse_text({1: 1.0})],
         ).fetchall()
         assert "documents_codes_idx" in str(plan)
         for view, hits in exact.items():
@@ -259,8 +259,7 @@ def test_graphs_of_pgvector(opened_bundle: Bundle, topic_texts: Any, tmp_path: P
 
 
 def test_codes(index: SteerableIndex) -> None:
-    steered = index.steer(QUERY, {PHRASE: 1.0, "f3": -2.0}, code=True)
-    assert steered.change is not None
+    steered = index.steer(QUERY, {PHRASE: 1.0, "f3": -2.0})
     query = code_of(steered)
     assert list(query) == sorted(query)
     assert sum(weight**2 for weight in query.values()) == pytest.approx(1, abs=1e-5)
@@ -280,8 +279,9 @@ def test_fusion_by_hand() -> None:
 
 
 def test_a_client_that_is_missing() -> None:
-    with pytest.raises(MissingExtraError, match="no_such_engine is not installed: pip install no-such-engine"):
-        sparse.need("no_such_engine", "no-such-engine")
+    said = "no_such_engine is not installed: pip install no-such-engine"
+    with pytest.raises(MissingExtraError, match=said), needs("no_such_engine", pip="no-such-engine"):
+        raise AssertionError("the imports ran")
 
 
 def test_away_is_exact_on_milvus(opened_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

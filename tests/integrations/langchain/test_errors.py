@@ -44,7 +44,7 @@ class TestCallbacks:
         steps, later = Steps(), AsyncSteps()
         how: dict[str, Any] = {"boost": {PHRASE: "auto", "f3": -1}, "clamp": {7: 0}, "keep": 0.9}
         steered = retriever.index.steer(QUERY, **how)
-        phrase, strength = steered.concepts[0]
+        phrase, strength = steered.boosted[0]
         assert 0.1 < strength < 50
         expected = [
             {

@@ -130,12 +130,14 @@ class TestCalls:
         self, retriever: SteerableRetriever, errors_concept: Concept, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         query = "a question that nobody asked before"
-        retriever.index.bundle.forget()
+        retriever.index.bundle.clear_cache()
         texts: list[str] = []
-        embed = retriever.index.bundle.embed
-        monkeypatch.setattr(
-            retriever.index.bundle, "embed", lambda batch, **kw: texts.extend(batch) or embed(batch, **kw)
-        )
+        for side in ("embed", "embed_queries"):
+            embed = getattr(retriever.index.bundle, side)
+            monkeypatch.setattr(
+                *(retriever.index.bundle, side),
+                lambda batch, embed=embed, **kw: texts.extend(batch) or embed(batch, **kw),
+            )
         built = SteerableRetriever(index=retriever.index, include_explanations=True)
         built.invoke(query, boost={Concept.from_text(PHRASE): 1.0, errors_concept: 1.0})
         assert texts.count(query) == 1  # the phrase twice: what it is, and whether the index holds anything about it
@@ -281,9 +283,9 @@ class TestDocuments:
             assert why["kept"] == pytest.approx(0.8, abs=1e-4)
             asked, label, removed = why["concepts"]
             assert asked == {"concept": errors_concept.name, **dict(list(asked.items())[1:])}
-            assert asked["strength"] == steered.concepts[0][1] > 0
+            assert asked["strength"] == steered.boosted[0][1] > 0
             assert asked["means"] == [
-                str(retriever.index.bundle.features[latent]) for latent in list(steered.concepts[0][0].weights)[:3]
+                str(retriever.index.bundle.features[latent]) for latent in list(steered.boosted[0][0].weights)[:3]
             ]
             assert 0.5 < asked["fit"] <= 1
             assert (label["strength"], label["fit"], removed["clamp"]) == (0.5, 1.0, 0.0)
@@ -307,6 +309,6 @@ class TestDocuments:
     def test_a_rank_beyond_what_is_compared_is_none(
         self, retriever: SteerableRetriever, errors_concept: Concept, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(index_module, "COMPARED", 1)
+        monkeypatch.setattr(index_module, "COMPARE_DEPTH", 1)
         built = SteerableRetriever(index=retriever.index, include_explanations=True, boost={errors_concept: 3.0})
         assert None in [document.metadata["steerable"]["rank_before"] for document in built.invoke(QUERY, k=3)]

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from steersearch.errors import BundleError, ConfigError, DataError
-from steersearch.runtime.bundle.embedder import OnnxEmbedder
+from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
 from steersearch.runtime.bundle.onnx_session import MAX_THREADS, open_session, usable_cpus
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "b": 5, "c": 6, "aa": 7}
@@ -239,3 +239,20 @@ def test_sessions_that_cannot_be_opened(files, tmp_path):
             open_session(broken)
     with pytest.raises(BundleError, match="cannot load"):
         open_session(tmp_path / "none.onnx")
+
+
+def test_each_side_has_its_prefix(files, shared):
+    two = OnnxEmbedder(
+        *(open_session(files / "embedder.onnx"), files / "tokenizer.json", 8, 4),
+        query_prefix="a ",
+        document_prefix="b ",
+    )
+    texts = ["c", "a b"]
+    np.testing.assert_array_equal(two.embed_queries(texts), shared.embed(["a c", "a a b"]))
+    np.testing.assert_array_equal(two.embed_documents(texts), shared.embed(["b c", "b a b"]))
+    np.testing.assert_array_equal(two.embed(texts), shared.embed(texts))
+    np.testing.assert_array_equal(shared.embed_queries(texts), shared.embed_documents(texts))
+    assert [list(ids) for ids in two.tokenise(texts)] == [list(ids) for ids in shared.tokenise(texts)]
+    for wrong in ("text", [1], ["\ud800"]):
+        with pytest.raises(DataError):
+            two.embed_queries(wrong)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from steersearch.runtime.bundle.embedder import MAX_CHARACTERS, OnnxEmbedder
+from steersearch.runtime.bundle.onnx_embedder import MAX_CHARACTERS, OnnxEmbedder
 from steersearch.runtime.bundle.onnx_session import open_session
 
 from .test_embedder import write_graph
@@ -86,7 +86,7 @@ def test_memory_for_48_megabytes_of_nothing(embedder, tokenizer_file, tmp_path, 
     write_graph(tmp_path / "embedder.onnx")
     code = f"""
     import re
-    from steersearch.runtime.bundle.embedder import OnnxEmbedder
+    from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
     from steersearch.runtime.bundle.onnx_session import open_session
     embedder = OnnxEmbedder(open_session({str(tmp_path / "embedder.onnx")!r}), {str(tokenizer_file)!r}, {LENGTH}, 4)
     character = {character!r}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from steersearch.errors import BundleError, ConfigError, FormatVersionError, StorageError, UnknownFeatureError
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.bundle.feature_edits import Edit, Edits, edits_path
+from steersearch.runtime.bundle.feature_editor import FeatureEditor
+from steersearch.runtime.bundle.feature_edits import Edit, edits_path
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def bundle(copied):
 
 
 def edit(bundle, change):
-    edits = Edits.load(bundle)
+    edits = FeatureEditor.load(bundle)
     change(edits)
     edits.save()
     return Bundle.load(bundle.path, threads=1)
@@ -58,8 +59,8 @@ def test_what_people_say_overlays_the_features(bundle):
         assert not features[alive[3].id].hidden
         assert features.typical.tolist() == bundle.features.typical.tolist()
         assert features.unedited[one.id] == one
-    assert len(Edits.load(bundle)) == 3
-    assert Edits.load(bundle)[other.id] == Edit(note="also on floats", family="arithmetic")
+    assert len(FeatureEditor.load(bundle)) == 3
+    assert FeatureEditor.load(bundle)[other.id] == Edit(note="also on floats", family="arithmetic")
 
 
 def test_a_renamed_feature_is_a_key_and_a_hidden_one_only_by_its_latent(bundle, topic_texts, tmp_path):
@@ -85,20 +86,20 @@ def test_a_renamed_feature_is_a_key_and_a_hidden_one_only_by_its_latent(bundle, 
 
 def test_a_bundle_without_edits_opens_without_computing_atoms(bundle):
     assert bundle.features.unedited == tuple(bundle.features)
-    assert "atoms" not in vars(bundle)
+    assert "atoms" not in vars(bundle.autoencoder)
 
 
 def test_what_is_taken_back_leaves_no_file(bundle):
     edit(bundle, lambda edits: (edits.rename(1, "one"), edits.hide(2), edits.note(3, "x")))
-    assert edits_path(bundle).is_file()
+    assert edits_path(bundle.path).is_file()
     edited = edit(bundle, lambda edits: (edits.clear(1), edits.show(2), edits.note(3, " ")))
     assert tuple(edited.features) == edited.features.unedited
-    assert not edits_path(bundle).exists()
+    assert not edits_path(bundle.path).exists()
 
 
 @pytest.mark.parametrize("label", ["", "  \n", "f12", "12", " F3 ", "x" * 81, "bell\a", "half \ud800", None])
 def test_labels_that_are_no_names(bundle, label):
-    edits = Edits.load(bundle)
+    edits = FeatureEditor.load(bundle)
     with pytest.raises(ConfigError, match="label"):
         edits.rename(1, label)
     with pytest.raises(ConfigError, match="family"):
@@ -108,7 +109,7 @@ def test_labels_that_are_no_names(bundle, label):
 
 def test_labels_are_unique(bundle):
     one, other = [f for f in bundle.features if f.label][:2]
-    edits = Edits.load(bundle)
+    edits = FeatureEditor.load(bundle)
     with pytest.raises(ConfigError, match=f"{other.name}'s"):
         edits.rename(one.id, other.label.upper())
     edits.rename(other.id, "something else")
@@ -122,7 +123,7 @@ def test_labels_are_unique(bundle):
 
 
 def test_wrong_use(bundle):
-    edits = Edits.load(bundle)
+    edits = FeatureEditor.load(bundle)
     with pytest.raises(UnknownFeatureError, match="f0 to f63"):
         edits.hide(64)
     with pytest.raises(UnknownFeatureError, match="nearest"):
@@ -137,7 +138,7 @@ def test_wrong_use(bundle):
 
 
 def test_two_people_at_once(bundle):
-    mine, yours = Edits.load(bundle), Edits.load(Bundle.load(bundle.path, threads=1))
+    mine, yours = FeatureEditor.load(bundle), FeatureEditor.load(Bundle.load(bundle.path, threads=1))
     mine.rename(1, "mine")
     mine.hide(2)
     yours.rename(3, "yours")
@@ -147,7 +148,7 @@ def test_two_people_at_once(bundle):
         yours.save()
     yours.clear(4)
     yours.save()
-    now = Edits.load(bundle)
+    now = FeatureEditor.load(bundle)
     assert (now[1].label, now[2].hidden, now[3].label) == ("mine", True, "yours")
 
 
@@ -176,7 +177,7 @@ def test_edits_survive_a_new_export_and_know_another_autoencoder(tiny_checkpoint
 
 def written(bundle, **changes):
     edit(bundle, lambda edits: (edits.rename(1, "one"), edits.rename(2, "two")))
-    path = edits_path(bundle)
+    path = edits_path(bundle.path)
     body = json.loads(path.read_text()) | changes
     path.write_text(json.dumps(body))
 
@@ -205,14 +206,14 @@ def test_a_damaged_file_is_refused(bundle, changes, error):
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000])
 def test_what_is_no_file_of_edits_is_refused(bundle, content):
-    edits_path(bundle).write_bytes(content)
+    edits_path(bundle.path).write_bytes(content)
     with pytest.raises(BundleError, match="mend it or move it away"):
         Bundle.load(bundle.path)
 
 
 def test_a_full_disk_leaves_what_was_there(bundle, monkeypatch):
     edit(bundle, lambda edits: edits.rename(1, "before"))
-    edits = Edits.load(bundle)
+    edits = FeatureEditor.load(bundle)
     edits.rename(1, "after")
 
     def full(descriptor):
@@ -222,10 +223,10 @@ def test_a_full_disk_leaves_what_was_there(bundle, monkeypatch):
         patch.setattr(os, "fsync", full)
         with pytest.raises(StorageError, match="No space left"):
             edits.save()
-    assert Edits.load(bundle)[1].label == "before"
+    assert FeatureEditor.load(bundle)[1].label == "before"
     assert not list(bundle.path.parent.glob("*.tmp")) + list(bundle.path.parent.glob(".*.tmp"))
     edits.save()
-    assert Edits.load(bundle)[1].label == "after"
+    assert FeatureEditor.load(bundle)[1].label == "after"
 
 
 words = st.text("abcdefghijklmnoprs äß漢", min_size=3, max_size=20).filter(lambda text: len(text.strip()) > 2)
@@ -244,7 +245,7 @@ changes = st.lists(
 def test_what_was_saved_is_read_again(copied, changes):
     copied.with_name("bundle.edits.json").unlink(missing_ok=True)
     bundle = Bundle.load(copied, threads=1, verify=False)
-    edits = Edits.load(bundle)
+    edits = FeatureEditor.load(bundle)
     for name, *arguments in changes:
         try:
             getattr(edits, name)(*arguments)
@@ -253,7 +254,7 @@ def test_what_was_saved_is_read_again(copied, changes):
     expected = [edits[latent] for latent in range(64)]
     edits.save()
     again = Bundle.load(copied, threads=1, verify=False)
-    assert [Edits.load(again)[latent] for latent in range(64)] == expected
+    assert [FeatureEditor.load(again)[latent] for latent in range(64)] == expected
     labels = [f.label.casefold() for f in again.features if f.label]
     assert len(labels) == len(set(labels))
     edits.clear(*range(64))

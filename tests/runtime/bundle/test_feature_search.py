@@ -1,10 +1,12 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 from steersearch.errors import ConfigError, DataError, UnknownFeatureError
-from steersearch.runtime.bundle.feature_search import WordIndex
-from steersearch.runtime.bundle.features import Feature, Features
-from steersearch.runtime.bundle.interpretation import Entry, Interpretation
+from steersearch.runtime.bundle.feature import Feature
+from steersearch.runtime.bundle.features import Features
+from steersearch.runtime.bundle.word_index import WordIndex
 
 
 def feature(id, label=None, keywords=(), **more):
@@ -14,14 +16,17 @@ def feature(id, label=None, keywords=(), **more):
 class FakeBundle:
     """Four latents along the axes; a text is the list of its numbers."""
 
-    n_latents, interpretation = 4, None
+    fire_together: ClassVar = {}
     atoms = np.eye(4, dtype=np.float32)
 
     def __init__(self, made):
-        self.features = Features(made, np.zeros(4, np.float32), self)
+        self.features = Features(made, np.zeros(4, np.float32), self.embed, self, self.companions)
 
     def embed(self, texts):
         return np.array([[float(number) for number in text.split()] for text in texts], np.float32)
+
+    def companions(self, latent):
+        return self.fire_together.get(latent, {})
 
     def encode(self, rows):
         return np.tile(np.arange(4), (len(rows), 1)), np.maximum(rows, 0)
@@ -120,8 +125,7 @@ def test_similar_by_atoms_and_by_what_fires_together(bundle):
     bundle.atoms = atoms
     found = bundle.features.similar("zero")
     assert [(s.feature.id, round(s.cosine, 2), s.lift) for s in found] == [(1, 0.8, None), (3, 0.6, None)]
-    entries = (Entry(0, companions=((3, 2.0), (2, 9.0))), *(Entry(i) for i in (1, 2, 3)))
-    bundle.interpretation = Interpretation("docs", 100, (0, 0, 0), (), ((0.5, 0.5),) * 4, entries)
+    bundle.fire_together = {0: {3: 2.0, 2: 9.0}}
     found = bundle.features.similar("zero")  # f3: .6 + half of 1 - 1/2 = .85
     assert [(s.feature.id, s.lift) for s in found] == [(3, 2.0), (1, None)]
     with pytest.raises(UnknownFeatureError):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from steersearch.errors import BundleError, FormatVersionError, UnknownFeatureError
-from steersearch.runtime.bundle.features import Feature, Features, read_features
+from steersearch.runtime.bundle.feature import Feature
+from steersearch.runtime.bundle.features import Features, read_features
 
 MADE = [
     Feature(0, "cats, kittens", 0.2, 0.3, 0.5, 0.9, ("cats", "kittens", "purr")),
@@ -24,7 +25,8 @@ class FakeBundle:
 
 @pytest.fixture
 def features():
-    return Features(MADE, np.zeros(3, np.float32), FakeBundle())
+    model = FakeBundle()
+    return Features(MADE, np.zeros(3, np.float32), model.embed, model)
 
 
 def test_keys(features):
@@ -86,16 +88,17 @@ def body(**changes):
 def test_read(tmp_path):
     path = tmp_path / "features.json"
     path.write_text(json.dumps(body()))
-    features = read_features(path, n_latents=2, d_in=2)
+    features, mean = read_features(path, n_latents=2, d_in=2)
     assert [f.label for f in features] == ["l0", "l1"]
-    assert features.typical.tolist() == [pytest.approx(0.2)] * 2
+    assert mean.tolist() == [0, 1]
+    assert Features(features, mean).typical.tolist() == [pytest.approx(0.2)] * 2
 
 
 def test_read_what_an_interpretation_adds(tmp_path):
     path = tmp_path / "features.json"
     found = [entry(0, score=0.83, pattern_score=0.9), entry(1, label=None, unclear=True, guess="a, b", score=None)]
     path.write_text(json.dumps(body(latents=found)))
-    clear, unclear = read_features(path, n_latents=2, d_in=2)
+    (clear, unclear), _ = read_features(path, n_latents=2, d_in=2)
     assert (clear.score, clear.pattern_score, clear.unclear, clear.guess) == (0.83, 0.9, False, None)
     assert (unclear.score, unclear.unclear, unclear.guess, str(unclear)) == (None, True, "a, b", "f1 (unclear)")
     assert (clear.hidden, clear.note, clear.family, clear.renamed) == (False, "", None, False)

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersearch.errors import BundleError, ChecksumError, FormatVersionError
+from steersearch.runtime.bundle.bundle import Bundle
 from steersearch.runtime.bundle.manifest import FEATURES, MANIFEST, REQUIRED_FILES, TOKENIZER, Manifest, read_manifest
+
+MANIFESTS = Path(__file__).parent / "manifests"
 
 
 def make_manifest(contents: dict[str, bytes]) -> Manifest:
@@ -101,8 +104,9 @@ def test_no_folder_no_manifest_no_json(bundle, tmp_path):
 
 
 def test_newer_format_is_refused_before_its_keys_are_looked_at():
-    with pytest.raises(FormatVersionError, match="upgrade: pip install -U steersearch"):
-        Manifest.from_json(json.dumps({"format_version": 2, "anything": "else"}))
+    said = "format_version 3, this steersearch reads up to 2: pip install -U steersearch"
+    with pytest.raises(FormatVersionError, match=said):
+        Manifest.from_json(json.dumps({"format_version": 3, "anything": "else"}))
 
 
 def test_altered_manifest():
@@ -138,6 +142,9 @@ def test_unknown_and_missing_keys():
         ("opset", -1),
         ("pooling", 1),
         ("precision", None),
+        ("query_prefix", None),
+        ("document_prefix", 1),
+        ("embedder_kind", ["onnx"]),
         ("batch_invariant", 1),
         ("embedder", []),
         ("embedder", {"id": "x", "revision": None}),
@@ -173,3 +180,33 @@ def test_model_digest_is_of_the_model_and_of_nothing_else():
     assert with_data.model_digest != GOOD.model_digest
     assert replace(GOOD, parity={}, steersearch_version="9").model_digest == GOOD.model_digest
     assert make_manifest(dict(reversed(CONTENTS.items()))).model_digest == GOOD.model_digest
+
+
+def test_the_bytes_of_a_manifest_stay_as_they_are():
+    written = replace(GOOD, query_prefix="query: ", document_prefix="passage: ").to_json()
+    assert written == (MANIFESTS / "2.json").read_text(encoding="utf-8")
+    assert Manifest.from_json(written).query_prefix == "query: "
+
+
+def test_a_manifest_of_the_first_format_is_read():
+    text = (MANIFESTS / "1.json").read_text(encoding="utf-8")
+    old = Manifest.from_json(text)
+    assert old == GOOD
+    assert (old.query_prefix, old.document_prefix, old.embedder_kind) == ("", "", "onnx")
+    assert old.model_digest == "2eeabb164ac46a50d531fcfdace8fb66b4dd7896b8826ca513df86c3127a0dba"
+    with pytest.raises(BundleError, match=r"unknown keys \['query_prefix'\]"):
+        Manifest.from_json(signed(json.loads(text) | {"query_prefix": ""}))
+    with pytest.raises(ChecksumError, match="altered"):
+        Manifest.from_json(text.replace('"k": 2', '"k": 3'))
+
+
+def test_an_index_is_tied_to_the_prefix_of_documents_and_not_to_that_of_queries():
+    assert replace(GOOD, query_prefix="query: ").model_digest == GOOD.model_digest
+    assert replace(GOOD, document_prefix="passage: ").model_digest != GOOD.model_digest
+    assert replace(GOOD, document_prefix="passage: ").embedder_digest == GOOD.embedder_digest
+
+
+def test_an_unknown_kind_of_embedder_is_refused_when_the_bundle_is_opened(bundle):
+    (bundle / MANIFEST).write_text(replace(GOOD, embedder_kind="static").to_json(), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"of the kind 'static', this steersearch knows onnx: upgrade"):
+        Bundle.load(bundle)

@@ -3,7 +3,7 @@ import pytest
 
 from steersearch.errors import ConfigError
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.bundle.embedder import OnnxEmbedder
+from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
 from steersearch.runtime.bundle.onnx_session import TOKENS_PER_RUN, check_profile, open_session, usable_cpus
 
 from .test_embedder import Recording, write_graph, write_tokenizer
@@ -54,15 +54,15 @@ def test_a_bundle_says_the_same_in_both_profiles(tiny_bundle, topic_texts):
     np.testing.assert_allclose(lean.embed(topic_texts.texts), rows, atol=1e-6)
     for ours, theirs in zip(lean.encode(rows), fast.encode(rows), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
-    assert lean._embedder.tokens_per_run == TOKENS_PER_RUN["lean"] < fast._embedder.tokens_per_run
-    assert lean._embedder.session.get_session_options().get_session_config_entry("session.disable_prepacking") == "1"
-    assert lean._encoder.get_session_options().intra_op_num_threads == 1
+    assert lean.embedder.tokens_per_run == TOKENS_PER_RUN["lean"] < fast.embedder.tokens_per_run
+    assert lean.embedder.session.get_session_options().get_session_config_entry("session.disable_prepacking") == "1"
+    assert lean.autoencoder._encoder.get_session_options().intra_op_num_threads == 1
 
 
 def test_an_index_opens_in_a_profile(tiny_index, topic_texts):
     with SteerableIndex.open(tiny_index.path, profile="lean", threads=2) as index:
         assert index.bundle.profile == "lean"
-        assert index.bundle._embedder.session.get_session_options().intra_op_num_threads == 2
+        assert index.bundle.embedder.session.get_session_options().intra_op_num_threads == 2
         hits = index.search(topic_texts.texts[7], 3, boost={"f1": 0.0})
     assert [hit.id for hit in hits] == [hit.id for hit in tiny_index.search(topic_texts.texts[7], 3)]
 

@@ -10,8 +10,7 @@ import pytest
 
 from steersearch.corpus import Corpus, Document
 from steersearch.errors import ConfigError, DataError
-from steersearch.runtime.index import SteerableIndex
-from steersearch.runtime.upkeep import Added
+from steersearch.runtime.index import Added, SteerableIndex
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from steersearch.errors import ConfigError, DataError, IndexLockedError, StorageError
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.ingest import shards as module
-from steersearch.runtime.ingest.shards import HEADER, embed_shard, read_shard, shard_batches
+from steersearch.runtime.ingest.merge import shard_batches
+from steersearch.runtime.ingest.shards import HEADER, embed_shard, read_shard
 from steersearch.runtime.store.write_lock import WriterLock
 
 ROWS = 2300

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from steersearch.runtime.bundle.features import Feature, Features
+from steersearch.runtime.bundle.feature import Feature
+from steersearch.runtime.bundle.features import Features
 from steersearch.runtime.interpret.families import find_families, named_families
 
 

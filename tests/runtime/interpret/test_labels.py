@@ -6,12 +6,12 @@ from steersearch.runtime.interpret.labels import (
     Label,
     Phrases,
     frequent_phrases,
-    inflected,
-    label_direction,
+    make_label,
     make_unique,
     phrases_of,
-    says_the_same,
+    share_word,
 )
+from steersearch.text import inflected
 
 
 def phrases(**rows):
@@ -40,7 +40,7 @@ def test_phrases_of_one_document_and_of_every_document_tell_nothing():
 
 
 def test_each_phrase_brings_the_sum_nearer():
-    found = label_direction(
+    found = make_label(
         np.array([1.0, 1, 1], np.float32), phrases(x=[1, 0, 0.1], y=[0, 1, 0], z=[0, 0.1, 1], away=[-1, -1, -1])
     )
     assert set(found.phrases) == {"x", "y", "z"}
@@ -49,11 +49,11 @@ def test_each_phrase_brings_the_sum_nearer():
 
 
 def test_one_phrase_is_enough_where_it_says_all():
-    assert label_direction(np.array([1.0, 0]), phrases(all=[1, 0], half=[1, 1])).phrases == ("all",)
+    assert make_label(np.array([1.0, 0]), phrases(all=[1, 0], half=[1, 1])).phrases == ("all",)
 
 
 def test_words_that_say_the_same_are_passed_over():
-    found = label_direction(
+    found = make_label(
         np.array([1.0, 1, 0]), phrases(receptor=[1, 0, 0], receptors=[0.95, 0.3, 0], binding=[0.3, 1, 0.2])
     )
     assert len(set(found.phrases) & {"receptor", "receptors"}) == 1
@@ -71,8 +71,8 @@ def test_words_that_say_the_same_are_passed_over():
     ],
 )
 def test_the_same(a, b, same):
-    assert says_the_same(a, b) is same
-    assert says_the_same(b, a) is same
+    assert share_word(a, b) is same
+    assert share_word(b, a) is same
     assert inflected("cat", "cat") is False
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from steersearch.runtime.interpret.labels import Phrases
 from steersearch.runtime.interpret.neuron2graph import TokenModel
-from steersearch.runtime.interpret.occlusion import Found, chunks_of, find_patterns, occlude, words_that_matter
+from steersearch.runtime.interpret.occlusion import ActiveSentence, chunks_of, find_patterns, occlude, salient_words
 
 WORDS = ["stem", "cells", "marrow", "liver", "filler"]
 
@@ -40,14 +40,16 @@ def test_chunks_are_runs_of_words_that_say_something():
 def test_the_shortest_span_that_will_do_and_the_words_in_it():
     bundle = CountingBundle()
     sentence = "filler of marrow of filler"
-    [found, quiet] = occlude(bundle, MODEL, [Found(2, sentence, 0.2), Found(3, sentence, 0.0)], bundle.embed)
+    [found, quiet] = occlude(
+        bundle, MODEL, [ActiveSentence(2, sentence, 0.2), ActiveSentence(3, sentence, 0.0)], bundle.embed
+    )
     assert found.minimal is not None
     assert sentence[slice(*found.minimal)] == "marrow"
-    assert found.kept == 1.0
+    assert found.minimal_activation == 1.0
     assert [(sentence[a:b], share) for a, b, share in found.spans] == [("marrow", 1.0)]
-    assert words_that_matter(found) == ("marrow",)
-    assert quiet == Found(3, sentence, 0.0)
-    assert words_that_matter(quiet) == ()
+    assert salient_words(found) == ("marrow",)
+    assert quiet == ActiveSentence(3, sentence, 0.0)
+    assert salient_words(quiet) == ()
 
 
 def test_patterns_with_the_substitutes_that_work():
@@ -65,7 +67,10 @@ def test_patterns_with_the_substitutes_that_work():
         ["liver", "stem"], np.array([[0, 0, 0, 1, 0], [1, 0, 0, 0, 0]], np.float32), np.zeros(5, np.float32)
     )
     founds = occlude(
-        bundle, MODEL, [Found(2, "filler of marrow", 1 / 3), Found(2, "marrow of filler", 1 / 3)], bundle.embed
+        bundle,
+        MODEL,
+        [ActiveSentence(2, "filler of marrow", 1 / 3), ActiveSentence(2, "marrow of filler", 1 / 3)],
+        bundle.embed,
     )
     patterns = find_patterns(Both(), founds, phrases, np.full(4, 0.5, np.float32), bundle.embed)
     [pattern] = patterns[2]

@@ -1,6 +1,5 @@
 """The whole path on sixty real sentences: interpret, save, read, predict, label again."""
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -9,8 +8,8 @@ import pytest
 
 from steersearch.errors import BundleError, ConfigError, DataError
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.interpret.pipeline import as_candidates_see_them, interpret, score_candidate, with_labels
-from steersearch.runtime.interpret.storage import read_graph, read_interpretation, save
+from steersearch.runtime.interpret.pipeline import interpret, training_auc, with_labels, with_training_scores
+from steersearch.runtime.interpret.storage import read_graph, save
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +65,13 @@ def test_what_is_known_about_a_latent(found, opened_bundle):
 
 
 def test_passages_come_from_the_half_that_labels_are_made_from(found):
-    held_out = {id for id, held in zip(found.reading.ids, found.reading.held_out, strict=True) if held}
+    held_out = {id for id, held in zip(found.documents.ids, found.documents.held_out, strict=True) if held}
     for entry in found.interpretation.entries:
         assert not held_out & {passage.document for passage in entry.top}
 
 
 def test_it_comes_back_as_it_was(labelled, found):
-    again = read_interpretation(labelled)
+    again = Bundle.load(labelled.path).interpretation
     assert again is not None
     assert again.documents == 180
     assert again.families == found.interpretation.families
@@ -143,14 +142,14 @@ def test_the_same_run_again_embeds_nothing(found, folder, topic_texts, tmp_path,
 def test_labels_of_another_kind_are_chosen_and_scored_on_different_halves(found, folder):
     bundle = Bundle.load(folder, threads=1)
     latent = max(found.interpretation.entries, key=lambda e: e.fires if e.score else -1).latent
-    seen = list(as_candidates_see_them(found))[latent]
+    seen = list(with_training_scores(found))[latent]
     text = found.interpretation.entries[latent].label.removesuffix(f" (f{latent})")
-    assert score_candidate(bundle, found, latent, text) == pytest.approx(seen.score.auc, abs=1e-6)
+    assert training_auc(bundle, found, latent, text) == pytest.approx(seen.score.auc, abs=1e-6)
     changed = with_labels(bundle, found, {latent: text}, "a model").interpretation.entries[latent]
     assert changed.source == "a model"
     assert changed.score.auc == pytest.approx(found.interpretation.entries[latent].score.auc, abs=1e-6)
-    rare = next(e.latent for e in found.interpretation.entries if found.trials[e.latent] is None)
-    assert score_candidate(bundle, found, rare, text) is None
+    rare = next(e.latent for e in found.interpretation.entries if found.splits[e.latent] is None)
+    assert training_auc(bundle, found, rare, text) is None
 
 
 def test_bad_input(opened_bundle, topic_texts, tmp_path):
@@ -186,9 +185,7 @@ def test_of_another_bundle(labelled, tmp_path):
     from steersearch.runtime.interpret.storage import _interpretation_bytes
 
     (folder / "interpretation.jsonl.gz").write_bytes(_interpretation_bytes(entries))
-    raw = json.loads((folder / "manifest.json").read_text())
-    raw["files"]["interpretation.jsonl.gz"]["bytes"] = (folder / "interpretation.jsonl.gz").stat().st_size
     broken = Bundle.load(labelled.path)
     broken.path = folder
     with pytest.raises(BundleError, match="describes 63 latents, the bundle has 64"):
-        read_interpretation(broken)
+        broken.interpretation  # noqa: B018

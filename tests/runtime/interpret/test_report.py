@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from steersearch.errors import StorageError
-from steersearch.runtime.bundle.features import Feature, Features
+from steersearch.runtime.bundle.feature import Feature
+from steersearch.runtime.bundle.features import Features
 from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Pattern, Score
 from steersearch.runtime.interpret.report import LENGTH, report_data, write_report
 

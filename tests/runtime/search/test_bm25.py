@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from steersearch.errors import ConfigError, StorageError
 from steersearch.runtime.search import bm25 as words_module
-from steersearch.runtime.search.bm25 import K1, B, WordsView
+from steersearch.runtime.search.bm25 import K1, B, Bm25
 
 
 def view_of(texts):
     """A view of documents {row id: text}, ascending."""
-    view = WordsView()
+    view = Bm25()
     if texts:
         view.add([(np.array(list(texts)), list(texts.values()))])
     return view
@@ -137,9 +137,9 @@ def test_any_sequence_of_changes_gives_the_answers_of_a_fresh_view_bit_for_bit(s
 def test_it_says_when_it_is_worn():
     view = view_of({row: f"text {row}" for row in range(1, 101)})
     view.remove(np.arange(1, 26))
-    assert not view.worn
+    assert not view.needs_rebuild
     view.remove(np.array([26]))
-    assert view.worn
+    assert view.needs_rebuild
 
 
 def test_saved_and_read_and_a_damaged_file_is_not(tmp_path):
@@ -147,7 +147,7 @@ def test_saved_and_read_and_a_damaged_file_is_not(tmp_path):
     view.remove(np.array([5, 399]))
     view.save(tmp_path, 7)
     assert {path.name for path in tmp_path.iterdir()} == {"words.json", "words.sqlite"}
-    again = WordsView.load(tmp_path)
+    again = Bm25.load(tmp_path)
     assert (again.saved_generation, again.rowids.tolist()) == (7, view.rowids.tolist())
     for query in ("blue", "text 7", "red 399", "paper"):
         assert found(again, query) == found(view, query)
@@ -157,13 +157,13 @@ def test_saved_and_read_and_a_damaged_file_is_not(tmp_path):
     sidecar, facts = tmp_path / "words.json", json.loads((tmp_path / "words.json").read_text())
     for key, value in (("sqlite", "3.8.0"), ("tokenizer", "trigram"), ("removed", None)):
         sidecar.write_text(json.dumps(facts | {key: value}))
-        assert WordsView.load(tmp_path) is None
+        assert Bm25.load(tmp_path) is None
     sidecar.write_text(json.dumps(facts))
     content = bytearray((tmp_path / "words.sqlite").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "words.sqlite").write_bytes(content)
-    assert WordsView.load(tmp_path) is None
-    assert WordsView.load(tmp_path / "nothing") is None
+    assert Bm25.load(tmp_path) is None
+    assert Bm25.load(tmp_path / "nothing") is None
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
@@ -182,4 +182,4 @@ def test_a_python_without_fts5_says_so(monkeypatch):
     connect = sqlite3.connect
     monkeypatch.setattr(words_module.sqlite3, "connect", lambda *a, **how: connect(*a, factory=Without, **how))
     with pytest.raises(ConfigError, match="has no FTS5, which the views words and hybrid need: use another Python"):
-        WordsView()
+        Bm25()

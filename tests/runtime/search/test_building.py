@@ -70,7 +70,7 @@ def test_searches_are_exact_until_the_graph_is_there(kind, slow):
     assert answers(index) == answers(reference)
     assert answers(index, allowed=np.arange(0, N, 3)) == answers(reference, allowed=np.arange(0, N, 3))
     slow.set()
-    index.ready()
+    index.wait_until_built()
     assert index._graph is not None
     assert shares_found(index, reference) > 0.95
 
@@ -102,7 +102,7 @@ def test_a_rowid_that_comes_back_with_another_vector(kind, slow):
     index.remove([5])
     index.add([5], unit(1, 9))
     slow.set()
-    index.ready()
+    index.wait_until_built()
     assert index.search(unit(1, 9)[0], 1)[0].tolist() == [5]
     assert index.search(VECTORS[5], 1)[0].tolist() != [5]
 
@@ -114,25 +114,25 @@ def test_many_new_ones_and_many_removed_ones(kind, slow):
     index.add(np.arange(1000, N), VECTORS[1000:])
     assert index._graph is None
     slow.set()
-    index.ready()
+    index.wait_until_built()
     slow.clear()
     index.remove(np.arange(0, 1800))
     assert index._graph is None
     reference = exact(np.arange(1800, N), VECTORS[1800:])
     assert answers(index) == answers(reference)
     slow.set()
-    index.ready()
+    index.wait_until_built()
     assert shares_found(index, reference) > 0.95
 
 
 def test_a_thread_gives_the_graph_that_there_would_be_without(monkeypatch):
     pytest.importorskip("hnswlib")
     found = []
-    for later in (graph.LATER, 10**9):
-        monkeypatch.setattr(graph, "LATER", later)
+    for later in (graph.THREAD_ABOVE, 10**9):
+        monkeypatch.setattr(graph, "THREAD_ABOVE", later)
         index = HnswIndex(D, ef_search=18)  # so few candidates that another graph would miss others
         index.add(np.arange(N), VECTORS)
-        index.ready()
+        index.wait_until_built()
         found.append(answers(index))
     assert found[0] == found[1] != answers(exact(np.arange(N), VECTORS))
 
@@ -144,7 +144,7 @@ def test_closing_stops_it_and_searches_stay_exact(kind, slow):
     index.close()
     assert index._thread is None
     assert answers(index) == answers(exact(np.arange(N), VECTORS))
-    index.ready()  # and who waits for it nevertheless gets it
+    index.wait_until_built()  # and who waits for it nevertheless gets it
     assert index._graph is not None
     assert shares_found(index, exact(np.arange(N), VECTORS)) > 0.95
 
@@ -162,8 +162,8 @@ def test_a_thread_that_fails_says_so_and_leaves_the_exact_search(kind, monkeypat
         assert "no room for 6000 vectors" in caplog.text
         assert answers(index) == answers(exact(np.arange(N), VECTORS))
         with pytest.raises(MemoryError):
-            index.ready()
-    index.ready()
+            index.wait_until_built()
+    index.wait_until_built()
     assert index._graph is not None
 
 
@@ -180,7 +180,7 @@ def test_many_threads_search_while_it_is_built(kind):
     threads = [threading.Thread(target=search) for _ in range(4)]
     for thread in threads:
         thread.start()
-    index.ready()
+    index.wait_until_built()
     for thread in threads:
         thread.join()
     assert wrong == []
@@ -188,7 +188,7 @@ def test_many_threads_search_while_it_is_built(kind):
 
 def test_an_index_without_its_cache_answers_at_once_and_saves_the_graph(opened_bundle, tmp_path):
     pytest.importorskip("hnswlib")
-    n, rng = graph.LATER + 200, np.random.default_rng(3)
+    n, rng = graph.THREAD_ABOVE + 200, np.random.default_rng(3)
     rows = rng.standard_normal((n, opened_bundle.d_in)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     path = tmp_path / "index"

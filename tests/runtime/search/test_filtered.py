@@ -63,7 +63,7 @@ def test_a_wide_filter_reads_the_metadata_of_few(path, opened_bundle, monkeypatc
             with pytest.raises(ZeroDivisionError):
                 found(index, unit(1, 5)[0], 10, filter=SHARES["few"][0])
         found(index, unit(1, 5)[0], 10, filter=SHARES["few"][0])
-        assert index._store.knows_where(SHARES["few"][0])
+        assert index._store.filter_is_cached(SHARES["few"][0])
         with monkeypatch.context() as patch:  # from then on it is not tried in vain
             patch.setattr(index._store, "matching", lambda rowids, filter: 1 / 0)
             assert len(found(index, unit(1, 6)[0], 10, filter=SHARES["few"][0])) == 7
@@ -85,7 +85,7 @@ def test_damaged_metadata_among_the_best_is_noticed(opened_bundle, tmp_path):
 
 
 def test_changes_are_seen_at_once(opened_bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr(views_module, "_TRIED", 2)
+    monkeypatch.setattr(views_module, "POST_FILTER_DEPTH", 2)
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
         vectors = unit(40)
         index.add(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steersearch.errors import ConfigError, DataError, MissingExtraError, StorageError
-from steersearch.runtime.search.dense import installed
+from steersearch.runtime.search.backends import installed
 from steersearch.runtime.search.exact import ExactIndex
 from steersearch.runtime.search.hnsw import HnswIndex
 from steersearch.runtime.search.usearch import UsearchF32Index, UsearchI8Index, UsearchIndex
@@ -368,7 +368,7 @@ def test_without_the_library(monkeypatch, kind):
 
 def test_importing_does_not_import_the_libraries():
     code = (
-        "import sys, steersearch.runtime.search.dense\n"
+        "import sys, steersearch.runtime.search.backends\n"
         "sys.exit(bool({'hnswlib', 'usearch', 'numkong'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -30,8 +30,8 @@ def test_what_moved_a_hit_is_in_its_explanation(tiny_index):
 
 
 def test_beyond_the_depth_there_is_no_rank(tiny_index, monkeypatch):
-    assert hits_module.COMPARED == 100
-    monkeypatch.setattr("steersearch.runtime.index.COMPARED", 3)
+    assert hits_module.COMPARE_DEPTH == 100
+    monkeypatch.setattr("steersearch.runtime.index.COMPARE_DEPTH", 3)
     ranks = {hit.id: hit.rank for hit in tiny_index.search(QUERY, 60)}
     hits = tiny_index.search(QUERY, 5, boost=BOOST, compare=True)  # k is deeper than 3
     assert [hit.rank_before for hit in hits] == [ranks[hit.id] if ranks[hit.id] <= 5 else None for hit in hits]

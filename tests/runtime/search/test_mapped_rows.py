@@ -75,8 +75,8 @@ def test_rows_are_compared_when_they_are_touched_and_once(tmp_path, monkeypatch)
     rows.take(np.array([3, 7]))
     rows.take(np.array([7, 3, 9]))
     assert len(compared) == 3
-    rows.whole()
-    rows.whole()
+    rows.all_rows()
+    rows.all_rows()
     assert len(compared) == 3 + N
 
 

@@ -1,135 +1,166 @@
+"""Words and hybrid searches of a whole index: steering, filters, deletes, other processes, caches."""
+
+import subprocess
+import sys
+
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
-from steersearch.metrics import unit_codes
-from steersearch.runtime import SteerableIndex
-from steersearch.runtime.search.latent import LatentView, best_rows
-from steersearch.runtime.steering.change import Change
+from steersearch.errors import ConfigError, DataError
+from steersearch.runtime import Concept, SteerableIndex
+from steersearch.runtime.search.words import concept_words, query_words
+from steersearch.runtime.steering.steered_query import SteeredQuery
 
-
-def test_ties_go_to_the_earlier_row():
-    rows, scores = best_rows(np.array([9, 4, 7, 5]), np.array([0.5, 0.5, 0.9, 0.5], np.float32), 2)
-    assert rows.tolist() == [7, 4]
-    assert scores.tolist() == [np.float32(0.9), np.float32(0.5)]
-    assert best_rows(np.array([1]), np.array([0.1], np.float32), 5)[0].tolist() == [1]
-    assert len(best_rows(np.zeros(0, int), np.zeros(0, np.float32), 5)[0]) == 0
+QUERY = "an integer is a number"
+WEIGHTS = {"dense": 0.4, "latent": 0.2, "words": 0.4}
+WAYS = [{"view": "words"}, {"view": "hybrid"}, {"view": "hybrid", "fusion": WEIGHTS}]
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 6))
-def test_inverted_lists_equal_the_cosine_of_dense_codes(seed, n, k):
-    rng = np.random.default_rng(seed)
-    n_latents = 15
-    indices = np.array([rng.choice(n_latents, k, replace=False) for _ in range(n)])
-    values = np.maximum(rng.uniform(-0.3, 1, (n, k)), 0).astype(np.float32)
-    rows = np.sort(rng.choice(1000, n, replace=False))
-    dense = np.zeros((n, n_latents), np.float32)
-    np.put_along_axis(dense, indices, values, 1)
-    half = n // 2
-    view = LatentView(rows, [(indices[:half], values[:half]), (indices[half:], values[half:])], n_latents)
-    latents = np.sort(rng.choice(n_latents, 4, replace=False))
-    after = rng.standard_normal(4).astype(np.float32)
-    change = Change(latents, np.zeros(4, np.float32), after)
-    _, scores = view.search(change, 5, None)
-    expected = unit_codes(dense)[:, latents] @ unit_codes(after[None])[0]
-    assert np.allclose(scores, np.sort(expected)[::-1][:5], atol=1e-5)
-    allowed = rows[::2]
-    narrowed, _ = view.search(change, n, allowed)
-    assert sorted(narrowed.tolist()) == allowed.tolist()
+def found(index, query=QUERY, k=60, **how):
+    return [(hit.id, hit.score) for hit in index.search(query, k, **how)]
 
 
-N_LATENTS, WIDTH = 15, 4
+@pytest.mark.parametrize("way", WAYS)
+def test_ranks_filters_and_k(tiny_index, way):
+    hits = tiny_index.search(QUERY, 5, **way)
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert hits[0].id.startswith("numbers")
+    assert found(tiny_index, k=5, **way) == found(tiny_index, **way)[:5]
+    only = tiny_index.search("class", 60, filter={"topic": "classes"}, **way)
+    assert {hit.metadata["topic"] for hit in only} == {"classes"}
+    assert way["view"] == "words" or len(only) == 15  # k results, whatever the words find
+    vector = tiny_index.steer(QUERY).original
+    assert found(tiny_index, vector, text=QUERY, **way) == found(tiny_index, **way)
+    with pytest.raises(DataError, match=r"the query is a vector: view='\w+' searches words, so give a text, or"):
+        tiny_index.search(vector, **way)
 
 
-def code_of(row):
-    """The code of a document is made from its row id."""
-    rng = np.random.default_rng(row)
-    return rng.choice(N_LATENTS, WIDTH, replace=False), np.maximum(rng.uniform(-0.3, 1, WIDTH), 0).astype(np.float32)
+def test_refused_before_anything_is_embedded(tiny_index, monkeypatch):
+    monkeypatch.setattr(tiny_index.bundle, "embed", lambda texts: 1 / 0)
+    with pytest.raises(ConfigError, match="fusion is 'sum'"):
+        tiny_index.search(QUERY, view="hybrid", fusion="sum")
+    with pytest.raises(DataError, match="text=7"):
+        tiny_index.search(np.zeros(32), view="words", text=7)
 
 
-def codes_of(rows):
-    codes = [code_of(row) for row in rows]
-    return (
-        np.array([indices for indices, _ in codes], np.int64).reshape(-1, WIDTH),
-        np.array([values for _, values in codes], np.float32).reshape(-1, WIDTH),
-    )
+def test_words_find_words(tiny_index):
+    hits = tiny_index.search("metaclass traceback", 9, view="words")
+    assert sorted(hit.id for hit in hits) == ["classes-4", "exceptions-5"]
+    assert tiny_index.search("nonesuch", 9, view="words") == []
+    assert len(tiny_index.search("nonesuch", 9, view="hybrid")) == 9
 
 
-def view_of(rows):
-    return LatentView(np.array(rows, np.int64), [codes_of(rows)], N_LATENTS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_boost_brings_its_words_up_and_a_negative_one_takes_them_down(tiny_index, way):
+    query = "a class and an import and an error"
+
+    def topics(**how):
+        return [hit.id.split("-")[0] for hit in tiny_index.search(query, 10, **way, **how)]
+
+    plain, up, down = topics(), topics(boost={"import module": 2.0}), topics(boost={"import module": -2.0})
+    assert up.count("modules") > plain.count("modules") > down.count("modules")
+    assert topics(boost={"import module": 0.0}) == topics(boost={}) == plain
+    for hit in tiny_index.search(query, 10, boost={"import module": 2.0}, compare=True, **way):
+        ranks = {h.id: h.rank for h in tiny_index.search(query, 100, **way)}
+        assert hit.rank_before == ranks.get(hit.id)
 
 
-QUERY = Change(np.array([1, 4, 7, 9, 14]), np.zeros(5, np.float32), np.array([0.9, -0.4, 0.3, 1.2, 0.05], np.float32))
+def test_a_clamp_takes_words_out_of_the_query(tiny_index):
+    plain = found(tiny_index, "metaclass traceback", view="words")
+    clamped = found(tiny_index, "metaclass traceback", view="words", clamp={"traceback": 0})
+    assert dict(clamped) == {id: score for id, score in plain if id == "classes-4"}
 
 
-def answers(view, allowed=None):
-    return [part.tolist() for idf in (False, True) for part in view.search(QUERY, 7, allowed, idf=idf)]
+def steered(text, boosted=(), clamped=()):
+    vector = np.ones(1, np.float32)
+    return SteeredQuery(vector, vector, tuple(boosted), tuple(clamped), lambda: 1 / 0, text)
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.integers(1, 9), st.lists(st.integers(0, 60), max_size=6)), max_size=14))
-def test_any_sequence_of_changes_gives_the_answers_of_a_fresh_view_bit_for_bit(steps):
-    view, kept, last = view_of([]), [], 0
-    for added, removed in steps:
-        rows = list(range(last + 1, last + 1 + added))
-        last += added
-        view.add(np.array(rows), [codes_of(rows)])
-        view.remove(np.array(removed, np.int64))
-        kept = [row for row in [*kept, *rows] if row not in removed]
-        assert view.rowids.tolist() == kept
-        assert answers(view) == answers(view_of(kept))
-        allowed = np.array(kept[::2], np.int64)
-        assert answers(view, allowed)[:2] == answers(view_of(kept[::2]))[:2]  # idf is that of all documents
-        assert view.has(np.array(kept[-3:], np.int64), *codes_of(kept[-3:]))
-        assert not kept or not view.has(np.array(kept[-1:], np.int64), *codes_of([10_000]))
+def test_weights_of_words(tiny_index):
+    def weights(text, plain=False, **how):
+        query = steered(text, **how)
+        return query_words(query.unsteered if plain else query, str.split, tiny_index.bundle.features)
+
+    sky, sea = Concept.from_text("blue sky"), Concept.from_text("sea")
+    assert weights("sky over sky") == {"sky": 2, "over": 1}
+    assert weights("sky", boosted=[(sky, 1.5)]) == {"sky": 2.5, "blue": 1.5}
+    assert weights("sky", boosted=[(sky, -1.0), (sea, 1.0)]) == {"sky": 0, "blue": -1, "sea": 1}
+    assert weights("sky sea", boosted=[(sea, 3.0)], clamped=[(sea, 0.0)]) == {"sky": 1, "sea": 0}
+    assert weights("sky sea", True, boosted=[(sea, 3.0)], clamped=[(sky, 0.0)]) == {"sky": 1, "sea": 1}
 
 
-def test_idf_by_hand():
-    """Latent 0 is in all three documents, latent 1 in one; every code is one latent or two equal ones."""
-    indices, values = np.array([[0, 1], [0, 2], [0, 2]]), np.array([[1, 1], [1, 0], [1, 0]], np.float32)
-    view = LatentView(np.array([10, 20, 30]), [(indices, values)], 3)
-    query = Change(np.array([0, 1]), np.zeros(2, np.float32), np.ones(2, np.float32))
-    half = np.sqrt(0.5)
-    np.testing.assert_allclose(view.search(query, 3, None)[1], [1, half, half], rtol=1e-6)
-    rare, common = np.log(4), np.log(2)
-    rows, scores = view.search(query, 3, None, idf=True)
-    assert rows.tolist() == [10, 20, 30]
-    np.testing.assert_allclose(scores, [half * half * (common + rare), half * common, half * common], rtol=1e-6)
-    view.remove(np.array([30]))
-    np.testing.assert_allclose(view.search(query, 1, None, idf=True)[1], [(np.log(2) + np.log(3)) / 2], rtol=1e-6)
+def test_concepts_in_words(tiny_index):
+    features = [type("Feature", (), {"label": label})() for label in ("zip archives, archive", None, "tar")]
+    assert list(concept_words(Concept.from_text("blue sky"), features)) == [("blue sky", 1.0)]
+    assert list(concept_words(Concept.from_examples(["a"], phrase="sea"), features)) == [("sea", 1.0)]
+    assert list(concept_words(Concept.from_latents({0: 1.0}), features)) == [("zip archives", 0.5), ("archive", 0.5)]
+    assert list(concept_words(Concept.from_latents({2: -2.0}), features)) == [("tar", -2.0)]
+    assert list(concept_words(Concept.from_latents({1: 1.0}), features)) == []
+    both = dict(concept_words(Concept.from_latents({2: 3.0, 1: 2.0, 0: 1.0}), features))
+    assert both == pytest.approx({"tar": 1.5, "zip archives": 0.25, "archive": 0.25})
 
 
-def test_lists_are_saved_and_read_and_a_damaged_file_is_not(tmp_path):
-    view = view_of(range(1, 300))
-    view.remove(np.array([5, 299]))
-    view.save(tmp_path, 7)
-    again = LatentView.load(tmp_path, n_latents=N_LATENTS)
-    assert answers(again) == answers(view)
-    assert (again.saved_generation, again.rowids.tolist()) == (7, view.rowids.tolist())
-    assert LatentView.load(tmp_path, n_latents=N_LATENTS + 1) is None
-    path = tmp_path / "latent-values.npy"
-    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
-    assert LatentView.load(tmp_path, n_latents=N_LATENTS) is None
-    view_of([]).save(tmp_path / "empty", 0)
-    assert LatentView.load(tmp_path / "empty", n_latents=N_LATENTS) is None
-
-
-def test_the_index_keeps_its_lists_in_step_and_in_the_cache(tiny_index, monkeypatch):
-    def found(index):
-        return [(hit.id, hit.score) for hit in index.search("an integer is a number", 60, view="latent")]
-
-    found(tiny_index)
+@pytest.mark.parametrize("way", WAYS)
+def test_kept_in_step_and_in_the_cache(tiny_index, monkeypatch, way):
+    found(tiny_index, **way)
     tiny_index.add(["an integer and another integer", "a module"], ids=["new", "other"])
     tiny_index.delete(["numbers-3", "other"])
-    expected, path = found(tiny_index), tiny_index.path
+    expected, path = found(tiny_index, **way), tiny_index.path
     assert "new" in dict(expected)
+    assert "numbers-3" not in dict(expected)
     tiny_index.close()
     with SteerableIndex.open(path) as index, monkeypatch.context() as patch:
-        patch.setattr(index._store, "iter_codes", lambda after_rowid: 1 / 0)
-        assert found(index) == expected
-    for file in (path / "cache").glob("latent*"):
+        patch.setattr(index._store, "iter_texts", lambda after_rowid: 1 / 0)
+        assert found(index, **way) == expected
+    content = bytearray((path / "cache" / "words.sqlite").read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / "cache" / "words.sqlite").write_bytes(content)
+    with SteerableIndex.open(path) as index:
+        assert found(index, **way) == expected
+        assert index.verify().problems == (f"the cache {path / 'cache' / 'words.sqlite'} is damaged: it is made again "
+                                           "when it is needed, or at once by `sae index compact`",)  # fmt: skip
+        index.save()
+        assert index.verify().ok
+    for file in (path / "cache").glob("*"):
         file.unlink()
     with SteerableIndex.open(path, readonly=True) as index:
-        assert found(index) == expected
-    assert not list((path / "cache").glob("latent*"))
+        assert found(index, **way) == expected
+    assert not list((path / "cache").glob("*"))
+
+
+def test_made_anew_after_many_deletes_and_after_a_failure(tiny_index, monkeypatch):
+    found(tiny_index, view="words")
+    first = tiny_index._views._views["words"].index
+    tiny_index.delete([f"{topic}-{i}" for topic in ("classes", "modules") for i in range(15)])
+    expected = found(tiny_index, view="words")
+    assert tiny_index._views._views["words"].index is not first
+    tiny_index.add(["an integer"], ids=["new"])
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny_index._store, "iter_texts", lambda after_rowid: iter([]))
+        with pytest.raises(Exception, match="0 of 1 texts can be read"):
+            found(tiny_index, view="words")
+    assert {id for id, _ in found(tiny_index, view="words")} == {"new", *dict(expected)}
+
+
+def test_another_process_sees_commits(tiny_index, tiny_bundle):
+    code = (
+        "import sys; from steersearch.runtime import SteerableIndex\n"
+        "index = SteerableIndex.open(sys.argv[1], bundle=sys.argv[2], readonly=True)\n"
+        "for line in sys.stdin:\n"
+        "    print(*sorted(h.id for h in index.search('zebra', 3, view='words')), flush=True)\n"
+    )
+    arguments = [sys.executable, "-c", code, str(tiny_index.path), str(tiny_bundle)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+
+        def seen():
+            reader.stdin.write("\n")
+            reader.stdin.flush()
+            return reader.stdout.readline().split()
+
+        assert seen() == []
+        tiny_index.add(["a zebra", "two zebras"], ids=["one", "two"])
+        assert seen() == ["one", "two"]
+        tiny_index.delete(["one"])
+        assert seen() == ["two"]
+        reader.stdin.close()

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersearch.errors import ConfigError
-from steersearch.runtime.steering.auto_strength import auto_sign, check_keep, largest_strength
+from steersearch.runtime.steering.auto_strength import largest_strength
 from steersearch.runtime.steering.change import MAX_STRENGTH
+from steersearch.runtime.steering.request import auto_sign, check_keep
 
 D = 6
 seeds = st.integers(0, 2**31)

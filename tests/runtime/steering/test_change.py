@@ -4,11 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steersearch.errors import ConfigError, SteeringWarning
-from steersearch.runtime.bundle.features import Feature
-from steersearch.runtime.steering.change import apply, check_strength, steer
-from steersearch.runtime.steering.explain import explain
+from steersearch.runtime.bundle.feature import Feature
+from steersearch.runtime.steering.change import add_step, apply, check_strength, step_of
+from steersearch.runtime.steering.explain import explain_all
 
 D, N = 8, 20
+
+
+def steer(query, change, atoms):
+    return add_step(query, step_of(change, atoms))
 
 
 def world(seed):
@@ -82,7 +86,7 @@ def test_explanations_add_up_to_the_score(seed, boost, clamp):
     )
     score = float(steer(query, change, atoms) @ document)
     features = [Feature(i, None, 0, 0, float(typical[i]), 0) for i in range(N)]
-    explanation = explain("d", query, document, change, atoms, features)
+    explanation = explain_all(["d"], query, document[None], change, atoms, features)[0]
     assert explanation.score == pytest.approx(score, abs=1e-5)
     assert sum(p.contribution for p in explanation.parts) + explanation.rest == pytest.approx(score, abs=1e-5)
     assert {p.feature.id for p in explanation.parts} == {int(i) for i in change.latents}

@@ -5,20 +5,38 @@ import pytest
 
 from steersearch.errors import DataError, UnknownFeatureError
 from steersearch.runtime import Concept
+from steersearch.runtime.steering import concept_directions
 from steersearch.runtime.steering.concept_directions import ENOUGH, direction_of_examples, direction_of_text, weights_of
+from steersearch.runtime.steering.documents import Documents
 
 
 @pytest.fixture
-def bundle():
+def bundle(monkeypatch):
     """Four latents along the axes; a text is the list of its numbers."""
+    monkeypatch.setattr(concept_directions, "contexts_of", lambda bundle: bundle.contexts)
     typical, mean = np.array([0.5, 0.25, 0.5, 0.0], np.float32), np.array([0, 0, 0, 1], np.float32)
     return SimpleNamespace(
         atoms=np.eye(4, dtype=np.float32),
         d_in=4,
         features=SimpleNamespace(typical=typical, reference_mean=mean),
         contexts=SimpleNamespace(added_by=lambda text: None),
-        embed=lambda texts: np.array([[float(number) for number in text.split()] for text in texts], np.float32),
+        embed_documents=lambda texts: np.array(
+            [[float(number) for number in text.split()] for text in texts], np.float32
+        ),
     )
+
+
+class Known(Documents):
+    """Documents with these ids, and a sample of them."""
+
+    def __init__(self, stored=None, vectors=None):
+        self._stored, self._vectors = stored or {}, vectors
+
+    def vector_of(self, id):
+        return self._stored.get(id)
+
+    def sample_vectors(self, limit):
+        return self._vectors
 
 
 def test_a_text_is_its_embedding_without_the_mean(bundle):
@@ -35,17 +53,17 @@ def test_what_a_text_adds_to_others_counts_twice(bundle):
 
 def test_examples_are_the_difference_of_their_means(bundle):
     stored = {"doc-1": np.array([4, 0, 0, 0], np.float32)}
-    found = direction_of_examples("x", ["doc-1", "2 0 0 0"], ["0 4 0 0"], "", bundle, stored.get)  # (3, 0) - (0, 4)
+    found = direction_of_examples("x", ["doc-1", "2 0 0 0"], ["0 4 0 0"], "", bundle, Known(stored))  # (3, 0) - (0, 4)
     assert found == pytest.approx([0.6, -0.8, 0, 0])
-    assert direction_of_examples("x", ["doc-1"], [], "", bundle, stored.get) == pytest.approx(
+    assert direction_of_examples("x", ["doc-1"], [], "", bundle, Known(stored)) == pytest.approx(
         np.array([4, 0, 0, -1]) / 17**0.5
     )
     with pytest.raises(DataError, match="'x' and their contrast are the same"):
-        direction_of_examples("x", ["doc-1"], ["doc-1", "4 0 0 0"], "", bundle, stored.get)
+        direction_of_examples("x", ["doc-1"], ["doc-1", "4 0 0 0"], "", bundle, Known(stored))
 
 
 def test_a_phrase_joins_the_examples(bundle):
-    found = direction_of_examples("x", ["4 0 0 1"], [], "0 3 0 1", bundle, None)
+    found = direction_of_examples("x", ["4 0 0 1"], [], "0 3 0 1", bundle)
     assert found == pytest.approx(np.array([1, 0.5, 0, 0]) / 1.25**0.5)
 
 
@@ -54,9 +72,9 @@ def test_documents_say_what_is_common_and_what_a_phrase_means(bundle):
     mean = documents.mean(0)
     # The ten documents that agree with the phrase are 4 % of all: the phrase means what they have in common.
     expected = documents[0] - mean
-    found = direction_of_text("1 0 0 0", bundle, lambda: documents)
+    found = direction_of_text("1 0 0 0", bundle, Known(vectors=documents))
     assert found == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
-    few = direction_of_text("3 4 0 1", bundle, lambda: documents[: ENOUGH - 1])
+    few = direction_of_text("3 4 0 1", bundle, Known(vectors=documents[: ENOUGH - 1]))
     assert few == pytest.approx([0.6, 0.8, 0, 0])  # too few: the reference corpus is all there is
 
 

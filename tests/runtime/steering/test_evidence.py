@@ -5,6 +5,7 @@ import pytest
 
 from steersearch.errors import SteeringWarning
 from steersearch.runtime import SteerableIndex
+from steersearch.runtime.steering.documents import Documents
 from steersearch.runtime.steering.evidence import WORDS, Evidence
 
 
@@ -27,15 +28,32 @@ class FakeBundle:
     def __init__(self):
         self.features, self.embedded = FakeFeatures(), []
 
-    def embed(self, texts):
+    def embed_queries(self, texts):
         self.embedded.append(list(texts))
         return np.array([[int(t[1:]) / WORDS if t.startswith("w") else float(t.split()[0])] for t in texts], np.float32)
+
+
+class FakeDocuments(Documents):
+    """Documents whose cosine with a row is its only number."""
+
+    def __init__(self, codes, generation):
+        self._codes, self._generation = codes, generation
+
+    @property
+    def generation(self):
+        return self._generation()
+
+    def sample_codes(self, limit):
+        return self._codes
+
+    def nearest(self, rows):
+        return rows.reshape(-1)
 
 
 def evidence(generation=lambda: 1, latents=range(WORDS)):
     """All of `latents` fire on the only document."""
     bundle, codes = FakeBundle(), (np.array([[*latents, 39]]), np.array([[*(1.0 for _ in latents), 0.0]]))
-    return bundle, Evidence(bundle, lambda rows: rows.reshape(-1), lambda: codes, generation)
+    return bundle, Evidence(bundle, FakeDocuments(codes, generation))
 
 
 def test_the_share_of_words_with_less_near_documents():
@@ -60,7 +78,7 @@ def test_the_words_are_of_features_that_fire_on_most_documents():
     bundle.n_latents = 150
     values = np.ones((1, 300))
     values[0, :22] = 0  # these fire on one document, the others on two
-    made = Evidence(bundle, lambda rows: rows.reshape(-1), lambda: (latents[None], values), lambda: 1)
+    made = Evidence(bundle, FakeDocuments((latents[None], values), lambda: 1))
     made.of("5.0")
     assert bundle.embedded[0] == [f"w{latent}" for latent in range(22, 150, 4)]
 
@@ -78,15 +96,15 @@ def test_the_words_are_embedded_once_and_compared_again_when_documents_change():
 def test_nothing_is_said_without_words_or_documents(tiny_bundle, tmp_path):
     assert evidence(latents=range(WORDS - 1))[1].of("0.0") is None
     with SteerableIndex.create(tmp_path / "empty", tiny_bundle) as index:
-        assert index.steer("a name", {"xq zv": 1.0}).concepts[0][0].evidence is None
+        assert index.steer("a name", {"xq zv": 1.0}).boosted[0][0].evidence is None
 
 
 def test_on_a_real_index(tiny_index):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        known = tiny_index.steer("a name", {"an exception is raised": 1.0}).concepts[0][0]
+        known = tiny_index.steer("a name", {"an exception is raised": 1.0}).boosted[0][0]
     assert known.evidence > 0.5
     with pytest.warns(SteeringWarning, match="nothing about 'zzzz qqqq'.*nearest features: f"):
-        unknown = tiny_index.steer("a name", {"zzzz qqqq": 1.0}).concepts[0][0]
+        unknown = tiny_index.steer("a name", {"zzzz qqqq": 1.0}).boosted[0][0]
     assert unknown.evidence < 1 / 3
     assert unknown.weights

@@ -3,11 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steersearch.runtime.bundle.features import Feature
-from steersearch.runtime.steering.change import PROTECTED, apply, protected, shifted, steer, strongest
-from steersearch.runtime.steering.explain import explain
+from steersearch.runtime.bundle.feature import Feature
+from steersearch.runtime.steering.change import PROTECTED, add_step, apply, orthogonalise, shifted, step_of, strongest
+from steersearch.runtime.steering.explain import explain_all
 
 D, N = 16, 40
+
+
+def steer(query, change, atoms):
+    return add_step(query, step_of(change, atoms))
 
 
 def world(seed):
@@ -39,7 +43,7 @@ def test_by_hand():
     atoms = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 0, 1]], np.float32)
     query = np.array([1, 0, 0], np.float32)
     change = apply(np.array([0]), np.array([0.5], np.float32), np.ones(3, np.float32), [({1: 1.0}, 2.0)])
-    made = protected(change, np.array([0]), atoms)
+    made = orthogonalise(change, np.array([0]), atoms)
     assert made.latents.tolist() == [0, 1]
     assert made.after == pytest.approx([0.5 - 1.2, 2.0])  # 2 * .6 along atom 0 is given back
     assert shifted(query, made, atoms) == pytest.approx([1, 1.6, 0])
@@ -50,14 +54,14 @@ def test_the_own_features_stay_and_explanations_add_up(seed, boost):
     atoms, query, document, indices, values, typical = world(seed)
     own = strongest(indices, values, typical)
     change = apply(indices, values, typical, [({latent: 1.0}, s) for latent, s in boost.items()])
-    made = protected(change, own, atoms)
+    made = orthogonalise(change, own, atoms)
     moved = shifted(query, made, atoms)
     # how strongly the query points along each of its own atoms, and along everything they span
     assert atoms[own] @ moved == pytest.approx(atoms[own] @ query.astype(np.float64), abs=1e-5)
     within = np.random.default_rng(seed).standard_normal(len(own)) @ atoms[own]
     assert moved @ within == pytest.approx(query @ within, abs=1e-4)
     features = [Feature(i, None, 0, 0, float(typical[i]), 0) for i in range(N)]
-    explanation = explain("d", query, document, made, atoms, features)
+    explanation = explain_all(["d"], query, document[None], made, atoms, features)[0]
     total = sum(part.contribution for part in explanation.parts) + explanation.rest
     assert total == pytest.approx(float(steer(query, made, atoms) @ document), abs=1e-5)
 
@@ -68,12 +72,12 @@ def test_what_is_orthogonal_already_is_left_alone(seed, boost):
     atoms = np.eye(N, dtype=np.float32)
     away = {latent: s for latent, s in boost.items() if latent not in indices}
     change = apply(indices, values, typical, [({latent: 1.0}, s) for latent, s in away.items()])
-    made = protected(change, strongest(indices, values, typical), atoms)
+    made = orthogonalise(change, strongest(indices, values, typical), atoms)
     assert np.array_equal(made.after, change.after)
 
 
 def test_nothing_to_change_or_to_protect():
     atoms, _, _, indices, values, typical = world(0)
     same, moved = apply(indices, values, typical), apply(indices, values, typical, [({7: 1.0}, 1.0)])
-    assert protected(same, np.array([0]), atoms) is same
-    assert protected(moved, np.zeros(0, np.int64), atoms) is moved
+    assert orthogonalise(same, np.array([0]), atoms) is same
+    assert orthogonalise(moved, np.zeros(0, np.int64), atoms) is moved

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from steersearch.errors import BundleError, ConfigError, DataError, SteeringWarning, UnknownFeatureError
 from steersearch.runtime import Concept
 from steersearch.runtime.steering.change import MAX_STRENGTH, shifted
+from steersearch.runtime.steering.documents import Documents
 from steersearch.runtime.steering.resolver import Resolver
 
 QUERY, PHRASE, OTHER = "a name is given", "an exception is raised", "import a module"
@@ -24,7 +25,7 @@ def alive(bundle):
 @given(st.floats(0.2, 1.0), st.booleans(), st.sampled_from(["auto", "-auto"]))
 def test_auto_keeps_what_was_stated(tiny_index, keep, protect, how):
     steered = tiny_index.steer(QUERY, {PHRASE: how}, keep=keep, protect=protect)
-    (_, strength), *_ = steered.concepts
+    (_, strength), *_ = steered.boosted
     assert abs(strength) <= MAX_STRENGTH
     assert (strength <= 0) == (how == "-auto") or strength == 0
     assert steered.kept == pytest.approx(keep, abs=1e-4) or abs(strength) == MAX_STRENGTH
@@ -35,25 +36,25 @@ def test_auto_keeps_what_was_stated(tiny_index, keep, protect, how):
 def test_several_autos_share_a_factor_and_numbers_come_first(tiny_index):
     boost = {PHRASE: "auto", OTHER: "-auto", alive(tiny_index.bundle)[0]: 0.3}
     steered = tiny_index.steer(QUERY, boost, keep=0.8)
-    (_, up), (_, down), (_, number) = steered.concepts
+    (_, up), (_, down), (_, number) = steered.boosted
     assert up == -down > 0
     assert number == 0.3
     assert steered.kept == pytest.approx(0.8, abs=1e-4)
-    alone = tiny_index.steer(QUERY, {PHRASE: "auto"}, keep=0.8).concepts[0][1]
+    alone = tiny_index.steer(QUERY, {PHRASE: "auto"}, keep=0.8).boosted[0][1]
     assert alone != up
 
 
 def test_auto_has_no_room_when_the_numbers_took_it(tiny_index):
     with pytest.warns(SteeringWarning, match='"auto" is 0: what stands beside it already leaves'):
         steered = tiny_index.steer(QUERY, {PHRASE: 20.0, OTHER: "auto"}, keep=0.9)
-    assert [strength for _, strength in steered.concepts] == [20.0, 0.0]
+    assert [strength for _, strength in steered.boosted] == [20.0, 0.0]
 
 
 def test_a_clamped_concept_is_not_auto_steered(tiny_index):
-    concept = tiny_index.steer(QUERY, {PHRASE: 1.0}).concepts[0][0]
+    concept = tiny_index.steer(QUERY, {PHRASE: 1.0}).boosted[0][0]
     with pytest.warns(SteeringWarning, match="the clamp wins"):
         steered = tiny_index.steer(QUERY, {PHRASE: "auto"}, {concept: 0.0})
-    assert steered.concepts[0][1] == 0.0
+    assert steered.boosted[0][1] == 0.0
 
 
 @pytest.mark.parametrize("protect", [False, True])
@@ -73,14 +74,18 @@ def test_protect_leaves_the_strongest_features_of_the_query_alone(tiny_index, pr
 
 
 def test_protect_gives_way_to_what_is_clamped(tiny_index):
-    strongest = tiny_index.steer(QUERY, code=True).change
+    strongest = tiny_index.steer(
+        QUERY,
+    ).change
     latent = int(strongest.latents[np.argmax(strongest.before)])
     steered = tiny_index.steer(QUERY, {PHRASE: 1.0}, {latent: 0.0}, protect=True)
     assert steered.change.after[steered.change.latents == latent] == 0
 
 
 def test_a_boost_of_what_is_protected_is_named(tiny_index):
-    strongest = tiny_index.steer(QUERY, code=True).change
+    strongest = tiny_index.steer(
+        QUERY,
+    ).change
     latent = int(strongest.latents[np.argmax(strongest.before)])
     with pytest.warns(SteeringWarning, match="protect=True leaves nothing of this boost"):
         steered = tiny_index.steer(QUERY, {latent: 1.0}, protect=True)
@@ -91,36 +96,37 @@ def test_the_record_says_what_was_asked_and_what_it_became(tiny_index):
     feature = next(f for f in tiny_index.bundle.features if f.label and f.p95 > 0)
     examples = Concept.from_examples(["modules-1", "modules-3"], name="modules")
     steered = tiny_index.steer(QUERY, {feature.label.upper(): 0.1, f"f{feature.id}": 0.1, PHRASE: 0.1, examples: 0.1})
-    label, latent, phrase, like = (concept for concept, _ in steered.concepts)
+    label, latent, phrase, like = (concept for concept, _ in steered.boosted)
     assert [c.source for c in (label, latent, phrase, like)] == ["label", "latents", "text", "examples"]
     assert label.weights == latent.weights == {feature.id: 1.0}
     assert (label.fit, label.evidence) == (1.0, None)
     assert (phrase.name, like.name) == (PHRASE, "modules")
     assert 0 < phrase.fit <= 1
     assert phrase.evidence > 0.5
-    assert tiny_index.steer(QUERY, {f" {PHRASE} ": 0.1}).concepts[0][0] is phrase  # resolved once
+    assert tiny_index.steer(QUERY, {f" {PHRASE} ": 0.1}).boosted[0][0] is phrase  # resolved once
     assert steered.kept < 1
     assert tiny_index.steer(QUERY).kept == pytest.approx(1)
 
 
 def test_concepts_of_examples_follow_the_documents(tiny_index):
     concept = Concept.from_examples(["modules-1", "modules-3"])
-    first = tiny_index.steer(QUERY, {concept: 1.0}).concepts[0][0]
-    assert tiny_index.steer(QUERY, {concept: 1.0}).concepts[0][0] is first
+    first = tiny_index.steer(QUERY, {concept: 1.0}).boosted[0][0]
+    assert tiny_index.steer(QUERY, {concept: 1.0}).boosted[0][0] is first
     tiny_index.add(["An integer is a number."], ids=["modules-1"])
-    again = tiny_index.steer(QUERY, {concept: 1.0}).concepts[0][0]
+    again = tiny_index.steer(QUERY, {concept: 1.0}).boosted[0][0]
     assert again.weights != first.weights
-    assert tiny_index.steer(QUERY, {first: 1.0}).concepts[0][0].weights == first.weights  # resolved: as it stands
+    assert tiny_index.steer(QUERY, {first: 1.0}).boosted[0][0].weights == first.weights  # resolved: as it stands
 
 
 def test_without_an_index_there_is_no_evidence_and_examples_are_looked_up_every_time(opened_bundle, topic_texts):
     asked = []
 
-    def vector_of(id):
-        asked.append(id)
-        return opened_bundle.embed([topic_texts.texts[topic_texts.ids.index(id)]])[0]
+    class Engine(Documents):
+        def vector_of(self, id):
+            asked.append(id)
+            return opened_bundle.embed([topic_texts.texts[topic_texts.ids.index(id)]])[0]
 
-    resolver = Resolver(opened_bundle, vector_of)
+    resolver = Resolver(opened_bundle, Engine())
     examples = Concept.from_examples(["modules-1"])
     assert resolver.resolve(examples) == resolver.resolve(examples)
     assert asked == ["modules-1"] * 2
@@ -132,12 +138,12 @@ def test_examples_that_are_no_ids(tiny_index):
     with pytest.warns(SteeringWarning, match="'modules-99' is not the id of a document"):
         tiny_index.steer(QUERY, {Concept.from_examples(["modules-1", "modules-99"]): 1.0})
     text = Concept.from_examples(["An exception is raised by a handler.", "exceptions-3"], ["numbers-1", "A number."])
-    assert tiny_index.steer(QUERY, {text: 1.0}).concepts[0][0].weights
+    assert tiny_index.steer(QUERY, {text: 1.0}).boosted[0][0].weights
 
 
 def test_examples_that_are_all_the_same(tiny_index):
-    one = tiny_index.steer(QUERY, {Concept.from_examples(["modules-1"]): 1.0}).concepts[0][0]
-    many = tiny_index.steer(QUERY, {Concept.from_examples(["modules-1"] * 3): 1.0}).concepts[0][0]
+    one = tiny_index.steer(QUERY, {Concept.from_examples(["modules-1"]): 1.0}).boosted[0][0]
+    many = tiny_index.steer(QUERY, {Concept.from_examples(["modules-1"] * 3): 1.0}).boosted[0][0]
     assert many.weights == pytest.approx(one.weights, abs=1e-4)
     tiny_index.add(["The same."] * 2, ids=["twin-1", "twin-2"])
     with pytest.raises(DataError, match="are the same, so they cancel out"):
@@ -147,7 +153,7 @@ def test_examples_that_are_all_the_same(tiny_index):
 def test_absurd_strengths_are_bounded(tiny_index):
     with pytest.warns(SteeringWarning, match=r"strength of 'import a module' is -1e\+09: taken as -100"):
         steered = tiny_index.steer(QUERY, {OTHER: -1e9})
-    assert steered.concepts[0][1] == -MAX_STRENGTH
+    assert steered.boosted[0][1] == -MAX_STRENGTH
     assert np.linalg.norm(steered.vector) == pytest.approx(1, abs=1e-5)
 
 
@@ -191,7 +197,7 @@ def test_bad_input(tiny_index, call, error, message):
 
 def test_a_boost_is_added_without_encoding_the_query(tiny_index, monkeypatch):
     boost = {"raise an exception": 0.7, "import a module": "-auto"}
-    expected = tiny_index.steer(QUERY, boost, code=True)
+    expected = tiny_index.steer(QUERY, boost)
     by_code = shifted(expected.original, expected.change, tiny_index.bundle.atoms)
     np.testing.assert_allclose(expected.vector, by_code / np.linalg.norm(by_code), atol=1e-6)
     hits = tiny_index.search(QUERY, 5, boost=boost)

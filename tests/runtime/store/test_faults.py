@@ -55,7 +55,7 @@ def test_foreign_newer_and_damaged_files(tmp_path):
     path = tmp_path / "documents.sqlite"
     DocumentStore.create(path, d_in=4, meta={}).close()
     sql(path, "UPDATE meta SET value = '3' WHERE key = 'format_version'")
-    with pytest.raises(IndexFolderError, match=r"format_version 3 .* up to 2: pip install --upgrade steersearch"):
+    with pytest.raises(IndexFolderError, match=r"format_version 3.* up to 2: pip install -U steersearch"):
         DocumentStore.open(path)
     sql(path, "UPDATE meta SET value = '2' WHERE key = 'format_version'", "DELETE FROM meta WHERE key = 'd_in'")
     with pytest.raises(IndexFolderError, match=r"damaged .*'d_in'"):

@@ -1,0 +1,56 @@
+"""Choices whose values are the names in a table of the library, imported when a value is checked or help is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
+
+import typer
+from typer.core import TyperCommand
+
+
+def _backends() -> Iterable[str]:
+    from ..runtime.search.backends import BACKENDS
+
+    return "auto", *BACKENDS
+
+
+def _profiles() -> Iterable[str]:
+    from ..runtime import MemoryProfile
+
+    return get_args(MemoryProfile)
+
+
+def _views() -> Iterable[str]:
+    from ..runtime.search.views import VIEWS
+
+    return VIEWS
+
+
+TYPER: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "markdown"}
+"""How every group of commands is set up."""
+TABLES: dict[str, Callable[[], Iterable[str]]] = {"BACKEND": _backends, "PROFILE": _profiles, "VIEW": _views}
+"""Placeholder of a choice -> a function that returns its values in the order of the help page."""
+
+
+def choice(table: str, *declarations: str, help: str) -> Any:
+    """Return an option that takes the names in one of `TABLES`. The command must be a `ChoosingCommand`."""
+
+    def check(value: str) -> str:
+        names = tuple(TABLES[table]())
+        if value not in names:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, names))}.")
+        return value
+
+    return typer.Option(*declarations, help=help, metavar=table, callback=check)
+
+
+class ChoosingCommand(TyperCommand):
+    """A command whose help page lists the values of its choices."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page, with the names in a table in the place of its placeholder."""
+        for parameter in self.params:
+            if parameter.metavar in TABLES:
+                parameter.metavar = f"<{'|'.join(TABLES[parameter.metavar]())}>"
+        super().format_help(ctx, formatter)

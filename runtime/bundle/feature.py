@@ -1,0 +1,82 @@
+"""One feature: a latent, its label and its statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import UnknownFeatureError
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A latent with its label, and its statistics on the bundle's reference corpus."""
+
+    id: int
+    """Latent id, 0 to n_latents - 1."""
+    label: str | None
+    """A few words, unique within the bundle; None when there are none, and for a feature that is unclear or hidden."""
+    density: float
+    """Share of the reference documents on which it is active, 0 to 1."""
+    mean: float
+    """Mean activation where it is active."""
+    p95: float
+    """95th percentile of the activation where it is active: the unit of a boost. 0 = it is never active."""
+    max: float
+    """Largest activation."""
+    keywords: tuple[str, ...] = ()
+    """Words that its strongest texts share and few others have, most specific first."""
+    examples: tuple[str, ...] = ()
+    """Beginnings of its strongest texts, strongest first."""
+    score: float | None = None
+    """AUC of the label as a predictor of where the feature fires, on held-out documents: 1 is perfect, 0.5 is chance.
+    None when it was not measured, and for a label that a user gave."""
+    pattern_score: float | None = None
+    """The same for the prediction of Neuron-to-Graph from the words of a text."""
+    unclear: bool = False
+    """Whether no label was found that predicts where it fires."""
+    guess: str | None = None
+    """The best words for an unclear feature."""
+    renamed: bool = False
+    """Whether a user gave the label."""
+    hidden: bool = False
+    """Whether a user hid it: it is not listed or found, but its latent id still works as a key."""
+    note: str = ""
+    """A user's note."""
+    family: str | None = None
+    """The family that a user put it into."""
+
+    @property
+    def name(self) -> str:
+        """The key that always works, for example `f412`."""
+        return f"f{self.id}"
+
+    @property
+    def title(self) -> str | None:
+        """The label with its score, for example `stem cells, .83`; without a label `unclear` or None."""
+        if self.label is None:
+            return "unclear" if self.unclear and not self.hidden else None
+        return self.label if self.score is None else f"{self.label}, {format_share(self.score)}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.title})" if self.title else self.name
+
+
+def latent_id(key: int | str) -> int | None:
+    """Return the latent id of a key: 412 for `412`, `"f412"` and `"412"`; None for any other text.
+
+    Raises:
+        UnknownFeatureError: True or False.
+    """
+    if isinstance(key, bool):
+        raise UnknownFeatureError(f"{key!r} is not a feature: give a latent id, a label or a phrase")
+    if isinstance(key, int | np.integer):
+        return int(key)
+    digits = key.strip().casefold().removeprefix("f")
+    return int(digits) if digits.isascii() and digits.isdigit() else None
+
+
+def format_share(share: float) -> str:
+    """Format a share of at most 1 with two decimals and no leading zero: `.83`."""
+    return f"{share:.2f}".removeprefix("0")

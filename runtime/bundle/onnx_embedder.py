@@ -1,0 +1,199 @@
+"""The embedder of a bundle: a tokenizer file and an ONNX graph, without torch and transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from tokenizers import Tokenizer
+
+from ...arrays import FloatArray, IntArray
+from ...errors import BundleError, ConfigError, DataError
+from .embedder import Progress, add_prefix, check_texts
+from .manifest import EMBEDDER, TOKENIZER, Manifest
+from .onnx_session import TOKENS_PER_RUN, MemoryProfile, open_session, run
+
+OUTPUT = "sentence_embedding"
+_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_PADS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
+_WINDOW = 32
+"""Batches whose texts are tokenised and sorted together: enough to sort well, few enough to need little memory."""
+_CHARACTERS_PER_TOKEN = 32
+"""First guess of the characters of a long text to read; a text of ordinary words needs 4 to 6 per token."""
+MAX_CHARACTERS = 2**20
+"""Characters of a text that are read at most; a tokenizer takes about 100 bytes for each."""
+
+
+class OnnxEmbedder:
+    """A sentence embedder in one ONNX graph, pooling and normalisation included. Safe to use from several threads.
+
+    Args:
+        session: The embedder graph.
+        tokenizer: Path of its tokenizer.json.
+        max_length: Tokens per text that are read, special tokens included.
+        d_in: Width of the embeddings.
+        batch_invariant: False for a graph whose result depends on the whole batch, as with dynamic int8 quantisation,
+            which takes its scales from it. Then every text is run alone.
+        tokens_per_run: Tokens per run, padding included; a single text may have more.
+        query_prefix, document_prefix: Put in front of every query or document.
+
+    Raises:
+        BundleError: The tokenizer cannot be read or the graph is not an embedder of this width.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        tokenizer: str | Path,
+        max_length: int,
+        d_in: int,
+        batch_invariant: bool = True,
+        tokens_per_run: int = TOKENS_PER_RUN["fast"],
+        *,
+        query_prefix: str = "",
+        document_prefix: str = "",
+    ) -> None:
+        self.session, self.max_length, self.d_in = session, max_length, d_in
+        self.batch_invariant, self.tokens_per_run = batch_invariant, tokens_per_run
+        self.query_prefix, self.document_prefix = query_prefix, document_prefix
+        try:
+            self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        # tokenizers raises plain Exception.
+        except Exception as error:
+            raise BundleError(f"{tokenizer} cannot be read ({error}): export the bundle again") from error
+        self._pad_id = _pad_id(self._tokenizer)
+        # As in training: cut at max_length, pad to the longest text of the batch. The file often says otherwise
+        # (all-MiniLM-L6-v2: cut at 128, pad to 128).
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        self._inputs = [i.name for i in session.get_inputs()]
+        if unknown := set(self._inputs) - _INPUTS:
+            raise BundleError(f"the embedder graph wants {sorted(unknown)}, expected only {sorted(_INPUTS)}")
+        shapes = {o.name: o.shape for o in session.get_outputs()}
+        if OUTPUT not in shapes or shapes[OUTPUT][-1] != d_in:
+            raise BundleError(f"the embedder graph gives {shapes}, expected {OUTPUT} of width {d_in}")
+
+    def embed_documents(self, texts: Sequence[str], *, progress: Progress | None = None) -> FloatArray:
+        """Embed texts with the document prefix, as `embed`."""
+        return self.embed(add_prefix(self.document_prefix, texts), progress=progress)
+
+    def embed_queries(self, texts: Sequence[str], *, progress: Progress | None = None) -> FloatArray:
+        """Embed texts with the query prefix, as `embed`."""
+        return self.embed(add_prefix(self.query_prefix, texts), progress=progress)
+
+    def embed(self, texts: Sequence[str], batch_size: int = 32, progress: Progress | None = None) -> FloatArray:
+        """Embed texts without a prefix.
+
+        Args:
+            texts: Any texts, the empty one included; of each, the first `max_length` tokens are read, and at most the
+                first `MAX_CHARACTERS` characters.
+            batch_size: Texts per run, at most.
+            progress: See `Progress`.
+
+        Returns:
+            Unit rows in the order of `texts`, shape (n, d_in), float32.
+
+        Raises:
+            DataError: A single str, an item that is not a str, or a text that is not valid Unicode (lone surrogate).
+            ConfigError: `batch_size` is below 1.
+        """
+        check_texts(texts)
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}: it must be at least 1")
+        per_run = batch_size if self.batch_invariant else 1
+        window = batch_size * _WINDOW
+        out = np.empty((len(texts), self.d_in), np.float32)
+        done = 0
+        for start in range(0, len(texts), window):
+            rows = self._tokenise(texts[start : start + window])
+            # Texts of similar length share a batch, since padding takes as long as any token.
+            order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+            while order:
+                size = max(1, min(per_run, self.tokens_per_run // len(rows[order[0]])))
+                batch, order = order[:size], order[size:]
+                out[[start + i for i in batch]] = self._run([rows[i] for i in batch])
+                done += len(batch)
+                if progress is not None:
+                    progress(done, len(texts))
+        if not np.isfinite(out).all():
+            row = int(np.flatnonzero(~np.isfinite(out).all(axis=1))[0])
+            raise BundleError(f"the embedder gave NaN or infinite numbers for text {row}: export the bundle again")
+        return out
+
+    def tokenise(self, texts: Sequence[str]) -> list[IntArray]:
+        """Return the token ids of texts: without prefix, with special tokens, at most `max_length` each.
+
+        Raises:
+            DataError: A text without tokens, or not a list of texts.
+        """
+        check_texts(texts)
+        return self._tokenise(texts)
+
+    def token_text(self, token: int) -> str:
+        """Return the text of a token; empty for an unknown id."""
+        return self._tokenizer.id_to_token(token) or ""
+
+    def _tokenise(self, texts: Sequence[str]) -> list[IntArray]:
+        # As sentence-transformers does; for some tokenizers (Metaspace) it makes a difference.
+        stripped = [text.strip() for text in texts]
+        heads = list(self._heads(stripped))
+        rows = [np.array(e.ids, np.int64) for e in self._tokenizer.encode_batch_fast(heads)]
+        for i, row in enumerate(rows):
+            if not len(row):
+                raise DataError(f"text {texts[i][:40]!r} has no tokens: this embedder cannot embed it")
+        return rows
+
+    def _heads(self, texts: Sequence[str]) -> Iterator[str]:
+        """Cut long texts to a beginning that is sure to hold the first `max_length` tokens.
+
+        A tokenizer reads all of a text before it truncates: 1 MB takes seconds and half a gigabyte. A beginning of
+        three times `max_length` tokens determines the first `max_length`, since a token depends only on its own word
+        and its neighbours. One of fewer (an endless word, blanks) is extended until it suffices or is the whole text.
+        Only when `MAX_CHARACTERS` are nearly all one word, blanks or control characters does the result differ from
+        that for the whole text: reading stops there, since one word of 48 MB took 4.6 GB.
+        """
+        for text in texts:
+            size = self.max_length * _CHARACTERS_PER_TOKEN
+            while size < min(len(text), MAX_CHARACTERS):
+                # `overflowing` holds the tokens after the cut, in pieces of at most max_length.
+                if len(self._tokenizer.encode_batch_fast([text[:size]])[0].overflowing) >= 3:
+                    break
+                size *= 8
+            yield text[: min(size, MAX_CHARACTERS)]
+
+    def _run(self, rows: Sequence[IntArray]) -> FloatArray:
+        lengths = np.array([len(row) for row in rows])
+        mask = np.arange(lengths.max()) < lengths[:, None]  # (b, longest)
+        ids = np.full(mask.shape, self._pad_id, np.int64)
+        ids[mask] = np.concatenate(rows)
+        feeds: dict[str, Any] = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        if "token_type_ids" in self._inputs:
+            feeds["token_type_ids"] = np.zeros_like(ids)
+        result = run(self.session, [OUTPUT], {name: feeds[name] for name in self._inputs})[0]
+        return np.asarray(result, np.float32)
+
+
+def open_onnx(folder: Path, manifest: Manifest, threads: int | None, profile: MemoryProfile) -> OnnxEmbedder:
+    """Open the embedder of a bundle; a BundleError when its files cannot be read or do not fit the manifest."""
+    mapped = profile == "lean" and manifest.precision == "fp32"
+    return OnnxEmbedder(
+        open_session(folder / EMBEDDER, threads, profile=profile, mapped=mapped),
+        folder / TOKENIZER,
+        manifest.max_length,
+        manifest.d_in,
+        manifest.batch_invariant,
+        TOKENS_PER_RUN[profile],
+        query_prefix=manifest.query_prefix,
+        document_prefix=manifest.document_prefix,
+    )
+
+
+def _pad_id(tokenizer: Tokenizer) -> int:
+    """Return the id that fills short rows. Attention ignores it, but RoBERTa counts positions by it."""
+    if tokenizer.padding:
+        return int(tokenizer.padding["pad_id"])
+    ids = (tokenizer.token_to_id(name) for name in _PADS)
+    return next((i for i in ids if i is not None), 0)

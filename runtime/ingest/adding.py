@@ -1,0 +1,165 @@
+"""Adding documents to a store, embedded if their text is new and committed in blocks, and codes to stored ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...arrays import FloatArray
+from ...corpus import Corpus
+from ...errors import ConfigError
+from ..bundle.bundle import Bundle
+from ..store.documents import DocumentStore
+from ..store.row_encoding import check_documents, encode_json
+from .documents import Batch, Source, batches, chunker_for, missing_files, open_source, record_files, stale_chunks
+
+BATCH = 512
+SAME_SPACE = 0.99
+"""Lowest cosine of two embeddings of a text by the same embedder; 8-bit weights round, other embedders give less."""
+MODEL_DIGEST = "model_digest"
+"""Key in the metadata of the database that is present once documents have codes."""
+
+
+@dataclass(frozen=True)
+class Added:
+    """Counts of what `add_from` did."""
+
+    embedded: int = 0
+    """Documents that were new or had a new text."""
+    updated: int = 0
+    """Documents of which only the metadata changed."""
+    unchanged: int = 0
+    """Documents that did not change."""
+    dropped: int = 0
+    """Chunks that their document no longer has, and documents whose file was deleted."""
+
+    def __add__(self, other: Added) -> Added:
+        """Return the sum of two counts."""
+        return Added(
+            self.embedded + other.embedded,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.dropped + other.dropped,
+        )
+
+
+def add_from(
+    store: DocumentStore,
+    bundle: Bundle,
+    folder: Path,
+    documents: Source,
+    *,
+    chunk_tokens: int | None = None,
+    overlap: int | None = None,
+    total: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Added:
+    """Add documents of any source to the store of an index in `folder`; see `SteerableIndex.add_from`."""
+    source = open_source(documents)
+    corpus = source if isinstance(source, Corpus) else None
+    numbered = source.blocks() if isinstance(source, Corpus) else source
+    chunker = chunker_for(bundle, chunk_tokens, overlap) if corpus is not None or chunk_tokens else None
+    done, added = 0, Added()
+    with store.writing():
+        for batch in batches(numbered, chunker):
+            added += _add_batch(store, bundle, batch)
+            if corpus is not None or chunker is not None:
+                added += _drop(store, stale_chunks(store, batch.counts))
+            done += len(batch.counts)
+            if progress:
+                progress(done, total)
+        if corpus is not None and corpus.folder is not None:
+            added += _drop(store, stale_chunks(store, dict.fromkeys(missing_files(folder, corpus), 0)))
+            record_files(folder, corpus)
+    return added
+
+
+def put(
+    store: DocumentStore,
+    bundle: Bundle | None,
+    ids: list[str],
+    texts: Sequence[str],
+    metadata: Sequence[Mapping[str, Any]],
+    vectors: FloatArray | None = None,
+) -> Added:
+    """Store a block of checked documents without duplicate ids; texts that are not stored yet are embedded.
+
+    If vectors are given, unit rows of shape (n, d_in), every document is stored again; without codes if there is no
+    bundle.
+    """
+    stored = store.get(ids) if vectors is None else [None] * len(ids)
+    new = [i for i, old in enumerate(stored) if old is None or old.text != texts[i]]
+    changed = [
+        i
+        for i, old in enumerate(stored)
+        if old is not None and old.text == texts[i] and encode_json(old.metadata) != encode_json(dict(metadata[i]))
+    ]
+    if new:
+        some = [texts[i] for i in new]
+        if bundle is None:
+            assert vectors is not None, "without a bundle the caller provides vectors"
+            rows, codes = vectors, (np.empty((len(some), 0), np.int64), np.empty((len(some), 0), np.float32))
+        else:
+            rows = bundle.embed_documents(some) if vectors is None else vectors
+            codes = bundle.encode(rows)
+        store.put([ids[i] for i in new], some, [metadata[i] for i in new], rows, *codes)
+    if changed:
+        store.update_metadata([ids[i] for i in changed], [metadata[i] for i in changed], replace=True)
+    return Added(len(new), len(changed), len(ids) - len(new) - len(changed))
+
+
+def facts_of(bundle: Bundle, folder: Path) -> dict[str, str]:
+    """Return the values that an index stores about its bundle."""
+    return {
+        "bundle": os.path.relpath(bundle.path.resolve(), folder.resolve()),
+        MODEL_DIGEST: bundle.manifest.model_digest,
+        "k": str(bundle.k),
+    }
+
+
+def adopt(store: DocumentStore, bundle: Bundle, facts: Mapping[str, str]) -> None:
+    """Give every document of a store its code, and store `facts_of`; can be repeated after an interruption.
+
+    Raises:
+        ConfigError: The vectors have another width, or the bundle embeds the first text differently.
+        IndexLockedError, StorageError: As in `SteerableIndex.add`.
+    """
+    folder = store.path.parent
+    if store.d_in != bundle.d_in:
+        raise ConfigError(
+            f"{folder} holds vectors of {store.d_in} numbers and the bundle {bundle.path} takes "
+            f"{bundle.d_in}: use the bundle of the embedder that made them, or add the documents to a new folder"
+        )
+    rows = store.rowids()
+    if len(rows):
+        first = store.by_rowid(rows[:1])[0]
+        cosine = float(bundle.embed_documents([first.text])[0] @ store.vectors_of(rows[:1])[0])
+        if cosine < SAME_SPACE:
+            raise ConfigError(
+                f"{folder}: the vector of document {first.id!r} and the bundle's embedding of its text have "
+                f"cosine {cosine:.2f}, expected at least {SAME_SPACE}: use the bundle of the embedder that made it"
+            )
+    for start in range(0, len(rows), BATCH):  # `put` keeps the order
+        part = rows[start : start + BATCH]
+        records, vectors = store.by_rowid(part), store.vectors_of(part)
+        columns = [r.id for r in records], [r.text for r in records], [r.metadata for r in records]
+        store.put(*columns, vectors, *bundle.encode(vectors))
+    # The key that marks an index with a bundle is written last.
+    for key in sorted(facts, key=lambda key: key == MODEL_DIGEST):
+        store.set_meta(key, facts[key])
+
+
+def _add_batch(store: DocumentStore, bundle: Bundle, batch: Batch) -> Added:
+    unique = {document.id: document for document in batch.documents}
+    texts, metadata = [d.text for d in unique.values()], [d.metadata for d in unique.values()]
+    check_documents(list(unique), texts, metadata)
+    return put(store, bundle, list(unique), texts, metadata)
+
+
+def _drop(store: DocumentStore, ids: list[str]) -> Added:
+    return Added(dropped=store.delete(ids)) if ids else Added()

@@ -1,0 +1,202 @@
+"""Maintenance of an index: statistics, and verification from end to end."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..arrays import UNIT_TOLERANCE, IntArray
+from ..errors import ConfigError, SteersearchError
+from ..files import sha256_of
+from .bundle.bundle import Bundle
+from .search.backends import BACKENDS, resolve_auto
+from .search.exact import ExactIndex
+from .store.cache_files import read_sidecar
+from .store.checksums import CODE, METADATA, TEXT, VECTOR, check_part
+from .store.documents import DocumentStore
+from .store.row_encoding import decode_codes, decode_metadata, decode_vectors, short
+
+SAME_TEXT = 0.99
+"""Lowest cosine of a stored vector and its text embedded again; other processors round 8-bit weights differently."""
+_SHOWN = 20  # damaged documents that are named
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class IndexStats:
+    """The statistics of an index."""
+
+    documents: int
+    generation: int
+    """Number of changes to the documents."""
+    d_in: int
+    n_latents: int
+    k: int
+    backend: str
+    """Backend of the vector search at this size: `exact`, `hnsw`, `usearch`, ..."""
+    database_bytes: int
+    free_bytes: int
+    """Part of `database_bytes` left by removed documents, which `compact` frees."""
+    cache_bytes: int
+    cached: bool
+    """Whether the caches have this generation, so that the next `open` is fast."""
+    bundle: str
+    writer: str | None
+    """The current writer."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of `verify`."""
+
+    documents: int
+    embedded: int
+    """Number of texts embedded again."""
+    problems: tuple[str, ...]
+    """One line each; empty if there are none."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no problems."""
+        return not self.problems
+
+
+def stats_of(store: DocumentStore, folder: Path, caches: Path, bundle: Bundle | None, backend: str) -> IndexStats:
+    """Return the statistics of an index in `folder` as committed now; the folder of its caches need not exist."""
+    with store.snapshot():
+        documents, generation, free = len(store), store.generation, store.free_bytes
+    backend, cache_bytes = resolve_auto(backend, documents), size_of(caches)
+    return IndexStats(
+        documents=documents,
+        generation=generation,
+        d_in=store.d_in,
+        n_latents=bundle.n_latents if bundle else 0,
+        k=bundle.k if bundle else 0,
+        backend=backend,
+        database_bytes=size_of(folder) - cache_bytes,
+        free_bytes=free,
+        cache_bytes=cache_bytes,
+        cached=all(_generation_of(caches / name) == generation for name in BACKENDS[backend].sidecars),
+        bundle=os.path.normpath(bundle.path) if bundle else "",
+        writer=store.lock.holder(),
+    )
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files in a folder, ignoring those that are deleted meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def verify(
+    store: DocumentStore, bundle: Bundle, caches: Path, *, sample: int = 64, progress: Progress | None = None
+) -> Verification:
+    """Verify one state of all data that an index answers from; see `SteerableIndex.verify`.
+
+    Raises:
+        ConfigError: `sample` is below 0.
+    """
+    if sample < 0:
+        raise ConfigError(f"sample is {sample}: it must be at least 0")
+    with store.snapshot():
+        problems: list[str] = []
+        for check in (store.problems, store.check_lists, lambda: _cache_problems(caches, store)):
+            try:
+                problems += check()
+            except SteersearchError as error:
+                problems.append(str(error))
+        documents, damaged = 0, []
+        try:
+            for documents, in_block in _documents(store, bundle):
+                damaged += in_block
+                if progress:
+                    progress(documents, len(store))
+            embedded, wrong = (0, []) if problems or damaged else _embed_again(store, bundle, sample)
+        except SteersearchError as error:
+            embedded, wrong = 0, [str(error)]
+    more = [f"... and {len(damaged) - _SHOWN} further documents"] if len(damaged) > _SHOWN else []
+    return Verification(documents, embedded, (*problems, *damaged[:_SHOWN], *more, *wrong))
+
+
+def _generation_of(sidecar: Path) -> object:
+    """Return the generation in a cache's sidecar; None if it is missing or damaged."""
+    try:
+        return json.loads(sidecar.read_text(encoding="utf-8"))["generation"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _documents(store: DocumentStore, bundle: Bundle) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of documents read so far, and the problems of each block."""
+    done = 0
+    for rows in store.iter_rows():
+        problems = []
+        for rowid, checks, id, metadata, text, vector, latents, values in rows:
+            try:
+                check_part(rowid, checks, METADATA, id, metadata)
+                check_part(rowid, checks, TEXT, text)
+                check_part(rowid, checks, VECTOR, vector)
+                check_part(rowid, checks, CODE, latents, values)
+                decode_metadata(metadata)
+                length = float(np.linalg.norm(decode_vectors([vector], store.d_in)))
+                if not abs(length - 1) <= UNIT_TOLERANCE:  # also for NaN
+                    raise ValueError(f"its vector has length {length:.4g}, expected 1")
+                _check_code(*decode_codes([(latents, values)]), bundle)
+            except ValueError as error:
+                problems.append(f"document {short(id)}: {error}")
+        done += len(rows)
+        yield done, problems
+
+
+def _check_code(latents: IntArray, values: np.ndarray, bundle: Bundle) -> None:
+    if latents.shape[1] != bundle.k:
+        raise ValueError(f"its code has {latents.shape[1]} latents, the bundle {bundle.k}")
+    if not ((latents >= 0) & (latents < bundle.n_latents)).all():
+        raise ValueError(f"its code names latents up to f{latents.max()}, the bundle has {bundle.n_latents}")
+    if not (np.isfinite(values) & (values >= 0)).all():
+        raise ValueError("its code has activations that are negative or not finite")
+
+
+def _cache_problems(folder: Path, store: DocumentStore) -> list[str]:
+    cure = "it is made again when it is needed, or at once by `sae index compact`"
+    problems = []
+    for sidecar in sorted(folder.glob("*.json")):
+        try:
+            facts = read_sidecar(sidecar)
+            files = {folder / name: digest for name, digest in facts["sha256"].items() if Path(name).name == name}
+            problems += [f"the cache {p} is damaged: {cure}" for p, d in files.items() if sha256_of(p) != d]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            problems.append(f"the cache {sidecar} cannot be read ({error}): {cure}")
+    cached = ExactIndex.load(folder, store.generation, d_in=store.d_in)
+    if cached is not None:
+        rowids = store.rowids()
+        if not np.array_equal(cached.rowids, rowids) or any(
+            cached.vectors_of(some).tobytes() != vectors.tobytes() for some, vectors in store.iter_vectors()
+        ):
+            problems.append(f"the vectors in {folder} are not those of the documents: {cure}")
+    return problems
+
+
+def _embed_again(store: DocumentStore, bundle: Bundle, sample: int) -> tuple[int, list[str]]:
+    rowids = store.rowids()
+    rowids = rowids[:: -(-len(rowids) // sample)] if sample and len(rowids) else rowids[:0]
+    records = store.by_rowid(rowids)
+    if not records:
+        return 0, []
+    again = bundle.embed_documents([record.text for record in records])
+    cosines = np.einsum("ij,ij->i", again, store.vectors_of(rowids))
+    return len(records), [
+        f"document {short(record.id)}: its vector is not the embedding of its text (cosine {cosine:.3f}): add it again"
+        for record, cosine in zip(records, cosines, strict=True)
+        if not cosine >= SAME_TEXT
+    ]

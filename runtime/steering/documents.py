@@ -1,0 +1,32 @@
+"""The documents that concepts are resolved against: those of an index or of another engine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...arrays import FloatArray, IntArray
+
+
+class Documents:
+    """An empty collection; indexes and engines override the methods that they support."""
+
+    @property
+    def generation(self) -> int | None:
+        """Number of changes to the documents; None if unknown, so that nothing is cached."""
+        return None
+
+    def vector_of(self, id: str) -> FloatArray | None:
+        """Return the vector of a document, unit length, shape (d_in,); None for an unknown id."""
+        return None
+
+    def sample_vectors(self, limit: int) -> FloatArray | None:
+        """Return vectors of an even sample of the documents, (n, d_in), n <= limit; None without documents."""
+        return None
+
+    def sample_codes(self, limit: int) -> tuple[IntArray, FloatArray]:
+        """Return codes of an even sample of the documents: latents and activations, (n, k) each, n <= limit."""
+        return np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32)
+
+    def nearest(self, rows: FloatArray) -> FloatArray:
+        """Return the cosine of each unit row (n, d_in) to its nearest document, shape (n,); empty without documents."""
+        return np.zeros(0, np.float32)
