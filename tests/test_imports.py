@@ -30,6 +30,18 @@ ARROWS = {
     "integrations": {"runtime", "ground"},
     "cli": {"training", "export", "runtime", "integrations", "ground"},
 }
+# The rooms inside runtime, from the ground up, and what each may import besides itself and the ground.
+RUNTIME = {
+    "bundle": set(),
+    "store": set(),
+    "steering": {"bundle"},
+    "search": {"bundle", "store", "steering"},
+    "ingest": {"bundle", "store"},
+    "interpret": {"bundle"},
+    "maintenance": {"bundle", "store", "search"},
+    "index": {"bundle", "store", "steering", "search", "ingest", "maintenance"},
+    "evaluate": {"bundle", "search", "index"},
+}
 # What nothing of a room outside the package itself may import.
 UPSTAIRS = {"runtime": "steersearch.runtime.interpret"}
 # What opening an index and a boosted search never load.
@@ -121,6 +133,20 @@ def test_every_room_is_read():
 def test_arrows_point_one_way(room):
     allowed = ARROWS[room] | {room}
     wrong = [arrow for arrow in ALL if room_of(arrow[0]) == room and room_of(arrow[2]) not in allowed]
+    assert not wrong, told(wrong)
+
+
+def test_every_room_of_the_runtime_is_in_the_table():
+    assert {module.split(".")[2] for module in FILES if module.startswith("steersearch.runtime.")} == set(RUNTIME)
+
+
+@pytest.mark.parametrize("room", RUNTIME)
+def test_arrows_inside_the_runtime_point_down(room):
+    def inner(module):
+        parts = [*module.split("."), "", ""]
+        return parts[2] if parts[1] == "runtime" else ""
+
+    wrong = [arrow for arrow in ALL if inner(arrow[0]) == room and inner(arrow[2]) not in RUNTIME[room] | {room, ""}]
     assert not wrong, told(wrong)
 
 
