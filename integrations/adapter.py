@@ -104,8 +104,16 @@ def steering_report(
 
 
 def with_call(configured: Mapping[str, Any], **call: Any) -> dict[str, Any]:
-    """Return the arguments of a call, or the configured ones where they are None; an empty mapping means none."""
-    return {**configured, **{name: value for name, value in call.items() if value is not None}}
+    """Return the arguments of a call, or the configured ones where they are None; an empty mapping means none.
+
+    A call's `steering` replaces all that was configured to steer.
+    """
+    given = {name: value for name, value in call.items() if value is not None}
+    if "steering" in given:
+        configured = {
+            name: value for name, value in configured.items() if name not in SteeringArguments.__annotations__
+        }
+    return {**configured, **given}
 
 
 def concepts_of(steered: SteeredQuery, features: Features) -> list[dict[str, Any]]:

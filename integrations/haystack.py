@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FilterError
-from ..runtime import Boost, Concept, SteerableIndex, ViewName
+from ..runtime import Boost, Concept, SteerableIndex, Steering, ViewName
 from ..runtime.steering.request import DEFAULT_KEEP
 from .optional import needs
 
@@ -78,11 +78,13 @@ class SteerableRetriever:
         keep: float | None = None,
         protect: bool | None = None,
         filters: dict[str, Any] | None = None,
+        steering: Steering | None = None,
     ) -> dict[str, Any]:
         """Search for a text. What is None is as constructed; an empty mapping means none this time."""
         configured: dict[str, Any] = {"k": self.top_k, "filter": self.filters, "view": self.view}
         configured |= {"boost": self.boost, "clamp": self.clamp, "keep": self.keep, "protect": self.protect}
-        arguments = with_call(configured, k=top_k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filters)
+        call = {"boost": boost, "clamp": clamp, "keep": keep, "protect": protect, "steering": steering}
+        arguments = with_call(configured, k=top_k, filter=filters, **call)
         arguments["filter"] = _filter(arguments["filter"])
         report = search_and_report(self._opened(), query, explanations=self.include_explanations, **arguments)
         documents = [
@@ -102,9 +104,10 @@ class SteerableRetriever:
         keep: float | None = None,
         protect: bool | None = None,
         filters: dict[str, Any] | None = None,
+        steering: Steering | None = None,
     ) -> dict[str, Any]:
         """As `run`, in a thread."""
-        return await asyncio.to_thread(self.run, query, top_k, boost, clamp, keep, protect, filters)
+        return await asyncio.to_thread(self.run, query, top_k, boost, clamp, keep, protect, filters, steering)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values of which `from_dict` makes the same component."""

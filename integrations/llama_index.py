@@ -18,7 +18,7 @@ import numpy as np
 
 from ..arrays import FloatArray, unit_rows
 from ..errors import DataError
-from ..runtime import Boost, SteerableIndex, ViewName
+from ..runtime import Boost, SteerableIndex, Steering, ViewName
 from ..runtime.steering.request import DEFAULT_KEEP
 from .optional import needs
 
@@ -41,6 +41,7 @@ class SteerableQuery(QueryBundle):
     keep: float | None = None
     protect: bool | None = None
     filter: dict[str, Any] | None = None
+    steering: Steering | None = None
 
 
 class SteerableRetriever(BaseRetriever):
@@ -76,7 +77,7 @@ class SteerableRetriever(BaseRetriever):
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         given = query_bundle if isinstance(query_bundle, SteerableQuery) else SteerableQuery(query_bundle.query_str)
-        call = {name: getattr(given, name) for name in ("k", "boost", "clamp", "keep", "protect", "filter")}
+        call = {name: getattr(given, name) for name in ("k", "boost", "clamp", "keep", "protect", "filter", "steering")}
         arguments = with_call(self._configured, **call)
         report = search_and_report(self.index, self._query(query_bundle), explanations=self._explained, **arguments)
         nodes = []

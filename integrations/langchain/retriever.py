@@ -26,7 +26,7 @@ from pydantic import ConfigDict, field_validator
 from typing_extensions import Self
 
 from ...arrays import FloatArray
-from ...runtime import Backend, Boost, Bundle, Key, SteerableIndex, Strength, ViewName
+from ...runtime import Backend, Boost, Bundle, Key, SteerableIndex, Steering, Strength, ViewName
 from ...runtime.search.views import VIEWS
 from ...runtime.steering.request import DEFAULT_KEEP
 from ..adapter import SearchReport, search_and_report, with_call
@@ -151,8 +151,11 @@ class SteerableRetriever(BaseRetriever):
         keep: float | None = None,
         protect: bool | None = None,
         filter: Mapping[str, Any] | None = None,
+        steering: Steering | None = None,
     ) -> list[Document]:
-        arguments = self._arguments(k=k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filter)
+        arguments = self._arguments(
+            k=k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filter, steering=steering
+        )
         report = self._search(query, arguments, bool(run_manager.handlers))
         notify(run_manager, report)
         return self._documents(report)
@@ -168,9 +171,12 @@ class SteerableRetriever(BaseRetriever):
         keep: float | None = None,
         protect: bool | None = None,
         filter: Mapping[str, Any] | None = None,
+        steering: Steering | None = None,
     ) -> list[Document]:
         # The base class would drop these arguments on the way; only the search goes to a thread, callbacks stay here.
-        arguments = self._arguments(k=k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filter)
+        arguments = self._arguments(
+            k=k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filter, steering=steering
+        )
         report = await run_in_executor(None, self._search, query, arguments, bool(run_manager.handlers))
         await anotify(run_manager, report)
         return self._documents(report)

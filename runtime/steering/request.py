@@ -36,6 +36,8 @@ class SteeringArguments(TypedDict, total=False):
     clamp: Boost | None
     keep: float
     protect: bool
+    steering: Steering | None
+    """The request as one object, in place of the others."""
 
 
 @dataclass(frozen=True)

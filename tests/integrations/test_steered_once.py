@@ -1,4 +1,4 @@
-"""Every path steers a query once, and embeds its text once."""
+"""Every path steers a query once, embeds its text once, and takes a `Steering` in place of keywords."""
 
 import asyncio
 import warnings
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.vectorstores import InMemoryVectorStore
 
+from steersearch.errors import ConfigError
 from steersearch.integrations.agents import AgentTools
 from steersearch.integrations.engines.base import SteeredEngine
 from steersearch.integrations.langchain import (
@@ -18,7 +19,7 @@ from steersearch.integrations.langchain import (
     SteeredStore,
     search_documents_tool,
 )
-from steersearch.runtime import Bundle, SteerableIndex, SteeredQuery
+from steersearch.runtime import Bundle, SteerableIndex, SteeredQuery, Steering
 from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
 from steersearch.runtime.steering.resolver import Resolver
 
@@ -188,3 +189,44 @@ def test_haystack(counted: Counted, tiny_index: SteerableIndex, run: str, explai
         from steersearch.integrations.haystack import SteerableRetriever as Retriever
     retriever = Retriever(tiny_index, clamp=CLAMP, include_explanations=explained)
     check(counted, tiny_index.bundle, lambda: getattr(retriever, run)(QUERY, boost=BOOST))
+
+
+REQUEST = Steering({PHRASE: 2.0}, {7: 0.0}, protect=True)
+OTHER: Any = {"f3": 1.0}
+
+
+@pytest.mark.parametrize("what", ["tiny_index", "over", "toy"])
+def test_a_request_is_one_object_for_retrievers_and_engines(request: pytest.FixtureRequest, what: str) -> None:
+    index = request.getfixturevalue(what)
+    expected = [hit.text for hit in index.search(QUERY, 4, steering=REQUEST)]
+    assert expected != [hit.text for hit in index.search(QUERY, 4, boost=OTHER)]
+    retriever = SteerableRetriever(index=index, boost=OTHER, keep=0.5)  # which the request replaces
+    assert [found.page_content for found in retriever.invoke(QUERY, steering=REQUEST)] == expected
+    assert [found.page_content for found in asyncio.run(retriever.ainvoke(QUERY, steering=REQUEST))] == expected
+    with pytest.raises(ConfigError, match="give steering=, or boost="):
+        retriever.invoke(QUERY, steering=REQUEST, boost=OTHER)
+
+
+def test_a_request_is_one_object_for_the_store(counted: Counted, store: SteerableVectorStore) -> None:
+    expected = [hit.id for hit in store.index.search(QUERY, 4, steering=REQUEST)]
+    assert [found.id for found in store.similarity_search(QUERY, steering=REQUEST)] == expected
+    retriever = store.as_retriever(search_kwargs={"steering": REQUEST})
+    for config in ({}, {"callbacks": [Steps()]}):
+        assert [found.id for found in retriever.invoke(QUERY, config)] == expected
+    steps = Steps()
+    check(counted, store.index.bundle, lambda: retriever.invoke(QUERY, {"callbacks": [steps]}))
+
+
+def test_a_request_is_one_object_for_llama_index_and_haystack(tiny_index: SteerableIndex) -> None:
+    pytest.importorskip("llama_index.core")
+    pytest.importorskip("haystack")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from steersearch.integrations import haystack, llama_index
+    expected = [hit.id for hit in tiny_index.search(QUERY, 4, steering=REQUEST)]
+    nodes = llama_index.SteerableRetriever(tiny_index, boost=OTHER).retrieve(
+        llama_index.SteerableQuery(QUERY, steering=REQUEST)
+    )
+    assert [node.node.node_id for node in nodes] == expected
+    found = haystack.SteerableRetriever(tiny_index, top_k=4, boost=OTHER).run(QUERY, steering=REQUEST)
+    assert [document.id for document in found["documents"]] == expected
