@@ -6,12 +6,12 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ...errors import BundleError, StorageError
+from ...errors import BundleError, SteersearchError, StorageError
 from ...files import sync_folder
-from .manifest import EMBEDDER, MANIFEST, OPTIONAL_FILES, REQUIRED_FILES
+from .manifest import EMBEDDER, MANIFEST, OPTIONAL_FILES, REQUIRED_FILES, read_manifest
 
 
 def check_target(out: Path, overwrite: bool) -> None:
@@ -25,6 +25,9 @@ def check_target(out: Path, overwrite: bool) -> None:
     if not (out / MANIFEST).is_file():
         raise BundleError(f"{out} exists and is not a bundle: choose another --out")
     known = {MANIFEST, *REQUIRED_FILES, *OPTIONAL_FILES, f"{EMBEDDER}.data"}
+    # Embedders of other kinds have files of their own, which the manifest lists; a damaged one lists none.
+    with suppress(SteersearchError):
+        known |= {name for name in read_manifest(out, verify=False).files if name.startswith("embedder.")}
     foreign = sorted(p.name for p in out.iterdir() if p.name not in known)
     # The replacement of the folder would delete it.
     if foreign:

@@ -2,12 +2,14 @@ import os
 import resource
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from steersearch.errors import BundleError, StorageError
-from steersearch.runtime.bundle.manifest import MANIFEST, REQUIRED_FILES
+from steersearch.files import sha256_of
+from steersearch.runtime.bundle.manifest import MANIFEST, REQUIRED_FILES, read_manifest
 from steersearch.runtime.bundle.write import check_target, staged_folder
 
 
@@ -147,3 +149,17 @@ def test_a_disk_that_is_full(tmp_path):
         assert names(disk) == before
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_the_files_of_an_embedder_of_another_kind_are_the_bundles_own(tmp_path):
+    folder = shutil.copytree(Path(__file__).parents[2] / "data" / "tiny_bundle", tmp_path / "bundle")
+    (folder / "embedder.table").write_bytes(b"12")
+    with pytest.raises(BundleError, match=r"holds 'embedder\.table', which is no part of a bundle"):
+        check_target(folder, overwrite=True)
+    manifest = read_manifest(folder)
+    files = {**manifest.files, "embedder.table": {"sha256": sha256_of(folder / "embedder.table"), "bytes": 2}}
+    (folder / MANIFEST).write_text(replace(manifest, embedder_kind="table", files=files).to_json())
+    check_target(folder, overwrite=True)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(BundleError, match=r"holds 'notes\.txt'"):
+        check_target(folder, overwrite=True)
