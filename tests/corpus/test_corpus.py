@@ -99,6 +99,25 @@ def test_sequence(tmp_path):
     assert "item 1 of the texts is a int" in message_of(Corpus.open(["one", 2]).documents)
 
 
+def test_made_up_ids_and_the_origin(tmp_path, monkeypatch):
+    """Positions and paths are not the source's own ids; the origin is the same however the source is named."""
+
+    def made_up(source: object) -> list[bool]:
+        return [document.made_up for document in Corpus.open(source)]
+
+    assert made_up(write(tmp_path / "lines.txt", "one\ntwo\n")) == [True, True]
+    assert made_up(jsonl(tmp_path / "d.jsonl", {"text": "one"}, {"_id": "0", "text": "two"})) == [True, False]
+    assert made_up(write(tmp_path / "d.csv", "id,text\n7,one\n,two\n")) == [False, True]
+    assert made_up(write(tmp_path / "f" / "a.md", "one")) == [True]
+    assert made_up(tmp_path / "f") == [True]
+    assert made_up(["one"]) == [True]
+    assert not Corpus.from_documents("m", [Document("a", "one")]).origin
+    (tmp_path / "link").symlink_to(tmp_path / "f")
+    monkeypatch.chdir(tmp_path)
+    for name in ("f", "link", "./f/../f", tmp_path / "f"):
+        assert Corpus.open(name).with_pairs([]).origin == str(tmp_path.resolve() / "f")
+
+
 @pytest.fixture
 def beir(tmp_path) -> Path:
     folder = tmp_path / "set"

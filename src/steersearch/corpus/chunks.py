@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -77,15 +78,16 @@ class Chunker:
         pages = [s for s, end in zip(sections, ends, strict=False) if s.apart and text[s.start : end].strip()]
         if short and len(pages) < 2:
             place = (pages or sections)[0].metadata if pages or (sections and sections[0].start == 0) else {}
-            return [Document(document.id, text, {**document.metadata, **place})]
+            return [replace(document, metadata={**document.metadata, **place}, sections=())]
         starts = [section.start for section in sections]
         chunks = []
         for number, (start, end, begins) in enumerate(self._bounds(text, sections), start=1):
             at = bisect_right(starts, begins) - 1
             place = {"chunk": number, "start": start, "end": end, **(sections[at].metadata if at >= 0 else {})}
             metadata = {"source": document.id, **document.metadata, **place}
-            chunks.append(Document(f"{document.id}#{number}", text[start:end], metadata))
-        return chunks if len(chunks) > 1 else [Document(document.id, text, document.metadata)]
+            id = f"{document.id}#{number}"
+            chunks.append(Document(id, text[start:end], metadata, made_up=document.made_up))
+        return chunks if len(chunks) > 1 else [replace(document, sections=())]
 
     def _bounds(self, text: str, sections: tuple[Section, ...]) -> Iterator[tuple[int, int, int]]:
         """Yield (start, end, start of the part that is not overlap) of every chunk."""

@@ -1,6 +1,7 @@
 """A corpus: documents that are read once per pass, so that they never have to fit in memory."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +37,8 @@ class Document:
     """All other fields of the source."""
     sections: tuple[Section, ...] = field(default=(), hash=False, repr=False)
     """Its pages and headings."""
+    made_up: bool = field(default=False, compare=False, repr=False)
+    """Whether the id is a position or a path and not the source's own."""
 
 
 class Corpus:
@@ -50,6 +53,7 @@ class Corpus:
         rows: Callable[[], Iterable[Row]],
         pairs: Callable[[], Iterable[Pair]] | None = None,
         folder: Folder | None = None,
+        origin: str = "",
     ) -> None:
         """Wrap a source.
 
@@ -58,10 +62,13 @@ class Corpus:
             rows: Reads the rows; called once per pass.
             pairs: Reads the pairs; called once per pass over them. None takes the pairs from the queries of the rows.
             folder: Files that are read instead of `rows`.
+            origin: See the attribute; ``""`` for a source in memory.
         """
         self.name = name
         self.folder = folder
         """The folder when each of its files is one document, else None."""
+        self.origin = origin
+        """The absolute path of the source with all links resolved; ``""`` for one in memory."""
         self.block = ROWS_PER_BLOCK if folder is None else FILES_PER_BLOCK
         """Documents that are embedded together."""
         self.positions = 0
@@ -96,7 +103,7 @@ class Corpus:
             raise DataError(f"{path} does not exist: expected {file_formats()}, or a folder")
         if path.is_dir():
             return cls._open_folder(path, text_column)
-        return cls(path.name.split(".")[0], _rows_of(path, text_column))
+        return cls(path.name.split(".")[0], _rows_of(path, text_column), origin=_absolute(path))
 
     @classmethod
     def _open_folder(cls, path: Path, text_column: str | None) -> "Corpus":
@@ -107,25 +114,25 @@ class Corpus:
             if not folder.ids():
                 expected = any_of(document_formats())
                 raise DataError(f"{path} holds no corpus: expected corpus.jsonl[.gz], or {expected} files")
-            return cls(name, tuple, folder=folder)
+            return cls(name, tuple, folder=folder, origin=_absolute(path))
         # No other split is opened here, so that nothing is trained on test queries.
         has_pairs = (path / "qrels" / "train.tsv").is_file()
         rows = partial(read_json_rows, documents, text_column)
-        return cls(name, rows, (lambda: read_beir_pairs(path)) if has_pairs else None)
+        return cls(name, rows, (lambda: read_beir_pairs(path)) if has_pairs else None, origin=_absolute(path))
 
     @classmethod
     def from_documents(cls, name: str, documents: Sequence[Document], pairs: Sequence[Pair] = ()) -> "Corpus":
         """Make a corpus of documents in memory."""
         return cls(
             name,
-            lambda: (Row(d.id, d.text, metadata=d.metadata, sections=d.sections) for d in documents),
+            lambda: (Row(d.id, d.text, "", d.metadata, d.sections, d.made_up) for d in documents),
             lambda: pairs,
         )
 
     def with_pairs(self, pairs: str | PathLike[str] | Sequence[Pair]) -> "Corpus":
         """Return the same documents with other pairs: a file for `read_pairs`, or (query text, document id) each."""
         loaded = read_pairs(fspath(pairs)) if isinstance(pairs, str | PathLike) else list(pairs)
-        return Corpus(self.name, self._read_rows, lambda: loaded, self.folder)
+        return Corpus(self.name, self._read_rows, lambda: loaded, self.folder, self.origin)
 
     @property
     def problems(self) -> dict[str, str]:
@@ -147,7 +154,7 @@ class Corpus:
         documents may be blank.
         """
         rows = self._numbered(mine)
-        return ((at // self.block, Document(r.id, r.text, r.metadata, r.sections)) for at, r in rows)
+        return ((at // self.block, Document(r.id, r.text, r.metadata, r.sections, r.made_up)) for at, r in rows)
 
     def texts(self) -> Iterator[str]:
         """Yield the text of every document, with the errors of `documents`."""
@@ -222,6 +229,11 @@ class Corpus:
             if wanted(position):
                 yield position, row
         self.positions = position + 1
+
+
+def _absolute(path: Path) -> str:
+    r"""Return the absolute path of a source, the same for all its names; bytes that are not UTF-8 as ``\xff``."""
+    return os.fsencode(path.resolve()).decode("utf-8", "backslashreplace")
 
 
 def _rows_of(path: Path, text_column: str | None) -> Callable[[], Iterable[Row]]:

@@ -104,7 +104,7 @@ def read_document(path: Path, id: str) -> Row:
         raise DataError(f"{path} is no document: expected {any_of(document_formats())}")
     format.require()
     text, sections, metadata = format.read_document(path, data)
-    return Row(id, text.rstrip(), metadata={"source": id, **metadata}, sections=sections)
+    return Row(id, text.rstrip(), metadata={"source": id, **metadata}, sections=sections, made_up=True)
 
 
 def document_formats() -> list[str]:

@@ -30,6 +30,8 @@ class Row(NamedTuple):
     """All other fields of the source."""
     sections: tuple[Section, ...] = ()
     """Its pages and headings."""
+    made_up: bool = False
+    """Whether the id is a position or a path and not the source's own."""
 
 
 def read_json_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
@@ -69,7 +71,7 @@ def read_text_rows(path: Path) -> Iterator[Row]:
     for number, line in enumerate(read_lines(path), start=1):
         if "\0" in line:
             raise DataError(f"{path}, line {number} is binary: expected text")
-        yield Row(str(number), line.strip())
+        yield Row(str(number), line.strip(), made_up=True)
 
 
 def read_objects(items: Iterable[object]) -> Iterator[Row]:
@@ -86,13 +88,14 @@ def read_objects(items: Iterable[object]) -> Iterator[Row]:
     numbers: Counter[str] = Counter()
     for position, item in enumerate(items):
         if isinstance(item, str):
-            yield Row(str(position), item)
+            yield Row(str(position), item, made_up=True)
             continue
         text, metadata = getattr(item, "page_content", None), getattr(item, "metadata", None)
         if not isinstance(text, str) or not isinstance(metadata, Mapping):
             kind = type(item).__name__
             raise DataError(f"item {position} of the texts is a {kind}: expected a string or a document of LangChain")
-        yield Row(_id_of(item, text, metadata, numbers), text, metadata=metadata)
+        made_up = getattr(item, "id", None) is None
+        yield Row(_id_of(item, text, metadata, numbers), text, metadata=metadata, made_up=made_up)
 
 
 def text_column_of(path: Path, names: Sequence[str], chosen: str | None) -> str:
@@ -124,7 +127,8 @@ def record_row(record: Mapping[str, object], column: str, place: str, number: in
         # As the BEIR baselines join them.
         text = f"{title}. {text}" if text.strip() else title
     rest = {name: value for name, value in record.items() if name != column}
-    return Row(id_field(record) or str(number), text, field(record, "query", place), _metadata(rest))
+    id = id_field(record)
+    return Row(id or str(number), text, field(record, "query", place), _metadata(rest), made_up=not id)
 
 
 def _metadata(record: Mapping[str, object]) -> dict[str, object]:
