@@ -94,12 +94,14 @@ def merge(
 
     open_or_create = SteerableIndex.open if index.exists() else SteerableIndex.create
     with open_or_create(index, bundle=bundle, backend=backend) as opened, progress_bars(json) as show:
-        total, problems = opened.merge(shards, progress=lambda done, total: show("merge documents", done, total))
+        merged = opened.merge(shards, progress=lambda done, total: show("merge documents", done, total))
         count = len(opened)
     if json:
-        print_json({"index": str(index), "merged": total, "documents": count, "problems": problems})
+        figures = {"merged": merged.documents, "replaced": merged.replaced, "documents": count}
+        print_json({"index": str(index), **figures, "problems": merged.problems})
     else:
-        stderr.print(f"{index}: merged {total:,}, now {count:,} documents")
-        report_problems(problems, count)
-    if problems:
+        replaced = f", replaced {merged.replaced:,}" if merged.replaced else ""
+        stderr.print(f"{index}: merged {merged.documents:,}{replaced}, now {count:,} documents")
+        report_problems(merged.problems, count)
+    if merged.problems:
         raise typer.Exit(1)

@@ -103,12 +103,13 @@ def build(
         count = len(opened)
     stored = added.embedded + added.updated + added.unchanged
     if json:
-        figures = {"added": stored, "unchanged": added.unchanged, "dropped": added.dropped, "documents": count}
-        print_json({"index": str(out), **figures, "problems": corpus.problems})
+        figures = {"added": stored, "unchanged": added.unchanged, "replaced": added.replaced, "dropped": added.dropped}
+        print_json({"index": str(out), **figures, "documents": count, "problems": corpus.problems})
     else:
         already = f" ({added.unchanged:,} of them were there already)" if added.unchanged else ""
         dropped = f", dropped {added.dropped:,} that are gone" if added.dropped else ""
-        stderr.print(f"{out}: added {stored:,}{already}{dropped}, now {count:,} documents")
+        replaced = f", replaced {added.replaced:,}" if added.replaced else ""
+        stderr.print(f"{out}: added {stored:,}{already}{replaced}{dropped}, now {count:,} documents")
         report_problems(corpus.problems, total)
         stderr.print(f'next: sae search "your words" --index {out}')
     if corpus.problems:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ...arrays import FloatArray, IntArray
 from ...errors import DataError
+from ...sequences import as_list
 
 Progress = Callable[[int, int], None]
 """Called with (texts done, texts in all) after every run."""
@@ -31,14 +32,16 @@ class Embedder(Protocol):
         """Return the text of a token; empty for an unknown id."""
 
 
-def check_texts(texts: Sequence[str]) -> None:
-    """Check that `texts` is a sequence of valid texts.
+def check_texts(texts: Sequence[str]) -> list[str]:
+    """Check texts and return them as a list, by position.
 
     Raises:
-        DataError: A single str, an item that is not a str, or a text with a lone surrogate. The position is named.
+        DataError: A single str, no sequence (see `as_list`), an item that is not a str, or a text with a lone
+            surrogate. The position is named.
     """
     if isinstance(texts, str | bytes):
         raise DataError(f"expected a list of texts, got one {type(texts).__name__}: put it in a list, [text]")
+    texts = as_list(texts, "texts")
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"texts[{i}] is a {type(text).__name__}, expected a str")
@@ -51,11 +54,11 @@ def check_texts(texts: Sequence[str]) -> None:
                     f"texts[{i}] is not valid Unicode: a lone surrogate at character {error.start}; "
                     "clean it with text.encode('utf-8', 'replace').decode()"
                 ) from error
+    return texts
 
 
 def add_prefix(prefix: str, texts: Sequence[str]) -> Sequence[str]:
     """Put a prefix in front of each text, after `check_texts`; without one, return `texts` unchecked."""
     if not prefix:
         return texts
-    check_texts(texts)
-    return [prefix + text for text in texts]
+    return [prefix + text for text in check_texts(texts)]

@@ -100,7 +100,7 @@ class OnnxEmbedder:
             DataError: A single str, an item that is not a str, or a text that is not valid Unicode (lone surrogate).
             ConfigError: `batch_size` is below 1.
         """
-        check_texts(texts)
+        texts = check_texts(texts)
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}: it must be at least 1")
         per_run = batch_size if self.batch_invariant else 1
@@ -129,8 +129,7 @@ class OnnxEmbedder:
         Raises:
             DataError: A text without tokens, or not a list of texts.
         """
-        check_texts(texts)
-        return self._tokenise(texts)
+        return self._tokenise(check_texts(texts))
 
     def token_text(self, token: int) -> str:
         """Return the text of a token; empty for an unknown id."""

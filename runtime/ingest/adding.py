@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...arrays import FloatArray
-from ...corpus import Corpus
+from ...corpus import Corpus, Document
 from ...errors import ConfigError
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
-from ..store.row_encoding import check_documents, encode_json
-from .documents import Batch, Source, batches, chunker_for, missing_files, open_source, record_files, stale_chunks
+from ..store.row_encoding import Record, check_documents, encode_json
+from .documents import Batch, Source, batches, chunker_for, missing_files, open_source, record_files
+from .replacing import check_replaced, made_up_documents, stale_chunks
+from .sources import Names, wanted_prefix
 
 BATCH = 512
 SAME_SPACE = 0.99
@@ -37,6 +39,8 @@ class Added:
     """Documents that did not change."""
     dropped: int = 0
     """Chunks that their document no longer has, and documents whose file was deleted."""
+    replaced: int = 0
+    """Of those embedded, the documents that took the place of another text under their id."""
 
     def __add__(self, other: Added) -> Added:
         """Return the sum of two counts."""
@@ -45,6 +49,7 @@ class Added:
             self.updated + other.updated,
             self.unchanged + other.unchanged,
             self.dropped + other.dropped,
+            self.replaced + other.replaced,
         )
 
 
@@ -66,15 +71,23 @@ def add_from(
     chunker = chunker_for(bundle, chunk_tokens, overlap) if corpus is not None or chunk_tokens else None
     done, added = 0, Added()
     with store.writing():
-        for batch in batches(numbered, chunker):
-            added += _add_batch(store, bundle, batch)
+        names = Names(store, corpus.origin, wanted_prefix(corpus)) if corpus is not None else Names(store, "", "")
+
+        def check(chunks: list[Document]) -> None:
+            check_replaced(store, chunks, store.get([chunk.id for chunk in chunks]), names)
+
+        named = ((block, names.document(document)) for block, document in numbered)
+        for batch in batches(named, chunker, check):
+            added += _add_batch(store, bundle, batch, names)
             if corpus is not None or chunker is not None:
-                added += _drop(store, stale_chunks(store, batch.counts))
+                prefixes = {id: names.prefix for id in made_up_documents(batch)}
+                added += _drop(store, stale_chunks(store, batch.counts, prefixes))
             done += len(batch.counts)
             if progress:
                 progress(done, total)
         if corpus is not None and corpus.folder is not None:
-            added += _drop(store, stale_chunks(store, dict.fromkeys(missing_files(folder, corpus), 0)))
+            missing = [names.id_of(id) for id in missing_files(folder, corpus)]
+            added += _drop(store, stale_chunks(store, dict.fromkeys(missing, 0), {id: names.prefix for id in missing}))
             record_files(folder, corpus)
     return added
 
@@ -86,13 +99,17 @@ def put(
     texts: Sequence[str],
     metadata: Sequence[Mapping[str, Any]],
     vectors: FloatArray | None = None,
+    *,
+    stored: Sequence[Record | None] | None = None,
+    made_up: Mapping[str, str] | None = None,
 ) -> Added:
     """Store a block of checked documents without duplicate ids; texts that are not stored yet are embedded.
 
     If vectors are given, unit rows of shape (n, d_in), every document is stored again; without codes if there is no
-    bundle.
+    bundle. `stored` is what `store.get(ids)` returns, if that is known; `made_up` as in `DocumentStore.put`.
     """
-    stored = store.get(ids) if vectors is None else [None] * len(ids)
+    if stored is None:
+        stored = store.get(ids) if vectors is None else [None] * len(ids)
     new = [i for i, old in enumerate(stored) if old is None or old.text != texts[i]]
     changed = [
         i
@@ -107,10 +124,12 @@ def put(
         else:
             rows = bundle.embed_documents(some) if vectors is None else vectors
             codes = bundle.encode(rows)
-        store.put([ids[i] for i in new], some, [metadata[i] for i in new], rows, *codes)
+        own = {ids[i]: made_up[ids[i]] for i in new if ids[i] in made_up} if made_up else None
+        store.put([ids[i] for i in new], some, [metadata[i] for i in new], rows, *codes, made_up=own)
     if changed:
         store.update_metadata([ids[i] for i in changed], [metadata[i] for i in changed], replace=True)
-    return Added(len(new), len(changed), len(ids) - len(new) - len(changed))
+    replaced = sum(stored[i] is not None for i in new)
+    return Added(len(new), len(changed), len(ids) - len(new) - len(changed), replaced=replaced)
 
 
 def facts_of(bundle: Bundle, folder: Path) -> dict[str, str]:
@@ -148,17 +167,21 @@ def adopt(store: DocumentStore, bundle: Bundle, facts: Mapping[str, str]) -> Non
         part = rows[start : start + BATCH]
         records, vectors = store.by_rowid(part), store.vectors_of(part)
         columns = [r.id for r in records], [r.text for r in records], [r.metadata for r in records]
-        store.put(*columns, vectors, *bundle.encode(vectors))
+        store.put(*columns, vectors, *bundle.encode(vectors), made_up=store.owners_of(columns[0]))
     # The key that marks an index with a bundle is written last.
     for key in sorted(facts, key=lambda key: key == MODEL_DIGEST):
         store.set_meta(key, facts[key])
 
 
-def _add_batch(store: DocumentStore, bundle: Bundle, batch: Batch) -> Added:
-    unique = {document.id: document for document in batch.documents}
-    texts, metadata = [d.text for d in unique.values()], [d.metadata for d in unique.values()]
-    check_documents(list(unique), texts, metadata)
-    return put(store, bundle, list(unique), texts, metadata)
+def _add_batch(store: DocumentStore, bundle: Bundle, batch: Batch, names: Names) -> Added:
+    unique = list({document.id: document for document in batch.documents}.values())
+    ids, texts, metadata = [d.id for d in unique], [d.text for d in unique], [d.metadata for d in unique]
+    check_documents(ids, texts, metadata)
+    stored = store.get(ids)
+    check_replaced(store, unique, stored, names)
+    made_up = {document.id: names.prefix for document in unique if document.made_up}
+    added = put(store, bundle, ids, texts, metadata, stored=stored, made_up=made_up)
+    return replace(added, replaced=added.replaced + len(batch.documents) - len(unique))
 
 
 def _drop(store: DocumentStore, ids: list[str]) -> Added:

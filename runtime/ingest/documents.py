@@ -1,11 +1,14 @@
-"""Documents of any source as batches of chunks, and the documents that they replace."""
+"""Documents of any source as batches of chunks, and the files that an index holds of a folder."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -13,11 +16,12 @@ from typing import Any, NamedTuple
 
 from ...corpus import Corpus, Document
 from ...corpus.chunks import Chunker
-from ...corpus.rows import read_objects
+from ...corpus.rows import content_id, read_objects
 from ...errors import DataError, StorageError
 from ...files import replace_file
+from ...sequences import in_order
 from ..bundle.bundle import Bundle
-from ..store.documents import DocumentStore
+from ..store.row_encoding import short
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +29,6 @@ COMMIT_EVERY = 512
 """Most documents that are embedded and stored together."""
 FOLDERS = "folders"
 """Folder of an index that records the files it holds of each source folder."""
-_LOOKUP = 64  # chunks that are looked up at a time
 
 Source = Corpus | str | PathLike[str] | Iterable[object]
 """The sources of `add_from`: a path, a corpus, or documents in memory."""
@@ -57,8 +60,14 @@ def chunker_for(bundle: Bundle, tokens: int | None = None, overlap: int | None =
     return Chunker(bundle.path / "tokenizer.json", bundle.manifest.max_length - taken, tokens, overlap)
 
 
-def batches(documents: Iterable[tuple[int, Document]], chunker: Chunker | None) -> Iterator[Batch]:
+def batches(
+    documents: Iterable[tuple[int, Document]],
+    chunker: Chunker | None,
+    check: Callable[[list[Document]], None] | None = None,
+) -> Iterator[Batch]:
     """Cut documents and group at most 512 chunks, never of two blocks, so that a block always has the same batches.
+
+    `check` gets all chunks of a document before the first of them is in a batch.
 
     Raises:
         DataError: A chunk and another document have the same id.
@@ -78,6 +87,8 @@ def batches(documents: Iterable[tuple[int, Document]], chunker: Chunker | None) 
             marked.add(document.id)
         for id in _duplicate_ids(document.id, len(pieces), chunked, marked):
             raise DataError(f"a chunk and another document have the id {id!r}: rename the document")
+        if check is not None and len(pieces) > 1:
+            check(pieces)
         for piece in pieces:
             if len(batch.documents) == COMMIT_EVERY:
                 yield batch
@@ -96,33 +107,17 @@ def _duplicate_ids(id: str, pieces: int, chunked: Mapping[str, int], marked: set
 
 
 def unpack(
-    texts: Sequence[Any], ids: Sequence[str] | None, metadata: Sequence[Mapping[str, Any]] | None
-) -> tuple[Sequence[str], Sequence[str] | None, Sequence[Mapping[str, Any]] | None]:
+    texts: list[Any], ids: Sequence[str] | None, metadata: Sequence[Mapping[str, Any]] | None
+) -> tuple[list[str], Sequence[str] | None, Sequence[Mapping[str, Any]] | None]:
     """Return texts, ids and metadata of LangChain documents; plain texts are returned unchanged."""
-    if isinstance(texts, str) or not any(hasattr(text, "page_content") for text in texts[:1]):
+    if not any(hasattr(text, "page_content") for text in texts):
         return texts, ids, metadata
     rows = list(read_objects(texts))
     return (
         [row.text for row in rows],
-        [row.id for row in rows] if ids is None else ids,
+        [uuid.uuid4().hex if row.made_up else row.id for row in rows] if ids is None else ids,
         [row.metadata for row in rows] if metadata is None else metadata,
     )
-
-
-def stale_chunks(store: DocumentStore, counts: Mapping[str, int]) -> list[str]:
-    """Return the ids of chunks that documents no longer have.
-
-    `counts` maps documents to their number of chunks now; 1 is the document itself, 0 a removed document.
-    """
-    probes = {id: [*([id] if n != 1 else []), f"{id}#{1 if n == 1 else n + 1}"] for id, n in counts.items()}
-    found = iter(store.get([probe for pair in probes.values() for probe in pair]))
-    stale = []
-    for id, pair in probes.items():
-        *whole, chunk = ((probe, next(found)) for probe in pair)
-        stale += [probe for probe, record in whole if record is not None]
-        if chunk[1] is not None:
-            stale += _chunks_from(store, id, int(chunk[0].rpartition("#")[2]))
-    return stale
 
 
 def missing_files(folder: Path, corpus: Corpus) -> list[str]:
@@ -158,26 +153,35 @@ def _record_path(folder: Path, corpus: Corpus) -> Path:
     return folder / FOLDERS / f"{name}.json"
 
 
-def _chunks_from(store: DocumentStore, id: str, number: int) -> list[str]:
-    """Return the chunks of a document from a number on, without ids that users chose themselves."""
-    stale: list[str] = []
-    while True:
-        ids = [f"{id}#{n}" for n in range(number, number + _LOOKUP)]
-        for n, (name, record) in enumerate(zip(ids, store.get(ids), strict=True), start=number):
-            if record is None or record.metadata.get("chunk") != n or not {"start", "end"} <= record.metadata.keys():
-                return stale
-            stale.append(name)
-        number += _LOOKUP
-
-
 def _in_memory(source: Iterable[object]) -> Iterator[Document]:
-    """Yield documents from tuples of (id, text, metadata), our documents, or those of LangChain."""
-    items = iter(source)
-    for item in items:
-        if isinstance(item, Document):
-            yield item
-        elif isinstance(item, tuple) and len(item) == 3:
-            yield Document(*item)
-        else:
-            yield from (Document(row.id, row.text, row.metadata) for row in read_objects(chain([item], items)))
-            return
+    """Yield documents from tuples of (id, text, metadata), our documents, texts, or documents of LangChain.
+
+    Every id is unique beyond this call: a text has a random one, a document without an id one of its content.
+    """
+    numbers: Counter[str] = Counter()
+    items = iter(in_order(source, "documents"))
+    for position, item in enumerate(items):
+        if isinstance(item, Document) or (isinstance(item, tuple) and len(item) == 3):
+            document = _checked(item if isinstance(item, Document) else Document(*item), position)
+            if document.made_up:
+                document = replace(document, id=content_id(document.text, document.metadata, numbers), made_up=False)
+            yield document
+            continue
+        for row in read_objects(chain([item], items)):
+            yield Document(uuid.uuid4().hex if row.made_up else row.id, row.text, row.metadata)
+        return
+
+
+def _checked(document: Document, position: int) -> Document:
+    """Check the types of a document; what they hold is checked where it is stored."""
+    for name, value, kind in (
+        ("id", document.id, str),
+        ("text", document.text, str),
+        ("metadata", document.metadata, Mapping),
+    ):
+        if not isinstance(value, kind):
+            expected = "a string" if kind is str else "a mapping"
+            raise DataError(
+                f"document {position} has the {name} {short(value)} ({type(value).__name__}): expected {expected}"
+            )
+    return document

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from heapq import merge as in_order
 from pathlib import Path
 from typing import NamedTuple
 
 from ...arrays import FloatArray, IntArray
 from ...errors import DataError
+from ...sequences import as_list
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
-from .documents import Batch, stale_chunks
+from .documents import Batch
+from .replacing import check_replaced, made_up_documents, stale_chunks
 from .shards import HEADER, Part, Shard, read_part, read_shard
+from .sources import Names, unique_prefix
 
 MERGED = "merged "
 """Prefix of the key under which an index records the progress of merging a set of shards."""
+
+
+class Merged(NamedTuple):
+    """What a merge did."""
+
+    documents: int
+    """Documents, or chunks, in the shards."""
+    problems: dict[str, str]
+    """Unreadable files: id -> reason."""
+    replaced: int = 0
+    """Documents that took the place of another text under their id."""
 
 
 class _Set(NamedTuple):
     """All shards of one source."""
 
     shards: dict[int, tuple[Path, Shard]]
+
+    @property
+    def first(self) -> Shard:
+        """The first shard, whose origin is that of all: other machines may have the source elsewhere."""
+        return self.shards[1][1]
 
     def parts(self) -> list[tuple[Path, Part]]:
         """Return all parts in the order of the source."""
@@ -35,7 +55,7 @@ def merge_shards(
     model_digest: str,
     folders: Sequence[Path],
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[int, dict[str, str]]:
+) -> Merged:
     """Add the documents of shards to a store, in the order of their source, with one part in memory.
 
     Progress is recorded: after an interruption the same call resumes. Documents with the same id are replaced. Shards
@@ -48,15 +68,15 @@ def merge_shards(
     """
     sets = _sets(folders, model_digest)
     total = sum(shard.documents for group in sets for _, shard in group.shards.values())
-    done = 0
+    done = replaced = 0
     with store.writing():
         for group in sets:
-            for documents in _merge_set(store, group):
-                done += documents
+            for documents, others in _merge_set(store, group):
+                done, replaced = done + documents, replaced + others
                 if progress:
                     progress(done, total)
     problems = {id: why for group in sets for _, shard in group.shards.values() for id, why in shard.problems.items()}
-    return total, problems
+    return Merged(total, problems, replaced)
 
 
 def shard_batches(
@@ -64,30 +84,52 @@ def shard_batches(
 ) -> Iterator[tuple[Batch, FloatArray, tuple[IntArray, FloatArray]]]:
     """Yield the content of shards in the order of their source, with one part in memory, to fill another engine.
 
-    Documents come with their vectors, shape (n, d_in), and codes, (n, k) and (n, k). Errors as in `merge_shards`.
+    Documents come with their vectors, shape (n, d_in), and codes, (n, k) and (n, k). An engine records no sources, so
+    an id that a source made up always has a prefix that belongs to its path alone, ``docs-1a2b3c4d/readme.txt``.
+    Errors as in `merge_shards`.
     """
-    for group in _sets([Path(folder) for folder in folders], bundle.manifest.model_digest):
-        yield from (read_part(folder, part) for folder, part in group.parts())
+    for group in _sets([Path(folder) for folder in as_list(folders, "folders")], bundle.manifest.model_digest):
+        prefix = unique_prefix(group.first.origin, group.first.prefix)
+        for folder, part in group.parts():
+            batch, *rest = read_part(folder, part)
+            made_up = set(made_up_documents(batch))
+            documents = [replace(d, id=prefix + d.id) if d.made_up else d for d in batch.documents]
+            counts = {prefix + id if id in made_up else id: count for id, count in batch.counts.items()}
+            yield batch._replace(documents=documents, counts=counts), *rest
 
 
-def _merge_set(store: DocumentStore, group: _Set) -> Iterator[int]:
-    """Merge one part after another; yield the number of documents of each."""
+def _merge_set(store: DocumentStore, group: _Set) -> Iterator[tuple[int, int]]:
+    """Merge one part after another; yield the number of documents of each, and of those that were replaced."""
+    names = Names(store, group.first.origin, group.first.prefix)
     parts = group.parts()
     key = MERGED + hashlib.sha256("".join(part.sha256 for _, part in parts).encode()).hexdigest()[:16]
     merged, _, kind = store.meta.get(key, "0 " + ("alone" if not len(store) else "added")).partition(" ")
     for number, (folder, part) in enumerate(parts):
+        replaced = 0
         if number >= int(merged):
             batch, vectors, codes = read_part(folder, part)
-            ids = [document.id for document in batch.documents]
+            batch, prefixes = _named(batch, names)
+            ids, texts = [d.id for d in batch.documents], [d.text for d in batch.documents]
+            stored = store.get(ids)
             if kind == "added":
-                store.delete(stale_chunks(store, batch.counts))
+                check_replaced(store, batch.documents, stored, names)
+                store.delete(stale_chunks(store, batch.counts, prefixes))
             # An interrupted run may have stored the first part without recording it.
             elif number > int(merged):
                 _check_new(store, ids, folder)
-            texts, metadata = [d.text for d in batch.documents], [d.metadata for d in batch.documents]
-            store.put(ids, texts, metadata, vectors, *codes)
+            made_up = {document.id: names.prefix for document in batch.documents if document.made_up}
+            store.put(ids, texts, [d.metadata for d in batch.documents], vectors, *codes, made_up=made_up)
             store.set_meta(key, f"{number + 1} {kind}")
-        yield part.documents
+            replaced = sum(old is not None and old.text != text for old, text in zip(stored, texts, strict=True))
+        yield part.documents, replaced
+
+
+def _named(batch: Batch, names: Names) -> tuple[Batch, dict[str, str]]:
+    """Return a batch with the ids that it has in the index, and the prefix of each document with a made-up one."""
+    made_up = {id: names.id_of(id) for id in made_up_documents(batch)}
+    counts = {made_up.get(id, id): count for id, count in batch.counts.items()}
+    named = batch._replace(documents=[names.document(document) for document in batch.documents], counts=counts)
+    return named, {id: names.prefix for id in made_up.values()}
 
 
 def _check_new(store: DocumentStore, ids: list[str], folder: Path) -> None:

@@ -26,8 +26,10 @@ from ..bundle.bundle import Bundle
 from ..store.row_encoding import check_documents
 from ..store.write_lock import WriterLock
 from .documents import Batch, batches, chunker_for
+from .sources import wanted_prefix
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 did not say which ids its source made up; they are taken for the source's own."""
 HEADER = "shard.json"
 
 
@@ -60,6 +62,10 @@ class Shard:
     parts: tuple[Part, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
     """Unreadable files: id -> reason."""
+    origin: str = ""
+    """Absolute path of the source where it was embedded."""
+    prefix: str = ""
+    """Prefix of made-up ids where it is free, see `wanted_prefix`."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -111,6 +117,7 @@ def embed_shard(
     chunker = chunker_for(bundle, chunk_tokens, overlap)
     sizes = (0, 0) if chunker is None else (chunker.tokens, chunker.overlap)
     header = Shard(number, of, corpus.name, _stamp(Path(data), corpus), bundle.manifest.model_digest, *sizes)
+    header = replace(header, origin=corpus.origin, prefix=wanted_prefix(corpus))
     folder = Path(out) / f"{number:05}-of-{of:05}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +159,7 @@ def read_part(folder: Path, part: Part) -> tuple[Batch, FloatArray, tuple[IntArr
         raise DataError(f"{path} is not what was written: delete {path.parent} and embed this shard again")
     with np.load(BytesIO(data), allow_pickle=False) as arrays:
         content = json.loads(arrays["documents"].tobytes())
-        documents = [Document(*document) for document in content["documents"]]
+        documents = [Document(*row[:3], made_up=bool(row[3:] and row[3])) for row in content["documents"]]
         codes = (arrays["latents"].astype(np.int64), arrays["values"])
         return Batch(part.block, documents, content["counts"]), arrays["vectors"], codes
 
@@ -185,7 +192,7 @@ def _write_part(folder: Path, batch: Batch, bundle: Bundle) -> Part:
     check_documents(*zip(*((d.id, d.text, d.metadata) for d in batch.documents), strict=True))
     vectors = bundle.embed_documents([document.text for document in batch.documents])
     latents, values = bundle.encode(vectors)
-    rows = [[document.id, document.text, dict(document.metadata)] for document in batch.documents]
+    rows = [[document.id, document.text, dict(document.metadata), document.made_up] for document in batch.documents]
     content = json.dumps({"documents": rows, "counts": batch.counts}, allow_nan=False).encode()
     stream, documents = BytesIO(), np.frombuffer(content, np.uint8)
     vectors, latents, values = vectors.astype("<f4"), latents.astype("<i4"), values.astype("<f4")
@@ -206,7 +213,9 @@ def _resume(folder: Path, new: Shard, resume: bool) -> Shard:
     if not (folder / HEADER).exists():
         return _write_header(folder, new)
     existing = read_shard(folder)
-    for name in ("source", "stamp", "model_digest", "chunk_tokens", "overlap"):
+    # Parts of both versions would not agree about made-up ids.
+    version = () if existing.complete else ("format_version",)
+    for name in ("source", "stamp", "model_digest", "chunk_tokens", "overlap", *version):
         if getattr(existing, name) != getattr(new, name):
             raise ConfigError(
                 f"{folder} was begun with another {name} ({getattr(existing, name)}, now {getattr(new, name)}): "

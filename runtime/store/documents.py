@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ...arrays import FloatArray, IntArray
 from ...bounded_cache import BoundedCache
 from ...errors import DataError, IndexFolderError, StorageError
+from ...sequences import as_list
 from .checksums import (
     CODE,
     METADATA,
@@ -26,6 +27,7 @@ from .checksums import (
     save_commit_count,
 )
 from .filters import compile_filter
+from .owners import owners_of, remove_owners, set_owners
 from .row_encoding import (
     Record,
     check_documents,
@@ -148,12 +150,21 @@ class DocumentStore:
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         """Return the documents of `ids`, in that order; None for an unknown id."""
-        found: dict[str, Record] = {}
+        ids, found = check_ids(ids), dict[str, Record]()
         with self.snapshot():
             self._check_ids()
             for marks, part in chunks(storable_ids(ids)):
                 found |= {record.id: record for record in self._records(f"id IN ({marks})", part)}
         return [found.get(id) for id in ids]
+
+    def owners_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the documents of `ids` whose id a source made up: id -> the prefix of that source."""
+        return owners_of(self._database, storable_ids(ids))
+
+    def has_prefix(self, prefix: str) -> bool:
+        """Return whether the id of a document begins with `prefix`."""
+        found = self._database.rows("SELECT id FROM documents WHERE id >= ? ORDER BY id LIMIT 1", (prefix,))
+        return bool(found) and str(found[0][0]).startswith(prefix)
 
     def by_rowid(self, rowids: ArrayLike) -> list[Record]:
         """Return the documents of `rowids`, in that order, without those that were deleted meanwhile."""
@@ -172,7 +183,8 @@ class DocumentStore:
 
     def vectors_by_id(self, ids: Sequence[str]) -> list[FloatArray | None]:
         """Return the vectors of `ids`, in that order, shape (d_in,) each; None for an unknown id."""
-        wanted, found = storable_ids(ids), dict[str, bytes]()
+        ids, found = check_ids(ids), dict[str, bytes]()
+        wanted = storable_ids(ids)
         with self.snapshot(), self._damage_errors():
             self._check_ids()
             for marks, part in chunks(wanted):
@@ -285,6 +297,7 @@ class DocumentStore:
         vectors: ArrayLike,
         latents: ArrayLike,
         values: ArrayLike,
+        made_up: Mapping[str, str] | None = None,
     ) -> IntArray:
         """Add documents, replacing those with the same id, in one durable transaction.
 
@@ -295,6 +308,7 @@ class DocumentStore:
             vectors: Shape (n, d_in), float32, finite.
             latents: Shape (n, k), integers >= 0; k may be 0.
             values: Shape (n, k), float32, finite.
+            made_up: The ids that a source made up -> the prefix of that source, as `owners_of` returns them.
 
         Returns:
             The row ids, shape (n,), int64: new ones, greater than all before, also for replaced documents.
@@ -316,6 +330,7 @@ class DocumentStore:
                 "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [(rowid, row[0], row_checks(rowid, row), *row[1:]) for rowid, row in numbered],
             )
+            set_owners(self._database, made_up or {})
             self._next_generation()
             self._commit(self._state().after([(rowid, row[0]) for rowid, row in numbered], removed))
         return np.arange(last + 1, last + 1 + len(rows), dtype=np.int64)
@@ -341,6 +356,7 @@ class DocumentStore:
         Raises:
             DataError: An argument is invalid, or an id is unknown. Other errors as in `put`; nothing was changed.
         """
+        ids = check_strings("ids", ids)
         new = dict(zip(ids, check_documents(ids, [""] * len(ids), metadata), strict=True))
         with self._committing():
             for marks, part in chunks(list(new)):
@@ -474,6 +490,7 @@ class DocumentStore:
         for marks, part in chunks(ids):
             removed += self._database.rows(f"SELECT rowid, id FROM documents WHERE id IN ({marks})", part)
             self._database.rows(f"DELETE FROM documents WHERE id IN ({marks})", part)
+        remove_owners(self._database, [id for _, id in removed])
         return removed
 
     def _next_generation(self) -> None:
@@ -482,9 +499,17 @@ class DocumentStore:
 
 def storable_ids(ids: Sequence[str]) -> list[str]:
     """Return the distinct ids without those that hold a lone surrogate, which SQLite cannot bind."""
-    if isinstance(ids, str) or not all(isinstance(id, str) for id in ids):
-        raise DataError(f"ids is {ids!r:.80}: expected a list of strings")
-    return [id for id in dict.fromkeys(ids) if is_unicode(id)]
+    return [id for id in dict.fromkeys(check_ids(ids)) if is_unicode(id)]
+
+
+def check_ids(ids: object) -> list[str]:
+    """Return ids to look up as a list, by position; a DataError for what is no list of strings."""
+    if isinstance(ids, str):
+        raise DataError(f"ids is {short(ids)}: expected a list of strings")
+    wanted = as_list(ids, "ids")
+    if not all(isinstance(id, str) for id in wanted):
+        raise DataError(f"ids is {short(wanted)}: expected a list of strings")
+    return wanted
 
 
 def _rowid_list(rowids: ArrayLike) -> list[int]:

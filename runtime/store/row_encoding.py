@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...arrays import check_finite_rows
+from ...arrays import as_numbers, check_finite_rows
 from ...errors import DataError
+from ...sequences import as_list
 
 Row = tuple[str, str, str, bytes, bytes, bytes]
 """The columns of one document after its row id: id, metadata, text, vector, latents, values."""
@@ -58,9 +59,10 @@ def decode_metadata(text: str) -> dict[str, object]:
 
 
 def check_strings(name: str, strings: Sequence[str]) -> list[str]:
-    """Return strings as a list; a DataError for a single string, or an item that is not a string or not Unicode."""
+    """Return strings as a list; a DataError as in `as_list`, or for an item that is not a string or not Unicode."""
     if isinstance(strings, str):
         raise DataError(f"{name} is the string {short(strings)}: expected a list of strings")
+    strings = as_list(strings, name)
     for position, string in enumerate(strings):
         if not isinstance(string, str):
             raise DataError(f"{name}[{position}] is {short(string)} ({type(string).__name__}): expected a string")
@@ -69,7 +71,7 @@ def check_strings(name: str, strings: Sequence[str]) -> list[str]:
                 f"{name}[{position}] is {short(string)}, which holds a lone surrogate and is not Unicode text: "
                 "decode the source with errors='replace'"
             )
-    return list(strings)
+    return strings
 
 
 def is_unicode(text: str) -> bool:
@@ -83,7 +85,8 @@ def is_unicode(text: str) -> bool:
 
 def check_documents(ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, object]]) -> list[str]:
     """Check documents and return the metadata of each as JSON; arguments and errors as in `encode_rows`."""
-    ids, texts, n = check_strings("ids", ids), check_strings("texts", texts), len(ids)
+    ids, texts, metadata = check_strings("ids", ids), check_strings("texts", texts), as_list(metadata, "metadata")
+    n = len(ids)
     for name, length in (("texts", len(texts)), ("metadata", len(metadata))):
         if length != n:
             raise DataError(f"{name} has {length} items and ids has {n}: they must be equally many")
@@ -121,12 +124,13 @@ def encode_rows(
     Raises:
         DataError: An argument is invalid; the message names the first offender.
     """
-    n = len(ids)
-    documents = check_documents(ids, texts, metadata)
+    ids, texts = check_strings("ids", ids), check_strings("texts", texts)
+    metadata = as_list(metadata, "metadata")
+    n, documents = len(ids), check_documents(ids, texts, metadata)
     if n == 0:
         return []
     vector_rows = check_finite_rows(vectors, "vectors", d_in, n=n)
-    codes = np.asarray(latents)
+    codes = as_numbers(latents, "latents")
     if codes.ndim != 2 or len(codes) != n:
         raise DataError(f"latents has shape {codes.shape}: expected ({n}, k)")
     if codes.size and codes.dtype.kind not in "iu":

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import DataError
+from .sequences import as_list, unmasked
 
 FloatArray = NDArray[np.float32]
 WideArray = NDArray[np.float64]
@@ -15,7 +16,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 UNIT_TOLERANCE = 1e-3
-"""How much the length of a unit row may differ from 1."""
+"""How much the length of a unit row may differ from 1 to be taken."""
+EXACT_TOLERANCE = 2e-6
+"""How much the length of a row may differ from 1 after a division by it in float32. Other rows are divided again."""
 _BLOCK = 65_536
 """Rows that `first_not_unit` holds in memory at a time."""
 
@@ -26,18 +29,64 @@ def unit_rows(x: FloatArray) -> FloatArray:
     return np.divide(x, np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
+def as_numbers(values: object, name: str, has: str = "has") -> NDArray[Any]:
+    """Return numbers as an array, by position; without a copy if they are one.
+
+    Args:
+        values: An array, a table of numbers, or rows: a list, a column, a generator of lists or arrays.
+        name: Name of the argument, for messages.
+        has: Its verb.
+
+    Raises:
+        DataError: They are no real numbers, some are masked, the rows differ in length, or they have no order.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        values = unmasked(values, name)
+    shape = getattr(values, "shape", None)
+    if not isinstance(values, np.ndarray) and not (isinstance(shape, tuple) and len(shape) > 1):
+        values = as_list(values, name)
+    if isinstance(values, np.ndarray) and values.dtype == object and values.ndim == 1:
+        values = list(values)
+    if isinstance(values, list):
+        values = [unmasked(row, f"{name}[{i}]") if np.ma.isMaskedArray(row) else row for i, row in enumerate(values)]
+    try:
+        given = np.asarray(values)
+        # Objects are numbers of other libraries; NumPy would parse strings among them.
+        if given.dtype == object and not any(isinstance(value, str | bytes) for value in given.flat):
+            given = given.astype(np.float64)
+    # Whatever the library of a tensor raises, rows of several lengths, an integer beyond a float.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{name} cannot be read as numbers ({reason:.120}): give an array of shape (n, width)"
+        ) from error
+    if given.dtype.kind not in "fiu":
+        raise DataError(f"{name} {has} dtype {given.dtype}: expected float32")
+    return given
+
+
 def check_unit_rows(rows: ArrayLike, name: str, width: int) -> FloatArray:
     """Check that every row has length 1, and return the rows as contiguous float32, shape (n, width).
 
+    A row whose length differs by up to 0.001, as with rounded numbers, is divided by it, so that no score exceeds 1.
+
     Raises:
-        DataError: The shape is another, or a row has another length. `name` and the first such row are named.
+        DataError: The shape is another, or a row has another length, or they are no numbers. `name` and the first such
+            row are named.
     """
-    given = np.asarray(rows)
+    given = as_numbers(rows, name)
     if given.ndim != 2 or given.shape[1] != width:
         raise DataError(f"{name} has shape {given.shape}: this index takes rows of length {width}")
     if wrong := first_not_unit(given):
         raise DataError(f"{name}: row {wrong[0]} has length {wrong[1]:.4g}, expected 1: divide rows by their length")
-    return np.ascontiguousarray(given, np.float32)
+    checked = np.ascontiguousarray(given, np.float32)
+    return checked if first_not_unit(checked, EXACT_TOLERANCE) is None else _exact(checked)
+
+
+def _exact(rows: FloatArray) -> FloatArray:
+    """Divide those rows by their length that are not exactly of length 1; the others keep every bit."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(np.abs(lengths - 1) > EXACT_TOLERANCE, rows / lengths, rows).astype(np.float32)
 
 
 def first_not_unit(rows: NDArray[Any], tolerance: float = UNIT_TOLERANCE) -> tuple[int, float] | None:
@@ -72,12 +121,10 @@ def check_finite_rows(
     Raises:
         DataError: The shape is another, the values are not numbers, or one is not finite in float32.
     """
-    given = np.asarray(rows)
+    given = as_numbers(rows, name, has)
     if given.ndim != 2 or given.shape[1] != width or (n is not None and len(given) != n):
         wanted = expected or f"expected ({'n' if n is None else n}, {width})"
         raise DataError(f"{name} {has} shape {given.shape}: {wanted}")
-    if given.dtype.kind not in "fiu":
-        raise DataError(f"{name} {has} dtype {given.dtype}: expected float32")
     # A number too large for float32 becomes inf, which is refused below.
     with np.errstate(over="ignore"):
         checked = np.ascontiguousarray(given, dtype="<f4")
@@ -90,8 +137,8 @@ def check_finite_rows(
 
 
 def is_unit(row: FloatArray, d_in: int) -> bool:
-    """Return whether a vector is contiguous float32 of shape (d_in,) and clearly of length 1, a quick test."""
-    if row.dtype != np.float32 or row.shape != (d_in,) or not row.flags.c_contiguous:
+    """Return whether a vector is contiguous float32 of shape (d_in,) and surely of length 1, a quick test."""
+    if row.dtype != np.float32 or row.shape != (d_in,) or not row.flags.c_contiguous or np.ma.isMaskedArray(row):
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        return abs(float(np.sqrt(row @ row)) - 1) <= UNIT_TOLERANCE / 2
+        return abs(float(np.sqrt(row @ row)) - 1) <= EXACT_TOLERANCE

@@ -79,8 +79,8 @@ def read_objects(items: Iterable[object]) -> Iterator[Row]:
 
     Args:
         items: Strings, whose ids are their positions from 0; or objects with `page_content`, `metadata` and `id`. An
-            object without an id gets its `source` and its number among the documents of that source, ``notes.md#2``.
-            Without a source it gets a checksum of its content.
+            object without an id gets one of its content, see `content_id`: the same in every call, whatever else is in
+            it.
 
     Raises:
         DataError: An item is neither.
@@ -94,8 +94,25 @@ def read_objects(items: Iterable[object]) -> Iterator[Row]:
         if not isinstance(text, str) or not isinstance(metadata, Mapping):
             kind = type(item).__name__
             raise DataError(f"item {position} of the texts is a {kind}: expected a string or a document of LangChain")
-        made_up = getattr(item, "id", None) is None
-        yield Row(_id_of(item, text, metadata, numbers), text, metadata=metadata, made_up=made_up)
+        id = getattr(item, "id", None)
+        yield Row(content_id(text, metadata, numbers) if id is None else str(id), text, metadata=metadata)
+
+
+def content_id(text: str, metadata: Mapping[str, object], numbers: Counter[str]) -> str:
+    """Return an id of a document's content: its `source` with a checksum, ``notes.md#0123456789abcdef``, or that alone.
+
+    Documents that are equal get the same id in every call. `numbers` counts them within one: the second ends in ``-2``.
+    """
+    try:
+        content = json.dumps([text, metadata], sort_keys=True, default=str)
+    # Keys of several types, or a loop: whoever stores the document refuses its metadata with the reason.
+    except (TypeError, ValueError, RecursionError):
+        content = json.dumps([text, sorted(map(str, metadata))])
+    checksum = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+    source = metadata.get("source")
+    id = f"{source}#{checksum[:16]}" if isinstance(source, str) and source else checksum[:32]
+    numbers[id] += 1
+    return id if numbers[id] == 1 else f"{id}-{numbers[id]}"
 
 
 def text_column_of(path: Path, names: Sequence[str], chosen: str | None) -> str:
@@ -148,15 +165,3 @@ def _number(cell: object) -> object:
     if _WHOLE.fullmatch(text):
         return int(text)
     return float(text) if _DECIMAL.fullmatch(text) else cell
-
-
-def _id_of(item: object, text: str, metadata: Mapping[str, object], numbers: Counter[str]) -> str:
-    id = getattr(item, "id", None)
-    if id is not None:
-        return str(id)
-    source = metadata.get("source")
-    if isinstance(source, str) and source:
-        numbers[source] += 1
-        return f"{source}#{numbers[source]}"
-    content = json.dumps([text, metadata], sort_keys=True, default=str)
-    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -83,8 +83,8 @@ def test_the_merged_index_is_that_of_one_process(shards, alone, opened_bundle, t
     assert sizes[0] > sizes[1] > sizes[2] > 200  # two blocks, two blocks of which one is short, one block
     seen = []
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
-        total, problems = index.merge([shards], progress=lambda *done: seen.append(done))
-        assert (total, problems, len(index)) == (sum(sizes), {}, sum(sizes))
+        total, problems, replaced = index.merge([shards], progress=lambda *done: seen.append(done))
+        assert (total, problems, replaced, len(index)) == (sum(sizes), {}, 0, sum(sizes))
         assert seen[-1] == (total, total)
         assert index.merge([shards])[0] == total  # nothing is put there twice
         assert index._store.generation == len(seen)
@@ -109,8 +109,7 @@ def test_a_folder_of_files(opened_bundle, tmp_path):
     for number in (1, 2):
         embed_shard(notes, opened_bundle, tmp_path / "s", (number, 2))
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
-        _, problems = index.merge([tmp_path / "s"])
-        assert problems.keys() == {"bad.txt"}
+        assert index.merge([tmp_path / "s"]).problems.keys() == {"bad.txt"}
     with SteerableIndex.create(tmp_path / "alone", opened_bundle) as index:
         index.add_from(notes)
     assert_same(tmp_path / "index", tmp_path / "alone", opened_bundle)
@@ -166,7 +165,7 @@ def test_a_merge_goes_on_after_any_part(shards, alone, opened_bundle, tmp_path, 
 def test_merging_into_an_index_replaces(shards, alone, opened_bundle, tmp_path):
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
         index.add(["mine", "older", "older"], ids=["mine", "d7", "d1"])
-        index.merge([shards])
+        assert index.merge([shards]).replaced == 1
         assert len(index) == len(content(alone, opened_bundle)[0]) + 1
         assert index.get(["d7"]) == [None]  # it has chunks now
         assert index.get(["d1"])[0].text.startswith("The number 1 ")
@@ -203,7 +202,7 @@ def test_what_is_not_whole_is_not_merged(shards, opened_bundle, tmp_path):
         ({"positions": None}, "is not finished: run `sae embed --shard 2/3 --resume`"),
         ({"positions": 5}, "that saw the same source with the same options"),
         ({"model_digest": "x"}, "embedded with another bundle"),
-        ({"format_version": 2}, "format_version 2"),
+        ({"format_version": 3}, "format_version 3"),
         ({"number": "x", "parts": 3}, "is damaged"),
     ):
         (second / HEADER).write_text(json.dumps(header | change))

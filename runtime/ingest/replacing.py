@@ -1,0 +1,102 @@
+"""What documents may take the place of, and which chunks go when they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ...corpus import Document
+from ...errors import DataError
+from ..store.documents import DocumentStore
+from ..store.row_encoding import Record, encode_json, short
+from .documents import Batch
+from .sources import Names
+
+_LOOKUP = 64  # chunks that are looked up at a time
+
+
+def check_replaced(
+    store: DocumentStore, documents: Sequence[Document], stored: Sequence[Record | None], names: Names
+) -> None:
+    """Check that no document takes the place of one that is not its own earlier version.
+
+    Args:
+        store: The documents of the index.
+        documents: Documents and chunks that are about to be stored, as `Names.document` returned them.
+        stored: What the store has under their ids.
+        names: The source of the documents.
+
+    Raises:
+        DataError: A made-up id is that of a document that another source or a person added; an id of a file is one
+            that another source made up; a chunk is no chunk of the stored document, or takes the place of none.
+    """
+    owners = store.owners_of([document.id for document, old in zip(documents, stored, strict=True) if old])
+    for document, old in zip(documents, stored, strict=True):
+        if old is None or unchanged(document, old):
+            continue
+        owner, id = owners.get(document.id), short(document.id)
+        new_chunk, old_chunk = is_chunk(document.id, document.metadata), is_chunk(old.id, old.metadata)
+        if new_chunk != old_chunk:
+            chunk, other = (id, "a document that is no chunk") if new_chunk else ("a document", f"the chunk {id}")
+            raise DataError(
+                f"{chunk} would replace {other}, both have the id {id}: rename the document that is cut into chunks, "
+                "or delete the other one"
+            )
+        if document.made_up and owner != names.prefix:
+            raise DataError(
+                f"{id} is the line or file of a source without ids, and a document that was added under this id "
+                "would be replaced: delete that one, or give the source ids of its own"
+            )
+        if not document.made_up and owner is not None and (names.origin or new_chunk):
+            raise DataError(
+                f"{id} is the id of a document here, and a line or file of a source without ids has it already: index "
+                "that source into another folder, or after this one"
+            )
+
+
+def unchanged(document: Document, old: Record) -> bool:
+    """Return whether a document is stored as it is."""
+    return old.text == document.text and encode_json(old.metadata) == encode_json(dict(document.metadata))
+
+
+def is_chunk(id: str, metadata: Mapping[str, object]) -> bool:
+    """Return whether a document is a chunk that a chunker made, and not one whose id looks like it."""
+    return {"chunk", "start", "end"} <= metadata.keys() and id.endswith(f"#{metadata['chunk']}")
+
+
+def made_up_documents(batch: Batch) -> Iterator[str]:
+    """Yield the documents that end in a batch and whose id their source made up."""
+    made_up = {piece.id: piece.made_up for piece in batch.documents}
+    for id, pieces in batch.counts.items():
+        # The last chunk of a document is in the batch where it ends.
+        if made_up[id if pieces == 1 else f"{id}#{pieces}"]:
+            yield id
+
+
+def stale_chunks(store: DocumentStore, counts: Mapping[str, int], prefixes: Mapping[str, str]) -> list[str]:
+    """Return the ids of chunks that documents no longer have, without documents that only look like such chunks.
+
+    `counts` maps documents to their number of chunks now; 1 is the document itself, 0 a removed document. `prefixes`
+    maps those with a made-up id to the prefix of their source: what another source or a person added is no chunk.
+    """
+    probes = {id: [*([id] if n != 1 else []), f"{id}#{1 if n == 1 else n + 1}"] for id, n in counts.items()}
+    found = iter(store.get([probe for pair in probes.values() for probe in pair]))
+    stale: dict[str, str] = {}
+    for id, pair in probes.items():
+        *whole, chunk = ((probe, next(found)) for probe in pair)
+        stale |= {probe: id for probe, record in whole if record is not None}
+        if chunk[1] is not None:
+            stale |= dict.fromkeys(_chunks_from(store, id, int(chunk[0].rpartition("#")[2])), id)
+    owners = store.owners_of(list(stale))
+    return [chunk for chunk, document in stale.items() if owners.get(chunk) == prefixes.get(document)]
+
+
+def _chunks_from(store: DocumentStore, id: str, number: int) -> list[str]:
+    """Return the chunks of a document from a number on, without ids that users chose themselves."""
+    stale: list[str] = []
+    while True:
+        ids = [f"{id}#{n}" for n in range(number, number + _LOOKUP)]
+        for name, record in zip(ids, store.get(ids), strict=True):
+            if record is None or not is_chunk(name, record.metadata):
+                return stale
+            stale.append(name)
+        number += _LOOKUP

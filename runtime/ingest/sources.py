@@ -1,0 +1,93 @@
+"""Ids that a source made up, line numbers and paths, as ids of an index: unique there, and the same every time.
+
+The first source of an empty index keeps them. Every other source has a prefix, ``two.txt:1`` or ``docs/readme.txt``.
+It is recorded under the absolute path of the source before its first document, so that a source that is indexed again
+updates its own documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import replace
+from functools import cached_property
+from pathlib import PurePath
+
+from ...corpus import Corpus, Document
+from ...corpus.formats import format_of
+from ..store.documents import DocumentStore
+
+SOURCE = "source "
+"""Begin of the keys in the metadata of the database: ``source /home/me/docs`` -> the prefix of that source."""
+
+
+def wanted_prefix(corpus: Corpus) -> str:
+    """Return the prefix that a source has where it is free: ``docs/`` for a folder, ``two.txt:`` for a file of rows.
+
+    A file that is one document is taken for the only one of its folder. A source in memory has none.
+    """
+    path = PurePath(corpus.origin)
+    if not corpus.origin:
+        return ""
+    if corpus.folder is not None:
+        return f"{path.name}/"
+    format = format_of(path)
+    return f"{path.parent.name}/" if format is not None and format.read_rows is None else f"{path.name}:"
+
+
+def unique_prefix(origin: str, wanted: str) -> str:
+    """Return a prefix that no other source has anywhere, for an engine that records no sources: ``docs-1a2b3c4d/``."""
+    return f"{wanted[:-1]}-{hashlib.sha256(origin.encode()).hexdigest()[:8]}{wanted[-1:]}"
+
+
+class Names:
+    """Gives the documents of one source their ids in an index; the right to write is held while it is used.
+
+    Args:
+        store: The documents of the index.
+        origin: Absolute path of the source; ``""`` for one in memory, whose made-up ids become random ones.
+        wanted: See `wanted_prefix`.
+    """
+
+    def __init__(self, store: DocumentStore, origin: str, wanted: str) -> None:
+        self._store, self.origin, self._wanted = store, origin, wanted
+
+    @cached_property
+    def prefix(self) -> str:
+        """The prefix of the source, recorded when it is first asked for."""
+        if self.origin in self._sources:
+            return self._sources[self.origin]
+        taken = set(self._sources.values())
+        prefix = "" if not len(self._store) and "" not in taken else self._wanted
+        number = 1
+        while prefix in taken or (prefix and self._store.has_prefix(prefix)):
+            number += 1
+            prefix = f"{self._wanted[:-1]}-{number}{self._wanted[-1:]}"
+        self._store.set_meta(SOURCE + self.origin, prefix)
+        return prefix
+
+    def id_of(self, id: str) -> str:
+        """Return the id in the index for one that the source made up; the same with the mark of a chunk."""
+        if self.prefix:
+            return self.prefix + id
+        others = [prefix for prefix in self._sources.values() if prefix]
+        return f"./{id}" if id.startswith(tuple(others)) else id
+
+    def document(self, document: Document) -> Document:
+        """Return a document, or a chunk, with its id in the index; `source` in its metadata follows."""
+        if not document.made_up:
+            return document
+        if not self.origin:
+            return replace(document, id=uuid.uuid4().hex, made_up=False)
+        id = self.id_of(document.id)
+        if id == document.id:
+            return document
+        metadata, whole = document.metadata, document.id.removesuffix(f"#{document.metadata.get('chunk')}")
+        if metadata.get("source") == whole:
+            metadata = {**metadata, "source": self.id_of(whole)}
+        return replace(document, id=id, metadata=metadata)
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        meta = self._store.meta.items()
+        return {key.removeprefix(SOURCE): prefix for key, prefix in meta if key.startswith(SOURCE)}

@@ -1,0 +1,36 @@
+"""The documents whose id their source made up, a line number or a path, and the source of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .sqlite import Database, chunks
+
+# Made with the first such document, so that an index without any is as before.
+_TABLE = "CREATE TABLE IF NOT EXISTS made_up (id TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID"
+
+
+def owners_of(database: Database, ids: Iterable[str]) -> dict[str, str]:
+    """Return the sources of those documents whose id was made up: id -> prefix of the source."""
+    found: dict[str, str] = {}
+    if _has_table(database):
+        for marks, part in chunks(list(ids)):
+            found |= dict(database.rows(f"SELECT id, source FROM made_up WHERE id IN ({marks})", part))
+    return found
+
+
+def set_owners(database: Database, owners: Mapping[str, str]) -> None:
+    """Record the sources of documents; the caller holds a transaction."""
+    if owners:
+        database.rows(_TABLE)
+        database.many("INSERT OR REPLACE INTO made_up VALUES (?, ?)", list(owners.items()))
+
+
+def remove_owners(database: Database, ids: Iterable[str]) -> None:
+    """Forget the sources of documents; the caller holds a transaction."""
+    if _has_table(database):
+        database.many("DELETE FROM made_up WHERE id = ?", [(id,) for id in ids])
+
+
+def _has_table(database: Database) -> bool:
+    return bool(database.rows("SELECT 1 FROM sqlite_master WHERE name = 'made_up'"))
