@@ -44,7 +44,7 @@ def index(documents, tiny_bundle):
     path = documents.parent / "index"
     result = sae("index", "--data", documents, "--bundle", tiny_bundle, "--out", path, "--json")
     assert result.returncode == 0, result.stderr
-    figures = {"added": 60, "unchanged": 0, "dropped": 0, "documents": 60}
+    figures = {"added": 60, "unchanged": 0, "replaced": 0, "dropped": 0, "documents": 60}
     assert json.loads(result.stdout) == {"index": str(path), **figures, "problems": {}}
     return path
 
