@@ -216,8 +216,8 @@ class Corpus:
             if id in seen:
                 raise DataError(f"{self.name}: two documents have the id {id!r}: every id must occur once")
             seen.add(id)
-            metadata = {name: storable(value) for name, value in row.metadata.items()}
-            yield position, row._replace(id=id, text=encodable(row.text), query=encodable(row.query), metadata=metadata)
+            texts = {"text": encodable(row.text), "query": encodable(row.query)}
+            yield position, row._replace(id=id, metadata=storable(row.metadata), **texts)
         if mine is not None:
             return
         if not seen:

@@ -55,6 +55,13 @@ def check_regular(path: Path, mode: int) -> None:
     raise DataError(f"{path} is {kind}, and documents are read more than once: write them to a file first")
 
 
+def check_inside(path: Path, folder: Path) -> None:
+    """Raise a `DataError` for a file that is reached by a link out of its folder: nobody asked for what is there."""
+    target, home = os.path.realpath(path), os.path.realpath(folder)
+    if not Path(target).is_relative_to(home):
+        raise DataError(f"{path} is a link that leads out of the folder, to {target}: copy the file into the folder")
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file that is one document; a `DataError` if it is unreadable or beyond `MAX_FILE`."""
     try:

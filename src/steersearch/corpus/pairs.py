@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from .columns import find_column
-from .lines import read_lines
+from .lines import check_inside, read_lines
 from .readers import field, first_file, id_field, read_json_lines, suffix_of
 from .tables import read_table
 
@@ -59,6 +59,8 @@ def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
         DataError: There is no such split, or a line is malformed.
     """
     path = folder / "qrels" / f"{split}.tsv"
+    if path.exists():
+        check_inside(path, folder)
     qrels: dict[str, dict[str, int]] = {}
     for number, line in enumerate(read_lines(path), start=1):
         cells = line.rstrip("\r\n").split("\t")

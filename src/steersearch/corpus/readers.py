@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .lines import LongLine, read_lines
+from .lines import LongLine, check_inside, read_lines
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -40,8 +40,11 @@ def suffix_of(path: Path) -> str:
 
 
 def first_file(folder: Path, *names: str) -> Path | None:
-    """Return the first of these files that is in a folder, None when none is."""
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    """Return the first of these files that is in a folder, None when none is; a `DataError` for a link out of it."""
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if found is not None:
+        check_inside(found, folder)
+    return found
 
 
 def decode(path: Path, data: bytes) -> str:

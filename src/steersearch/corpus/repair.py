@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 _MAX_DEPTH = 100
 
@@ -21,8 +22,12 @@ def encodable_name(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def storable(value: object, depth: int = 0) -> object:
+def storable(metadata: Mapping[str, object]) -> dict[str, object]:
     """Return metadata that can be stored: strings and keys that are Unicode, and None for NaN and infinity."""
+    return {_key(name): _storable(value, 1) for name, value in metadata.items()}
+
+
+def _storable(value: object, depth: int) -> object:
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, float):
@@ -31,6 +36,10 @@ def storable(value: object, depth: int = 0) -> object:
     if depth > _MAX_DEPTH:
         return value
     if isinstance(value, Mapping):
-        names = ((encodable_name(key) if isinstance(key, str) else key, item) for key, item in value.items())
-        return {name: storable(item, depth + 1) for name, item in names}
-    return [storable(item, depth + 1) for item in value] if isinstance(value, list | tuple) else value
+        return {_key(name): _storable(item, depth + 1) for name, item in value.items()}
+    return [_storable(item, depth + 1) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _key(name: Any) -> Any:
+    """Return a key that can be stored; one that is no string is refused where it is stored."""
+    return encodable_name(name) if isinstance(name, str) else name
