@@ -37,7 +37,6 @@ def problem(path, name, data):
 
 
 def test_html(tmp_path):
-    pytest.importorskip("bs4", reason="needs the extra files")
     (tmp_path / "page.htm").write_bytes(PAGE)
     document = one(tmp_path / "page.htm")
     assert document.text.split("\n\n") == [
@@ -105,17 +104,14 @@ def test_bad_text(tmp_path, name, data, message):
     ids=["empty", "no objects", "cut short", "encrypted", "scanned", "binary"],
 )
 def test_bad_pages(tmp_path, name, data, message):
-    pytest.importorskip("bs4", reason="needs the extra files")
     pytest.importorskip("pypdf", reason="needs the extra files")
     assert message in problem(tmp_path, name, data())
 
 
-@pytest.mark.parametrize(("name", "module"), [("a.pdf", "pypdf"), ("a.html", "bs4")])
-def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch, name, module):
-    monkeypatch.setitem(sys.modules, module, None)
-    for ours in ("html", "pdf"):
-        monkeypatch.delitem(sys.modules, f"steersearch.corpus.{ours}", raising=False)
-    assert problem(tmp_path, name, b"x") == f"{module} is not installed: pip install 'steersearch[files]'"
+def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypdf", None)
+    monkeypatch.delitem(sys.modules, "steersearch.corpus.pdf", raising=False)
+    assert problem(tmp_path, "a.pdf", b"x") == "pypdf is not installed: pip install 'steersearch[files]'"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")
