@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from ..corpus.readers import encodable
+from ..corpus.repair import encodable
 from ..errors import ConfigError, DataError
 from .embedder_source import EmbedderSource, resolve_embedder
 

@@ -237,7 +237,8 @@ def _remove_unlisted(folder: Path, shard: Shard) -> None:
 def _stamp(path: Path, corpus: Corpus) -> str:
     """Return a checksum of the names and sizes of a source's files, which must be equal for all its shards."""
     if corpus.folder is not None:
-        files = {id: path / id for id in corpus.folder.ids()}
+        found = corpus.folder.files()
+        files = {id: found[id] for id in sorted(found)}
     else:
         file = path if path.is_file() else first_file(path, "corpus.jsonl", "corpus.jsonl.gz") or path
         files = {file.name: file}

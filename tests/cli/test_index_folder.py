@@ -24,7 +24,6 @@ def sae(*arguments):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, tiny_bundle):
-    pytest.importorskip("bs4", reason="needs the extra files")
     pytest.importorskip("pypdf", reason="needs the extra files")
     base = tmp_path_factory.mktemp("folder")
     notes = base / "notes"

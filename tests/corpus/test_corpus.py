@@ -249,6 +249,14 @@ def test_half_surrogates_are_replaced(tmp_path):
     corpus = Corpus.open(write(tmp_path / "a.jsonl", '{"text": "cut \\ud83d off", "query": "\\ud83d"}\n'))
     assert contents(corpus) == [("1", "cut ? off")]
     assert list(corpus.pairs()) == [("?", "1")]
+    record = {"_id": "\ud83d", "title": "\ud83d", "text": "x", "\ud83d": ["\ude00"], "metadata": {"a": {"b": "\ud83d"}}}
+    corpus = Corpus.open(jsonl(tmp_path / "a.jsonl", record, {"_id": "\ude00", "text": "y"}))
+    first, second = corpus.documents()
+    # Ids and keys are written out, so that different ones stay different.
+    assert (first.id, second.id) == (r"\ud83d", r"\ude00")
+    assert first.text == "?. x"
+    assert first.metadata == {"title": "?", r"\ud83d": ["?"], "a": {"b": "?"}}
+    assert list(corpus.with_pairs([("why", "\ud83d")]).pairs()) == [("why", r"\ud83d")]
 
 
 def test_a_pass_does_not_hold_the_documents(tmp_path):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from steersearch.corpus import Corpus
+from steersearch.corpus import Corpus, read_pairs
 from steersearch.errors import DataError, MissingExtraError
 
 from .making import pdf
@@ -37,7 +37,6 @@ def problem(path, name, data):
 
 
 def test_html(tmp_path):
-    pytest.importorskip("bs4", reason="needs the extra files")
     (tmp_path / "page.htm").write_bytes(PAGE)
     document = one(tmp_path / "page.htm")
     assert document.text.split("\n\n") == [
@@ -105,17 +104,14 @@ def test_bad_text(tmp_path, name, data, message):
     ids=["empty", "no objects", "cut short", "encrypted", "scanned", "binary"],
 )
 def test_bad_pages(tmp_path, name, data, message):
-    pytest.importorskip("bs4", reason="needs the extra files")
     pytest.importorskip("pypdf", reason="needs the extra files")
     assert message in problem(tmp_path, name, data())
 
 
-@pytest.mark.parametrize(("name", "module"), [("a.pdf", "pypdf"), ("a.html", "bs4")])
-def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch, name, module):
-    monkeypatch.setitem(sys.modules, module, None)
-    for ours in ("html", "pdf"):
-        monkeypatch.delitem(sys.modules, f"steersearch.corpus.{ours}", raising=False)
-    assert problem(tmp_path, name, b"x") == f"{module} is not installed: pip install 'steersearch[files]'"
+def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypdf", None)
+    monkeypatch.delitem(sys.modules, "steersearch.corpus.pdf", raising=False)
+    assert problem(tmp_path, "a.pdf", b"x") == "pypdf is not installed: pip install 'steersearch[files]'"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")
@@ -137,6 +133,77 @@ def test_hidden_files_links_and_loops(tmp_path):
     ]
     assert corpus.problems.keys() == {"self.txt", "dead.md"}
     assert "link that leads nowhere" in corpus.problems["dead.md"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_links_that_lead_out_of_a_folder(tmp_path):
+    secret, folder = tmp_path / "secret.txt", tmp_path / "notes"
+    secret.write_text("private")
+    folder.mkdir()
+    (folder / "a.txt").write_text("fine")
+    (folder / "out.txt").symlink_to(secret)
+    (folder / "up.txt").symlink_to("../secret.txt")
+    (tmp_path / "other").symlink_to(folder)
+    corpus = Corpus.open(tmp_path / "other")
+    assert [(d.id, d.text) for d in corpus.documents()] == [("a.txt", "fine")]
+    assert corpus.problems.keys() == {"out.txt", "up.txt"}
+    assert f"leads out of the folder, to {secret.resolve()}: copy" in corpus.problems["up.txt"]
+    (tmp_path / "c.jsonl").write_text('{"text": "private"}')
+    (folder / "corpus.jsonl").symlink_to(tmp_path / "c.jsonl")
+    with pytest.raises(DataError, match="jsonl is a link that leads out of the folder"):
+        Corpus.open(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_not_utf8(tmp_path):
+    for name in (b"caf\xe9.txt", b"caf\xe8.txt", b"caf\\udce9.txt", b"\xff/x.md"):
+        path = os.path.join(os.fsencode(tmp_path / "notes"), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(name.hex().encode())
+    (tmp_path / "notes" / os.fsdecode(b"bad\xe9.txt")).write_bytes(b"\0")
+    corpus = Corpus.open(tmp_path / "notes")
+    found = {document.id: bytes.fromhex(document.text) for document in corpus.documents()}
+    assert found == {
+        r"caf\udce8.txt": b"caf\xe8.txt",
+        r"caf\udce9.txt": b"caf\\udce9.txt",
+        r"caf\udce9.txt'": b"caf\xe9.txt",
+        r"\udcff/x.md": b"\xff/x.md",
+    }
+    assert corpus.problems.keys() == {r"bad\udce9.txt"}
+    assert all(text.isascii() for text in (*corpus.problems.values(), corpus.origin))
+    assert Corpus.open(tmp_path / "notes" / os.fsdecode(b"caf\xe9.txt")).origin.endswith(r"/caf\udce9.txt")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes")
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.csv.gz", "a.txt", "a.md", "a.pdf", "a.parquet"])
+def test_what_is_no_regular_file(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match=rf"{name} is a pipe, .*: write them to a file first"):
+        Corpus.open(tmp_path / name)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=f"{name} is a device, "):
+        Corpus.open(tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes")
+def test_files_that_became_pipes(tmp_path):
+    for name in ("a.jsonl", "p.tsv", "notes/a.txt", "notes/b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('{"text": "fine"}')
+    corpus, folder = Corpus.open(tmp_path / "a.jsonl"), Corpus.open(tmp_path / "notes")
+    for name in ("a.jsonl", "p.tsv", "pipe"):
+        (tmp_path / name).unlink(missing_ok=True)
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "notes" / "a.txt").unlink()
+    (tmp_path / "notes" / "a.txt").symlink_to("pipe.fifo")
+    os.mkfifo(tmp_path / "notes" / "pipe.fifo")
+    for read in (corpus.documents, lambda: read_pairs(tmp_path / "p.tsv")):
+        with pytest.raises(DataError, match="is a pipe"):
+            list(read())
+    assert [document.id for document in folder.documents()] == ["b.txt"]
+    assert "is a pipe" in folder.problems["a.txt"]
 
 
 def test_a_folder_with_nothing_readable_says_why(tmp_path):

@@ -14,11 +14,11 @@ def contents(corpus):
 
 def test_the_text_column_can_be_chosen(tmp_path):
     (tmp_path / "a.csv").write_text("id,Body,note\n1,one,x\n2,two,y\n")
-    with pytest.raises(DataError, match=r"has no text column, only id, body, note: .*--text-column"):
+    with pytest.raises(DataError, match=r"has no text column, only id, Body, note: .*--text-column"):
         contents(Corpus.open(tmp_path / "a.csv"))
     expected = [("1", "one", {"note": "x"}), ("2", "two", {"note": "y"})]
     assert contents(Corpus.open(tmp_path / "a.csv", text_column="BODY")) == expected
-    with pytest.raises(DataError, match="has no column 'boddy', only id, body, note"):
+    with pytest.raises(DataError, match="has no column 'boddy', only id, Body, note"):
         contents(Corpus.open(tmp_path / "a.csv", text_column="boddy"))
     (tmp_path / "a.jsonl").write_text('{"id": 1, "body": "one", "note": "x"}\n')
     assert contents(Corpus.open(tmp_path / "a.jsonl", text_column="body")) == expected[:1]

@@ -11,8 +11,10 @@ from pathlib import Path
 from ..errors import DataError
 from .files import Folder
 from .formats import any_of, document_formats, file_formats, format_of, read_document
+from .lines import check_regular
 from .pairs import read_beir_pairs, read_pairs
-from .readers import encodable, first_file
+from .readers import first_file
+from .repair import encodable, encodable_name, storable
 from .rows import Row, read_json_rows, read_objects
 from .sections import Section
 
@@ -24,6 +26,8 @@ Pair = tuple[str, str]
 ROWS_PER_BLOCK = 512
 FILES_PER_BLOCK = 32
 """Documents that are embedded together. Files are fewer because they are longer."""
+MAX_TEXT = 16_000_000
+"""Most characters of a document, some five thousand pages. What is longer is data and no text."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Corpus:
         self._read_pairs = pairs
         self._length: int | None = None
         self._warned = False
+        self._problems: dict[str, str] = {}
 
     @classmethod
     def open(
@@ -103,6 +108,7 @@ class Corpus:
             raise DataError(f"{path} does not exist: expected {file_formats()}, or a folder")
         if path.is_dir():
             return cls._open_folder(path, text_column)
+        check_regular(path, path.stat().st_mode)
         return cls(path.name.split(".")[0], _rows_of(path, text_column), origin=_absolute(path))
 
     @classmethod
@@ -136,8 +142,8 @@ class Corpus:
 
     @property
     def problems(self) -> dict[str, str]:
-        """Return the files of a folder that the last pass could not read: id -> reason."""
-        return {} if self.folder is None else self.folder.problems
+        """Return the files of a folder, and the documents, that the last pass could not read: id -> reason."""
+        return self._problems if self.folder is None else {**self.folder.problems, **self._problems}
 
     def documents(self) -> Iterator[Document]:
         """Yield every document that is not blank, in the order of the source; `problems` names the unreadable files.
@@ -170,13 +176,13 @@ class Corpus:
             yield from ((row.query, row.id) for row in self._rows() if row.query.strip())
             return
         known = {row.id for row in self._rows()}
-        unknown = [id_ for _, id_ in self._read_pairs() if id_ not in known]
+        unknown = [id_ for _, id_ in self._read_pairs() if encodable_name(id_) not in known]
         if unknown:
             raise DataError(
                 f"{self.name}: {len(unknown)} pair(s) name a document that is missing or blank, first {unknown[0]!r}: "
                 f"the corpus has {len(known)} documents"
             )
-        yield from ((encodable(query), id_) for query, id_ in self._read_pairs())
+        yield from ((encodable(query), encodable_name(id_)) for query, id_ in self._read_pairs())
 
     def __iter__(self) -> Iterator[Document]:
         return self.documents()
@@ -196,14 +202,22 @@ class Corpus:
         """Yield (position in the source, row) of the rows that are not blank."""
         seen: set[str] = set()
         blank = 0
+        self._problems = {}
         for position, row in self._source(mine):
+            id = encodable_name(row.id)
+            if problem := row.problem or _too_long(row):
+                if not self._problems:
+                    logger.warning("%s: documents that cannot be read are left out, first %s", self.name, problem)
+                self._problems[id] = problem
+                continue
             if not row.text.strip():
                 blank += 1
                 continue
-            if row.id in seen:
-                raise DataError(f"{self.name}: two documents have the id {row.id!r}: every id must occur once")
-            seen.add(row.id)
-            yield position, row._replace(text=encodable(row.text), query=encodable(row.query))
+            if id in seen:
+                raise DataError(f"{self.name}: two documents have the id {id!r}: every id must occur once")
+            seen.add(id)
+            texts = {"text": encodable(row.text), "query": encodable(row.query)}
+            yield position, row._replace(id=id, metadata=storable(row.metadata), **texts)
         if mine is not None:
             return
         if not seen:
@@ -231,9 +245,15 @@ class Corpus:
         self.positions = position + 1
 
 
+def _too_long(row: Row) -> str:
+    if len(row.text) <= MAX_TEXT:
+        return ""
+    return f"{row.id} has {len(row.text):,} characters, more than {MAX_TEXT:,}: cut it into several documents"
+
+
 def _absolute(path: Path) -> str:
-    r"""Return the absolute path of a source, the same for all its names; bytes that are not UTF-8 as ``\xff``."""
-    return os.fsencode(path.resolve()).decode("utf-8", "backslashreplace")
+    """Return the absolute path of a source, the same for all its names."""
+    return encodable_name(os.path.realpath(path))
 
 
 def _rows_of(path: Path, text_column: str | None) -> Callable[[], Iterable[Row]]:

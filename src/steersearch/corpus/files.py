@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..errors import DataError, MissingExtraError
 from .formats import format_of, read_document
+from .lines import check_inside
+from .repair import encodable_name
 from .rows import Row
 
 logger = logging.getLogger(__name__)
@@ -18,7 +20,8 @@ class Folder:
     """The files of a folder and its sub-folders, in the same order on every machine; an id is a path in the folder.
 
     Hidden files and folders (their names begin with a dot) are left out. Links to folders are not followed, so that
-    there are no loops. A file that cannot be read is left out and named in `problems`.
+    there are no loops. A file that cannot be read, or is a link that leads out of the folder, is left out and named in
+    `problems`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,35 +31,53 @@ class Folder:
 
     def ids(self) -> list[str]:
         """List the ids of all files with a format that can be read, sorted."""
-        found = []
+        return sorted(self.files())
+
+    def files(self) -> dict[str, Path]:
+        r"""Return id -> path of all files with a format that can be read.
+
+        An id is the path in the folder with ``/``. Bytes of a name that are not UTF-8 are written out (``\\udce9``).
+        """
+        found: dict[str, Path] = {}
         for folder, inner, names in os.walk(self.path, onerror=self._unreadable):
-            inner[:] = [name for name in inner if not name.startswith(".")]
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
             here = Path(folder)
-            for name in names:
+            for name in sorted(names):
                 path = here / name
                 if not name.startswith(".") and _is_document(path):
-                    found.append(path.relative_to(self.path).as_posix())
-        return sorted(found)
+                    id = self._id(path)
+                    while id in found:
+                        # A file may be called as another one is written out.
+                        id += "'"
+                    found[id] = path
+        return found
 
     def rows(self, ids: Sequence[str], wanted: Callable[[int], bool]) -> Iterator[tuple[int, Row]]:
         """Yield (position, row) of the files whose position among `ids` is wanted; open no others."""
+        files = self.files()
         for position, id in enumerate(ids):
             if not wanted(position):
                 continue
-            path = self.path / id
+            path = files.get(id, self.path / id)
             try:
                 # A link may also lead to itself.
                 if not path.exists():
                     raise DataError(f"{path} is a link that leads nowhere: remove it")
+                if path.is_symlink():
+                    check_inside(path, self.path)
                 yield position, read_document(path, id)
             except (DataError, MissingExtraError) as error:
+                problem = encodable_name(str(error))
                 if not self.problems:
-                    logger.warning("%s: files that cannot be read are left out, first %s", self.path, error)
-                self.problems[id] = str(error)
+                    logger.warning("%s: files that cannot be read are left out, first %s", self.path, problem)
+                self.problems[id] = problem
+
+    def _id(self, path: Path) -> str:
+        return encodable_name(path.relative_to(self.path).as_posix())
 
     def _unreadable(self, error: OSError) -> None:
-        name = Path(error.filename).relative_to(self.path).as_posix() if error.filename else "."
-        self.problems[name] = f"{error.filename} cannot be read: {error.strerror or error}"
+        name = self._id(Path(error.filename)) if error.filename else "."
+        self.problems[name] = f"{encodable_name(str(error.filename))} cannot be read: {error.strerror or error}"
 
 
 def _is_document(path: Path) -> bool:

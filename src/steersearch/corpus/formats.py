@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import ConfigError, DataError
 from ..extras import require
 from .html import read_html
+from .lines import read_bytes
 from .parquet import read_parquet_rows
 from .pdf import read_pdf
 from .readers import suffix_of
@@ -61,7 +62,7 @@ FORMATS = [
         gzip=True,
     ),
     Format(("md", "markdown"), "Markdown", read_document=read_markdown),
-    Format(("html", "htm", "xhtml"), "a web page", read_document=read_html, extra="files", modules=("bs4",)),
+    Format(("html", "htm", "xhtml"), "a web page", read_document=read_html),
     Format(("pdf",), "pages of text", read_document=read_pdf, extra="files", modules=("pypdf",)),
 ]
 
@@ -95,15 +96,11 @@ def read_document(path: Path, id: str) -> Row:
         DataError: The file cannot be read, is of another format, damaged, encrypted, binary or in an unknown encoding.
         MissingExtraError: The library for its format is not installed.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     format = format_of(path)
     if format is None or format.read_document is None:
         raise DataError(f"{path} is no document: expected {any_of(document_formats())}")
     format.require()
-    text, sections, metadata = format.read_document(path, data)
+    text, sections, metadata = format.read_document(path, read_bytes(path))
     return Row(id, text.rstrip(), metadata={"source": id, **metadata}, sections=sections, made_up=True)
 
 

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
-from .readers import field, first_file, id_field, read_json_lines, read_lines, read_table, suffix_of
+from .columns import find_column
+from .lines import check_inside, read_lines
+from .readers import field, first_file, id_field, read_json_lines, suffix_of
+from .tables import read_table
 
 
 def read_pairs(path: Path | str) -> list[tuple[str, str]]:
@@ -20,16 +23,16 @@ def read_pairs(path: Path | str) -> list[tuple[str, str]]:
     path = Path(path)
     suffix = suffix_of(path)
     if suffix == "jsonl":
-        return [
-            _pair(field(record, "query", place), id_field(record), place) for place, _, record in read_json_lines(path)
-        ]
+        lines = read_json_lines(path)
+        return [_pair(field(record, "query", place), id_field(record, place), place) for place, _, record in lines]
     if suffix not in ("csv", "tsv"):
         raise DataError(f"{path} is no file of pairs: expected .jsonl, .tsv or .csv (.gz allowed)")
     separator, names = (",", ()) if suffix == "csv" else ("\t", ("query", "id"))
     header, records = read_table(path, separator, names=names)
-    if "query" not in header or not {"id", "_id"} & set(header):
+    query, *ids = (find_column(path, header, name) for name in ("query", "_id", "id"))
+    if not query or not any(ids):
         raise DataError(f"{path} has the columns {', '.join(header)}: expected query and id")
-    return [_pair(record["query"], record.get("_id") or record.get("id", ""), place) for place, _, record in records]
+    return [_pair(record[query], id_field(record, place, ids), place) for place, _, record in records]
 
 
 def read_queries(folder: Path) -> dict[str, str]:
@@ -42,7 +45,7 @@ def read_queries(folder: Path) -> dict[str, str]:
     if path is None:
         raise DataError(f"{folder} has no queries.jsonl[.gz]: expected a BEIR folder")
     lines = read_json_lines(path)
-    return {id_field(record): field(record, "text", place, required=True) for place, _, record in lines}
+    return {id_field(record, place): field(record, "text", place, required=True) for place, _, record in lines}
 
 
 def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
@@ -56,6 +59,8 @@ def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
         DataError: There is no such split, or a line is malformed.
     """
     path = folder / "qrels" / f"{split}.tsv"
+    if path.exists():
+        check_inside(path, folder)
     qrels: dict[str, dict[str, int]] = {}
     for number, line in enumerate(read_lines(path), start=1):
         cells = line.rstrip("\r\n").split("\t")

@@ -8,7 +8,9 @@ from typing import Any
 
 from ..errors import DataError
 from ..text import one_line
-from .rows import Row, record_row, text_column_of
+from .columns import columns_of
+from .lines import check_regular
+from .rows import Row, record_row
 
 BATCH = 256
 """Rows that are held in memory together."""
@@ -26,22 +28,43 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
     import pyarrow.parquet as pq
 
     try:
+        check_regular(path, path.stat().st_mode)
         with pq.ParquetFile(path) as file:
-            names = {name: name.strip().lower() for name in file.schema_arrow.names}
-            column = text_column_of(path, list(names.values()), text_column)
+            names = [name.strip() for name in file.schema_arrow.names]
+            columns = columns_of(path, names, text_column)
             number = 0
             for batch in file.iter_batches(batch_size=BATCH):
-                for cells in batch.to_pylist():
+                for cells in zip(*map(_cells, batch.columns), strict=True):
                     number += 1
                     place = f"{path}, row {number}"
-                    record = {names[name]: _plain(cell, place, name) for name, cell in cells.items()}
-                    # A text of null counts as blank, and blank documents are left out.
-                    record[column] = "" if record[column] is None else record[column]
-                    yield record_row(record, column, place, number)
+                    pairs = zip(names, cells, strict=True)
+                    record = {name: _plain(cell, place, name) for name, cell in pairs}
+                    yield record_row(record, columns, place, number)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet ({one_line(str(error))[:120]}): write it anew") from error
+
+
+def _cells(column: Any) -> list[Any]:
+    """Return the cells of a column; times that Python cannot hold (the year 10000) as Arrow writes them."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_cell(scalar) for scalar in column]
+
+
+def _cell(scalar: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        if isinstance(scalar, pa.StructScalar):
+            return {name: _cell(item) for name, item in scalar.items()}
+        if isinstance(scalar, pa.ListScalar):
+            return [_cell(item) for item in scalar.values]
+        return str(scalar.cast("string")).replace(" ", "T", 1)
 
 
 def _plain(cell: Any, place: str, name: str) -> Any:

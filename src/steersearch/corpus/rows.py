@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
-from .readers import field, id_field, read_json_lines, read_lines, read_table
+from .columns import Columns, columns_of, number_of, numeric_columns
+from .lines import MAX_LINE, LongLine, read_lines
+from .readers import TOO_LONG, field, id_field, read_json_lines, title_field
 from .sections import Section
-
-_NAMED = frozenset({"_id", "id", "text", "query"})
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,14}")
+from .tables import read_table
 
 
 class Row(NamedTuple):
@@ -32,46 +31,56 @@ class Row(NamedTuple):
     """Its pages and headings."""
     made_up: bool = False
     """Whether the id is a position or a path and not the source's own."""
+    problem: str = ""
+    """Why it could not be read. Such a row is left out and named at the end."""
 
 
 def read_json_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
     """Yield the rows of a .jsonl file: ``{"_id" | "id", "title"?, "text", "query"?, "metadata"?, ...}``.
 
-    The line number replaces a missing id. The title, the content of ``metadata`` and all other fields are the metadata.
+    The line number replaces a missing id. The title, the content of ``metadata`` and all other fields are the metadata,
+    with the types that they have in the file. A text of null is blank.
 
     Raises:
-        DataError: A line is not a JSON object or has no text.
+        DataError: A line is not a JSON object, has no text, or has a key twice.
     """
+    columns = Columns().with_text(text_column)
     for place, number, record in read_json_lines(path):
-        yield record_row(record, text_column or "text", place, number)
+        yield _too_long(place, number) if record is TOO_LONG else record_row(record, columns, place, number)
 
 
 def read_csv_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
-    """Yield the rows of a .csv file with a header.
+    """Yield the rows of a .csv file with a header; see `columns_of` for the columns with a meaning.
 
-    The text column is ``text``, else the only column that is no id, title or query. ``_id`` or ``id``, ``title`` and
-    ``query`` are optional. The line number replaces a missing id. The title and all other columns are the metadata;
-    whole and decimal numbers become numbers.
+    The line number replaces a missing id. The title and all other columns are the metadata. A column holds numbers when
+    every cell is one and prints as the cell, else strings; so the file is read twice. Empty cells are left out.
 
     Raises:
         DataError: There is no text column, or a line has more or fewer fields than the header.
     """
     names, records = read_table(path, ",")
-    column = text_column_of(path, names, text_column)
+    columns = columns_of(path, names, text_column)
     # With another separator the whole header looks like one column.
-    if any(mark in column for mark in ";\t|"):
-        raise DataError(f"{path}: the header {column!r} is not separated by commas: save the table with commas")
+    if any(mark in columns.text for mark in ";\t|"):
+        raise DataError(f"{path}: the header {columns.text!r} is not separated by commas: save the table with commas")
+    file = path.stat()
+    numbers = _numbers_in(path, ",", columns, (file.st_ino, file.st_size, file.st_mtime_ns))
     for place, number, record in records:
-        row = record_row(record, column, place, number)
-        yield row._replace(metadata={name: _number(cell) for name, cell in row.metadata.items() if cell != ""})
+        if record is TOO_LONG:
+            yield _too_long(place, number)
+            continue
+        row = record_row(record, columns, place, number)
+        cells = ((name, cell) for name, cell in row.metadata.items() if cell != "")
+        yield row._replace(metadata={name: number_of(str(c)) if name in numbers else c for name, c in cells})
 
 
 def read_text_rows(path: Path) -> Iterator[Row]:
     """Yield one row per line of a .txt file, its id the line number; raise a `DataError` where it is binary."""
     for number, line in enumerate(read_lines(path), start=1):
+        place = f"{path}, line {number}"
         if "\0" in line:
-            raise DataError(f"{path}, line {number} is binary: expected text")
-        yield Row(str(number), line.strip(), made_up=True)
+            raise DataError(f"{place} is binary: expected text")
+        yield _too_long(place, number) if type(line) is LongLine else Row(str(number), line.strip(), made_up=True)
 
 
 def read_objects(items: Iterable[object]) -> Iterator[Row]:
@@ -115,53 +124,52 @@ def content_id(text: str, metadata: Mapping[str, object], numbers: Counter[str])
     return id if numbers[id] == 1 else f"{id}-{numbers[id]}"
 
 
-def text_column_of(path: Path, names: Sequence[str], chosen: str | None) -> str:
-    """Return the column of a table that holds the text: the chosen one, else ``text``, else the only candidate.
-
-    Raises:
-        DataError: There is no such column, or there are several candidates. The message has the names of all columns.
-    """
-    if chosen is not None:
-        if chosen.strip().lower() not in names:
-            raise DataError(f"{path} has no column {chosen!r}, only {', '.join(names)}: choose the one with the text")
-        return chosen.strip().lower()
-    others = ["text"] if "text" in names else [name for name in names if name not in ("_id", "id", "title", "query")]
-    if len(others) != 1:
-        raise DataError(
-            f"{path} has no text column, only {', '.join(names)}: name one text, or choose with --text-column"
-        )
-    return others[0]
-
-
-def record_row(record: Mapping[str, object], column: str, place: str, number: int) -> Row:
+def record_row(record: Mapping[str, object], columns: Columns, place: str, number: int) -> Row:
     """Turn a record with named fields into a row.
 
     Raises:
-        DataError: It has no text, or its title, text or query is not a string.
+        DataError: It has no text, its title, text or query is not a string, its id is neither a string nor a number, or
+            a key stands both in its `metadata` and beside it.
     """
-    title, text = field(record, "title", place), field(record, column, place, required=True)
+    if columns.text not in record:
+        raise DataError(f"{place} has no {columns.text}: it has {', '.join(map(str, record)) or 'nothing'}")
+    # A text of null counts as blank, and blank documents are left out.
+    text = field(record, columns.text, place)
+    title = title_field(record, columns.title, place) if columns.title else ""
+    query = field(record, columns.query, place) if columns.query else ""
     if title.strip():
         # As the BEIR baselines join them.
         text = f"{title}. {text}" if text.strip() else title
-    rest = {name: value for name, value in record.items() if name != column}
-    id = id_field(record)
-    return Row(id or str(number), text, field(record, "query", place), _metadata(rest), made_up=not id)
+    id = id_field(record, place, columns.ids)
+    used = {columns.text, columns.query} - {""}
+    # With `_id` and `id`, the one that is not the id is kept.
+    used.update(name for name in columns.ids if record.get(name) in (None, "") or str(record[name]) == id)
+    rest = {name: value for name, value in record.items() if name not in used}
+    if columns.title in rest and columns.title:
+        rest[columns.title] = title
+        if not title:
+            del rest[columns.title]
+    return Row(id or str(number), text, query, _joined(rest, place), made_up=not id)
 
 
-def _metadata(record: Mapping[str, object]) -> dict[str, object]:
-    rest = {name: value for name, value in record.items() if name not in _NAMED}
+def _joined(rest: dict[str, object], place: str) -> dict[str, object]:
+    """Return the fields with the content of `metadata` among them."""
     inner = rest.get("metadata")
-    if isinstance(inner, dict):
-        del rest["metadata"]
-        rest |= inner
-    if not rest.get("title", ""):
-        rest.pop("title", None)
-    return rest
+    if not isinstance(inner, dict):
+        return rest
+    del rest["metadata"]
+    if both := sorted(rest.keys() & inner.keys()):
+        raise DataError(f"{place} has {both[0]!r} twice, in its metadata and beside it: rename one")
+    return rest | inner
 
 
-def _number(cell: object) -> object:
-    """Turn a cell into a number where nothing is lost: ``007`` and ``1e5`` stay text."""
-    text = str(cell)
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    return float(text) if _DECIMAL.fullmatch(text) else cell
+def _too_long(place: str, number: int) -> Row:
+    problem = f"{place} is longer than {MAX_LINE >> 20} MiB: cut it into several documents"
+    return Row(str(number), "", made_up=True, problem=problem)
+
+
+@lru_cache(maxsize=16)
+def _numbers_in(path: Path, separator: str, columns: Columns, stamp: tuple[int, ...]) -> frozenset[str]:
+    """Read a table once for its columns of numbers. The stamp is another one when the file has changed."""
+    names, records = read_table(path, separator)
+    return numeric_columns(columns, names, (record for _, _, record in records))

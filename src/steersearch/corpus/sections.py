@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from .front_matter import split_front_matter
 from .readers import decode
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
+_ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)$")
 _SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 
 
@@ -33,9 +34,9 @@ def read_text(path: Path, data: bytes) -> Content:
 
 
 def read_markdown(path: Path, data: bytes) -> Content:
-    """Decode a Markdown file, see `decode`; every heading begins a section."""
-    text = decode(path, data)
-    return text, markdown_sections(text), {}
+    """Decode a Markdown file, see `decode`; every heading begins a section, and front matter is metadata."""
+    metadata, text = split_front_matter(decode(path, data))
+    return text, markdown_sections(text), metadata
 
 
 def markdown_sections(text: str) -> tuple[Section, ...]:
@@ -70,8 +71,8 @@ def _markdown_headings(text: str) -> Iterator[tuple[int, int, str]]:
             before = ""
         elif fence:
             before = ""
-        elif (found := _ATX.match(bare)) and found[2]:
-            yield position, len(found[1]), found[2]
+        elif (found := _ATX.match(bare)) and (title := _title(found[2])):
+            yield position, len(found[1]), title
             before = ""
         elif before.strip() and (found := _SETEXT.match(bare)):
             yield position - len(before), 1 if found[1][0] == "=" else 2, before.strip()
@@ -80,3 +81,10 @@ def _markdown_headings(text: str) -> Iterator[tuple[int, int, str]]:
             # Only the last line of a paragraph can be underlined; a list or a table is no paragraph.
             before = line if not bare.lstrip().startswith(("-", "*", "+", ">", "|")) else ""
         position += len(line)
+
+
+def _title(text: str) -> str:
+    """Return a heading without the ``#`` that may close it."""
+    text = text.rstrip(" \t")
+    bare = text.rstrip("#")
+    return bare.rstrip(" \t") if not bare or bare[-1] in " \t" else text

@@ -1,0 +1,116 @@
+"""Tables of text, .csv and .tsv, as records."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from .lines import MAX_LINE, LongLine, read_lines
+from .readers import TOO_LONG
+
+_MAX_FIELD = 2**31 - 1
+"""Most characters in a field of a table: the largest limit that the csv module takes on every platform."""
+_CELL_TEXT = re.compile(r'[^",\t\r\n]+')
+Cells = tuple[int, list[str] | None]
+"""(line number, cells), None for a record that is too long."""
+
+
+def read_table(
+    path: Path, separator: str, *, names: Sequence[str] = ()
+) -> tuple[list[str], Iterator[tuple[str, int, dict[str, str]]]]:
+    """Open a .csv file (``,``, quotes allowed) or a .tsv file (tab, no quotes).
+
+    Args:
+        path: The file; it may end in .gz.
+        separator: ``","`` or a tab.
+        names: Names of the columns when the first line is no header. A line with none of these names is no header.
+
+    Returns:
+        The column names without blanks around them, and an iterator of (place for messages, line number, record). The
+        record is `TOO_LONG` for one of more than `MAX_LINE` characters.
+
+    Raises:
+        DataError: The file is empty or cannot be read, or a line has more or fewer fields than the header.
+    """
+    # The default limit of 128 KiB refuses long documents. It belongs to the whole process, so it is never lowered.
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD))
+    lines = _RecordLines(path)
+    if separator == ",":
+        # Without `strict` a quote that is never closed would take the rest of the file.
+        reader = csv.reader(lines, strict=True)
+    else:
+        reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
+    body = _rows(path, reader, lines)
+    first = next(body, None)
+    if first is None:
+        raise DataError(f"{path} is empty: expected a header and at least one line")
+    if first[1] is None:
+        raise DataError(f"{path}: its header is longer than {MAX_LINE >> 20} MiB: expected names of columns")
+    header = [name.strip() for name in first[1]]
+    if names and not set(names) & {name.lower() for name in header}:
+        header, body = list(names), chain([first], body)
+    return header, _records(path, header, body)
+
+
+def _rows(path: Path, reader: Any, lines: _RecordLines) -> Iterator[Cells]:
+    try:
+        for cells in reader:
+            # Spreadsheets end with rows of nothing but commas.
+            if any(cells):
+                yield reader.line_num, None if lines.too_long else cells
+            lines.next_record()
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _records(path: Path, header: list[str], rows: Iterator[Cells]) -> Iterator[tuple[str, int, dict[str, str]]]:
+    # Spreadsheets have columns without a name and without content.
+    unnamed = [at for at, name in enumerate(header) if not name] if header.count("") > 1 else []
+    for number, cells in rows:
+        place = f"{path}, line {number}"
+        if cells is None:
+            yield place, number, TOO_LONG
+            continue
+        if len(cells) != len(header):
+            raise DataError(f"{place} has {len(cells)} fields, expected {len(header)} ({', '.join(header)})")
+        if unnamed and any(cells[at] for at in unnamed):
+            raise DataError(f"{place} has a cell in a column without a name ({', '.join(header)}): name the column")
+        yield place, number, dict(zip(header, cells, strict=True))
+
+
+class _RecordLines:
+    """The lines of a table for the csv module, which holds a whole record in memory.
+
+    Of a record that is too long only those characters are handed on that decide where it ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines = read_lines(path, _shape)
+        self._size = self._kept = 0
+        self.too_long = False
+
+    def next_record(self) -> None:
+        """Begin with the next record."""
+        self._size = self._kept = 0
+        self.too_long = False
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self._size += len(line)
+            if type(line) is LongLine or self._size > MAX_LINE:
+                self.too_long = True
+                line = _shape(line)
+                self._kept += len(line)
+                if self._kept > MAX_LINE:
+                    raise DataError(f"{self._path} has a record of more than {MAX_LINE >> 20} MiB: close its quotes")
+            yield line
+
+
+def _shape(text: str) -> str:
+    return _CELL_TEXT.sub("x", text)
