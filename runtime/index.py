@@ -499,7 +499,13 @@ class SteerableIndex:
             return
         self._closed = True
         try:
-            self._views.close(save=not self._store.readonly)
+            save = not self._store.readonly
+            if save and not self._store.in_place:
+                save = False
+                logger.warning(
+                    "left the caches of %s as they were: the index was moved, replaced or deleted", self.path
+                )
+            self._views.close(save=save)
         except (IndexLockedError, StorageError) as error:
             logger.warning("left the caches of %s as they were: %s", self.path, error)
         finally:

@@ -75,6 +75,7 @@ def add_from(
                 progress(done, total)
         if corpus is not None and corpus.folder is not None:
             added += _drop(store, stale_chunks(store, dict.fromkeys(missing_files(folder, corpus), 0)))
+            store.check_in_place()
             record_files(folder, corpus)
     return added
 

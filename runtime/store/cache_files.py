@@ -76,6 +76,7 @@ def read_cache(
     expected: Mapping[str, object],
     load: Callable[[dict[str, Any]], T | None],
     unchecked: Sequence[str] = (),
+    fits: Callable[[dict[str, Any]], bool] | None = None,
 ) -> T | None:
     """Verify a sidecar and its files, and load them.
 
@@ -86,6 +87,8 @@ def read_cache(
         expected: Values that the sidecar must have; None matches any value.
         load: Receives the sidecar's values and reads the files; returns None if they do not fit.
         unchecked: Files whose checksums are not compared, because `load` verifies their parts itself.
+        fits: Receives the sidecar's values and returns whether the cache is of these documents, such as
+            `DocumentStore.is_origin_of`; by default any is.
 
     Returns:
         The result of `load`, or None if anything is missing, differs, was altered, or was replaced during the call.
@@ -97,6 +100,9 @@ def read_cache(
             if value is not None and facts[key] != value:
                 logger.info("the cache %s has %s %r, wanted %r", folder / sidecar, key, facts[key], value)
                 return None
+        if fits is not None and not fits(facts):
+            logger.info("the cache %s was made of other documents", folder / sidecar)
+            return None
         # A sidecar of unknown origin may name files outside the folder.
         if set(facts["sha256"]) != set(files):
             raise ValueError(f"it names the files {list(facts['sha256'])}, expected {list(files)}")

@@ -6,13 +6,14 @@ from pathlib import Path
 from ...errors import IndexFolderError
 from ...files import check_format
 from .checksums import State, load_commit_count
+from .epochs import Epochs
 from .sqlite import Database, damaged
 
 APPLICATION_ID = 0x73746565
 """ASCII "stee" in the header of the file, so that databases of other programs are rejected."""
 FORMAT_VERSION = 2
 """Version 1 had no checksums."""
-RESERVED = ("format_version", "d_in", "generation", "state")
+RESERVED = ("format_version", "d_in", "generation", "state", "epochs")
 
 # The metadata column precedes the text, so that a filter reads the start of a long row and not its overflow pages.
 # AUTOINCREMENT never reuses a row id, so that it can label a vector in an approximate index.
@@ -42,6 +43,7 @@ def fill_schema(database: Database, d_in: int, meta: Mapping[str, str]) -> None:
     for statement in _TABLES:
         database.rows(statement)
     own = {"format_version": str(FORMAT_VERSION), "d_in": str(d_in), "generation": "0", "state": str(State())}
+    own["epochs"] = str(Epochs().begin(0))
     database.many("INSERT INTO meta VALUES (?, ?)", list({**meta, **own}.items()))
 
 

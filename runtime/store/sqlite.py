@@ -74,6 +74,8 @@ class Database:
         self.path, self.readonly = path, readonly
         self.lock = threading.RLock()
         self._reader: int | None = None
+        # Before the file is opened: one that replaces it meanwhile is then taken for another, never for the same.
+        self._file = _identity(path)
         with sqlite_errors(path):
             self._connection = _connect(path, readonly)
 
@@ -127,6 +129,18 @@ class Database:
         if self._reader == threading.get_ident():
             raise IndexLockedError(f"{self.path} is being read inside snapshot(): leave it before writing")
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the path still names the file that was opened; SQLite goes on with a file that nobody else sees."""
+        return self._file is not None and self._file == _identity(self.path)
+
+    def check_in_place(self) -> None:
+        """Check that a write would reach the file at the path; an IndexFolderError otherwise."""
+        if not self.in_place:
+            raise IndexFolderError(
+                f"{self.path} was moved, replaced or deleted after it was opened, so nothing was written: open it again"
+            )
+
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         with self.lock, sqlite_errors(self.path):
@@ -179,6 +193,15 @@ def create_database(path: Path, write: Callable[[Database], None]) -> None:
             # Most do not exist, and an error in progress must not be hidden.
             with suppress(OSError):
                 leftover.unlink()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
