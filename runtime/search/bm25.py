@@ -15,7 +15,7 @@ from ...arrays import FloatArray, IntArray
 from ...bounded_cache import BoundedCache
 from ...errors import ConfigError
 from ..store.cache_files import read_cache, write_cache
-from ..store.epochs import Origin
+from ..store.epochs import UNKNOWN, Origin
 from ..store.sqlite import sqlite_errors
 from .query import RankedRows, best_rows
 
@@ -151,7 +151,7 @@ class Bm25:
             eligible &= np.isin(self._rows, allowed)
         return best_rows(self._rows[eligible], scores[eligible].astype(np.float32), k)
 
-    def save(self, folder: Path, generation: int, origin: Origin = Origin()) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the inverted index as ``words.sqlite`` and ``words.json``; errors as in `write_cache`."""
 
         def write(path: Path) -> None:

@@ -12,7 +12,7 @@ from ...arrays import FloatArray, IntArray, check_finite_rows
 from ...errors import ConfigError, DataError
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
-from ..store.epochs import Origin
+from ..store.epochs import UNKNOWN, Origin
 from .mapped_rows import MappedRows, Rows, write_rows
 
 _MAX_LENGTH = 1e6  # longer vectors could overflow float32
@@ -156,7 +156,7 @@ class ExactIndex:
     def close(self) -> None:
         """Do nothing: there is no thread to stop."""
 
-    def save(self, folder: Path, generation: int, origin: Origin = Origin()) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write ``vectors.npy``, ``checks.npy``, ``rowids.npy`` and ``cache.json``; errors as in `write_cache`."""
         with self._lock:
             rows, rowids, positions = self._live()

@@ -17,7 +17,7 @@ from ...errors import DataError
 from ...extras import require
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
-from ..store.epochs import Origin
+from ..store.epochs import UNKNOWN, Origin
 from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
 
 logger = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class GraphIndex(ABC):
                 return self._exact.search(vector, k, within)
             return best(found, self._exact.scores_of(vector, found), k)
 
-    def save(self, folder: Path, generation: int, origin: Origin = Origin()) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the vectors as in `ExactIndex.save`, and the graph as ``NAME.bin`` and ``NAME.json``."""
         self.wait_until_built()
         with self._lock:

@@ -14,7 +14,7 @@ from ...arrays import FloatArray, IntArray
 from ...metrics import unit_codes
 from ..steering.change import Change
 from ..store.cache_files import read_cache, write_cache
-from ..store.epochs import Origin
+from ..store.epochs import UNKNOWN, Origin
 from .query import RankedRows, best_rows
 
 _MOST_LISTS = 8  # more sets of lists are merged
@@ -115,7 +115,7 @@ class InvertedLists:
         rows, scores = (self._rows, found) if eligible.all() else (self._rows[eligible], found[eligible])
         return best_rows(rows, scores, k)
 
-    def save(self, folder: Path, generation: int, origin: Origin = Origin()) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the lists as ``latent-*.npy`` and ``latent.json``; errors as in `write_cache`."""
 
         def write(array: NDArray[Any], path: Path) -> None:

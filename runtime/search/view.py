@@ -14,7 +14,7 @@ from ...arrays import FloatArray, IntArray
 from ..bundle.bundle import Bundle
 from ..store.cache_files import VERIFIED_ROWS
 from ..store.documents import DocumentStore
-from ..store.epochs import Origin
+from ..store.epochs import UNKNOWN, Origin
 from ..store.sqlite import damaged
 from .query import Query, RankedRows
 
@@ -46,7 +46,7 @@ class View(ABC):
         self._source, self._store = source, source.store
         self.generation: int | None = None
         """The generation of the store that the view shows; None before the first `sync`."""
-        self._origin = Origin()  # the documents that the view shows
+        self._origin: Origin = UNKNOWN  # the documents that the view shows
 
     @abstractmethod
     def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:

@@ -3,15 +3,15 @@
 import json
 import logging
 import os
-import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import StorageError
-from ...files import sha256_of, sync_folder
+from ...files import make_temporary, sha256_of, sync_folder
+from .leftovers import remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +40,12 @@ def write_cache(
     Raises:
         StorageError: The disk is full or the folder cannot be written; temporary files are removed.
     """
-    temporary = {name: folder / f".{name}.{os.getpid()}.{threading.get_ident()}.tmp" for name in (*files, sidecar)}
+    temporary: dict[str, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder, temporary)
+        remove_leftovers(nullcontext, [folder])
+        for name in (*files, sidecar):
+            temporary[name] = make_temporary(folder / name)
         digests = {}
         for name, write in files.items():
             write(temporary[name])
@@ -147,10 +149,3 @@ def _state(folder: Path, names: list[str]) -> dict[str, tuple[int, int, int]]:
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def _sweep(folder: Path, temporary: Mapping[str, Path]) -> None:
-    for name in temporary:
-        for path in folder.glob(f".{name}.*.tmp"):
-            with suppress(FileNotFoundError):
-                path.unlink()

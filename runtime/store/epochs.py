@@ -30,6 +30,10 @@ class Origin(NamedTuple):
         return self._asdict()
 
 
+UNKNOWN = Origin()
+"""Of an index that was not made from a store."""
+
+
 class Epochs:
     """The epochs of a database, oldest first, each with the first row id that it may give.
 

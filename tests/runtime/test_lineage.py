@@ -198,7 +198,7 @@ def test_a_folder_that_was_replaced_is_not_written_to(tmp_path, opened_bundle, b
         index.save,
         index.compact,
     ):
-        with pytest.raises(IndexFolderError, match="was moved, replaced or deleted .* open it again"):
+        with pytest.raises(IndexFolderError, match=r"was moved, replaced or deleted .* open it again"):
             call()
     # What was read stays readable.
     assert index.search(EDITED, 1)[0].id != "lost"
