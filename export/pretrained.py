@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import CheckpointError, ConfigError
-from ..files import check_format
+from ..files import check_format, replace_file
 from ..training.checkpoint import FORMAT_VERSION, PARAMETERS, CheckpointInfo
 from ..training.config import SaeConfig
 from ..training.sae import SparseAutoencoder
@@ -41,9 +40,7 @@ def write_pretrained(sae: SparseAutoencoder, path: Path) -> Path:
     state = sae.state_dict()
     tensors = {name: state[name].detach().cpu().half().contiguous() for name in PARAMETERS}
     text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(save(tensors, {"steersearch": text}))
-    os.replace(temporary, path)
+    replace_file(path, save(tensors, {"steersearch": text}))
     return path
 
 

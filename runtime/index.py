@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +15,12 @@ import numpy as np
 
 from ..arrays import FloatArray, IntArray, check_unit_rows
 from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
+from ..files import absolute, make_temporary_folder
 from ..sequences import as_list
 from .bundle.bundle import Bundle
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adding import MODEL_DIGEST, Added, add_from, adopt, facts_of, put
-from .ingest.documents import COMMIT_EVERY, Source, unpack
+from .ingest.documents import COMMIT_EVERY, FOLDERS, Source, unpack
 from .ingest.merge import Merged, merge_shards
 from .maintenance import IndexStats, Progress, Verification, size_of, stats_of, verify
 from .search.backends import Backend, check_backend, stored_backend
@@ -34,7 +34,9 @@ from .steering.request import DEFAULT_KEEP, Boost, Key, Steering
 from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
+from .store.leftovers import remove_leftovers, remove_unfinished
 from .store.row_encoding import Record, check_documents
+from .store.sqlite import is_writable
 
 __all__ = ["Hit", "SteerableIndex"]
 
@@ -87,17 +89,17 @@ class SteerableIndex:
         width = d_in if opened is None else opened.d_in
         if width is None or (d_in is not None and d_in != width):
             raise ConfigError(f"d_in is {d_in}: give it for an index without a bundle, and only there")
-        folder = Path(path)
+        folder = absolute(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise IndexFolderError(f"{folder} exists and is not empty: use SteerableIndex.open")
         meta = {**(facts_of(opened, folder) if opened else {}), "backend": backend}
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            remove_unfinished(folder)
+            temporary = make_temporary_folder(folder)
         except OSError as error:
             raise StorageError(f"cannot make {folder}: {error}") from error
         try:
-            temporary.chmod(0o755)
             DocumentStore.create(temporary / DATABASE, d_in=width, meta=meta).close()
             os.replace(temporary, folder)
         except OSError as error:
@@ -124,7 +126,8 @@ class SteerableIndex:
             bundle: The current path of the bundle, if it was moved. For an index without one: the bundle of the
                 embedder that made its vectors; it encodes all documents now.
             backend: As in `create`; `auto` is the stored backend.
-            readonly: Never write, not even caches.
+            readonly: Never write, not even caches. So is an index whose files this user cannot write, which a warning
+                of the log says once.
             profile: `fast` or `lean`, see `Bundle.load`; ignored for an open bundle.
             threads: CPU threads per graph; ignored for an open bundle.
 
@@ -135,11 +138,17 @@ class SteerableIndex:
             BundleError: The bundle is missing or damaged.
         """
         check_backend(backend)
-        folder = Path(path)
+        folder = absolute(path)
         if not (folder / DATABASE).is_file():
             cure = f"make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
             raise IndexFolderError(f"{folder} is not an index: {cure}")
+        if not readonly and not is_writable(folder / DATABASE):
+            logger.warning("%s cannot be written by this user: it is opened for reading only", folder)
+            readonly = True
         store = DocumentStore.open(folder / DATABASE, readonly=readonly)
+        if not readonly:
+            remove_unfinished(folder)
+            remove_leftovers(store.writing, (folder, folder / CACHE, folder / FOLDERS))
         try:
             meta = store.meta
             if bundle is None and MODEL_DIGEST not in meta:
@@ -147,7 +156,7 @@ class SteerableIndex:
             if isinstance(bundle, Bundle):
                 opened = bundle
             else:
-                where = Path(bundle) if bundle is not None else folder / meta["bundle"]
+                where = absolute(bundle) if bundle is not None else folder / meta["bundle"]
                 if bundle is None and not where.exists():
                     raise IndexFolderError(
                         f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
@@ -501,7 +510,13 @@ class SteerableIndex:
             return
         self._closed = True
         try:
-            self._views.close(save=not self._store.readonly)
+            save = not self._store.readonly
+            if save and not self._store.in_place:
+                save = False
+                logger.warning(
+                    "left the caches of %s as they were: the index was moved, replaced or deleted", self.path
+                )
+            self._views.close(save=save)
         except (IndexLockedError, StorageError) as error:
             logger.warning("left the caches of %s as they were: %s", self.path, error)
         finally:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..errors import CheckpointError, ConfigError, StorageError
-from ..files import check_format
+from ..files import check_format, make_temporary
 from .config import SaeConfig
 
 FORMAT_VERSION = 3
@@ -50,9 +50,9 @@ def atomic_torch_save(payload: dict[str, Any], path: Path) -> None:
     Raises:
         StorageError: The disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = make_temporary(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error}") from error
     try:

@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ...arrays import FloatArray, IntArray
+from ...files import absolute
 from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
@@ -56,7 +57,7 @@ class Bundle:
             FormatVersionError: It was written by a newer steersearch.
             ChecksumError: A file was altered.
         """
-        folder = Path(path)
+        folder = absolute(path)
         check_profile(profile)
         check_threads(threads)
         bundle = cls(folder, read_manifest(folder, verify=verify), threads, profile)

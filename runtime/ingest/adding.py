@@ -88,6 +88,7 @@ def add_from(
         if corpus is not None and corpus.folder is not None:
             missing = [names.id_of(id) for id in missing_files(folder, corpus)]
             added += _drop(store, stale_chunks(store, dict.fromkeys(missing, 0), {id: names.prefix for id in missing}))
+            store.check_in_place()
             record_files(folder, corpus)
     return added
 

@@ -16,6 +16,7 @@ from ...errors import ConfigError, IndexFolderError
 from ...extras import installed, require
 from ..store.cache_files import VERIFIED_ROWS
 from ..store.documents import DocumentStore
+from ..store.epochs import Origin
 from .exact import ExactIndex
 from .graph import GraphIndex
 from .hnsw import HnswIndex
@@ -69,7 +70,7 @@ class VectorIndex(Protocol):
     def close(self) -> None:
         """Stop building."""
 
-    def save(self, folder: Path, generation: int) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = ...) -> None:
         """Write the cache of one generation of the store, once the index is fully built."""
 
 

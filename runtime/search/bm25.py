@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ...arrays import FloatArray, IntArray
 from ...bounded_cache import BoundedCache
 from ...errors import ConfigError
 from ..store.cache_files import read_cache, write_cache
+from ..store.epochs import UNKNOWN, Origin
 from ..store.sqlite import sqlite_errors
 from .query import RankedRows, best_rows
 
@@ -150,7 +151,7 @@ class Bm25:
             eligible &= np.isin(self._rows, allowed)
         return best_rows(self._rows[eligible], scores[eligible].astype(np.float32), k)
 
-    def save(self, folder: Path, generation: int) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the inverted index as ``words.sqlite`` and ``words.json``; errors as in `write_cache`."""
 
         def write(path: Path) -> None:
@@ -158,13 +159,13 @@ class Bm25:
                 copy.execute("PRAGMA journal_mode = OFF")  # a kill would leave a journal behind
                 self._database.backup(copy)
 
-        facts = {"generation": generation, "removed": self._removed, **_parameters()}
+        facts = {"generation": generation, "removed": self._removed, **origin.facts, **_parameters()}
         write_cache(folder, "words.json", {"words.sqlite": write}, facts)
         self.saved_generation = generation
 
     @classmethod
-    def load(cls, folder: Path) -> Bm25 | None:
-        """Read the output of `save`; None if it is missing, damaged, or of another SQLite version."""
+    def load(cls, folder: Path, fits: Callable[[dict[str, Any]], bool] | None = None) -> Bm25 | None:
+        """Read the output of `save`; None if it is missing, damaged, of another SQLite version, or does not fit."""
 
         def read(facts: dict[str, Any]) -> Bm25:
             view = cls()
@@ -179,7 +180,7 @@ class Bm25:
             view._removed, view.saved_generation = int(facts["removed"]), facts["generation"]
             return view
 
-        return read_cache(folder, "words.json", ("words.sqlite",), _parameters(), read)
+        return read_cache(folder, "words.json", ("words.sqlite",), _parameters(), read, fits=fits)
 
     def _common(self, word: str) -> bool:
         bar = max(COMMON, len(self._rows) / 2)

@@ -21,13 +21,18 @@ class DenseView(SavedView[VectorIndex]):
     def rebuild(self) -> None:
         """Rebuild the index of the vectors."""
         self.close()
-        self._index, self.generation = build_index(self._store, self._source.backend), self._store.generation
+        with self._store.snapshot():
+            self._index = build_index(self._store, self._source.backend)
+            self._stamp()
 
     def close(self) -> None:
         """Stop building, and release the mapped file."""
         if self._index is not None:
             self._index.close()
         self._index, self.generation = None, None
+
+    def _forget(self) -> None:
+        self.close()
 
     def _update(self) -> None:
         if self._index is None:

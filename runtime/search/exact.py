@@ -12,6 +12,7 @@ from ...arrays import FloatArray, IntArray, check_finite_rows
 from ...errors import ConfigError, DataError
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
+from ..store.epochs import UNKNOWN, Origin
 from .mapped_rows import MappedRows, Rows, write_rows
 
 _MAX_LENGTH = 1e6  # longer vectors could overflow float32
@@ -155,11 +156,12 @@ class ExactIndex:
     def close(self) -> None:
         """Do nothing: there is no thread to stop."""
 
-    def save(self, folder: Path, generation: int) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write ``vectors.npy``, ``checks.npy``, ``rowids.npy`` and ``cache.json``; errors as in `write_cache`."""
         with self._lock:
             rows, rowids, positions = self._live()
             facts = {"generation": generation, "count": len(rowids), "d_in": self.d_in, "longest": self._longest}
+            facts |= origin.facts
         arrays: dict[str, NDArray[Any]] = {"rowids.npy": rowids}
 
         def write_vectors(path: Path) -> None:
@@ -189,11 +191,12 @@ class ExactIndex:
             folder: The folder of the cache.
             generation: The generation of the store that the cache must have; None for any.
             d_in: Width of the vectors that the cache must have.
-            originals: The store of the vectors. If given, the vectors stay in the mapped file, each is verified when it
-                is first used, and a damaged one is read from the store; otherwise all are read and verified now.
+            originals: The store of the vectors. If given, a cache of other documents is refused, the vectors stay in
+                the mapped file, each is verified when it is first used, and a damaged one is read from the store;
+                otherwise all are read and verified now.
 
         Returns:
-            The index, or None if the cache is missing, of another generation, damaged or half-written.
+            The index, or None if the cache is missing, of another generation or store, damaged or half-written.
         """
         source = originals if _MAPPED else None
 
@@ -215,7 +218,8 @@ class ExactIndex:
             return index
 
         expected, unchecked = {"generation": generation, "d_in": d_in}, () if source is None else ("vectors.npy",)
-        return read_cache(folder, "cache.json", ("vectors.npy", "checks.npy", "rowids.npy"), expected, read, unchecked)
+        names, fits = ("vectors.npy", "checks.npy", "rowids.npy"), None if originals is None else originals.is_origin_of
+        return read_cache(folder, "cache.json", names, expected, read, unchecked, fits)
 
     def _view(self, allowed: ArrayLike | None = None) -> tuple[Rows, IntArray, IntArray | None]:
         """Return the vectors, the row ids to choose from, and their positions (None: row i has row id i)."""

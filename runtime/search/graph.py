@@ -17,6 +17,7 @@ from ...errors import DataError
 from ...extras import require
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
+from ..store.epochs import UNKNOWN, Origin
 from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
 
 logger = logging.getLogger(__name__)
@@ -182,14 +183,14 @@ class GraphIndex(ABC):
                 return self._exact.search(vector, k, within)
             return best(found, self._exact.scores_of(vector, found), k)
 
-    def save(self, folder: Path, generation: int) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the vectors as in `ExactIndex.save`, and the graph as ``NAME.bin`` and ``NAME.json``."""
         self.wait_until_built()
         with self._lock:
-            self._exact.save(folder, generation)
+            self._exact.save(folder, generation, origin)
             facts = {"generation": generation, "count": len(self._exact), "removed": sorted(self._removed)}
             files = {f"{self.extra}.bin": self._write}
-            write_cache(folder, f"{self.extra}.json", files, {**facts, **self._parameters()})
+            write_cache(folder, f"{self.extra}.json", files, {**facts, **origin.facts, **self._parameters()})
             self._saved = generation
 
     def wait_until_built(self) -> None:
@@ -239,7 +240,8 @@ class GraphIndex(ABC):
             return index
 
         expected = {"generation": generation, **index._parameters()}
-        return read_cache(folder, f"{cls.extra}.json", (f"{cls.extra}.bin",), expected, read)
+        fits = None if originals is None else originals.is_origin_of
+        return read_cache(folder, f"{cls.extra}.json", (f"{cls.extra}.bin",), expected, read, fits=fits)
 
     @abstractmethod
     def _new_graph(self, capacity: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from ...arrays import FloatArray, IntArray
 from ...metrics import unit_codes
 from ..steering.change import Change
 from ..store.cache_files import read_cache, write_cache
+from ..store.epochs import UNKNOWN, Origin
 from .query import RankedRows, best_rows
 
 _MOST_LISTS = 8  # more sets of lists are merged
@@ -114,7 +115,7 @@ class InvertedLists:
         rows, scores = (self._rows, found) if eligible.all() else (self._rows[eligible], found[eligible])
         return best_rows(rows, scores, k)
 
-    def save(self, folder: Path, generation: int) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the lists as ``latent-*.npy`` and ``latent.json``; errors as in `write_cache`."""
 
         def write(array: NDArray[Any], path: Path) -> None:
@@ -125,12 +126,15 @@ class InvertedLists:
         if self._lists:
             arrays: tuple[NDArray[Any], ...] = (self._rows, *self._lists[0])
             files = {f"latent-{name}.npy": partial(write, part) for name, part in zip(_ARRAYS, arrays, strict=True)}
-            write_cache(folder, "latent.json", files, {"generation": generation, "n_latents": self._n_latents})
+            facts = {"generation": generation, "n_latents": self._n_latents, **origin.facts}
+            write_cache(folder, "latent.json", files, facts)
             self.saved_generation = generation
 
     @classmethod
-    def load(cls, folder: Path, *, n_latents: int) -> InvertedLists | None:
-        """Read the output of `save`; None if it is missing, damaged, or has another number of latents."""
+    def load(
+        cls, folder: Path, *, n_latents: int, fits: Callable[[dict[str, Any]], bool] | None = None
+    ) -> InvertedLists | None:
+        """Read the output of `save`; None if it is missing, damaged, has another number of latents or does not fit."""
 
         def read(facts: dict[str, Any]) -> InvertedLists:
             view = cls(np.empty(0, np.int64), [], n_latents)
@@ -140,7 +144,7 @@ class InvertedLists:
             return view
 
         files = tuple(f"latent-{name}.npy" for name in _ARRAYS)
-        return read_cache(folder, "latent.json", files, {"n_latents": n_latents}, read)
+        return read_cache(folder, "latent.json", files, {"n_latents": n_latents}, read, fits=fits)
 
     @property
     def _count(self) -> int:

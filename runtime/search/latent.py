@@ -18,7 +18,8 @@ class LatentView(CachedView[InvertedLists]):
         return self.index.search(query.steered.change, k, allowed, idf=query.idf)
 
     def _load(self) -> InvertedLists | None:
-        return InvertedLists.load(self._source.folder, n_latents=self._bundle.n_latents)
+        fits = self._store.is_origin_of
+        return InvertedLists.load(self._source.folder, n_latents=self._bundle.n_latents, fits=fits)
 
     def _new(self) -> InvertedLists:
         return InvertedLists(np.empty(0, np.int64), [], self._bundle.n_latents)

@@ -14,6 +14,7 @@ from ...arrays import FloatArray, IntArray
 from ..bundle.bundle import Bundle
 from ..store.cache_files import VERIFIED_ROWS
 from ..store.documents import DocumentStore
+from ..store.epochs import UNKNOWN, Origin
 from ..store.sqlite import damaged
 from .query import Query, RankedRows
 
@@ -45,6 +46,7 @@ class View(ABC):
         self._source, self._store = source, source.store
         self.generation: int | None = None
         """The generation of the store that the view shows; None before the first `sync`."""
+        self._origin: Origin = UNKNOWN  # the documents that the view shows
 
     @abstractmethod
     def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
@@ -53,8 +55,19 @@ class View(ABC):
     def sync(self) -> None:
         """Bring the view up to date with the store."""
         with self._store.snapshot():
+            # A copy of another database may have been restored into the file.
+            if self.generation is not None and not self._store.is_origin_of(self._origin.facts):
+                self._forget()
             self._update()
-            self.generation = self._store.generation
+            self._stamp()
+
+    def _stamp(self) -> None:
+        """Note which documents the view shows: those that are committed now."""
+        self.generation, self._origin = self._store.generation, self._store.origin
+
+    def _forget(self) -> None:
+        """Drop what the view holds of the documents; most views read them all at every update."""
+        return
 
     @abstractmethod
     def _update(self) -> None:
@@ -85,7 +98,7 @@ class Saved(Protocol):
     def saved_generation(self) -> int | None:
         """The generation of the cache that it was read from or written to."""
 
-    def save(self, folder: Path, generation: int) -> None:
+    def save(self, folder: Path, generation: int, origin: Origin) -> None:
         """Write the cache of one generation."""
 
 
@@ -128,7 +141,10 @@ class SavedView(View, Generic[S]):
     def save(self) -> None:
         """Write the cache; see `View.save`."""
         if self.generation is not None:
-            self.index.save(self._source.folder, self.generation)
+            self.index.save(self._source.folder, self.generation, self._origin)
+
+    def _forget(self) -> None:
+        self._index = None
 
 
 class CachedView(SavedView[C]):

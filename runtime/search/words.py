@@ -28,7 +28,7 @@ class WordsView(CachedView[Bm25]):
         return self.index.search(query_words(query.steered, self.index.words_of, features), k, allowed)
 
     def _load(self) -> Bm25 | None:
-        return Bm25.load(self._source.folder)
+        return Bm25.load(self._source.folder, self._store.is_origin_of)
 
     def _new(self) -> Bm25:
         return Bm25()

@@ -3,15 +3,15 @@
 import json
 import logging
 import os
-import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import StorageError
-from ...files import sha256_of, sync_folder
+from ...files import make_temporary, sha256_of, sync_folder
+from .leftovers import remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +40,12 @@ def write_cache(
     Raises:
         StorageError: The disk is full or the folder cannot be written; temporary files are removed.
     """
-    temporary = {name: folder / f".{name}.{os.getpid()}.{threading.get_ident()}.tmp" for name in (*files, sidecar)}
+    temporary: dict[str, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder, temporary)
+        remove_leftovers(nullcontext, [folder])
+        for name in (*files, sidecar):
+            temporary[name] = make_temporary(folder / name)
         digests = {}
         for name, write in files.items():
             write(temporary[name])
@@ -76,6 +78,7 @@ def read_cache(
     expected: Mapping[str, object],
     load: Callable[[dict[str, Any]], T | None],
     unchecked: Sequence[str] = (),
+    fits: Callable[[dict[str, Any]], bool] | None = None,
 ) -> T | None:
     """Verify a sidecar and its files, and load them.
 
@@ -86,6 +89,8 @@ def read_cache(
         expected: Values that the sidecar must have; None matches any value.
         load: Receives the sidecar's values and reads the files; returns None if they do not fit.
         unchecked: Files whose checksums are not compared, because `load` verifies their parts itself.
+        fits: Receives the sidecar's values and returns whether the cache is of these documents, such as
+            `DocumentStore.is_origin_of`; by default any is.
 
     Returns:
         The result of `load`, or None if anything is missing, differs, was altered, or was replaced during the call.
@@ -97,6 +102,9 @@ def read_cache(
             if value is not None and facts[key] != value:
                 logger.info("the cache %s has %s %r, wanted %r", folder / sidecar, key, facts[key], value)
                 return None
+        if fits is not None and not fits(facts):
+            logger.info("the cache %s was made of other documents", folder / sidecar)
+            return None
         # A sidecar of unknown origin may name files outside the folder.
         if set(facts["sha256"]) != set(files):
             raise ValueError(f"it names the files {list(facts['sha256'])}, expected {list(files)}")
@@ -141,10 +149,3 @@ def _state(folder: Path, names: list[str]) -> dict[str, tuple[int, int, int]]:
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def _sweep(folder: Path, temporary: Mapping[str, Path]) -> None:
-    for name in temporary:
-        for path in folder.glob(f".{name}.*.tmp"):
-            with suppress(FileNotFoundError):
-                path.unlink()

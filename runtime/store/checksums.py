@@ -1,6 +1,5 @@
 """Checksums of stored documents: SQLite detects a page with a broken structure, but not an altered vector."""
 
-import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -8,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ...files import overwrite
 from .row_encoding import Row
 
 _PARTS = struct.Struct("<4I")
@@ -98,11 +98,7 @@ def save_commit_count(path: Path, commits: int) -> None:
     """
     line = f"{commits:020}"
     with suppress(OSError):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
-        try:
-            os.write(file, f"{line} {zlib.crc32(line.encode()):010}\n".encode("ascii"))
-        finally:
-            os.close(file)
+        overwrite(path, f"{line} {zlib.crc32(line.encode()):010}\n".encode("ascii"))
 
 
 def load_commit_count(path: Path) -> int:

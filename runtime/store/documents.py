@@ -26,6 +26,7 @@ from .checksums import (
     row_checks,
     save_commit_count,
 )
+from .epochs import Epochs, Origin
 from .filters import compile_filter
 from .owners import owners_of, remove_owners, set_owners
 from .row_encoding import (
@@ -65,6 +66,7 @@ class DocumentStore:
         self.lock = WriterLock(self.path.parent)
         """Held during writes."""
         self._filtered: BoundedCache[tuple[object, ...], IntArray] = BoundedCache(FILTERS)
+        self._epoch = ""  # the one that this object began
         self._checked_ids = False
         self._checked_metadata = 0  # last row id with verified metadata
 
@@ -126,13 +128,28 @@ class DocumentStore:
     @property
     def meta(self) -> dict[str, str]:
         """The values kept next to the documents, as committed now."""
-        return {key: value for key, value in self._database.rows("SELECT key, value FROM meta") if key != "state"}
+        hidden = ("state", "epochs")
+        return {key: value for key, value in self._database.rows("SELECT key, value FROM meta") if key not in hidden}
 
     @property
     def generation(self) -> int:
         """Number of committed changes to the documents, without those that leave caches of the vectors valid."""
         with self._damage_errors():
             return int(self._database.rows("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+
+    @property
+    def origin(self) -> Origin:
+        """What a cache that is made now is made of."""
+        with self.snapshot():
+            return self._epochs().origin(self._last_row())
+
+    def is_origin_of(self, facts: Mapping[str, Any]) -> bool:
+        """Return whether a cache was made of this store, or of a copy that had the same documents.
+
+        Args:
+            facts: The sidecar of the cache, which holds the fields of an `Origin`.
+        """
+        return self._epochs().include(facts)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Show all reads inside ``with`` one committed state; writing inside it is refused."""
@@ -284,10 +301,23 @@ class DocumentStore:
         Raises:
             IndexLockedError: Another process, or another store of this process, is writing.
             StorageError: The store is read-only, or the lock file cannot be written.
+            IndexFolderError: The file was moved, replaced or deleted.
         """
         self._database.check_writable()
+        # Before the lock, which would be made in another folder, and again after the wait for it.
+        self._database.check_in_place()
         with self.lock.held():
+            self._database.check_in_place()
             yield
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the path still names the file that was opened."""
+        return self._database.in_place
+
+    def check_in_place(self) -> None:
+        """Check, before a file beside the database is written, that it belongs to it; an IndexFolderError if not."""
+        self._database.check_in_place()
 
     def put(
         self,
@@ -322,8 +352,8 @@ class DocumentStore:
         if not rows:
             return np.empty(0, np.int64)
         with self._committing():
-            sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents'"
-            last = self._database.rows(sql)[0][0]
+            last = self._last_row()
+            self._begin_epoch(last + 1)
             removed = self._delete([row[0] for row in rows])
             numbered = [(last + 1 + i, row) for i, row in enumerate(rows)]
             self._database.many(
@@ -480,7 +510,10 @@ class DocumentStore:
                 self._check_ids()
                 yield
                 commits = self._state().commits
-            save_commit_count(watermark_of(self.path), commits)
+                self.check_in_place()
+            # The number is of this file, and not of one that replaced it meanwhile.
+            if self._database.in_place:
+                save_commit_count(watermark_of(self.path), commits)
 
     def _commit(self, state: State) -> None:
         self._database.rows("UPDATE meta SET value = ? WHERE key = 'state'", (str(state),))
@@ -492,6 +525,24 @@ class DocumentStore:
             self._database.rows(f"DELETE FROM documents WHERE id IN ({marks})", part)
         remove_owners(self._database, [id for _, id in removed])
         return removed
+
+    def _last_row(self) -> int:
+        """Return the last row id that was given, also if its document was removed; 0 before the first."""
+        sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents'"
+        return int(self._database.rows(sql)[0][0])
+
+    def _epochs(self) -> Epochs:
+        with self._damage_errors():
+            found = self._database.rows("SELECT value FROM meta WHERE key = 'epochs'")
+            return Epochs.parse(found[0][0]) if found else Epochs()
+
+    def _begin_epoch(self, first: int) -> None:
+        """Begin an epoch, unless the last one is of this object: after another writer there is a new one."""
+        epochs = self._epochs()
+        if not self._epoch or epochs.newest != self._epoch:
+            epochs = epochs.begin(first)
+            self._epoch = epochs.newest
+            self._database.rows("INSERT OR REPLACE INTO meta VALUES ('epochs', ?)", (str(epochs),))
 
     def _next_generation(self) -> None:
         self._database.rows("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")

@@ -6,13 +6,14 @@ from pathlib import Path
 from ...errors import IndexFolderError
 from ...files import check_format
 from .checksums import State, load_commit_count
+from .epochs import Epochs
 from .sqlite import Database, damaged
 
 APPLICATION_ID = 0x73746565
 """ASCII "stee" in the header of the file, so that databases of other programs are rejected."""
 FORMAT_VERSION = 2
 """Version 1 had no checksums."""
-RESERVED = ("format_version", "d_in", "generation", "state")
+RESERVED = ("format_version", "d_in", "generation", "state", "epochs")
 
 # The metadata column precedes the text, so that a filter reads the start of a long row and not its overflow pages.
 # AUTOINCREMENT never reuses a row id, so that it can label a vector in an approximate index.
@@ -29,6 +30,17 @@ _TABLES = (
         values_ BLOB NOT NULL
     )""",
 )
+# SQLite makes the others itself, the last two for ANALYZE.
+_OBJECTS = {
+    ("table", "meta"),
+    ("index", "sqlite_autoindex_meta_1"),
+    ("table", "documents"),
+    ("index", "sqlite_autoindex_documents_1"),
+    ("table", "made_up"),
+    ("table", "sqlite_sequence"),
+    ("table", "sqlite_stat1"),
+    ("table", "sqlite_stat4"),
+}
 
 
 def watermark_of(path: Path) -> Path:
@@ -42,6 +54,7 @@ def fill_schema(database: Database, d_in: int, meta: Mapping[str, str]) -> None:
     for statement in _TABLES:
         database.rows(statement)
     own = {"format_version": str(FORMAT_VERSION), "d_in": str(d_in), "generation": "0", "state": str(State())}
+    own["epochs"] = str(Epochs().begin(0))
     database.many("INSERT INTO meta VALUES (?, ?)", list({**meta, **own}.items()))
 
 
@@ -56,6 +69,14 @@ def check_schema(database: Database) -> int:
     commits = load_commit_count(watermark_of(path))
     if database.rows("PRAGMA application_id") != [(APPLICATION_ID,)]:
         raise IndexFolderError(f"{path} is not a database of steersearch: choose the folder of an index")
+    # First, because a view called meta would run the SQL of whoever made the file.
+    objects = database.rows("SELECT type, name, sql FROM sqlite_master ORDER BY name")
+    for kind, name, _ in objects:
+        if (kind, name) not in _OBJECTS:
+            raise IndexFolderError(
+                f"{path} holds the {kind} {name!r:.80}, which no index has: it is not used, because SQL in it could run; "
+                "ask whoever made the file, or index the documents again"
+            )
     meta = dict(database.rows("SELECT key, value FROM meta"))
     try:
         version, d_in, _ = (int(meta[key]) for key in RESERVED[:3])
@@ -67,7 +88,7 @@ def check_schema(database: Database) -> int:
         raise IndexFolderError(
             f"{path} has format_version {version}, which has no checksums: index the documents again in another folder"
         )
-    tables = {sql for (sql,) in database.rows("SELECT sql FROM sqlite_master WHERE name IN ('meta', 'documents')")}
+    tables = {sql for _, name, sql in objects if name in ("meta", "documents")}
     # With an altered column type, ids would compare differently.
     if tables != set(_TABLES):
         raise damaged(path, "its tables are not those of a store")

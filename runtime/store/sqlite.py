@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import DataError, FilterError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
-from ...files import sync_folder
+from ...files import make_temporary, sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,12 @@ BUSY_SECONDS = 5.0
 T = TypeVar("T")
 
 _CHUNK = 500  # before 3.32 the limit is 999 parameters
+# Python 3.12 and newer can also forbid triggers, views, and writing to the schema.
+_DEFENCES: list[tuple[int, bool]] = [
+    (getattr(sqlite3, f"SQLITE_DBCONFIG_{name}"), value)
+    for name, value in (("DEFENSIVE", True), ("ENABLE_TRIGGER", False), ("ENABLE_VIEW", False))
+    if hasattr(sqlite3.Connection, "setconfig")
+]
 _STORAGE = ("disk is full", "readonly", "disk i/o error", "unable to open")
 _DAMAGED = ("malformed", "not a database", "no such table", "no such column")
 
@@ -27,6 +33,11 @@ _DAMAGED = ("malformed", "not a database", "no such table", "no such column")
 def damaged(path: Path, what: object) -> IndexFolderError:
     """Return the error for a damaged file, with its cure."""
     return IndexFolderError(f"{path} is damaged ({what}): restore it from a copy, or index the documents again")
+
+
+def is_writable(path: Path) -> bool:
+    """Return whether this user may write a database: the file itself, and new files beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
 
 
 @contextmanager
@@ -74,6 +85,8 @@ class Database:
         self.path, self.readonly = path, readonly
         self.lock = threading.RLock()
         self._reader: int | None = None
+        # Before the file is opened: one that replaces it meanwhile is then taken for another, never for the same.
+        self._file = _identity(path)
         with sqlite_errors(path):
             self._connection = _connect(path, readonly)
 
@@ -123,9 +136,24 @@ class Database:
             IndexLockedError: This thread is inside `snapshot`, where waiting for other writers could deadlock.
         """
         if self.readonly:
-            raise StorageError(f"{self.path} was opened read-only: open it without readonly=True to write")
+            cure = "open it without readonly=True to write"
+            if not is_writable(self.path):
+                cure = "this user cannot write it; mend the permissions of its folder, or write to a copy"
+            raise StorageError(f"{self.path} was opened read-only: {cure}")
         if self._reader == threading.get_ident():
             raise IndexLockedError(f"{self.path} is being read inside snapshot(): leave it before writing")
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the path still names the file that was opened; SQLite goes on with a file that nobody else sees."""
+        return self._file is not None and self._file == _identity(self.path)
+
+    def check_in_place(self) -> None:
+        """Check that a write would reach the file at the path; an IndexFolderError otherwise."""
+        if not self.in_place:
+            raise IndexFolderError(
+                f"{self.path} was moved, replaced or deleted after it was opened, so nothing was written: open it again"
+            )
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
@@ -158,14 +186,17 @@ def create_database(path: Path, write: Callable[[Database], None]) -> None:
     Raises:
         StorageError: The file cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    temporary: Path | None = None
     try:
-        temporary.touch()
+        temporary = make_temporary(path)
         database = Database(temporary)
         try:
-            database.rows("PRAGMA journal_mode = WAL")
             with database.transaction():
                 write(database)
+            # Last, so that there is no log yet: on a full disk it would not be copied into the file when that is
+            # closed, and no error says so.
+            if database.rows("PRAGMA journal_mode = WAL") != [("wal",)]:
+                raise StorageError(f"{path.parent} does not allow the WAL mode of SQLite: choose another folder")
         finally:
             database.close()
         os.replace(temporary, path)
@@ -175,10 +206,19 @@ def create_database(path: Path, write: Callable[[Database], None]) -> None:
             raise
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        for leftover in (temporary, *(Path(f"{temporary}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
+        for suffix in ("", "-wal", "-shm", "-journal") if temporary else ():
             # Most do not exist, and an error in progress must not be hidden.
             with suppress(OSError):
-                leftover.unlink()
+                Path(f"{temporary}{suffix}").unlink()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
@@ -192,6 +232,12 @@ def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
         )
         try:
             connection.execute("PRAGMA synchronous = FULL")
+            # The file may be of somebody else: no function of its schema has side effects, and a page whose cells are
+            # of impossible sizes is an error.
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
+            for option, value in _DEFENCES:
+                connection.setconfig(option, value)
             # Reads the header, and the log if there is one.
             connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         except BaseException:

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...errors import IndexLockedError, StorageError
+from ...files import overwrite
 
 LOCK = "write.lock"
 HOLDER = "writer.json"
@@ -80,7 +81,8 @@ class WriterLock:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         content = {"process": os.getpid(), "computer": platform.node(), "since": now}
         with suppress(OSError):  # used in messages only
-            (self._folder / HOLDER).write_text(json.dumps(content), encoding="utf-8")
+            (self._folder / HOLDER).unlink(missing_ok=True)  # of a killed writer
+            overwrite(self._folder / HOLDER, json.dumps(content).encode())
 
     def _describe(self) -> str:
         """Return the holder in parentheses; empty if it has not written its name or the file is damaged."""

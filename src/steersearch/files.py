@@ -1,11 +1,16 @@
-"""Files: checksums, replacement that survives a power cut, and the check of a format's version."""
+"""Files: places, checksums, replacement that survives a power cut, and the check of a format's version."""
 
 import hashlib
 import os
+import re
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
 from .errors import FormatVersionError, SteersearchError
+
+# Windows has no such flag, and makes links for administrators only.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def sha256_of(path: Path) -> str:
@@ -17,13 +22,47 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return a path made absolute, with ``~`` as the home folder, so that it is the same place after a `chdir`."""
+    return Path(os.path.expanduser(path)).absolute()
+
+
+def make_temporary(path: Path) -> Path:
+    """Make an empty file beside `path`, to be written and renamed to it, and return its path.
+
+    Its name, ``.NAME.RANDOM.tmp``, cannot be guessed, and it is new: a file or link of that name is never written to.
+    Its mode is what the umask leaves of 666.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    temporary = _random_name(path)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o666))
+    return temporary
+
+
+def make_temporary_folder(path: Path) -> Path:
+    """Make a folder beside `path` as `make_temporary` makes a file; its mode is what the umask leaves of 777."""
+    temporary = _random_name(path)
+    temporary.mkdir()
+    return temporary
+
+
+def temporary_folders(path: Path) -> list[Path]:
+    """Return the folders that `make_temporary_folder` made for `path` and that are still there."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        return [Path(e.path) for e in entries if pattern.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
+    return []
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file by rename: after a kill or a power cut it is the old one or the new one, whole.
 
     Raises:
         OSError: It cannot be written. The old file is unchanged then.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = make_temporary(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -34,6 +73,15 @@ def replace_file(path: Path, content: bytes) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Write over the start of a file, in place and without flushing; a link of that name is an OSError."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | _NO_FOLLOW, 0o666)
+    try:
+        os.write(file, content)
+    finally:
+        os.close(file)
 
 
 def sync_folder(folder: Path) -> None:
@@ -58,3 +106,7 @@ def check_format(
     if found > known:
         cure = "pip install -U steersearch"
         raise error(f"{path} has format_version {found}, this steersearch reads up to {known}: {cure}")
+
+
+def _random_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
