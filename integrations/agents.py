@@ -49,6 +49,10 @@ QUOTED = (
 NOTHING_NEAR = "Nothing near; try other words, or any phrase."
 
 
+def never_stop() -> None:
+    """Let a call go on to its end."""
+
+
 def default(value: Any) -> BeforeValidator:
     """Return a validator that takes null for an argument that was left out: many models send it."""
     return BeforeValidator(lambda given: value if given is None else given)
@@ -175,7 +179,7 @@ class AgentTools:
         go_on: Called between the steps of a call; what it raises ends the call.
     """
 
-    def __init__(self, index: SteerableIndex, go_on: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, index: SteerableIndex, go_on: Callable[[], None] = never_stop) -> None:
         self.index, self._go_on = index, go_on
 
     def find_concepts(self, text: Phrase, limit: Limit = 8) -> Concepts:

@@ -41,6 +41,7 @@ with needs("mcp", pip="'steersearch[mcp]'"):
         check_length,
         default,
         description_of,
+        never_stop,
     )
 
 # mcp 2 renamed the module and the class; all that is used here is the same in both.
@@ -107,7 +108,7 @@ class Deleted(TypedDict):
 class WritingTools:
     """The tools of an agent that may write, over an index that is not opened read-only; see `AgentTools`."""
 
-    def __init__(self, index: SteerableIndex, go_on: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, index: SteerableIndex, go_on: Callable[[], None] = never_stop) -> None:
         self.index, self._go_on = index, go_on
 
     def add_documents(self, texts: Texts, ids: Ids = [], metadata: Metadata = "{}") -> Added:  # noqa: B006
