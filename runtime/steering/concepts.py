@@ -111,6 +111,7 @@ class Concept:
         """
         if isinstance(more_like, str) or isinstance(less_like, str):
             raise ConfigError("examples are a list of ids or texts, got a single string")
+        more_like, less_like = tuple(more_like), tuple(less_like)
         if not more_like:
             raise ConfigError("a concept from examples needs at least one in more_like")
         for example in (*more_like, *less_like):
@@ -120,7 +121,7 @@ class Concept:
             raise DataError("more_like and less_like hold the same examples, so they cancel out: give a contrast")
         default = "like " + "; ".join(text[:40] for text in more_like[:3])
         phrase = phrase.strip()
-        return cls(name or phrase or default, "examples", {}, tuple(more_like), tuple(less_like), phrase)
+        return cls(name or phrase or default, "examples", {}, more_like, less_like, phrase)
 
     def resolve(self, bundle: Bundle, documents: Documents | None = None) -> Concept:
         """Return the concept with `weights` and `fit` filled in. The result is deterministic.
@@ -208,7 +209,8 @@ class Concept:
         """
         path = Path(path)
         try:
-            replace_file(path, self.to_json(bundle).encode())
+            # Half of a character pair, which UTF-8 lacks, is written as JSON's own escape.
+            replace_file(path, self.to_json(bundle).encode(errors="backslashreplace"))
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error}") from error
 

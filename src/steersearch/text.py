@@ -24,7 +24,7 @@ def shown(value: object, width: int = 80) -> str:
         width: Characters, the ellipsis of a longer one included.
     """
     try:
-        text = repr(value[: width + 1] if isinstance(value, str) else value)
+        text = repr(value[: width + 1]) if isinstance(value, str) else " ".join(repr(value).split())
     # An integer of thousands of digits, or lists nested too deeply.
     except (ValueError, RecursionError):
         text = f"a very large {type(value).__name__}"
