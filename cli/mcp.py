@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated
 
 import typer
 
+from ..errors import ConfigError
 from .options import IndexPath, ProfileOption
 from .output import stderr
+
+TOKEN_VARIABLE = "STEERSEARCH_MCP_TOKEN"
 
 
 def mcp(
@@ -19,20 +23,44 @@ def mcp(
     allow_write: Annotated[
         bool, typer.Option("--allow-write", help="Let agents add, replace and delete documents.")
     ] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar=TOKEN_VARIABLE,
+            help="With --http: what every request must bring; a random one by default. Other users of this machine "
+            "see arguments, but not the variable.",
+            show_default=False,
+        ),
+    ] = None,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="With --http: let every user of this machine in.")
+    ] = False,
     profile: ProfileOption = "fast",
 ) -> None:
     """Serve an index to agents over MCP: `find_concepts` and `search_documents`. Read-only without --allow-write.
 
     The tools reach this index and no other file. For a client that starts servers itself, the command is
-    `sae mcp --index my-index`.
+    `sae mcp --index my-index`. With --http, clients send the header `Authorization: Bearer TOKEN`.
     """
     from ..integrations.mcp_server import make_server, serve_http, serve_stdio
     from ..runtime import SteerableIndex
 
+    if no_token and token is not None:
+        raise ConfigError(f"--no-token and a token (--token or {TOKEN_VARIABLE}) are both given: leave one of them out")
     with SteerableIndex.open(index, readonly=not allow_write, profile=profile) as opened:
         server = make_server(opened, allow_write=allow_write, port=port)
         if http:
-            stderr.print(f"serving {index} at http://127.0.0.1:{port}/mcp; stop with Ctrl-C")
-            serve_http(server, port)
+            _announce(f"serving {index} at http://127.0.0.1:{port}/mcp; stop with Ctrl-C")
+            if no_token:
+                _announce("every user of this machine gets in" + (", and may write" if allow_write else ""))
+            elif token is None:
+                token = secrets.token_urlsafe(24)
+                _announce(f"clients send the header: Authorization: Bearer {token}")
+            serve_http(server, port, token)
         else:
             serve_stdio(server)
+
+
+def _announce(line: str) -> None:
+    # Neither wrapped nor read as markup: somebody copies it.
+    stderr.print(line, markup=False, emoji=False, soft_wrap=True)

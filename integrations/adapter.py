@@ -19,6 +19,7 @@ from ..runtime.search.hits import COMPARE_DEPTH
 from ..runtime.steering.explain import explain_steered
 from ..runtime.steering.request import SteeringArguments
 from ..steering_warnings import gathered, warn
+from ..text import shown
 from .engines.base import SteeredEngine
 
 TOP_FEATURES = 5
@@ -50,7 +51,7 @@ class SteeringReport:
         for entry in self.concepts:
             change = f"boost {entry['strength']:+.3g}" if "strength" in entry else f"clamp {entry['clamp']:.3g}"
             fit = "" if entry["fit"] is None else f" (fit {entry['fit']:.2f})"
-            parts.append(f"{change} {entry['concept']!r}{fit}")
+            parts.append(f"{change} {shown(entry['concept'])}{fit}")
         return f"steering: {', '.join(parts)}; keeps {self.kept:.2f} of the query"
 
 

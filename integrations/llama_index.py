@@ -31,9 +31,27 @@ with needs("llama_index", pip="'steersearch[llamaindex]'"):
 EXPLANATION_KEY = "steerable"
 
 
+CALL = ("k", "boost", "clamp", "keep", "protect", "filter", "steering")
+"""Arguments of a search that a query may bring."""
+
+
+class SteeredText(str):
+    """The words of a `SteerableQuery`, which know the query that they belong to.
+
+    Query transformations (HyDE, feedback) make a new query of these words and take over nothing else.
+    """
+
+    query: SteerableQuery
+
+
 @dataclass
 class SteerableQuery(QueryBundle):
-    """A query that brings its own steering, wherever LlamaIndex takes one. What is None is as the retriever has it."""
+    """A query that brings its own steering, wherever LlamaIndex takes one. What is None is as the retriever has it.
+
+    The steering also reaches the retriever through query transformations that keep the words of the query, as
+    `HyDEQueryTransform` does. Queries that a model writes in its place (`QueryFusionRetriever`, decomposition) have
+    none; the retriever's own `boost` steers those too.
+    """
 
     k: int | None = None
     boost: Boost | None = None
@@ -42,6 +60,21 @@ class SteerableQuery(QueryBundle):
     protect: bool | None = None
     filter: dict[str, Any] | None = None
     steering: Steering | None = None
+
+    def __post_init__(self) -> None:
+        self.query_str = SteeredText(self.query_str)
+        self.query_str.query = self
+
+
+class FoundNode(TextNode):
+    """A node with its explanation. Its hash leaves that out, so that one document found twice is one node."""
+
+    @property
+    def hash(self) -> str:
+        """Get the hash of text and metadata."""
+        metadata = {name: value for name, value in self.metadata.items() if name != EXPLANATION_KEY}
+        text: str = TextNode(text=self.text, metadata=metadata).hash
+        return text
 
 
 class SteerableRetriever(BaseRetriever):
@@ -76,8 +109,8 @@ class SteerableRetriever(BaseRetriever):
         super().__init__(**base)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        given = query_bundle if isinstance(query_bundle, SteerableQuery) else SteerableQuery(query_bundle.query_str)
-        call = {name: getattr(given, name) for name in ("k", "boost", "clamp", "keep", "protect", "filter", "steering")}
+        given = _steerable(query_bundle)
+        call = {name: getattr(given, name) for name in CALL} if given else {}
         arguments = with_call(self._configured, **call)
         report = search_and_report(self.index, self._query(query_bundle), explanations=self._explained, **arguments)
         nodes = []
@@ -85,8 +118,9 @@ class SteerableRetriever(BaseRetriever):
             metadata = {**hit.metadata}
             if self._explained:
                 metadata.setdefault(EXPLANATION_KEY, report.explanations[i])
-            hidden = [EXPLANATION_KEY] if self._explained and EXPLANATION_KEY not in hit.metadata else []
-            node = TextNode(
+            added = self._explained and EXPLANATION_KEY not in hit.metadata
+            hidden = [EXPLANATION_KEY] if added else []
+            node = (FoundNode if added else TextNode)(
                 id_=hit.id,
                 text=hit.text,
                 metadata=metadata,
@@ -102,8 +136,7 @@ class SteerableRetriever(BaseRetriever):
     def _query(self, query: QueryBundle) -> str | FloatArray:
         """Return the query's text, or the unit vector of its embedding or of the mean of the texts to embed."""
         if query.embedding is None and not query.custom_embedding_strs:
-            text: str = query.query_str
-            return text
+            return str(query.query_str)
         rows: Any = [query.embedding]
         if query.embedding is None:
             rows = self.index.bundle.embed_queries(query.custom_embedding_strs)
@@ -112,3 +145,11 @@ class SteerableRetriever(BaseRetriever):
             raise DataError("the query's embedding is zero and so has no direction: give a text, or another embedding")
         vector: FloatArray = unit_rows(mean[None])[0]
         return vector
+
+
+def _steerable(query: QueryBundle) -> SteerableQuery | None:
+    """Return the query that brought steering, also where another one was made of its words."""
+    if isinstance(query, SteerableQuery):
+        return query
+    words = [query.query_str, *(query.custom_embedding_strs or [])]
+    return next((text.query for text in words if isinstance(text, SteeredText)), None)

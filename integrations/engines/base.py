@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import Self
 
 from ...arrays import FloatArray, check_unit_rows, unit_rows
 from ...errors import ConfigError, DataError, EngineError
@@ -60,6 +61,21 @@ class SteeredEngine(ABC):
             rows = sample if isinstance(sample, np.ndarray) else self.bundle.embed_documents(list(sample))
             sample = check_unit_rows(rows, "sample", self.bundle.d_in)
         self._resolver = Resolver(self.bundle, EngineDocuments(self._vector_of, sample))
+
+    def __copy__(self) -> Self:
+        """Return the engine itself: it is a connection, which copies share."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As `__copy__`."""
+        return self
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Refuse to be pickled: the connection belongs to this process."""
+        raise ConfigError(
+            f"{self.provider} is reached by a connection of this process, which cannot be pickled: connect again in "
+            f"the other process, and make the {type(self).__name__} there"
+        )
 
     def steer(
         self,

@@ -5,15 +5,16 @@ Example: ``SteeredMilvus(MilvusClient("http://localhost:19530"), "documents", bu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...arrays import FloatArray
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, FilterError
 from ...runtime import Bundle, Hit
+from ...text import shown
 from ..optional import needs
 from .sparse import DEPTH, RRF_K, Code, SparseEngine
 
@@ -95,7 +96,7 @@ class SteeredMilvus(SparseEngine):
         ]
         self.client.upsert(self.collection, rows)
 
-    def _check_sizes(self, ids: Sequence[str], texts: Sequence[str]) -> None:
+    def _check_sizes(self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> None:
         for name, given, most in (("text", texts, MAX_TEXT), ("id", ids, MAX_ID)):
             for one in given:
                 if len(one.encode(errors="replace")) > most:
@@ -109,7 +110,7 @@ class SteeredMilvus(SparseEngine):
         if min(code.values()) < 0:
             return super()._hybrid(vector, code, k, filter)
         requests = [
-            AnnSearchRequest([data], field, RANKED_BY[field], limit=max(k, DEPTH), expr=filter or None)
+            AnnSearchRequest([data], field, RANKED_BY[field], limit=max(k, DEPTH), expr=_expression(filter) or None)
             for field, data in ((DENSE, vector.tolist()), (CODES, code))
         ]
         named: dict[str, Any] = {"ranker": RRFRanker(RRF_K), "limit": k, "output_fields": ["text", "metadata"]}
@@ -138,7 +139,7 @@ class SteeredMilvus(SparseEngine):
 
     def _search(self, field: str, data: Any, limit: int, filter: Any, *more: str) -> list[Any]:
         named: dict[str, Any] = {"anns_field": field, "limit": limit, "search_params": RANKED_BY[field]}
-        named |= {"filter": filter or "", "output_fields": ["text", "metadata", *more]}
+        named |= {"filter": _expression(filter), "output_fields": ["text", "metadata", *more]}
         return [dict(entry) for entry in self._call(self.client.search, self.collection, [data], **named)[0]]
 
     def _found(self, entries: Sequence[Any]) -> list[Hit]:
@@ -149,5 +150,23 @@ class SteeredMilvus(SparseEngine):
         return hits
 
     def _vector_of(self, id: str) -> FloatArray | None:
+        if len(id.encode(errors="replace")) > MAX_ID:  # an example that is a text
+            return None
         found = self._call(self.client.get, self.collection, ids=[id], output_fields=[DENSE])
         return np.array(found[0][DENSE], np.float32) if found else None
+
+
+def _expression(filter: Any) -> str:
+    """Return a filter as Milvus takes it, empty for none.
+
+    Raises:
+        FilterError: It is no expression; one that is empty by mistake would give every document.
+    """
+    if filter is None or filter == {}:
+        return ""
+    if not isinstance(filter, str) or not filter.strip():
+        raise FilterError(
+            f"filter is {shown(filter)}: expected an expression in the dialect of Milvus, for example "
+            "'metadata[\"year\"] >= 2024'"
+        )
+    return filter

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from ...arrays import FloatArray
-from ...errors import ConfigError, FilterError
+from ...errors import ConfigError, DataError, FilterError
+from ...json_values import json_values
 from ...runtime import Bundle, Hit
+from ...text import shown
 from ..optional import needs
 from .sparse import DEPTH, RRF_K, Code, SparseEngine
 
@@ -23,6 +25,8 @@ with needs("psycopg", pip="'psycopg[binary]'"):
     from psycopg import sql
     from psycopg.types.json import Jsonb
 
+MAX_NAME = 63
+"""Bytes of a name. PostgreSQL cuts a longer one off, so that two tables could become one."""
 MAX_INDEXED = 1000
 """Non-zero elements of a `sparsevec` that pgvector's HNSW takes; a column without a graph holds 16,000."""
 CREATE = """
@@ -71,7 +75,7 @@ class SteeredPgvector(SparseEngine):
         bundle, sample: As in `SteeredEngine`.
 
     Raises:
-        ConfigError: The table has other dimensions or columns.
+        ConfigError: The table has other dimensions or columns, or its name cannot be one.
         EngineError: The server does not answer, or has no pgvector of version 0.7.
     """
 
@@ -83,7 +87,7 @@ class SteeredPgvector(SparseEngine):
         super().__init__(bundle, sample)
         self._conninfo, self.table = conninfo, table
         self._connection: psycopg.Connection[Any] | None = None
-        self._name = sql.Identifier(*table.split("."))
+        self._name = sql.Identifier(*_parts(table))
         self._run(["CREATE EXTENSION IF NOT EXISTS vector"])
         sizes = {"d_in": sql.Literal(self.bundle.d_in), "n_latents": sql.Literal(self.bundle.n_latents)}
         self._run([sql.SQL(CREATE).format(table=self._name, **sizes)])
@@ -129,6 +133,13 @@ class SteeredPgvector(SparseEngine):
         with connection.transaction(), connection.cursor() as cursor:
             cursor.executemany(sql.SQL(UPSERT).format(table=self._name), rows)
 
+    def _check_sizes(self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> None:
+        for id, text, entry in zip(ids, texts, metadata, strict=True):
+            if "\0" in id or "\0" in text or "\\u0000" in json.dumps(entry):
+                raise DataError(
+                    f"the document {shown(id)} holds the character U+0000: PostgreSQL takes none, remove it"
+                )
+
     def _dense(self, vector: FloatArray, k: int, filter: Any) -> list[Hit]:
         return self._select(DENSE, filter, dense=_dense_text(vector), k=k)
 
@@ -141,8 +152,10 @@ class SteeredPgvector(SparseEngine):
 
     def _select(self, query: str, filter: Any, **values: Any) -> list[Hit]:
         if filter is not None and not isinstance(filter, Mapping):
-            raise FilterError(f"filter is {filter!r:.80}: pgvector takes a mapping of metadata fields to their values")
-        found = self._run([sql.SQL(query).format(table=self._name)], {**values, "filter": Jsonb(filter or {})})
+            raise FilterError(f"filter is {shown(filter)}: pgvector takes a mapping of metadata fields to their values")
+        found = self._run(
+            [sql.SQL(query).format(table=self._name)], {**values, "filter": Jsonb(json_values(filter or {}))}
+        )
         return [Hit(rank, id, float(score), text, extra) for rank, (id, text, extra, score) in enumerate(found, 1)]
 
     def _vector_of(self, id: str) -> FloatArray | None:
@@ -172,3 +185,13 @@ class SteeredPgvector(SparseEngine):
 def _dense_text(vector: FloatArray) -> str:
     """Return a vector as pgvector reads it."""
     return json.dumps(vector.tolist())
+
+
+def _parts(table: str) -> list[str]:
+    """Return the name of a table as schema, where it has one, and name; errors as of `SteeredPgvector`."""
+    parts = table.split(".")
+    if len(parts) > 2 or not all(0 < len(part.encode()) <= MAX_NAME and "\0" not in part for part in parts):
+        raise ConfigError(
+            f"the table is called {shown(table)}: expected NAME or SCHEMA.NAME, each of 1 to {MAX_NAME} bytes"
+        )
+    return parts

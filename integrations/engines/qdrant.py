@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ...arrays import FloatArray
-from ...errors import ConfigError
+from ...errors import ConfigError, FilterError
 from ...runtime import Bundle, Hit
+from ...text import shown
 from ..optional import needs
 from .sparse import DEPTH, Code, SparseEngine
 
@@ -95,10 +96,13 @@ class SteeredQdrant(SparseEngine):
     def _hybrid(self, vector: FloatArray, code: Code, k: int, filter: Any) -> list[Hit]:
         both = ((DENSE, vector.tolist()), (CODES, _sparse(code)))
         depth = max(k, DEPTH)
-        lists = [models.Prefetch(query=query, using=using, limit=depth, filter=filter) for using, query in both]
+        lists = [
+            models.Prefetch(query=query, using=using, limit=depth, filter=_filter(filter)) for using, query in both
+        ]
         return self._query(k, filter, prefetch=lists, query=models.FusionQuery(fusion=models.Fusion.RRF))
 
     def _query(self, k: int, filter: Any, **query: Any) -> list[Hit]:
+        filter = _filter(filter)
         found = self._call(self.client.query_points, self.collection, limit=k, query_filter=filter, **query)
         hits = []
         for rank, point in enumerate(found.points, 1):
@@ -116,6 +120,19 @@ class SteeredQdrant(SparseEngine):
 def _point(id: str) -> str:
     """Return the UUID of a document: Qdrant takes numbers and UUIDs only."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, id))
+
+
+def _filter(filter: Any) -> Any:
+    """Return a filter as Qdrant takes it, None for none.
+
+    Raises:
+        FilterError: It is something else; the client takes some of that for no filter.
+    """
+    if filter is None or filter == {}:
+        return None
+    if not isinstance(filter, models.Filter):
+        raise FilterError(f"filter is {shown(filter)}: the dialect of Qdrant is qdrant_client.models.Filter")
+    return filter
 
 
 def _sparse(code: Code) -> models.SparseVector:

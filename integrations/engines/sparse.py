@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from ...arrays import FloatArray, IntArray, check_unit_rows
 from ...errors import ConfigError, DataError
+from ...json_values import json_values
 from ...metrics import unit_codes
 from ...runtime import Hit, SteeredQuery
 from ...runtime.store.row_encoding import check_documents
@@ -45,7 +46,7 @@ class SparseEngine(SteeredEngine):
         Args:
             texts: The documents.
             ids: Their ids, unique and not empty; made up when not given.
-            metadata: One mapping per document with string keys and JSON values.
+            metadata: One mapping per document with string keys and JSON values, or what `json_values` makes such.
             embeddings: Unit rows, shape (n, d_in), if they are known already.
 
         Raises:
@@ -54,16 +55,19 @@ class SparseEngine(SteeredEngine):
         """
         if isinstance(texts, str):
             raise DataError("texts is a single string: give a list of texts")
+        # By position, whatever labels a column has.
+        texts = list(texts)
         names = [uuid.uuid4().hex for _ in texts] if ids is None else list(ids)
-        extra = [{} for _ in texts] if metadata is None else [dict(entry) for entry in metadata]
-        check_documents(names, texts, extra)
-        self._check_sizes(names, texts)
+        given: list[Mapping[str, Any]] = [{} for _ in texts] if metadata is None else list(metadata)
+        check_documents(names, texts, given)
+        extra = [json_values(entry) for entry in given]
+        self._check_sizes(names, texts, extra)
         rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", self.bundle.d_in)
         if rows is not None and len(rows) != len(texts):
             raise DataError(f"{len(texts)} texts but {len(rows)} embeddings: give one per text")
         for start in range(0, len(texts), BATCH):
             part = slice(start, start + BATCH)
-            vectors = self.bundle.embed_documents(list(texts[part])) if rows is None else rows[part]
+            vectors = self.bundle.embed_documents(texts[part]) if rows is None else rows[part]
             codes = codes_of(*self.bundle.encode(vectors))
             self._call(self._write, names[part], texts[part], extra[part], vectors, codes)
         return names
@@ -100,8 +104,8 @@ class SparseEngine(SteeredEngine):
             return self._latent(code, k, filter)
         return self._hybrid(steered.vector, code, k, filter) if code else self._dense(steered.vector, k, filter)
 
-    def _check_sizes(self, ids: Sequence[str], texts: Sequence[str]) -> None:
-        """Raise a `DataError` where the engine cannot hold an id or a text."""
+    def _check_sizes(self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> None:
+        """Raise a `DataError` where the engine cannot hold an id, a text or a value of the metadata."""
 
     def _check_dimension(self, what: str, dimension: int) -> None:
         if dimension != self.bundle.d_in:

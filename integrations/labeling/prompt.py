@@ -43,8 +43,10 @@ _SENTENCE = re.compile(
     r"|\b(?:(?:i'm|am) sorry|the (?:feature|passages|documents))\b|https?:"
 )
 _QUOTES = "\"'“”‘’* "
-# `412` and `f412` are keys of latents, see `Features.find`.
-_LATENT = re.compile(r"f?\d+")
+# `412`, `f412` and `f412 (stem cells)` are keys of latents, see `Features.find` and `Concept.from_json`.
+_LATENT = re.compile(r"f?\d+( \(.*\))?")
+_JOINERS = "\u200c\u200d"
+"""Between letters of some scripts and in emoji; the other characters without a shape are left out."""
 
 
 def make_prompt(entry: Entry, count: int) -> str:
@@ -105,8 +107,17 @@ def _marked(passage: Passage) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text of a document in one line, without the signs of tags and marks, so that it cannot forge them."""
+    """Return text of a document in one line, without the signs of tags and marks, so that it cannot forge them.
+
+    Characters that nobody sees (control characters, directions, tags) are blanks: a model reads them.
+    """
+    if not text.isprintable():
+        text = "".join(" " if _unseen(sign) else sign for sign in text)
     return re.sub(r"\s+", " ", text).replace("<", "‹").replace(">", "›")
+
+
+def _unseen(sign: str) -> bool:
+    return unicodedata.category(sign).startswith("C") and sign not in _JOINERS
 
 
 def _lists(text: str) -> Iterator[list[str]]:

@@ -11,17 +11,46 @@ from langchain_core.runnables import RunnableLambda
 from ..adapter import SearchReport, SteeringReport
 
 
+class FoundMetadata(dict[str, Any]):
+    """Metadata of a document that was found. Score and explanation do not count when two of them are compared.
+
+    They depend on the query, and LangChain takes documents for the same that are equal: `MultiQueryRetriever` returned
+    one once per query. With a plain mapping the comparison is that of mappings.
+    """
+
+    added: tuple[str, ...] = ()
+    """The keys that do not count."""
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the documents' own metadata are equal."""
+        if not isinstance(other, FoundMetadata):
+            return super().__eq__(other)
+        return self._own() == other._own()
+
+    def __ne__(self, other: object) -> bool:
+        """Return the opposite of `==`."""
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]  # as every mapping that can change
+
+    def _own(self) -> dict[str, Any]:
+        return {key: value for key, value in self.items() if key not in self.added}
+
+
 def documents_of(report: SearchReport, score_key: str | None, explanation_key: str | None) -> list[Document]:
     """Return LangChain documents. What is added to the metadata never replaces a document's own key."""
     documents = [Document(id=hit.id or None, page_content=hit.text, metadata=hit.metadata) for hit in report.hits]
-    if score_key:
-        for document, hit in zip(documents, report.hits, strict=True):
-            # An engine may give the order alone: its scores are NaN.
-            if hit.score == hit.score:
-                document.metadata.setdefault(score_key, hit.score)
-    if explanation_key:
-        for document, explanation in zip(documents, report.explanations, strict=True):
-            document.metadata.setdefault(explanation_key, explanation)
+    for position, (document, hit) in enumerate(zip(documents, report.hits, strict=True)):
+        added: dict[str, Any] = {}
+        # An engine may give the order alone: its scores are NaN.
+        if score_key and hit.score == hit.score:
+            added[score_key] = hit.score
+        if explanation_key:
+            added[explanation_key] = report.explanations[position]
+        if added := {key: value for key, value in added.items() if key not in hit.metadata}:
+            # Set afterwards, since pydantic would make a plain mapping of it.
+            document.metadata = FoundMetadata(hit.metadata | added)
+            document.metadata.added = tuple(added)
     return documents
 
 

@@ -67,7 +67,8 @@ class SqliteRecordManager(RecordManager):
         Raises:
             DataError: There are not as many groups as keys, or `time_at_least` lies in the future.
         """
-        groups: Sequence[str | None] = group_ids or [None] * len(keys)
+        keys = list(keys)
+        groups: Sequence[str | None] = [None] * len(keys) if group_ids is None else list(group_ids)
         if len(groups) != len(keys):
             raise DataError(f"{len(keys)} keys but {len(groups)} group_ids: give one per key")
         with self._database.transaction():
@@ -79,8 +80,9 @@ class SqliteRecordManager(RecordManager):
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
         """Return for each key whether it is recorded."""
+        keys = list(keys)
         sql = "SELECT key FROM records WHERE namespace = ? AND key IN (SELECT value FROM json_each(?))"
-        found = {key for (key,) in self._database.rows(sql, (self.namespace, json.dumps(list(keys))))}
+        found = {key for (key,) in self._database.rows(sql, (self.namespace, json.dumps(keys)))}
         return [key in found for key in keys]
 
     def list_keys(

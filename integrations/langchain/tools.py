@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ...errors import SteersearchError
 from ...runtime import SteerableIndex
+from ...text import shown
 from ..agents import AgentTools, description_of
 
 
@@ -36,6 +37,17 @@ def search_documents_tool(index: SteerableIndex) -> BaseTool:
     return _tool(AgentTools(index).search_documents)
 
 
+class ConceptTool(StructuredTool):
+    """A tool over an index. Pickled, it is made again where it is read, over the index opened by its path."""
+
+    method: Callable[..., Any]
+    """The method of `AgentTools` that it calls."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Return how to make it again."""
+        return _tool, (self.method,)
+
+
 def _tool(method: Callable[..., Any]) -> BaseTool:
     def call(**arguments: Any) -> tuple[str, dict[str, Any]]:
         try:
@@ -47,9 +59,10 @@ def _tool(method: Callable[..., Any]) -> BaseTool:
     async def acall(**arguments: Any) -> tuple[str, dict[str, Any]]:
         return await run_in_executor(None, call, **arguments)
 
-    return StructuredTool.from_function(
+    return ConceptTool.from_function(
         call,
         acall,
+        method=method,
         name=method.__name__,
         description=description_of(method),
         args_schema=arguments_of(method),
@@ -73,7 +86,7 @@ def _cure(name: str, error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return f"error: {error}"
     problems = "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'the arguments'}: {problem['msg']}, got {problem['input']!r:.60}"
+        f"{'.'.join(map(str, problem['loc'])) or 'the arguments'}: {problem['msg']}, got {shown(problem['input'], 60)}"
         for problem in error.errors()
     )
     return f"error: {name} was called wrongly ({problems}). Call it again with the arguments of its schema"

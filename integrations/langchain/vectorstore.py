@@ -136,12 +136,16 @@ class SteerableVectorStore(VectorStore):
         *,
         ids: Sequence[str | None] | None = None,
         batch_size: int = COMMIT_EVERY,
+        current_time: object = None,
         **unknown: Any,
     ) -> list[str]:
-        """Add texts; an id that is there already is replaced, one that is None is made up.
+        """Add texts; an id that is there already is replaced, one that is None is made up and never used again.
 
-        Each has a mapping with string keys and JSON values. `batch_size` texts are embedded and committed together:
-        after a kill every committed document is there.
+        Each has a mapping with string keys and JSON values; dates and other values that JSON lacks are stored as
+        `steersearch.json_values` says, a datetime as ISO text. Texts, mappings and ids go together by position, whether
+        they are lists, columns or generators. `batch_size` texts are embedded and committed together: after a kill
+        every committed document is there. `current_time` comes from `TimeWeightedVectorStoreRetriever`, which has put
+        it into the metadata already.
 
         Raises:
             DataError: Lengths differ, an id occurs twice, metadata is not JSON, ...; nothing was added.
@@ -154,8 +158,10 @@ class SteerableVectorStore(VectorStore):
         if isinstance(texts, str):
             raise DataError("texts is a single string: give a list of texts")
         given = list(texts)
-        names = [uuid.uuid4().hex if id is None else id for id in (ids or [None] * len(given))]
-        extra = list(metadatas or [{}] * len(given))
+        known = [None] * len(given) if ids is None else list(ids)
+        names = [uuid.uuid4().hex if id is None else id for id in known]
+        # None in place of the mapping of a document means none, as in other stores.
+        extra = [{}] * len(given) if metadatas is None else [{} if entry is None else entry for entry in metadatas]
         # All of them, before the first is embedded.
         check_documents(names, given, extra)
         for start in range(0, len(given), batch_size):
@@ -163,6 +169,24 @@ class SteerableVectorStore(VectorStore):
             vectors = self._embed(given[block])
             self.index.add(given[block], names[block], extra[block], embeddings=vectors)
         return names
+
+    def add_documents(self, documents: Iterable[Document], **kwargs: Any) -> list[str]:
+        """Add documents, also from a generator, which LangChain would read twice; as `add_texts`."""
+        return super().add_documents(list(documents), **kwargs)
+
+    async def aadd_documents(self, documents: Iterable[Document], **kwargs: Any) -> list[str]:
+        """As `add_documents`, in a thread."""
+        return await super().aadd_documents(list(documents), **kwargs)
+
+    @classmethod
+    def from_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
+        """Open or make a store, and add documents to it; as `from_texts`."""
+        return super().from_documents(list(documents), embedding, **kwargs)
+
+    @classmethod
+    async def afrom_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
+        """As `from_documents`, in a thread."""
+        return await super().afrom_documents(list(documents), embedding, **kwargs)
 
     def upsert(self, items: Sequence[Document], /, **unknown: Any) -> UpsertResponse:
         """Add or replace documents, and return their ids."""

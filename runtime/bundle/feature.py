@@ -8,6 +8,9 @@ import numpy as np
 
 from ...errors import UnknownFeatureError
 
+MOST_DIGITS = 18
+"""Digits of a latent id that are read, as many as 64 bits hold."""
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -74,7 +77,10 @@ def latent_id(key: int | str) -> int | None:
     if isinstance(key, int | np.integer):
         return int(key)
     digits = key.strip().casefold().removeprefix("f")
-    return int(digits) if digits.isascii() and digits.isdigit() else None
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    # Python refuses to read thousands of digits; a number this long is beyond every bundle anyway.
+    return int(digits.lstrip("0")[:MOST_DIGITS] or "0")
 
 
 def format_share(share: float) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from ...arrays import FloatArray, unit_rows
 from ...errors import BundleError, ConfigError, DataError, UnknownFeatureError
 from ...files import check_format
+from ...text import shown
 from .autoencoder import Autoencoder
 from .feature import Feature, latent_id
 from .word_index import WordIndex, words_of
@@ -23,6 +24,8 @@ from .word_index import WordIndex, words_of
 FORMAT_VERSION = 1
 CO_FIRING = 0.5
 """Similarity of latents that only ever fire together; equal atoms have 1."""
+LONGEST_KEY = 200
+"""Characters of a text that are compared with the spelling of labels."""
 CONTRAST_WORDS = 64
 """Words whose mean embedding represents what all short texts have in common."""
 
@@ -89,7 +92,8 @@ class Features(Sequence[Feature]):
             return self._by_label.get(str(key).strip().casefold())
         if not 0 <= latent < len(self):
             raise UnknownFeatureError(
-                f"there is no latent {key!r}: this bundle has {len(self)}, f0 to f{len(self) - 1}; see `sae features`"
+                f"there is no latent {shown(key)}: this bundle has {len(self)}, f0 to f{len(self) - 1}; see "
+                "`sae features`"
             )
         return self._features[latent]
 
@@ -102,12 +106,13 @@ class Features(Sequence[Feature]):
         feature = self.find(key)
         if feature is None:
             near = ", ".join(str(f) for f in self.nearest(str(key))) or "none"
-            raise UnknownFeatureError(f"there is no feature called {key!r}; nearest: {near}")
+            raise UnknownFeatureError(f"there is no feature called {shown(key)}; nearest: {near}")
         return feature
 
     def nearest(self, text: str, limit: int = 3) -> list[Feature]:
         """Return features whose label is spelled similarly to the text or shares words with it."""
-        key = text.strip().casefold()
+        # The comparison takes time for every character, and no label is as long.
+        key = text.strip()[:LONGEST_KEY].casefold()
         close = [self._by_label[label] for label in difflib.get_close_matches(key, self._by_label, n=limit, cutoff=0.5)]
         close += self._ranked(self._words.scores(text))
         return list({feature.id: feature for feature in close}.values())[:limit]

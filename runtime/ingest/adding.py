@@ -13,6 +13,7 @@ import numpy as np
 from ...arrays import FloatArray
 from ...corpus import Corpus, Document
 from ...errors import ConfigError
+from ...json_values import json_values
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
 from ..store.row_encoding import Record, check_documents, encode_json
@@ -115,7 +116,9 @@ def put(
     changed = [
         i
         for i, old in enumerate(stored)
-        if old is not None and old.text == texts[i] and encode_json(old.metadata) != encode_json(dict(metadata[i]))
+        if old is not None
+        and old.text == texts[i]
+        and encode_json(old.metadata) != encode_json(json_values(metadata[i]))
     ]
     if new:
         some = [texts[i] for i in new]

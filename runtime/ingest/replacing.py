@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...corpus import Document
 from ...errors import DataError
+from ...json_values import json_values
 from ..store.documents import DocumentStore
 from ..store.row_encoding import Record, encode_json, short
 from .documents import Batch
@@ -55,7 +56,7 @@ def check_replaced(
 
 def unchanged(document: Document, old: Record) -> bool:
     """Return whether a document is stored as it is."""
-    return old.text == document.text and encode_json(old.metadata) == encode_json(dict(document.metadata))
+    return old.text == document.text and encode_json(old.metadata) == encode_json(json_values(document.metadata))
 
 
 def is_chunk(id: str, metadata: Mapping[str, object]) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from ...arrays import FloatArray, IntArray, WideArray
 from ...errors import ConfigError
 from ...steering_warnings import warn
+from ...text import shown
 
 MAX_STRENGTH = 100.0
 PROTECTED = 8
@@ -57,15 +58,18 @@ def check_strength(name: object, strength: object) -> float:
     if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
         number = math.nan
     else:
-        number = float(strength)
+        try:
+            number = float(strength)
+        except OverflowError:  # an integer beyond every float
+            number = math.nan
     if not math.isfinite(number):
         raise ConfigError(
-            f"the strength of {name!r} is {strength!r}: it must be a finite number, for example 1.0, or in a boost "
-            '"auto" or "-auto"'
+            f"the strength of {shown(name)} is {shown(strength)}: it must be a finite number, for example 1.0, or in a "
+            'boost "auto" or "-auto"'
         )
     if abs(number) > MAX_STRENGTH:
         cut = math.copysign(MAX_STRENGTH, number)
-        warn(f"the strength of {name!r} is {number:g}: taken as {cut:g}, the bound; 1 is a typical activation")
+        warn(f"the strength of {shown(name)} is {number:g}: taken as {cut:g}, the bound; 1 is a typical activation")
         return cut
     return number
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...arrays import FloatArray, unit_rows
 from ...errors import DataError
 from ...steering_warnings import warn
+from ...text import shown
 from ..bundle.bundle import Bundle
 from .contexts import contexts_of
 from .documents import Documents
@@ -27,6 +28,8 @@ PHRASE_WEIGHT = 0.5
 ENOUGH = 125
 """Documents whose mean represents what all of them share; with fewer, the mean of the bundle's reference corpus is
 used."""
+CHARACTERS_PER_TOKEN = 32
+"""Characters of a phrase that are read for each token of the embedder's maximum; ordinary words have 4 to 6."""
 SAMPLE = 5_000
 """Documents of the index that define the meaning of a phrase."""
 
@@ -120,12 +123,31 @@ def direction_of_text(text: str, bundle: Bundle, documents: Documents | None = N
     Raises:
         DataError: The embedding of the text equals that mean.
     """
+    text = beginning_of(text, bundle)
     mean, vectors = _background(bundle, documents)
     target = _unit(bundle.embed_documents([text])[0] - mean, text)
     added = contexts_of(bundle).added_by(text)
     if added is None:
         return refine(target, vectors)
     return _unit(refine(target + added, vectors) + added, text)
+
+
+def beginning_of(phrase: str, bundle: Bundle) -> str:
+    """Return the part of a phrase that is read: of ordinary words an embedder reads no more.
+
+    A phrase is embedded in many contexts, and each time all of it has to be cut into tokens.
+
+    Warns:
+        SteeringWarning: The phrase is longer.
+    """
+    longest = CHARACTERS_PER_TOKEN * bundle.manifest.max_length
+    if len(phrase) <= longest:
+        return phrase
+    warn(
+        f"the phrase {shown(phrase)} has {len(phrase):,} characters: only the first {longest:,} are read; a concept is "
+        "a few words, and documents are given as examples (Concept.from_examples)"
+    )
+    return phrase[:longest]
 
 
 def direction_of_examples(
@@ -182,8 +204,8 @@ def _unit(difference: FloatArray, name: str) -> FloatArray:
     length = float(np.linalg.norm(difference))
     if length < 1e-4:
         raise DataError(
-            f"the examples of {name!r} and their contrast are the same, so they cancel out: give others in less_like, "
-            "or none"
+            f"the examples of {shown(name)} and their contrast are the same, so they cancel out: give others in "
+            "less_like, or none"
         )
     unit: FloatArray = difference / length
     return unit
@@ -199,7 +221,7 @@ def _mean(examples: Sequence[str], bundle: Bundle, documents: Documents | None) 
             continue
         if len(example.split()) == 1:
             why = "is not the id of a document in the index" if documents else "cannot be looked up without an index"
-            warn(f"the example {example!r} {why}: taken as a text")
+            warn(f"the example {shown(example)} {why}: taken as a text")
         texts.append(example)
     if texts:
         rows.extend(bundle.embed_documents(texts))

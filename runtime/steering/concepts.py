@@ -14,8 +14,9 @@ import numpy as np
 from ...errors import ConfigError, DataError, StorageError, UnknownFeatureError
 from ...files import replace_file
 from ...steering_warnings import warn
+from ...text import one_line, shown
 from ..bundle.bundle import Bundle
-from ..bundle.feature import Feature, format_share, latent_id
+from ..bundle.feature import MOST_DIGITS, Feature, format_share, latent_id
 from .change import MAX_STRENGTH, check_strength
 from .concept_directions import direction_of_examples, direction_of_text, weights_of
 from .documents import Documents
@@ -81,7 +82,7 @@ class Concept:
         for key, weight in weights.items():
             latent = latent_id(key) if isinstance(key, int | np.integer | str) else None
             if latent is None:
-                raise ConfigError(f"{key!r} is not a latent id, for example 412")
+                raise ConfigError(f"{shown(key)} is not a latent id, for example 412")
             clean[latent] = check_strength(f"f{latent}", weight)
         return cls(name or " + ".join(f"f{latent}" for latent in clean), "latents", clean, fit=1.0)
 
@@ -89,7 +90,7 @@ class Concept:
     def from_text(cls, text: str) -> Concept:
         """Make a concept of a word or phrase; a ConfigError if it is empty."""
         if not isinstance(text, str) or not text.strip():
-            raise ConfigError(f"a concept needs a word or phrase, got {text!r}")
+            raise ConfigError(f"a concept needs a word or phrase, got {shown(text)}")
         return cls(text.strip(), "text")
 
     @classmethod
@@ -110,16 +111,17 @@ class Concept:
         """
         if isinstance(more_like, str) or isinstance(less_like, str):
             raise ConfigError("examples are a list of ids or texts, got a single string")
+        more_like, less_like = tuple(more_like), tuple(less_like)
         if not more_like:
             raise ConfigError("a concept from examples needs at least one in more_like")
         for example in (*more_like, *less_like):
             if not isinstance(example, str) or not example.strip():
-                raise ConfigError(f"the example {example!r} is not an id or a text")
+                raise ConfigError(f"the example {shown(example)} is not an id or a text")
         if set(more_like) == set(less_like):
             raise DataError("more_like and less_like hold the same examples, so they cancel out: give a contrast")
         default = "like " + "; ".join(text[:40] for text in more_like[:3])
         phrase = phrase.strip()
-        return cls(name or phrase or default, "examples", {}, tuple(more_like), tuple(less_like), phrase)
+        return cls(name or phrase or default, "examples", {}, more_like, less_like, phrase)
 
     def resolve(self, bundle: Bundle, documents: Documents | None = None) -> Concept:
         """Return the concept with `weights` and `fit` filled in. The result is deterministic.
@@ -147,7 +149,7 @@ class Concept:
         weights, fit = weights_of(direction, bundle)
         if not weights:
             near = ", ".join(str(f) for f in bundle.features.nearest(self.name)) or "none"
-            raise UnknownFeatureError(f"no features of this bundle express {self.name!r}; nearest labels: {near}")
+            raise UnknownFeatureError(f"no features of this bundle express {shown(self.name)}; nearest labels: {near}")
         return replace(self, weights=weights, fit=fit, model=model)
 
     def features(self, bundle: Bundle) -> FeatureWeights:
@@ -207,7 +209,8 @@ class Concept:
         """
         path = Path(path)
         try:
-            replace_file(path, self.to_json(bundle).encode())
+            # Half of a character pair, which UTF-8 lacks, is written as JSON's own escape.
+            replace_file(path, self.to_json(bundle).encode(errors="backslashreplace"))
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error}") from error
 
@@ -225,7 +228,7 @@ class Concept:
         for latent, weight in self.weights.items():
             if not abs(weight) <= MAX_STRENGTH:  # also for NaN
                 raise ConfigError(
-                    f"the weight of f{latent} in {self.name!r} is {weight}: it must be within +-{MAX_STRENGTH:g}"
+                    f"the weight of f{latent} in {shown(self.name)} is {weight}: it must be within +-{MAX_STRENGTH:g}"
                 )
             feature = bundle.features.get(latent)
             if feature.p95 <= 0:
@@ -235,7 +238,8 @@ class Concept:
                 )
         if self.model not in (None, model):
             warn(
-                f"the concept {self.name!r} was made with another model, whose latents mean other things: make it anew"
+                f"the concept {shown(self.name)} was made with another model, whose latents mean other things: make it "
+                "anew"
             )
 
 
@@ -253,17 +257,18 @@ def _parse(text: str, bundle: Bundle | None) -> tuple[dict[int, float], dict[str
         if not all(number is None or type(number) in (int, float) for number in numbers):
             raise TypeError("fit and evidence are numbers")
         if values["source"] not in [*SOURCES]:  # it may be unhashable
-            raise ValueError(f"source is {values['source']!r}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"source is {shown(values['source'])}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
-            f"this is not a saved concept ({type(error).__name__}: {error}): write one with Concept.save"
+            f"this is not a saved concept ({type(error).__name__}: {one_line(str(error), 200)}): write one with "
+            "Concept.save"
         ) from error
     weights: dict[int, float] = {}
     for key, weight in entries:
         latent = _latent(key, bundle)
         if latent in weights:
             raise ConfigError(
-                f"the weights of the concept {values['name']!r} name f{latent} twice, as {key!r}: keep one"
+                f"the weights of the concept {shown(values['name'])} name f{latent} twice, as {shown(key)}: keep one"
             )
         weights[latent] = weight
     return weights, values
@@ -272,7 +277,8 @@ def _parse(text: str, bundle: Bundle | None) -> tuple[dict[int, float], dict[str
 def _latent(key: str, bundle: Bundle | None) -> int:
     found = LATENT.fullmatch(key.strip())
     if found:
-        return int(found[1])
+        # Python refuses to read thousands of digits.
+        return int(found[1].lstrip("0")[:MOST_DIGITS] or "0")
     if bundle is None:
-        raise ConfigError(f"{key!r} is not a latent like f412: give the bundle, which knows the labels")
+        raise ConfigError(f"{shown(key)} is not a latent like f412: give the bundle, which knows the labels")
     return bundle.features.get(key).id

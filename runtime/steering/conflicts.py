@@ -10,6 +10,7 @@ import numpy as np
 from ...arrays import WideArray
 from ...bounded_cache import BoundedCache
 from ...steering_warnings import warn
+from ...text import shown
 from ..bundle.bundle import Bundle
 from ..bundle.feature import format_share
 from .change import amounts_of
@@ -40,15 +41,16 @@ class Conflicts:
         for (one, up), (other, down) in combinations(boosts, 2):
             if up * down < 0 and (cosine := self._cosine(one, other)) > SAME:
                 warn(
-                    f"boost has {one.name!r} and {other.name!r} with opposite signs, and they are nearly the same "
-                    f"(cosine {format_share(cosine)}), so they work against each other: leave one of them out"
+                    f"boost has {shown(one.name)} and {shown(other.name)} with opposite signs, and they are nearly the "
+                    f"same (cosine {format_share(cosine)}), so they work against each other: leave one of them out"
                 )
         for boosted, strength in boosts:
             for clamped, value in clamps:
                 if strength and (self._free_share(boosted, clamped) < NOTHING or self._cosine(boosted, clamped) > SAME):
                     warn(
-                        f"{boosted.name!r} is in boost and {clamped.name!r}, which is nearly the same or contains it, "
-                        f"is in clamp at {value:g}: the clamp wins where they share latents; leave one of them out"
+                        f"{shown(boosted.name)} is in boost and {shown(clamped.name)}, which is nearly the same or "
+                        f"contains it, is in clamp at {value:g}: the clamp wins where they share latents; leave one of "
+                        "them out"
                     )
 
     def _cosine(self, one: Concept, other: Concept) -> float:

@@ -15,8 +15,10 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from ...steering_warnings import warn
+from ...text import shown
 from ..bundle.bundle import Bundle
 from ..bundle.feature import format_share
+from .concept_directions import beginning_of
 from .documents import Documents
 
 COMMONEST, WORDS = 128, 32
@@ -42,6 +44,7 @@ class Evidence:
         None without documents, or with too few features that have words. Below a third, if no firing feature has the
         words of the text either, a warning offers the nearest features.
         """
+        text = beginning_of(text, self._bundle)
         firing, words = self._reference()
         if not len(words):
             return None
@@ -49,8 +52,8 @@ class Evidence:
         if share < ENOUGH and not any(firing[latent] for latent in self._bundle.features.with_words(text)):
             near = ", ".join(str(feature) for feature in self._bundle.features.search(text, 3)) or "none"
             warn(
-                f"the index seems to hold nothing about {text!r} (evidence {format_share(share)} of 1), so a boost of "
-                f"it moves results at random; nearest features: {near}"
+                f"the index seems to hold nothing about {shown(text)} (evidence {format_share(share)} of 1), so a "
+                f"boost of it moves results at random; nearest features: {near}"
             )
         return share
 

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, TypedDict, cast
 import numpy as np
 
 from ...errors import ConfigError
+from ...text import shown
 from .change import check_strength
 from .concepts import Concept
 
@@ -83,7 +84,7 @@ class Steering:
         if steering is None:
             return cls(cast("Mapping[Key, Strength]", boost), cast("Mapping[Key, float]", clamp), keep, protect)
         if not isinstance(steering, cls):
-            raise ConfigError(f"steering is {steering!r}: give a Steering, or boost= and clamp=")
+            raise ConfigError(f"steering is {shown(steering)}: give a Steering, or boost= and clamp=")
         if boost is not None or clamp is not None or keep != DEFAULT_KEEP or protect:
             raise ConfigError("give steering=, or boost=, clamp=, keep= and protect=, not both")
         return steering
@@ -95,7 +96,7 @@ def _checked(name: str, given: object) -> dict[Key, Strength]:
         return {}
     if not isinstance(given, Mapping):
         raise ConfigError(
-            f"{name} is {given!r}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}"
+            f"{name} is {shown(given)}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}"
         )
     checked: dict[Key, Strength] = {}
     for key, strength in given.items():
@@ -115,6 +116,6 @@ def check_keep(keep: object) -> float:
     """Return the value of `keep`; a ConfigError if it is not a number above 0 and at most 1."""
     if isinstance(keep, bool) or not isinstance(keep, int | float | np.number) or not 0 < keep <= 1:
         raise ConfigError(
-            f"keep is {keep!r}: it must be above 0 and at most 1, the cosine that a query keeps to itself"
+            f"keep is {shown(keep)}: it must be above 0 and at most 1, the cosine that a query keeps to itself"
         )
     return float(keep)

@@ -12,6 +12,7 @@ import numpy as np
 from ...arrays import FloatArray, IntArray, WideArray, check_unit_rows, is_unit
 from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
+from ...text import shown
 from ..bundle.bundle import Bundle
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
@@ -125,7 +126,7 @@ class Resolver:
     def _resolve(self, key: Key, generation: Callable[[], int | None]) -> Resolved:
         """Resolve a key, again after a change of the documents if it depends on them."""
         if not isinstance(key, int | np.integer | str | Concept):
-            raise ConfigError(f"{key!r} is not a concept: give a latent id, a label, a phrase or a Concept")
+            raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str):
             key = key.strip()
         concept, depends = self._concept_of(key)

@@ -11,7 +11,8 @@ Types never mix: a number never equals or precedes a string, a boolean equals on
 explicit null. ``$ne``, ``$nin`` and ``$not`` are the exact complement of ``$eq``, ``$in`` and the inner filter, so that
 documents without the field match ``$ne`` (MongoDB's rule). A list matches ``$eq`` and ``$in`` if one of its elements
 does; it never matches ``$gt $gte $lt $lte``. Strings are ordered by code point. Keys name top-level fields literally:
-``"a.b"`` is the field ``a.b``, not ``b`` inside ``a``.
+``"a.b"`` is the field ``a.b``, not ``b`` inside ``a``. Dates, times and other values that JSON lacks are compared as
+they are stored, see `steersearch.json_values`.
 """
 
 import difflib
@@ -20,7 +21,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from ...errors import FilterError
+from ...errors import DataError, FilterError
+from ...json_values import json_value
 from .row_encoding import encode_json, escape_text, is_unicode, short
 
 OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$and", "$or", "$not", "$exists")
@@ -205,6 +207,10 @@ def _join(nodes: list[_Node], conjunction: bool) -> _Node:
 
 
 def _scalar(value: object, place: str, key: str) -> object:
+    try:
+        value = json_value(value)
+    except DataError as error:
+        raise FilterError(f"{place}: {error}") from None
     if isinstance(value, str):
         if not is_unicode(value):
             raise FilterError(f"{place} has {short(value)}, a string with a lone surrogate: it is not Unicode text")

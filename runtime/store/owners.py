@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from .sqlite import Database, chunks
 
-# Made with the first such document, so that an index without any is as before.
-_TABLE = "CREATE TABLE IF NOT EXISTS made_up (id TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID"
+TABLE = "CREATE TABLE made_up (id TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID"
+"""Made with the first such document, so that an index without any is as before."""
 
 
 def owners_of(database: Database, ids: Iterable[str]) -> dict[str, str]:
@@ -22,7 +22,8 @@ def owners_of(database: Database, ids: Iterable[str]) -> dict[str, str]:
 def set_owners(database: Database, owners: Mapping[str, str]) -> None:
     """Record the sources of documents; the caller holds a transaction."""
     if owners:
-        database.rows(_TABLE)
+        if not _has_table(database):
+            database.rows(TABLE)
         database.many("INSERT OR REPLACE INTO made_up VALUES (?, ?)", list(owners.items()))
 
 

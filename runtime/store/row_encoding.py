@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import as_numbers, check_finite_rows
 from ...errors import DataError
+from ...json_values import json_values
 from ...sequences import as_list
 
 Row = tuple[str, str, str, bytes, bytes, bytes]
@@ -115,7 +116,8 @@ def encode_rows(
     Args:
         ids: n different, non-empty strings.
         texts: n strings, possibly empty.
-        metadata: n mappings of string keys to JSON values; tuples become lists.
+        metadata: n mappings of string keys to JSON values, or to what `json_values` turns into such; tuples become
+            lists.
         vectors: Shape (n, d_in), finite; stored as float32.
         latents: Shape (n, k), integers in [0, 2**31); k may be 0.
         values: Shape (n, k), finite; stored as float32.
@@ -174,7 +176,10 @@ def decode_codes(rows: Sequence[tuple[bytes, ...]]) -> tuple[NDArray[np.int64], 
 def _metadata_json(id: str, metadata: Mapping[str, object]) -> str:
     if not isinstance(metadata, Mapping):
         raise DataError(f"the metadata of {short(id)} is {short(metadata)}: expected a mapping")
-    as_dict = dict(metadata)
+    try:
+        as_dict = json_values(metadata)
+    except DataError as error:
+        raise DataError(f"the metadata of {short(id)}: {error}") from None
     _check_json(as_dict, f"the metadata of {short(id)}", 1)
     try:
         return encode_json(as_dict)

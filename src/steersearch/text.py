@@ -16,6 +16,21 @@ def one_line(text: str, width: int | None = None) -> str:
     return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 
+def shown(value: object, width: int = 80) -> str:
+    """Return a value as messages show it: a text in quotes, its control characters escaped, `width` characters at most.
+
+    Args:
+        value: Anything; a text may be of any length.
+        width: Characters, the ellipsis of a longer one included.
+    """
+    try:
+        text = repr(value[: width + 1]) if isinstance(value, str) else " ".join(repr(value).split())
+    # An integer of thousands of digits, or lists nested too deeply.
+    except (ValueError, RecursionError):
+        text = f"a very large {type(value).__name__}"
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def first_line(text: str, default: str = "") -> str:
     """Return the first line of a text that is not blank, stripped; `default` when there is none."""
     return next((line.strip() for line in text.splitlines() if line.strip()), default)

@@ -1,6 +1,8 @@
 """The LlamaIndex retriever: the same hits as a search, steered per call, also inside a query engine."""
 
 import asyncio
+import copy
+import pickle
 import warnings
 from typing import Any
 
@@ -15,8 +17,10 @@ from .conftest import PHRASE, QUERY
 pytest.importorskip("llama_index.core")
 with warnings.catch_warnings():  # of what its own dependencies deprecate
     warnings.simplefilter("ignore")
+    from llama_index.core.indices.query.query_transform import HyDEQueryTransform
     from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
-    from llama_index.core.query_engine import RetrieverQueryEngine
+    from llama_index.core.query_engine import RetrieverQueryEngine, TransformQueryEngine
+    from llama_index.core.retrievers import QueryFusionRetriever
     from llama_index.core.schema import MetadataMode, QueryBundle
 
     from steersearch.integrations.llama_index import SteerableQuery, SteerableRetriever
@@ -126,3 +130,41 @@ def test_doubts(tiny_index: SteerableIndex) -> None:
         (first, *_) = retriever.retrieve(QUERY)
     assert first.node.metadata["steerable"]["warnings"] == [str(given[0].message)]
     assert len(given) == 1
+
+
+async def test_steering_survives_a_transformation_that_keeps_the_words(tiny_index: SteerableIndex) -> None:
+    """HyDE makes a new query: the answer that a model made up is embedded, and the boost was lost."""
+    how: dict[str, Any] = {"boost": {PHRASE: 2.0}, "k": 3}
+    query = SteerableQuery(QUERY, **how)
+    for include in (True, False):
+        transform = HyDEQueryTransform(llm=Echo(), include_original=include)
+        embedded = transform.run(QUERY).custom_embedding_strs
+        rows = tiny_index.bundle.embed(list(embedded or []))
+        mean = rows.mean(0) / np.linalg.norm(rows.mean(0))
+        expected = [hit.id for hit in tiny_index.search(mean, **how)]
+        assert expected != [hit.id for hit in tiny_index.search(mean, 3)]
+        engine = TransformQueryEngine(
+            RetrieverQueryEngine.from_args(SteerableRetriever(tiny_index), llm=Echo()), query_transform=transform
+        )
+        answers = [engine.query(query), await engine.aquery(query)]
+        assert [[node[0] for node in nodes(answer.source_nodes)] for answer in answers] == [expected] * 2
+        plain = [node[0] for node in nodes(engine.query(QUERY).source_nodes)]
+        assert plain == [hit.id for hit in tiny_index.search(mean, 4)]  # nothing is left behind
+    assert (query.query_str, str(query), query == SteerableQuery(QUERY, **how)) == (QUERY, QUERY, True)
+    again = copy.deepcopy(pickle.loads(pickle.dumps(query)))
+    assert nodes(SteerableRetriever(tiny_index).retrieve(again)) == hits(tiny_index, **how)
+
+
+def test_a_document_that_two_queries_find_is_one_node(tiny_index: SteerableIndex) -> None:
+    retrievers = [SteerableRetriever(tiny_index, k=60, include_explanations=True, boost=b) for b in ({}, {PHRASE: 2.0})]
+    fusion = QueryFusionRetriever(
+        retrievers, llm=Echo(), num_queries=1, mode="reciprocal_rerank", similarity_top_k=120, use_async=False
+    )
+    found = [node[0] for node in nodes(fusion.retrieve(QUERY))]
+    assert sorted(found) == sorted(hit.id for hit in tiny_index.search(QUERY, 60))
+    plain, explained = (
+        SteerableRetriever(tiny_index, include_explanations=explained).retrieve(QUERY)[0].node
+        for explained in (False, True)
+    )
+    assert plain.hash == explained.hash
+    assert type(explained).from_dict(explained.to_dict()) == explained

@@ -1,6 +1,10 @@
 """An engine that somebody adds: one class in one file and one line in the table, here in memory."""
 
+import copy
+import datetime as dt
+import pickle
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -110,6 +114,31 @@ def test_a_steered_query_and_vectors_of_any_length(toy: SparseEngine) -> None:
     with pytest.raises(ConfigError, match="steered already"):
         toy.steer(steered, {18: 2.0})
     assert np.array_equal(toy.steer(steered).vector, steered.vector)
+
+
+def test_rows_go_by_position(tiny_index: SteerableIndex) -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"id": ["a", "b", "c"], "text": ["one", "two", "three"]}).sort_values("text")
+    engine = ToyEngine(tiny_index.bundle)
+    extra = (MappingProxyType({"when": dt.date(2024, 5, day)}) for day in (1, 2, 3))
+    assert engine.add(table["text"], table["id"], extra) == ["a", "c", "b"]
+    assert {id: held[:2] for id, held in engine.documents.items()} == {
+        "a": ("one", {"when": "2024-05-01"}),
+        "c": ("three", {"when": "2024-05-02"}),
+        "b": ("two", {"when": "2024-05-03"}),
+    }
+    for _ in range(2):
+        assert len(engine.add(text for text in ["same", "same"])) == 2
+    assert len(engine.documents) == 7
+
+
+def test_a_connection_is_shared_by_copies_and_not_pickled(toy: SparseEngine) -> None:
+    retriever = SteerableRetriever(index=toy, k=3)
+    for copied in (copy.copy(retriever), copy.deepcopy(retriever)):
+        assert copied.index is toy
+        assert copied.invoke(QUERY) == retriever.invoke(QUERY)
+    with pytest.raises(ConfigError, match="toy is reached by a connection of this process, which cannot be pickled"):
+        pickle.dumps(retriever)
 
 
 def test_the_table() -> None:

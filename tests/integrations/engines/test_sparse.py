@@ -1,5 +1,6 @@
 """Sparse codes in other engines: the answers of our own views, on the real engines (`pip install --group engines`)."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -239,6 +240,39 @@ def test_an_engine_that_goes_away(opened_bundle: Bundle, topic_texts: Any, tmp_p
 def test_a_filter_in_another_dialect(engine: Any) -> None:
     with pytest.raises((EngineError, FilterError), match=r"dialect|takes a mapping"):
         engine.search(QUERY, filter=["topic", "modules"])
+
+
+@pytest.mark.parametrize("filter", ["", " ", 0, False, []], ids=repr)
+def test_a_filter_that_is_nothing_is_not_every_document(engine: Any, filter: Any) -> None:
+    for view in engine.views:
+        with pytest.raises((EngineError, FilterError), match="filter"):
+            engine.search(QUERY, filter=filter, view=view)
+        assert engine.search(QUERY, filter={}, view=view) == engine.search(QUERY, view=view)
+
+
+def test_dates_are_iso_text(engine: Any, opened_bundle: Bundle) -> None:
+    engine.add(["zebra zebra"], ["dated"], [{"topic": "a", "when": dt.date(2024, 5, 1)}])
+    try:
+        first = engine.search("zebra zebra", 1, filter=FILTERS[engine.provider]("a"))[0]
+        assert first.metadata == {"topic": "a", "when": "2024-05-01"}
+    finally:
+        engine.add(["numbers"], ["dated"], embeddings=opened_bundle.embed(["numbers"]))
+
+
+def test_names_of_postgres_tables(opened_bundle: Bundle) -> None:
+    pytest.importorskip("psycopg")
+    from steersearch.integrations.engines.pgvector import SteeredPgvector
+
+    for name in ("", "a.", "a.b.c", "é" * 32, "a\0"):
+        with pytest.raises(ConfigError, match=r"expected NAME or SCHEMA\.NAME, each of 1 to 63 bytes"):
+            SteeredPgvector("postgresql://nowhere.invalid", name, opened_bundle)
+
+
+def test_what_postgres_cannot_hold(opened_bundle: Bundle, tmp_path: Path) -> None:
+    with made("PostgreSQL + pgvector", opened_bundle, tmp_path) as engine:
+        for row in (("a\0", "id", {}), ("a", "i\0", {}), ("a", "id", {"x": ["\0"]})):
+            with pytest.raises(DataError, match=r"holds the character U\+0000"):
+                engine.add([row[0]], [row[1]], [row[2]])
 
 
 def test_graphs_of_pgvector(opened_bundle: Bundle, topic_texts: Any, tmp_path: Path) -> None:

@@ -111,3 +111,13 @@ def test_refusals(tmp_path: Path) -> None:
         SqliteRecordManager("n", tmp_path / "letter.txt")
     with pytest.raises(StorageError, match="cannot make the folder"):
         SqliteRecordManager("n", tmp_path / "letter.txt" / "records.sqlite")
+
+
+def test_keys_are_read_once(tmp_path: Path) -> None:
+    records = SqliteRecordManager("store", tmp_path / "records.sqlite")
+    records.update((key for key in "ab"), group_ids=(group for group in "xy"))
+    assert records.exists(key for key in "abc") == [True, True, False]
+    assert records.list_keys(group_ids=["y"]) == ["b"]
+    with pytest.raises(DataError, match="1 keys but 0 group_ids"):
+        records.update(["c"], group_ids=[])
+    records.close()

@@ -115,6 +115,17 @@ class TestMessages:
         assert (message.status, said in str(message.content)) == ("error", True), message.content
 
 
+def test_what_models_send_in_place_of_json_text(tiny_index: SteerableIndex) -> None:
+    tool, where = search_documents_tool(tiny_index), {"number": {"$lt": 3}}
+    expected = found(tiny_index, k=5, filter=where)
+    for sent in (where, json.dumps(where), json.dumps(json.dumps(where))):
+        message = call(tool, query=QUERY, where=sent)
+        assert [result["id"] for result in message.artifact["results"]] == expected
+    nothing = dict.fromkeys(("more_of", "less_of", "like", "unlike", "strength", "keep", "protect", "where", "k"))
+    message = call(tool, query=QUERY, **nothing)
+    assert [result["id"] for result in message.artifact["results"]] == found(tiny_index, k=5)
+
+
 class Scripted(BaseChatModel):
     """Answers with the given messages, one after the other, and keeps what it was shown."""
 

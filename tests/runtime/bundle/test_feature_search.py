@@ -1,3 +1,4 @@
+import time
 from typing import ClassVar
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from steersearch.errors import ConfigError, DataError, UnknownFeatureError
 from steersearch.runtime.bundle.feature import Feature
 from steersearch.runtime.bundle.features import Features
-from steersearch.runtime.bundle.word_index import WordIndex
+from steersearch.runtime.bundle.word_index import MAX_WORDS, WordIndex
 
 
 def feature(id, label=None, keywords=(), **more):
@@ -139,3 +140,27 @@ def test_features_without_a_bundle_find_by_words_only():
         features.similar(0)
     with pytest.raises(ConfigError, match=r"Bundle\.load"):
         features.search_examples(["x"])
+
+
+def test_a_long_text_takes_no_longer_than_what_is_read_of_it():
+    rng = np.random.default_rng(0)
+    vocabulary = [f"{stem}{end}" for stem in rng.integers(1000, 9999, 2000) for end in ("", "s", "ly", "ings")]
+    index = WordIndex([feature(id, keywords=tuple(vocabulary[id::400])) for id in range(400)])
+    first = vocabulary[:MAX_WORDS]
+    start = time.perf_counter()
+    scores = index.scores(" ".join(vocabulary * 20))
+    assert time.perf_counter() - start < 2
+    assert scores == index.scores(" ".join(first)) != {}
+    features = Features([feature(0, "zero")], np.zeros(4, np.float32))
+    start = time.perf_counter()
+    assert features.nearest("zero " * 200_000)[0].label == "zero"
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("key", ["f" + "9" * 5000, "9" * 5000, 10**5000, "f99"], ids="abcd")
+def test_an_absurd_id_is_refused_in_one_short_line(bundle, key):
+    with pytest.raises(UnknownFeatureError, match=r"there is no latent .* f0 to f3; see `sae features`") as caught:
+        bundle.features.find(key)
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
+    assert bundle.features.find("f" + "0" * 5000 + "3").label == "three"

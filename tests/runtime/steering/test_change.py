@@ -100,7 +100,7 @@ def test_boosts_that_cancel_the_query_out():
         steer(np.array([1.0, 0.0], np.float32), change, np.eye(2, dtype=np.float32))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), "1", None, True])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), "1", None, True, pytest.param(10**5000, id="huge")])
 def test_strengths_that_are_not_numbers(bad):
     with pytest.raises(ConfigError, match="jazz"):
         check_strength("jazz", bad)

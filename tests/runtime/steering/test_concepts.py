@@ -166,3 +166,26 @@ def test_concepts_that_the_bundle_cannot_express(opened_bundle):
         Concept.from_examples(["same text"], ["same text"])
     with pytest.raises(DataError, match="cancel out"):
         Concept.from_examples(["same text"], ["same text", "same text "]).resolve(opened_bundle)
+
+
+def test_examples_are_taken_by_position_from_anything():
+    pandas = pytest.importorskip("pandas")
+    expected = Concept.from_examples(["b", "a"], ["c"])
+    column = pandas.Series(["a", "b"], index=[1, 0]).sort_index()
+    assert Concept.from_examples(column, (text for text in "c")) == expected
+    with pytest.raises(ConfigError, match="needs at least one in more_like"):
+        Concept.from_examples(pandas.Series([], dtype=str))
+
+
+def test_half_a_character_is_saved(tmp_path):
+    concept = Concept.from_latents({3: 1.0}, "half of \ud83d")
+    concept.save(tmp_path / "concept.json")
+    assert Concept.load(tmp_path / "concept.json") == concept
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"name": ' * 100_000, "9" * 5000], ids="abc")
+def test_what_no_parser_reads(text):
+    with pytest.raises(ConfigError, match="this is not a saved concept") as caught:
+        Concept.from_json(text)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)

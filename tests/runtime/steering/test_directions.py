@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from steersearch.errors import DataError, UnknownFeatureError
+from steersearch.errors import DataError, SteeringWarning, UnknownFeatureError
 from steersearch.runtime import Concept
 from steersearch.runtime.steering import concept_directions
 from steersearch.runtime.steering.concept_directions import ENOUGH, direction_of_examples, direction_of_text, weights_of
@@ -18,6 +18,7 @@ def bundle(monkeypatch):
     return SimpleNamespace(
         atoms=np.eye(4, dtype=np.float32),
         d_in=4,
+        manifest=SimpleNamespace(max_length=8),
         features=SimpleNamespace(typical=typical, reference_mean=mean),
         contexts=SimpleNamespace(added_by=lambda text: None),
         embed_documents=lambda texts: np.array(
@@ -100,3 +101,25 @@ def test_what_nothing_expresses_is_refused_with_what_is_near(opened_bundle, monk
     monkeypatch.setattr(opened_bundle.features, "typical", typical)
     with pytest.raises(UnknownFeatureError, match=f"no features of this bundle express '{phrase}'; nearest labels: f"):
         Concept.from_text(phrase).resolve(opened_bundle)
+
+
+def test_of_a_long_phrase_only_the_beginning_is_embedded(bundle):
+    read = []
+    embed = bundle.embed_documents
+    bundle.embed_documents = lambda texts: (read.extend(texts), embed([text[:7] for text in texts]))[1]
+    with pytest.warns(SteeringWarning, match=r"has 1,000,007 characters: only the first 256 are read"):
+        direction_of_text("1 0 0 0" + " 0" * 500_000, bundle)
+    assert [len(text) for text in read] == [256]
+    direction_of_text("1 0 0 0", bundle)
+
+
+def test_messages_hold_the_beginning_of_a_long_phrase(bundle):
+    bundle.manifest.files = {"decoder.onnx": {"sha256": "0"}}
+    bundle.features.nearest = lambda text: []
+    bundle.embed_documents = lambda texts: np.array([[0, 0, 0, 2]] * len(texts), np.float32)
+    with (
+        pytest.warns(SteeringWarning),
+        pytest.raises(UnknownFeatureError, match=r"express 'x\\x1b\[2J\\nx.*…; nearest labels: none") as caught,
+    ):
+        Concept.from_text("x\x1b[2J\n" * 9000).resolve(bundle)
+    assert len(str(caught.value)) < 200

@@ -1,4 +1,5 @@
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ class FakeFeatures:
 
 class FakeBundle:
     d_in, n_latents = 1, 40
+    manifest = SimpleNamespace(max_length=256)
 
     def __init__(self):
         self.features, self.embedded = FakeFeatures(), []
