@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,9 @@ def evaluate(
 ) -> Report:
     """Index a BEIR folder, search its judged queries in every view, and score the results.
 
+    A document with the id of the query is left out of its results, as BEIR does: in a set whose queries are documents
+    (ArguAna) each would find itself. It stays where the judgments name it as an answer to that query.
+
     Args:
         bundle: The exported folder.
         data: Folder with corpus.jsonl(.gz), queries.jsonl(.gz) and qrels/SPLIT.tsv.
@@ -75,7 +78,7 @@ def evaluate(
 
     Raises:
         MissingExtraError: ir-measures is not installed (extra ``eval``).
-        DataError: The folder is not a BEIR folder or lacks the split.
+        DataError: The folder is not a BEIR folder, or lacks the split, or the split has no judgment.
     """
     require("eval", "ir_measures")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
@@ -91,9 +94,10 @@ def evaluate(
         with index:
             corpus = Corpus.open(folder)
             total = len(corpus)
-            index.add_from(corpus.documents(), progress=lambda done, _: show("index documents", done, total))
+            index.add_from(corpus, chunk_tokens=0, progress=lambda done, _: show("index documents", done, total))
             vectors = opened.embed_queries(list(texts.values()), progress=partial(show, "embed queries"))
-            runs = {name: _run(index, name, texts, vectors, show) for name in VIEWS}
+            own = {query for query in texts if query not in qrels[query]}
+            runs = {name: _run(index, name, texts, vectors, own, show) for name in VIEWS}
             sparsity = _sparsity(index, vectors)
             documents = len(index)
     scores = {name: score_run(run, qrels) for name, run in runs.items()}
@@ -114,12 +118,16 @@ def evaluate(
     )
 
 
-def _run(index: SteerableIndex, name: str, queries: dict[str, str], vectors: FloatArray, show: Progress) -> Run:
+def _run(
+    index: SteerableIndex, name: str, queries: dict[str, str], vectors: FloatArray, own: Set[str], show: Progress
+) -> Run:
+    """Search every query in a view, without the documents of the ids in `own` in the results of the same query."""
     view, fusion, boost = VIEWS[name]
     run: dict[str, dict[str, float]] = {}
     for i, ((query, text), vector) in enumerate(zip(queries.items(), vectors, strict=True)):
-        hits = index.search(vector, DEPTH, boost=boost, view=view, fusion=fusion, text=text)
-        run[query] = {hit.id: hit.score for hit in hits}
+        hits = index.search(vector, DEPTH + (query in own), boost=boost, view=view, fusion=fusion, text=text)
+        found = [hit for hit in hits if hit.id != query or query not in own]
+        run[query] = {hit.id: hit.score for hit in found[:DEPTH]}
         show(f"search {name.replace('_', ' ')}", i + 1, len(queries))
     return run
 

@@ -350,7 +350,7 @@ class SteerableIndex:
             clamp: Concept -> value to set instead of adding; 0 removes the concept from the query.
             keep: Cosine of the query before and after steering that `"auto"` preserves, above 0 and at most 1.
             protect: Preserve the activations of the query's own strongest features.
-            filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``.
+            filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``; None and ``{}`` match everything.
             view: `dense`, `reconstruction` (the paper's), `latent`, `words` (BM25; only documents with a word of the
                 query), or `hybrid`: dense, latent and words together.
             fusion: How `hybrid` combines them: `"rrf"` by rank, or weights like ``{"dense": .4, "words": .4}`` by

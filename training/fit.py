@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..corpus import Corpus, read_pairs
+from ..corpus import Corpus
 from ..embedding_cache import default_cache_dir, embed_cached
 from ..errors import ConfigError, DataError
+from ..sequences import unmasked
 from .batches import BatchSampler, check_embeddings, moments, nearest
 from .config import SaeConfig, TrainConfig
 from .dev_set import DevSet, split_queries
@@ -83,7 +84,7 @@ def train(
     else:
         assert source is not None
         if pairs is not None:
-            source = source.with_pairs(read_pairs(Path(pairs)) if isinstance(pairs, str | Path) else list(pairs))
+            source = source.with_pairs(pairs)
         texts, n_real = natural_queries(source, limit=training.max_queries, seed=training.seed)
         relevant = relevant_rows(source, texts[:n_real]) if n_real else None
         model = embedder if isinstance(embedder, Embedder) else Embedder(embedder, device=training.device)
@@ -194,8 +195,9 @@ def fit_embeddings(
 
 
 def _open(corpus: str | Path | Sequence[str] | Corpus | FloatArray) -> tuple[Corpus | None, FloatArray | None]:
-    if isinstance(corpus, np.ndarray):
-        return None, corpus
+    # An array of one dimension holds texts, as a column of a table does.
+    if isinstance(corpus, np.ndarray) and (corpus.ndim != 1 or corpus.dtype.kind not in "OUT"):
+        return None, unmasked(corpus, "corpus") if np.ma.isMaskedArray(corpus) else corpus
     if isinstance(corpus, str | Path) and Path(corpus).suffix == ".npy":
         try:
             return None, np.load(corpus, mmap_mode="r", allow_pickle=False)

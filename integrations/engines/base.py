@@ -19,6 +19,7 @@ from ...runtime.search.views import check_k
 from ...runtime.steering.documents import Documents
 from ...runtime.steering.request import DEFAULT_KEEP
 from ...runtime.steering.resolver import Resolver
+from ...sequences import as_list
 
 
 class EngineDocuments(Documents):
@@ -58,7 +59,7 @@ class SteeredEngine(ABC):
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         """The bundle that embeds, encodes and names the features."""
         if sample is not None:
-            rows = sample if isinstance(sample, np.ndarray) else self.bundle.embed_documents(list(sample))
+            rows = sample if np.ndim(sample) > 1 else self.bundle.embed_documents(as_list(sample, "sample"))
             sample = check_unit_rows(rows, "sample", self.bundle.d_in)
         self._resolver = Resolver(self.bundle, EngineDocuments(self._vector_of, sample))
 

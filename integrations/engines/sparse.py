@@ -13,6 +13,7 @@ from ...json_values import json_values
 from ...metrics import unit_codes
 from ...runtime import Hit, SteeredQuery
 from ...runtime.store.row_encoding import check_documents
+from ...sequences import as_list
 from .base import SteeredEngine
 
 Code: TypeAlias = dict[int, float]
@@ -53,12 +54,9 @@ class SparseEngine(SteeredEngine):
             DataError: Lengths differ, an id occurs twice, an embedding is not a unit row, ...; nothing was added.
             EngineError: The engine does not answer; the blocks before stay.
         """
-        if isinstance(texts, str):
-            raise DataError("texts is a single string: give a list of texts")
-        # By position, whatever labels a column has.
-        texts = list(texts)
-        names = [uuid.uuid4().hex for _ in texts] if ids is None else list(ids)
-        given: list[Mapping[str, Any]] = [{} for _ in texts] if metadata is None else list(metadata)
+        texts = as_list(texts, "texts")
+        names = [uuid.uuid4().hex for _ in texts] if ids is None else as_list(ids, "ids")
+        given: list[Mapping[str, Any]] = [{} for _ in texts] if metadata is None else as_list(metadata, "metadata")
         check_documents(names, texts, given)
         extra = [json_values(entry) for entry in given]
         self._check_sizes(names, texts, extra)

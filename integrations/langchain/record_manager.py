@@ -13,6 +13,7 @@ from langchain_core.runnables import run_in_executor
 
 from ...errors import DataError, StorageError
 from ...runtime.store.sqlite import Database, create_database
+from ...sequences import as_list
 
 _SCHEMA = """CREATE TABLE IF NOT EXISTS records (
     namespace TEXT NOT NULL, key TEXT NOT NULL, group_id TEXT, updated_at REAL NOT NULL,
@@ -67,8 +68,8 @@ class SqliteRecordManager(RecordManager):
         Raises:
             DataError: There are not as many groups as keys, or `time_at_least` lies in the future.
         """
-        keys = list(keys)
-        groups: Sequence[str | None] = [None] * len(keys) if group_ids is None else list(group_ids)
+        keys = as_list(keys, "keys")
+        groups: Sequence[str | None] = [None] * len(keys) if group_ids is None else as_list(group_ids, "group_ids")
         if len(groups) != len(keys):
             raise DataError(f"{len(keys)} keys but {len(groups)} group_ids: give one per key")
         with self._database.transaction():
@@ -80,7 +81,7 @@ class SqliteRecordManager(RecordManager):
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
         """Return for each key whether it is recorded."""
-        keys = list(keys)
+        keys = as_list(keys, "keys")
         sql = "SELECT key FROM records WHERE namespace = ? AND key IN (SELECT value FROM json_each(?))"
         found = {key for (key,) in self._database.rows(sql, (self.namespace, json.dumps(keys)))}
         return [key in found for key in keys]
@@ -99,7 +100,7 @@ class SqliteRecordManager(RecordManager):
         parameters: list[object] = [self.namespace, *bounds]
         if group_ids is not None:
             sql += " AND group_id IN (SELECT value FROM json_each(?))"
-            parameters.append(json.dumps(list(group_ids)))
+            parameters.append(json.dumps(as_list(group_ids, "group_ids")))
         parameters.append(-1 if limit is None else limit)
         rows = self._database.rows(f"{sql} ORDER BY updated_at, key LIMIT ?", parameters)
         return [key for (key,) in rows]
@@ -108,7 +109,7 @@ class SqliteRecordManager(RecordManager):
         """Remove keys; those that are not there are ignored."""
         sql = "DELETE FROM records WHERE namespace = ? AND key IN (SELECT value FROM json_each(?))"
         with self._database.transaction():
-            self._database.rows(sql, (self.namespace, json.dumps(list(keys))))
+            self._database.rows(sql, (self.namespace, json.dumps(as_list(keys, "keys"))))
 
     async def acreate_schema(self) -> None:
         """As `create_schema`, in a thread."""

@@ -18,12 +18,13 @@ from pydantic import ConfigDict
 from typing_extensions import Self, Unpack
 
 from ...arrays import FloatArray
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError
 from ...runtime import Backend, Bundle, Hit, SteerableIndex, SteeredQuery
 from ...runtime.index import DATABASE
 from ...runtime.ingest.documents import COMMIT_EVERY
 from ...runtime.steering.request import SteeringArguments
 from ...runtime.store.row_encoding import check_documents
+from ...sequences import as_list
 from ...steering_warnings import gathered, warn
 from ..adapter import SteeringReport, moves_of, steering_report
 from .callbacks import anotify, notify
@@ -155,13 +156,12 @@ class SteerableVectorStore(VectorStore):
         _refuse(unknown)
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}: it must be at least 1")
-        if isinstance(texts, str):
-            raise DataError("texts is a single string: give a list of texts")
-        given = list(texts)
-        known = [None] * len(given) if ids is None else list(ids)
+        given = as_list(texts, "texts")
+        known = [None] * len(given) if ids is None else as_list(ids, "ids")
         names = [uuid.uuid4().hex if id is None else id for id in known]
         # None in place of the mapping of a document means none, as in other stores.
-        extra = [{}] * len(given) if metadatas is None else [{} if entry is None else entry for entry in metadatas]
+        extra = [{}] * len(given) if metadatas is None else as_list(metadatas, "metadatas")
+        extra = [{} if entry is None else entry for entry in extra]
         # All of them, before the first is embedded.
         check_documents(names, given, extra)
         for start in range(0, len(given), batch_size):
@@ -172,26 +172,26 @@ class SteerableVectorStore(VectorStore):
 
     def add_documents(self, documents: Iterable[Document], **kwargs: Any) -> list[str]:
         """Add documents, also from a generator, which LangChain would read twice; as `add_texts`."""
-        return super().add_documents(list(documents), **kwargs)
+        return super().add_documents(as_list(documents, "documents"), **kwargs)
 
     async def aadd_documents(self, documents: Iterable[Document], **kwargs: Any) -> list[str]:
         """As `add_documents`, in a thread."""
-        return await super().aadd_documents(list(documents), **kwargs)
+        return await super().aadd_documents(as_list(documents, "documents"), **kwargs)
 
     @classmethod
     def from_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
         """Open or make a store, and add documents to it; as `from_texts`."""
-        return super().from_documents(list(documents), embedding, **kwargs)
+        return super().from_documents(as_list(documents, "documents"), embedding, **kwargs)
 
     @classmethod
     async def afrom_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
         """As `from_documents`, in a thread."""
-        return await super().afrom_documents(list(documents), embedding, **kwargs)
+        return await super().afrom_documents(as_list(documents, "documents"), embedding, **kwargs)
 
     def upsert(self, items: Sequence[Document], /, **unknown: Any) -> UpsertResponse:
         """Add or replace documents, and return their ids."""
         _refuse(unknown)
-        return UpsertResponse(succeeded=self.add_documents(list(items)), failed=[])
+        return UpsertResponse(succeeded=self.add_documents(as_list(items, "items")), failed=[])
 
     def delete(self, ids: list[str] | None = None, **unknown: Any) -> bool:
         """Remove documents; ids that are not there are ignored.

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...arrays import BoolArray, FloatArray, IntArray, unit_rows
 from ...errors import DataError
+from ...sequences import as_list
 from ..bundle.bundle import Bundle
 
 FIRES = 0.25
@@ -58,11 +59,12 @@ class EncodedDocuments:
         Raises:
             DataError: Too few documents, or not one id and one embedding for each.
         """
+        ids, texts = as_list(ids, "ids"), as_list(texts, "texts")
         if len(texts) < MIN_DOCUMENTS:
             raise DataError(f"{len(texts)} documents: interpreting features takes at least {MIN_DOCUMENTS}")
         if not len(ids) == len(texts) == len(embeddings):
             raise DataError(f"{len(texts)} texts, {len(ids)} ids, {len(embeddings)} embeddings: one of each is needed")
-        return cls(list(ids), list(texts), embeddings, *bundle.encode(embeddings), bundle.n_latents)
+        return cls(ids, texts, embeddings, *bundle.encode(embeddings), bundle.n_latents)
 
     def __len__(self) -> int:
         return len(self.texts)

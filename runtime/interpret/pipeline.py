@@ -15,6 +15,7 @@ import numpy as np
 
 from ...arrays import FloatArray, unit_rows
 from ...embedding_cache import Side, default_cache_dir, embed_cached
+from ...sequences import as_list
 from ..bundle.bundle import Bundle
 from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern
 from .encoded_documents import (
@@ -88,6 +89,7 @@ def interpret(
         StorageError: The cache cannot be written.
     """
     report = progress or (lambda step, done, total: None)
+    ids, texts, queries = as_list(ids, "ids"), as_list(texts, "texts"), as_list(queries, "queries")
     embed = CachedEmbedder(bundle, cache_dir or default_cache_dir(), report)
     rows = embed(texts, "read documents") if embeddings is None else embeddings
     documents = EncodedDocuments.encode(bundle, ids, texts, rows)

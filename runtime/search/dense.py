@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...arrays import IntArray
 from .backends import VectorIndex, build_index, open_index, sync
-from .query import Query, RankedRows
+from .query import Query, RankedRows, cosines
 from .view import SavedView
 
 
@@ -16,7 +16,7 @@ class DenseView(SavedView[VectorIndex]):
     def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
         """Return the documents with the nearest vectors; see `View.search`."""
         assert self._index is not None, "synced before it is searched"
-        return self._index.search(query.steered.vector, k, allowed)
+        return cosines(self._index.search(query.steered.vector, k, allowed))
 
     def rebuild(self) -> None:
         """Rebuild the index of the vectors."""

@@ -96,4 +96,7 @@ def _shares(weights: Mapping[str, float] | str) -> dict[str, float]:
 
 def _is_weight(weight: object) -> bool:
     number = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
-    return number and math.isfinite(float(weight)) and float(weight) >= 0  # type: ignore[arg-type]
+    try:
+        return number and math.isfinite(float(weight)) and float(weight) >= 0  # type: ignore[arg-type]
+    except OverflowError:  # an integer beyond every float
+        return False

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...arrays import IntArray
 from .inverted_lists import InvertedLists
-from .query import Query, RankedRows
+from .query import Query, RankedRows, cosines
 from .view import CachedView, read_new_codes
 
 
@@ -15,7 +15,7 @@ class LatentView(CachedView[InvertedLists]):
 
     def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
         """Return the documents with the nearest codes; see `View.search`."""
-        return self.index.search(query.steered.change, k, allowed, idf=query.idf)
+        return cosines(self.index.search(query.steered.change, k, allowed, idf=query.idf))
 
     def _load(self) -> InvertedLists | None:
         fits = self._store.is_origin_of

@@ -33,6 +33,12 @@ class Query:
         return replace(self, steered=self.steered.unsteered)
 
 
+def cosines(ranked: RankedRows) -> RankedRows:
+    """Return ranked rows whose scores are cosines: the product of two unit rows of float32 may be 1.0000001."""
+    rows, scores = ranked
+    return rows, np.minimum(scores, np.float32(1))
+
+
 def best_rows(rows: IntArray, scores: FloatArray, k: int) -> RankedRows:
     """Return the `k` best scores, best first, ties by row; fewer if there are fewer."""
     k = min(k, len(rows))

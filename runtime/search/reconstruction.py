@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...arrays import FloatArray, IntArray, unit_rows
-from .query import Query, RankedRows, best_rows
+from .query import Query, RankedRows, best_rows, cosines
 from .view import Source, View, read_new_codes
 
 
@@ -27,7 +27,7 @@ class ReconstructionView(View):
         decoded = unit_rows(self._bundle.decode(change.latents[None], change.after[None]))[0]
         scores = self._matrix @ decoded
         keep = slice(None) if allowed is None else np.isin(self._rows, allowed)
-        return best_rows(self._rows[keep], scores[keep], k)
+        return cosines(best_rows(self._rows[keep], scores[keep], k))
 
     def _update(self) -> None:
         rows = self._store.rowids()

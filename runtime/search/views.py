@@ -15,6 +15,7 @@ from ...errors import ConfigError, DataError
 from ..bundle.bundle import Bundle
 from ..steering.documents import Documents
 from ..store.documents import DocumentStore
+from ..store.filters import check_filter
 from .dense import DenseView
 from .fusion import HybridView, check_fusion
 from .latent import LatentView
@@ -90,6 +91,7 @@ class Views:
         A new filter is first applied to the best documents of an unfiltered search. If `k` of them match, they are the
         answer, and the metadata of all other documents need not be read.
         """
+        filter = check_filter(filter)
         with self.snapshot():
             searched = self._synced(view)
             if filter and searched.allows_post_filter and not self._store.filter_is_cached(filter):

@@ -65,6 +65,17 @@ def read_filter(text: str | None, name: str) -> dict[str, Any] | None:
     return filter
 
 
+def check_filter(filter: object) -> Mapping[str, Any] | None:
+    """Return a filter, None for one without conditions; its content is checked by `compile_filter`.
+
+    Raises:
+        FilterError: It is no mapping. Only None and ``{}`` match all documents; ``""``, 0, False and ``[]`` do not.
+    """
+    if filter is None or isinstance(filter, Mapping):
+        return filter or None
+    raise FilterError(f"a filter is {short(filter)}: expected a mapping of fields to conditions. {_list()}")
+
+
 def compile_filter(filter: Mapping[str, object] | None) -> tuple[str, list[object]]:
     """Compile a filter to a SQL expression over a table alias `d` with a JSON text column `metadata`.
 

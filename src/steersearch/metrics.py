@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .arrays import FloatArray, IntArray, unit_rows
+from .errors import DataError
 from .extras import require
 
 Qrels = Mapping[str, Mapping[str, int]]
@@ -101,8 +102,11 @@ def score_run(run: Run, qrels: Qrels) -> dict[str, float]:
     """Return nDCG@10, MRR@10 and R@100, each the mean over the judged queries.
 
     Raises:
+        DataError: There is no judgment, so there is no mean.
         MissingExtraError: ir-measures is not installed (extra ``eval``).
     """
+    if not any(qrels.values()):
+        raise DataError("there is no judgment: expected at least one query with a document and its grade")
     require("eval", "ir_measures")
     import ir_measures
 

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from steersearch.errors import DataError
+from steersearch.metrics import score_run
 from steersearch.runtime.evaluate import evaluate
 
 
@@ -33,6 +34,32 @@ def test_report(tiny_bundle, beir, tmp_path):
     assert 0 < report.sparsity["l0"] <= 8
     again = evaluate(tiny_bundle, beir, index_path=tmp_path / "index")  # the kept index is used again
     assert again == report
+
+
+def test_a_query_does_not_find_itself(tiny_bundle, topic_texts, tmp_path):
+    """As in ArguAna: queries are documents, and what answers one is another document, here one that says the same."""
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    pairs = list(zip(topic_texts.ids, topic_texts.texts, strict=True))[::6]
+    rows = [(name, text) for id, text in pairs for name, text in ((id, text), (f"{id}-again", f"{text}"))]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps({"_id": i, "text": t}) + "\n" for i, t in rows))
+    (folder / "queries.jsonl").write_text("".join(json.dumps({"_id": i, "text": t}) + "\n" for i, t in pairs))
+    judged = "".join(f"{id}\t{id}-again\t1\n" for id, _ in pairs)
+    (folder / "qrels" / "test.tsv").write_text(f"\nquery-id\tcorpus-id\tscore\n\n{judged}\n")
+    assert evaluate(tiny_bundle, folder).views["dense"]["MRR@10"] == 1
+    # A document that the judgments name is an answer, whatever its id.
+    (folder / "qrels" / "test.tsv").write_text("".join(f"{id}\t{id}\t1\n" for id, _ in pairs))
+    assert evaluate(tiny_bundle, folder).views["dense"]["MRR@10"] == 1
+
+
+def test_judgments_that_are_none(tiny_bundle, beir):
+    for content in ("query-id\tcorpus-id\tscore\n", "", "\n\n"):
+        (beir / "qrels" / "test.tsv").write_text(content)
+        with pytest.raises(DataError, match=r"test\.tsv holds no judgment: expected a line with query-id"):
+            evaluate(tiny_bundle, beir)
+    for qrels in ({}, {"q": {}}):
+        with pytest.raises(DataError, match="there is no judgment"):
+            score_run({"q": {"d": 1.0}}, qrels)
 
 
 def test_wrong_folders(tiny_bundle, beir, tmp_path):

@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from ..errors import DataError
+from ..sequences import as_list
 from .files import Folder
 from .formats import any_of, document_formats, file_formats, format_of, read_document
 from .lines import check_regular
@@ -102,7 +103,9 @@ class Corpus:
         if isinstance(source, Corpus):
             return source
         if not isinstance(source, str | PathLike):
-            return cls("texts", lambda: read_objects(source))
+            # A corpus is read several times, and a generator only once.
+            items = as_list(source, "documents")
+            return cls("texts", lambda: read_objects(items))
         path = Path(fspath(source)).expanduser()
         if not path.exists():
             raise DataError(f"{path} does not exist: expected {file_formats()}, or a folder")
@@ -129,15 +132,16 @@ class Corpus:
     @classmethod
     def from_documents(cls, name: str, documents: Sequence[Document], pairs: Sequence[Pair] = ()) -> "Corpus":
         """Make a corpus of documents in memory."""
+        listed, loaded = as_list(documents, "documents"), as_list(pairs, "pairs")
         return cls(
             name,
-            lambda: (Row(d.id, d.text, "", d.metadata, d.sections, d.made_up) for d in documents),
-            lambda: pairs,
+            lambda: (Row(d.id, d.text, "", d.metadata, d.sections, d.made_up) for d in listed),
+            lambda: loaded,
         )
 
     def with_pairs(self, pairs: str | PathLike[str] | Sequence[Pair]) -> "Corpus":
         """Return the same documents with other pairs: a file for `read_pairs`, or (query text, document id) each."""
-        loaded = read_pairs(fspath(pairs)) if isinstance(pairs, str | PathLike) else list(pairs)
+        loaded = read_pairs(fspath(pairs)) if isinstance(pairs, str | PathLike) else as_list(pairs, "pairs")
         return Corpus(self.name, self._read_rows, lambda: loaded, self.folder, self.origin)
 
     @property

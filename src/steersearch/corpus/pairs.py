@@ -56,23 +56,27 @@ def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
         split: ``train``, ``dev`` or ``test``. `Corpus` reads ``train`` only: test queries must not be trained on.
 
     Raises:
-        DataError: There is no such split, or a line is malformed.
+        DataError: There is no such split, it holds no judgment, or a line is malformed.
     """
     path = folder / "qrels" / f"{split}.tsv"
     if path.exists():
         check_inside(path, folder)
     qrels: dict[str, dict[str, int]] = {}
     for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
         cells = line.rstrip("\r\n").split("\t")
         place = f"{path}, line {number}"
         if len(cells) != 3:
             raise DataError(f"{place} has {len(cells)} columns, expected 3 (query-id, corpus-id, score)")
-        if number == 1 and cells[2].strip() == "score":
+        if not qrels and cells[2].strip() == "score":
             continue
         try:
             qrels.setdefault(cells[0], {})[cells[1]] = int(cells[2])
         except ValueError as error:
             raise DataError(f"{place}: the score {cells[2]!r} is not a whole number") from error
+    if not qrels:
+        raise DataError(f"{path} holds no judgment: expected a line with query-id, corpus-id and score for each")
     return qrels
 
 
