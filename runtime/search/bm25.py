@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -17,6 +18,7 @@ from ...errors import ConfigError
 from ..store.cache_files import read_cache, write_cache
 from ..store.epochs import UNKNOWN, Origin
 from ..store.sqlite import sqlite_errors
+from .folding import VERSION, fold
 from .query import RankedRows, best_rows
 
 K1, B = 1.2, 0.75
@@ -25,7 +27,8 @@ MOST_WORDS = 512
 """Most words of a query that are looked up, about twice what an embedder reads."""
 COMMON = 500
 """Document frequency up to which a word is never ignored."""
-_TOKENIZER = "porter unicode61 remove_diacritics 2"
+# Marks belong to words: without them, Hindi would be split at every vowel sign.
+_TOKENIZER = "porter unicode61 remove_diacritics 2 categories ''L* N* Co Mn Mc''"
 _COMPACT_ABOVE = 0.25  # share of removed documents
 _CACHED_POSTINGS = 2_000_000  # 16 MB
 # Part of the inverted index in memory; SQLite keeps the rest in a temporary file.
@@ -45,10 +48,10 @@ _SCRATCH = (
 class Bm25:
     """Full-text search by BM25 over English word stems, all scripts folded to lower case without diacritics.
 
-    Words are separated by spaces and punctuation: a run of Chinese or Thai is a single word that rarely occurs again.
-    FTS5 tokenises texts and stores the positions of words. The scores are computed here from the current documents, so
-    that they do not depend on earlier removals and every query word can have a weight. Words are bound as values only:
-    nothing in a query is parsed as FTS5 syntax.
+    Words are separated by spaces and punctuation; a run of Chinese, Japanese, Korean or Thai is taken as its pairs of
+    neighbouring letters, see `fold`. FTS5 tokenises texts and stores the positions of words. The scores are computed
+    here from the current documents, so that they do not depend on earlier removals and every query word can have a
+    weight. Words are bound as values only: nothing in a query is parsed as FTS5 syntax.
 
     ``sum_w weight(w) ln(1 + (N - n(w) + .5) / (n(w) + .5)) f (K1 + 1) / (f + K1 (1 - B + B length / mean length))``.
     Words in more than half of the documents, and in more than `COMMON`, are ignored if the query has others: they carry
@@ -96,8 +99,9 @@ class Bm25:
         self._run("BEGIN")
         for some, texts in blocks:
             numbered = list(zip(some.tolist(), texts, strict=True))
+            folded = [(row, fold(text)) for row, text in numbered]
             with sqlite_errors(Path("words.sqlite")):
-                self._database.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", numbered)
+                self._database.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", folded)
                 sizes = self._run("SELECT sz FROM words_docsize WHERE id >= ? ORDER BY id", numbered[0][0])
                 counts = [_varint(size) for (size,) in sizes]
                 marks = [(row, n, zlib.crc32(text.encode())) for (row, text), n in zip(numbered, counts, strict=True)]
@@ -126,9 +130,8 @@ class Bm25:
         return not len(rows) or self._run(sql, int(rows[0])) == checks
 
     def words_of(self, text: str) -> list[str]:
-        """Return the first `MOST_WORDS` word stems of a text, one per occurrence."""
-        clean = text.encode("utf-8", "replace").decode()  # replaces lone surrogates
-        self._run("INSERT INTO query_text (rowid, text) VALUES (1, ?)", clean)
+        """Return the first `MOST_WORDS` word stems of a query, one per occurrence."""
+        self._run("INSERT INTO query_text (rowid, text) VALUES (1, ?)", fold(text, query=True))
         found = self._run("SELECT term FROM query_terms ORDER BY offset LIMIT ?", MOST_WORDS)
         self._run("INSERT INTO query_text (query_text) VALUES ('delete-all')")
         return [term for (term,) in found]
@@ -226,7 +229,8 @@ class Bm25:
 
 
 def _parameters() -> dict[str, object]:
-    return {"tokenizer": _TOKENIZER, "sqlite": sqlite3.sqlite_version}
+    folding = f"{VERSION}, Unicode {unicodedata.unidata_version}"
+    return {"tokenizer": _TOKENIZER, "sqlite": sqlite3.sqlite_version, "folding": folding}
 
 
 def _varint(blob: bytes) -> int:
