@@ -64,6 +64,9 @@ def fuse(search: Search, fusion: Fusion, k: int, allowed: IntArray | None) -> Ra
     the theoretical minimum of the view: -1 for cosines of embeddings, 0 for cosines of codes (which are not negative)
     and for BM25. Each view scores the documents that the others return.
 
+    A view can only add to a document's place, not forbid it: a document that words of negative weight push down in one
+    view stays where another finds it. Whoever wants none of a kind at all filters by metadata.
+
     References:
         Cormack, Clarke and Buettcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
         Methods", SIGIR; Bruch, Gai and Ingber 2023, "An Analysis of Fusion Functions for Hybrid Retrieval", TOIS

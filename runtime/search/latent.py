@@ -15,7 +15,9 @@ class LatentView(CachedView[InvertedLists]):
 
     def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
         """Return the documents with the nearest codes; see `View.search`."""
-        return cosines(self.index.search(query.steered.change, k, allowed, idf=query.idf))
+        ranked = self.index.search(query.steered.change, k, allowed, idf=query.idf)
+        # Weighted by document frequency they are no cosines.
+        return ranked if query.idf else cosines(ranked)
 
     def _load(self) -> InvertedLists | None:
         fits = self._store.is_origin_of

@@ -100,3 +100,28 @@ def test_wrong_use(made, tiny_bundle, tmp_path, arguments, message):
     if arguments:
         assert len(result.stderr.splitlines()) == 1
         assert message in result.stderr
+
+
+def test_sources_without_ids_stand_side_by_side(tiny_bundle, tmp_path):
+    """Two files whose lines have the same numbers; what is replaced is counted."""
+    (tmp_path / "one.txt").write_text("an integer\na float\n")
+    (tmp_path / "two.txt").write_text("a class\na module\n")
+    options = ("-b", tiny_bundle, "-i", tmp_path / "t")
+    assert "added 2, now 2 documents" in sae("index", tmp_path / "one.txt", *options).stderr
+    assert "added 2, now 4 documents" in sae("index", tmp_path / "two.txt", *options).stderr
+    (tmp_path / "two.txt").write_text("a class\nan error\n")
+    again = sae("index", tmp_path / "two.txt", *options).stderr
+    assert "added 2 (1 of them were there already), replaced 1, now 4 documents" in again
+    (tmp_path / "two.txt").write_text("another class\nan error\n")
+    body = json.loads(sae("index", tmp_path / "two.txt", *options, "--json").stdout)
+    assert (body["added"], body["replaced"], body["documents"]) == (2, 1, 4)
+    shown = sae("search", "an error", "-i", tmp_path / "t", "-k", 4).stdout
+    assert "two.txt:2" in shown
+    sae("embed", tmp_path / "one.txt", "-b", tiny_bundle, "--out", tmp_path / "s")
+    merged = json.loads(sae("index", "merge", tmp_path / "s", "-i", tmp_path / "t", "-b", tiny_bundle, "--json").stdout)
+    assert (merged["merged"], merged["replaced"], merged["documents"]) == (2, 0, 4)
+    (tmp_path / "t.csv").write_text("id,text\n1,mine\n")
+    refused = sae("index", tmp_path / "t.csv", *options)
+    assert refused.returncode == 1
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert "'1' is the id of a document here" in refused.stderr
