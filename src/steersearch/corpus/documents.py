@@ -26,8 +26,8 @@ Pair = tuple[str, str]
 ROWS_PER_BLOCK = 512
 FILES_PER_BLOCK = 32
 """Documents that are embedded together. Files are fewer because they are longer."""
-MAX_TEXT = 16_000_000
-"""Most characters of a document, some five thousand pages. What is longer is data and no text."""
+MAX_TEXT = 10_000_000
+"""Most characters of a document, two Bibles. What is longer is data and no text."""
 
 
 @dataclass(frozen=True)
