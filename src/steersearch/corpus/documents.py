@@ -19,6 +19,8 @@ from .rows import Row, read_json_rows, read_objects
 from .sections import Section
 
 logger = logging.getLogger(__name__)
+problem_logger = logging.getLogger("steersearch.corpus.problems")
+"""A logger of its own, which a program that lists `problems` itself can turn off."""
 
 Pair = tuple[str, str]
 """(query text, document id)."""
@@ -207,7 +209,9 @@ class Corpus:
             id = encodable_name(row.id)
             if problem := row.problem or _too_long(row):
                 if not self._problems:
-                    logger.warning("%s: documents that cannot be read are left out, first %s", self.name, problem)
+                    problem_logger.warning(
+                        "%s: documents that cannot be read are left out, first %s", self.name, problem
+                    )
                 self._problems[id] = problem
                 continue
             if not row.text.strip():
