@@ -55,12 +55,13 @@ def embed(
     from ..runtime import Bundle
     from ..runtime.ingest.shards import embed_shard
 
+    source = one_path(path, data)
     match = re.fullmatch(r"(\d+)/(\d+)", shard)
     if match is None:
         raise ConfigError(f"--shard is {shard!r}: write 3/8 for the third of eight shards")
     with progress_bars() as show:
         folder, made = embed_shard(
-            one_path(path, data),
+            source,
             Bundle.load(bundle, threads=threads),
             out,
             (int(match[1]), int(match[2])),
@@ -74,7 +75,7 @@ def embed(
         print_json({"shard": str(folder), "documents": made.documents, "problems": made.problems})
         return
     stderr.print(f"{folder}: {made.documents:,} documents")
-    report_problems(made.problems, made.positions or 0)
+    report_problems(made.problems, made.positions or 0, "files" if Path(source).is_dir() else "documents")
     stderr.print(f"next, when all shards are there: sae index merge {out} --index index")
 
 

@@ -92,7 +92,7 @@ def build(
     open_or_create = SteerableIndex.open if out.exists() else SteerableIndex.create
     opened = open_or_create(out, bundle=loaded, backend=backend)
     # They log oddities of files; what cannot be read is reported at the end.
-    with opened, quiet("pypdf", "steersearch.corpus.files"), progress_bars() as show:
+    with opened, quiet("pypdf", "steersearch.corpus.files", "steersearch.corpus.problems"), progress_bars() as show:
         added = opened.add_from(
             corpus,
             chunk_tokens=0 if no_chunks else chunk_tokens,
@@ -110,7 +110,7 @@ def build(
         dropped = f", dropped {added.dropped:,} that are gone" if added.dropped else ""
         replaced = f", replaced {added.replaced:,}" if added.replaced else ""
         stderr.print(f"{out}: added {stored:,}{already}{replaced}{dropped}, now {count:,} documents")
-        report_problems(corpus.problems, total)
+        report_problems(corpus.problems, corpus.positions, "documents" if corpus.folder is None else "files")
         stderr.print(f'next: sae search "your words" --index {out}')
     if corpus.problems:
         raise typer.Exit(1)

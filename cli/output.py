@@ -138,11 +138,11 @@ def concept_json(concept: Concept, strength: float) -> dict[str, Any]:
     }
 
 
-def report_problems(problems: Mapping[str, str], total: int) -> None:
+def report_problems(problems: Mapping[str, str], total: int, what: str = "files") -> None:
     """Print a line for every reason why files could not be read, from file -> reason and the number of all files."""
     if not problems:
         return
-    stderr.print(f"{len(problems):,} of {total:,} files could not be read:")
+    stderr.print(f"{len(problems):,} of {total:,} {what} could not be read:")
     reasons: dict[str, list[str]] = {}
     for name, reason in problems.items():
         reasons.setdefault(reason, []).append(name)

@@ -23,7 +23,7 @@ from .dev_set import DevSet, split_queries
 from .embedding import Embedder
 from .latent_statistics import describe_latents, latent_statistics
 from .metrics_log import MetricsLog
-from .queries import natural_queries, relevant_rows
+from .queries import check_varied, natural_queries, relevant_rows
 from .sae import SparseAutoencoder, encode_all
 from .trainer import Trainer
 
@@ -86,6 +86,7 @@ def train(
         if pairs is not None:
             source = source.with_pairs(pairs)
         texts, n_real = natural_queries(source, limit=training.max_queries, seed=training.seed)
+        check_varied(source, texts)
         relevant = relevant_rows(source, texts[:n_real]) if n_real else None
         model = embedder if isinstance(embedder, Embedder) else Embedder(embedder, device=training.device)
         at_documents = _at(progress, "embed documents")

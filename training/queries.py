@@ -7,8 +7,8 @@ from itertools import cycle, islice
 from typing import NamedTuple
 
 from ..corpus import Corpus
-from ..errors import ConfigError
-from ..text import SENTENCE_END
+from ..errors import ConfigError, DataError
+from ..text import SENTENCE_END, one_line
 
 MIN_WORDS = 3
 MAX_WORDS = 12
@@ -56,6 +56,19 @@ def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> Queries:
     per_document = min(max(3, -(-DRAWS_PER_QUERY * wanted // len(corpus))), MAX_PER_DOCUMENT)
     made = _sample(_candidates(corpus, per_document, rng), wanted, rng, set(real)) if wanted else []
     return Queries(real + made, len(real))
+
+
+def check_varied(corpus: Corpus, queries: list[str]) -> None:
+    """Check that there is something to learn: two different documents at least, and two different queries.
+
+    Raises:
+        DataError: All documents have the same text, or they give one query only.
+    """
+    first = next(corpus.texts())
+    if all(text == first for text in corpus.texts()):
+        raise DataError(f"{corpus.name}: {len(corpus)} documents with one text, {one_line(first, 60)!r}: add others")
+    if len(queries) < 2:
+        raise DataError(f"{corpus.name}: all documents give one query, {queries[0]!r}: add others, or set max_queries")
 
 
 def relevant_rows(corpus: Corpus, queries: list[str]) -> list[dict[int, int]]:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersearch.corpus import Corpus, Document
-from steersearch.errors import ConfigError
-from steersearch.training.queries import MAX_CHARS, natural_queries, relevant_rows
+from steersearch.errors import ConfigError, DataError
+from steersearch.training.queries import MAX_CHARS, check_varied, natural_queries, relevant_rows
 
 TEXTS = [
     f"The title of number {i}. A sentence about topic {i} that has some words. Another one follows it, also {i}."
@@ -87,6 +87,23 @@ def test_scripts_without_spaces_and_texts_without_sentences():
     long = natural_queries(Corpus.open(["word " * 5000]), limit=5, seed=0).texts
     assert max(map(len, long)) <= MAX_CHARS
     assert not any(query.endswith(" ") for query in long)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["the same"] * 200, "texts: 200 documents with one text, 'the same': add others"),
+        (["two sentences. " * 9] * 200, "200 documents with one text"),
+        (["one"], "1 documents with one text"),
+        (["one", "one "], "all documents give one query, 'one'"),
+    ],
+)
+def test_nothing_to_learn(texts, message):
+    corpus = Corpus.open(texts)
+    with pytest.raises(DataError, match=message):
+        check_varied(corpus, natural_queries(corpus, limit=100, seed=0).texts)
+    varied = Corpus.open([*texts, "another text"])
+    check_varied(varied, natural_queries(varied, limit=100, seed=0).texts)
 
 
 def test_limit_below_one():

@@ -1,10 +1,13 @@
 """Long documents cut into chunks that an embedder reads to the end."""
 
+from __future__ import annotations
+
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from heapq import merge
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +25,10 @@ _CHARACTERS_PER_TOKEN = 32
 """Longest span of text that is tokenised as one, for words without end."""
 _CHARACTERS_AT_ONCE = 8
 """Length of text per wanted token that is tokenised to cut a sentence without end. Few words are longer."""
-_BATCH = 1024
-"""Texts that are tokenised together."""
+_BATCH, _BATCH_CHARACTERS = 1024, 1 << 18
+"""Texts, and characters of them, that are tokenised together. Tokenised text takes 200 times its size in memory."""
+_FURTHEST_BACK = 4096
+"""Most sentences of an overlap, for those without tokens."""
 
 
 class _Span(NamedTuple):
@@ -91,40 +96,43 @@ class Chunker:
 
     def _bounds(self, text: str, sections: tuple[Section, ...]) -> Iterator[tuple[int, int, int]]:
         """Yield (start, end, start of the part that is not overlap) of every chunk."""
-        spans = self._spans(text, sections)
+        spans = _Spans(self._fitting(text, _sentences(text, sections)))
         heads = {section.start: section.apart for section in sections}
         first = 0
-        while first < len(spans):
+        while spans.has(first):
             lead = first if spans[first].start in heads else self._overlap(text, spans, heads, first)
             last = self._last(text, spans, heads, lead, first)
-            while last > first + 1 and self._too_long(text, spans[lead].start, spans[last - 1].end):
+            too_long = self._too_long(text, spans[lead].start, spans[last - 1].end)
+            while too_long and last > first + 1:
                 # Some tokenizers give a text more tokens than its parts have.
                 last -= 1
-            if self._too_long(text, spans[lead].start, spans[last - 1].end):
+                too_long = self._too_long(text, spans[lead].start, spans[last - 1].end)
+            if too_long:
                 lead = first
             yield spans[lead].start, spans[last - 1].end, spans[first].start
             first = last
+            spans.forget(first - _FURTHEST_BACK)
 
-    def _last(self, text: str, spans: list[_Span], heads: dict[int, bool], lead: int, first: int) -> int:
+    def _last(self, text: str, spans: _Spans, heads: dict[int, bool], lead: int, first: int) -> int:
         """Find the end of the chunk that begins with span `lead`: it is full, or a section begins."""
-        used = sum(span.tokens for span in spans[lead : first + 1])
+        used = sum(spans[at].tokens for at in range(lead, first + 1))
         last = first + 1
-        while last < len(spans) and used + spans[last].tokens <= self._room:
+        while spans.has(last) and used + spans[last].tokens <= self._room:
             apart = heads.get(spans[last].start)
             if apart or (apart is not None and 2 * used >= self._room):
                 return last
             used += spans[last].tokens
             last += 1
         heading = spans[last - 1]
-        if last < len(spans) and last > first + 1 and heading.start in heads and "\n" not in text[slice(*heading[:2])]:
+        if spans.has(last) and last > first + 1 and heading.start in heads and "\n" not in text[slice(*heading[:2])]:
             # A heading belongs to the text below it.
             last -= 1
         return last
 
-    def _overlap(self, text: str, spans: list[_Span], heads: dict[int, bool], first: int) -> int:
+    def _overlap(self, text: str, spans: _Spans, heads: dict[int, bool], first: int) -> int:
         lead, used = first, 0
         allowed = min(self.overlap, self._room - spans[first].tokens)
-        while lead > 0 and used + spans[lead - 1].tokens <= allowed:
+        while lead > max(0, first - _FURTHEST_BACK) and used + spans[lead - 1].tokens <= allowed:
             lead -= 1
             used += spans[lead].tokens
             if spans[lead].start in heads:
@@ -134,51 +142,110 @@ class Chunker:
             lead += 1
         return lead
 
-    def _spans(self, text: str, sections: tuple[Section, ...]) -> list[_Span]:
-        cuts = {0, len(text), *(match.end() for match in SENTENCE_END.finditer(text))}
-        cuts.update(section.start for section in sections)
-        bounds = [_stripped(text, *pair) for pair in pairwise(sorted(cuts))]
-        return self._fitting(text, [(start, end) for start, end in bounds if start < end])
-
-    def _fitting(self, text: str, bounds: list[tuple[int, int]]) -> list[_Span]:
-        """Return spans that fit into a chunk. A longer one is cut at its lines, then at words."""
-        spans = []
-        for (start, end), tokens in zip(bounds, self._count([text[slice(*b)] for b in bounds]), strict=True):
-            if tokens <= self._room and end - start <= self._room * _CHARACTERS_PER_TOKEN:
-                spans.append(_Span(start, end, tokens))
-                continue
-            lines = [_stripped(text, start + m.start(), start + m.end()) for m in _LINE.finditer(text[start:end])]
-            lines = [(first, last) for first, last in lines if first < last]
-            spans += self._fitting(text, lines) if len(lines) > 1 else self._words(text, start, end)
-        return spans
+    def _fitting(self, text: str, bounds: Iterable[tuple[int, int]]) -> Iterator[_Span]:
+        """Yield spans that fit into a chunk. A longer one is cut at its lines, then at words."""
+        most = self._room * _CHARACTERS_PER_TOKEN
+        for batch in _batches(bounds):
+            counts = iter(self._count([text[start:end] for start, end in batch if end - start <= most]))
+            for start, end in batch:
+                tokens = next(counts) if end - start <= most else None
+                if tokens is not None and tokens <= self._room:
+                    yield _Span(start, end, tokens)
+                elif text.find("\n", start, end) >= 0:
+                    yield from self._fitting(text, _lines(text, start, end))
+                else:
+                    yield from self._words(text, start, end)
 
     def _words(self, text: str, start: int, end: int) -> Iterator[_Span]:
         """Yield spans of a sentence without end, as long as an overlap or a quarter of a chunk."""
         wanted = max(1, min(self.overlap or self._room, self._room // 4))
         while start < end:
-            stop = min(end, start + wanted * _CHARACTERS_AT_ONCE)
-            offsets = self._tokenizer.encode(text[start:stop], add_special_tokens=False).offsets
+            # A text of punctuation has a token for every character.
+            stop = min(end, start + 2 * wanted)
+            offsets = self._offsets(text[start:stop])
+            if stop < end and len(offsets) < 2 * wanted:
+                stop = min(end, start + wanted * _CHARACTERS_AT_ONCE)
+                offsets = self._offsets(text[start:stop])
             if len(offsets) > wanted:
                 stop = start + max(1, offsets[wanted][0])
             if stop < end and not text[stop].isspace():
                 words = [match.start() for match in re.finditer(r"\s", text[start:stop])]
                 stop = start + words[-1] if words and words[-1] else stop
-            tokens = self._count([text[start:stop]])[0]
-            while tokens > self._room and stop > start + 1:
+            tokens = sum(offset[0] < stop - start for offset in offsets)
+            while 4 * tokens > self._room and stop > start + 1 and self._too_long(text, start, stop):
                 stop = start + (stop - start) * 3 // 4
-                tokens = self._count([text[start:stop]])[0]
             yield _Span(*_stripped(text, start, stop), tokens)
             start, _ = _stripped(text, stop, end)
+
+    def _offsets(self, text: str) -> list[tuple[int, int]]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
 
     def _too_long(self, text: str, start: int, end: int) -> bool:
         return bool(self._count([text[start:end]])[0] > self._room)
 
     def _count(self, texts: list[str]) -> list[int]:
-        counts: list[int] = []
-        for first in range(0, len(texts), _BATCH):
-            batch = self._tokenizer.encode_batch_fast(texts[first : first + _BATCH], add_special_tokens=False)
-            counts += [len(encoding.ids) for encoding in batch]
-        return counts
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False) if texts else []
+        return [len(encoding.ids) for encoding in encodings]
+
+
+class _Spans:
+    """Spans by number, read when they are asked for and forgotten when they are far behind."""
+
+    def __init__(self, source: Iterator[_Span]) -> None:
+        self._source = source
+        self._held: list[_Span] = []
+        self._forgotten = 0
+
+    def __getitem__(self, number: int) -> _Span:
+        return self._held[number - self._forgotten]
+
+    def has(self, number: int) -> bool:
+        """Whether there is a span with this number, from 0; it is then held."""
+        while number >= self._forgotten + len(self._held):
+            span = next(self._source, None)
+            if span is None:
+                return False
+            self._held.append(span)
+        return True
+
+    def forget(self, number: int) -> None:
+        """Forget the spans before a number."""
+        if number > self._forgotten + _FURTHEST_BACK:
+            del self._held[: number - self._forgotten]
+            self._forgotten = number
+
+
+def _sentences(text: str, sections: tuple[Section, ...]) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of the sentences of a text, which end where a section begins too, without blanks around."""
+    ends = merge((match.end() for match in SENTENCE_END.finditer(text)), (section.start for section in sections))
+    before = 0
+    for cut in chain(ends, (len(text),)):
+        if cut > before:
+            start, end = _stripped(text, before, cut)
+            if start < end:
+                yield start, end
+            before = cut
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for match in _LINE.finditer(text, start, end):
+        first, last = _stripped(text, *match.span())
+        if first < last:
+            yield first, last
+
+
+def _batches(bounds: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Group spans that are tokenised together."""
+    batch: list[tuple[int, int]] = []
+    size = 0
+    for start, end in bounds:
+        batch.append((start, end))
+        size += end - start
+        if len(batch) == _BATCH or size > _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

@@ -20,6 +20,8 @@ from .rows import Row, read_json_rows, read_objects
 from .sections import Section
 
 logger = logging.getLogger(__name__)
+problem_logger = logging.getLogger("steersearch.corpus.problems")
+"""A logger of its own, which a program that lists `problems` itself can turn off."""
 
 Pair = tuple[str, str]
 """(query text, document id)."""
@@ -27,8 +29,8 @@ Pair = tuple[str, str]
 ROWS_PER_BLOCK = 512
 FILES_PER_BLOCK = 32
 """Documents that are embedded together. Files are fewer because they are longer."""
-MAX_TEXT = 16_000_000
-"""Most characters of a document, some five thousand pages. What is longer is data and no text."""
+MAX_TEXT = 10_000_000
+"""Most characters of a document, two Bibles. What is longer is data and no text."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,9 @@ class Corpus:
             id = encodable_name(row.id)
             if problem := row.problem or _too_long(row):
                 if not self._problems:
-                    logger.warning("%s: documents that cannot be read are left out, first %s", self.name, problem)
+                    problem_logger.warning(
+                        "%s: documents that cannot be read are left out, first %s", self.name, problem
+                    )
                 self._problems[id] = problem
                 continue
             if not row.text.strip():
