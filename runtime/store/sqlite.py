@@ -88,7 +88,7 @@ class Database:
         # Before the file is opened: one that replaces it meanwhile is then taken for another, never for the same.
         self._file = _identity(path)
         with sqlite_errors(path):
-            self._connection = _connect(path, readonly)
+            self._connection, self._frozen = _connect(path, readonly)
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""
@@ -108,6 +108,7 @@ class Database:
             if self._in_transaction():
                 yield
                 return
+            self._thaw()
             self.rows("BEGIN")
             self._reader = threading.get_ident()
             try:
@@ -159,6 +160,14 @@ class Database:
         """Close the connection; a second call does nothing."""
         with self.lock, sqlite_errors(self.path):
             self._connection.close()
+
+    def _thaw(self) -> None:
+        """Open an immutable file again if its owner has written to it, for SQLite would mix old and new pages."""
+        if self._frozen is None or self._frozen == _version(self.path):
+            return
+        with sqlite_errors(self.path):
+            self._connection.close()
+            self._connection, self._frozen = _connect(self.path, self.readonly)
 
     def _in_transaction(self) -> bool:
         with sqlite_errors(self.path):
@@ -221,7 +230,15 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
+def _version(path: Path) -> tuple[object, ...]:
+    """Return what changes when a database is written to, with its log."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size, Path(f"{path}-wal").exists()
+
+
+def _connect(path: Path, readonly: bool) -> tuple[sqlite3.Connection, tuple[object, ...] | None]:
+    """Return a connection, and the `_version` of the file if it is opened as immutable."""
+
     def connect(options: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?{options}",
@@ -246,11 +263,16 @@ def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
         return connection
 
     if not readonly:
-        return connect("mode=rw")
+        return connect("mode=rw"), None
     try:
-        return connect("mode=ro")
-    except sqlite3.OperationalError:
-        log = Path(f"{path}-wal")
-        if os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size > 0):
+        return connect("mode=ro"), None
+    except sqlite3.OperationalError as error:
+        if os.access(path.parent, os.W_OK):
             raise
-        return connect("mode=ro&immutable=1")
+        version, log = _version(path), Path(f"{path}-wal")
+        if log.exists() and log.stat().st_size > 0:
+            raise StorageError(
+                f"{path} has a log that its last writer left behind, and this user cannot write its folder: open it "
+                "once as its owner, or copy the folder"
+            ) from error
+        return connect("mode=ro&immutable=1"), version
