@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ...errors import DataError, FilterError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ...files import make_temporary, sync_folder
+from ...forks import lock_for_forks, never_free, renew_after_fork
 
 logger = logging.getLogger(__name__)
 
@@ -83,20 +84,29 @@ class Database:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path, self.readonly = path, readonly
-        self.lock = threading.RLock()
+        self.lock = lock_for_forks()
         self._reader: int | None = None
         # Before the file is opened: one that replaces it meanwhile is then taken for another, never for the same.
         self._file = _identity(path)
         with sqlite_errors(path):
             self._connection, self._frozen = _connect(path, readonly)
+        self._inherited = False
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Refuse to be used in a forked child: SQLite allows no connection of the parent there."""
+        never_free(self._connection)
+        self._inherited, self.lock = True, lock_for_forks()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""
+        self._check_process()
         with self.lock, sqlite_errors(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
     def many(self, sql: str, parameters: Sequence[Sequence[object]]) -> None:
         """Run one statement once per row of parameters."""
+        self._check_process()
         with self.lock, sqlite_errors(self.path):
             self._connection.executemany(sql, parameters)
 
@@ -158,8 +168,14 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
+        if self._inherited:
+            return
         with self.lock, sqlite_errors(self.path):
             self._connection.close()
+
+    def _check_process(self) -> None:
+        if self._inherited:
+            raise IndexFolderError(f"{self.path} was opened before this process was forked: open it again here")
 
     def _thaw(self) -> None:
         """Open an immutable file again if its owner has written to it, for SQLite would mix old and new pages."""

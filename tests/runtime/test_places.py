@@ -82,7 +82,7 @@ with SteerableIndex.open(sys.argv[1] + "/../rehearsal", bundle=bundle) as index:
     index.search("number 3", 1, view="hybrid"), index.explain("number", "3")
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 """
-"""Becomes a user who owns nothing. What is imported late is in folders that only root may read, so it is used before."""
+"""Becomes a user who owns nothing. What is imported late may be in folders of root, so it is used before."""
 
 
 def command_of_nobody(code, *arguments):

@@ -33,6 +33,9 @@ class Originals:
         self.asked += np.asarray(rowids).tolist()
         return VECTORS[np.asarray(rowids) - 1]
 
+    def is_origin_of(self, facts):
+        return True
+
 
 def saved(folder, kind=ExactIndex):
     index = kind(D)
@@ -160,6 +163,9 @@ def test_a_mapped_index_answers_as_one_in_memory(tmp_path_factory, steps):
     class Store:
         def vectors_of(self, rowids):
             return np.array([store[r] for r in np.asarray(rowids).tolist()], np.float32).reshape(-1, D)
+
+        def is_origin_of(self, facts):
+            return True
 
     plain, mapped = ExactIndex(D), ExactIndex(D)
     for index in (plain, mapped):
