@@ -1,4 +1,4 @@
-"""An index in a forked child, in a pickle and in a deep copy: it is opened again, and nothing of the parent is touched."""
+"""An index in a forked child, in a pickle and in a deep copy is opened again, and nothing of the parent is touched."""
 
 import copy
 import os
