@@ -313,7 +313,7 @@ class SteerableIndex:
             DataError: A shard is missing, duplicate, unfinished, of another bundle or damaged.
             IndexLockedError, StorageError: As in `add_from`.
         """
-        merged = merge_shards(self._store, self.bundle.manifest.model_digest, [Path(s) for s in shards], progress)
+        merged = merge_shards(self._store, self.bundle.manifest.model_digest, [absolute(s) for s in shards], progress)
         self.save()
         return merged
 

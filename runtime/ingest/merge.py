@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ...arrays import FloatArray, IntArray
 from ...errors import DataError
+from ...files import absolute
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
 from .documents import Batch, stale_chunks
@@ -66,7 +67,7 @@ def shard_batches(
 
     Documents come with their vectors, shape (n, d_in), and codes, (n, k) and (n, k). Errors as in `merge_shards`.
     """
-    for group in _sets([Path(folder) for folder in folders], bundle.manifest.model_digest):
+    for group in _sets([absolute(folder) for folder in folders], bundle.manifest.model_digest):
         yield from (read_part(folder, part) for folder, part in group.parts())
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ...errors import ConfigError, DataError, StorageError, UnknownFeatureError
-from ...files import replace_file
+from ...files import absolute, replace_file
 from ...steering_warnings import warn
 from ..bundle.bundle import Bundle
 from ..bundle.feature import Feature, format_share, latent_id
@@ -205,7 +205,7 @@ class Concept:
         Raises:
             StorageError: The file cannot be written.
         """
-        path = Path(path)
+        path = absolute(path)
         try:
             replace_file(path, self.to_json(bundle).encode())
         except OSError as error:
@@ -214,7 +214,7 @@ class Concept:
     @classmethod
     def load(cls, path: str | Path, bundle: Bundle | None = None) -> Concept:
         """Read a concept from a file; errors as in `from_json`, and a ConfigError when it is missing."""
-        path = Path(path)
+        path = absolute(path)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
