@@ -201,6 +201,26 @@ def test_links_that_somebody_put_there_are_not_followed(tmp_path, opened_bundle)
         assert (tmp_path / f"victim of {name}").read_text() == "precious"
 
 
+@unix
+@pytest.mark.parametrize("searched", [False, True])
+def test_a_copy_over_an_open_index(tmp_path, opened_bundle, searched):
+    """The vectors are cut under an index that has them mapped, after some of its documents were removed."""
+    path = make(tmp_path / "index", opened_bundle, 200)
+    with SteerableIndex.open(path, bundle=opened_bundle, backend="exact") as index:
+        if searched:
+            assert index.search(unit(200)[7], 1)[0].id == "7"
+        else:
+            index._views._synced("dense")
+        index.delete([str(i) for i in range(3)])
+        (path / "cache" / "vectors.npy").write_bytes(b"cut")
+        for _ in range(2):
+            assert [index.search(unit(200)[i], 1)[0].id for i in (7, 199)] == ["7", "199"]
+        assert len(index.search(unit(1)[0], 300)) == 197
+    with SteerableIndex.open(path, bundle=opened_bundle, backend="exact", readonly=True) as index:
+        assert index.stats().cached
+        assert index.verify(sample=0).ok
+
+
 def test_what_killed_processes_left_is_swept_up(tmp_path, opened_bundle):
     path = make(tmp_path / "index", opened_bundle)
     left = [
