@@ -531,6 +531,8 @@ class SteerableIndex:
         if self._closed:
             return
         self._closed = True
+        if "_store" not in vars(self):  # not used since this process was forked
+            return
         try:
             save = not self._store.readonly
             if save and not self._store.in_place:

@@ -87,7 +87,7 @@ def stats_of(store: DocumentStore, folder: Path, caches: Path, bundle: Bundle | 
         database_bytes=size_of(folder) - cache_bytes,
         free_bytes=free,
         cache_bytes=cache_bytes,
-        cached=all(_generation_of(caches / name) == generation for name in BACKENDS[backend].sidecars),
+        cached=all(_is_current(caches / name, store, generation) for name in BACKENDS[backend].sidecars),
         bundle=os.path.normpath(bundle.path) if bundle else "",
         writer=store.lock.holder(),
     )
@@ -132,12 +132,13 @@ def verify(
     return Verification(documents, embedded, (*problems, *damaged[:_SHOWN], *more, *wrong))
 
 
-def _generation_of(sidecar: Path) -> object:
-    """Return the generation in a cache's sidecar; None if it is missing or damaged."""
+def _is_current(sidecar: Path, store: DocumentStore, generation: int) -> bool:
+    """Return whether a cache is of this generation of the store; not if its sidecar is missing or damaged."""
     try:
-        return json.loads(sidecar.read_text(encoding="utf-8"))["generation"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+        return facts["generation"] == generation and store.is_origin_of(facts)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def _documents(store: DocumentStore, bundle: Bundle) -> Iterator[tuple[int, list[str]]]:

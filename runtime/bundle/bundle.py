@@ -8,7 +8,7 @@ from typing import Any
 
 from ...arrays import FloatArray, IntArray
 from ...files import absolute
-from ...forks import never_free, renew_after_fork
+from ...forks import never_free, renew_after_fork, renew_cached_properties
 from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
@@ -47,6 +47,8 @@ class Bundle:
         for owner, name in ((self, "embedder"), (self.autoencoder, "_encoder"), (self.autoencoder, "_decoder")):
             if name in vars(owner):
                 never_free(vars(owner).pop(name))
+        for kind in (Bundle, Autoencoder):
+            renew_cached_properties(kind)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by path: the copy is opened again, where it is used."""

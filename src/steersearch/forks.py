@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from functools import cached_property
 from threading import RLock
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -42,6 +43,13 @@ def never_free(thing: object) -> None:
     To close the parent's connection would remove its log, and to free its session waits for threads that no child has.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def renew_cached_properties(kind: type) -> None:
+    """Replace the locks of cached properties of a class, which Python has below 3.12; another thread may hold them."""
+    for value in vars(kind).values():
+        if isinstance(value, cached_property) and hasattr(value, "lock"):
+            value.lock = RLock()
 
 
 def _before() -> None:

@@ -146,6 +146,29 @@ def index_meta(path):
         return dict(database.execute("SELECT key, value FROM meta"))
 
 
+def test_a_cache_of_words_with_a_trigger_is_made_again(tmp_path, opened_bundle):
+    import hashlib
+    import json
+    import sqlite3
+    import zlib
+    from contextlib import closing
+
+    path = make(tmp_path / "index", opened_bundle, "exact")
+    words, sidecar = path / "cache" / "words.sqlite", path / "cache" / "words.json"
+    with closing(sqlite3.connect(words)) as database:
+        database.execute("CREATE TRIGGER t AFTER INSERT ON documents BEGIN DELETE FROM documents; END")
+        database.commit()
+    facts = json.loads(sidecar.read_text())
+    facts.pop("crc32")
+    facts["sha256"]["words.sqlite"] = hashlib.sha256(words.read_bytes()).hexdigest()
+    facts["crc32"] = zlib.crc32(json.dumps(facts, sort_keys=True).encode())
+    sidecar.write_text(json.dumps(facts))
+    with SteerableIndex.open(path, bundle=opened_bundle) as index:
+        index.add(["zebra"], ids=["zebra"], embeddings=EDITED[None])
+        assert len(index.search("number", N, view="words")) == N
+        assert index.search("zebra", 3, view="words")[0].id == "zebra"
+
+
 def test_an_index_of_an_older_version_rebuilds_its_caches_once(tmp_path, opened_bundle, backend):
     import json
     import sqlite3

@@ -171,6 +171,23 @@ def test_a_folder_that_the_system_calls_read_only(tmp_path, opened_bundle, monke
     assert caplog.text.count("opened for reading only") == 1
 
 
+def test_langchain_reads_what_it_cannot_write(tmp_path, opened_bundle, monkeypatch):
+    pytest.importorskip("langchain_core")
+    from steersearch.integrations.langchain import SteerableRetriever, SteerableVectorStore
+
+    path = make(tmp_path / "index", opened_bundle)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: access(path, mode) and not mode & os.W_OK)
+    retriever = SteerableRetriever.open(path, bundle=opened_bundle)
+    assert len(retriever.invoke("number 3")) == 4
+    retriever.index.close()
+    store = SteerableVectorStore(path, bundle=opened_bundle)
+    assert len(store.similarity_search("number 3", k=2)) == 2
+    with pytest.raises(StorageError, match="this user cannot write it"):
+        store.add_texts(["x"])
+    store.index.close()
+
+
 @unix
 def test_an_index_in_a_log_that_nobody_may_apply(public, opened_bundle):
     with SteerableIndex.open(make(public / "index", public / "bundle")) as index:
