@@ -67,7 +67,7 @@ class SteerableIndex:
         self._closed = False
         renew_after_fork(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Open the files again in a forked child, when they are used there."""
         if not self._closed:
             for name in _OPENED:
@@ -76,7 +76,7 @@ class SteerableIndex:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Open the files again that `after_fork` took away."""
+            """Open the files again that `_after_fork` took away."""
             if name not in _OPENED:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             again = _reopen(*self.__reduce__()[1])

@@ -42,7 +42,7 @@ class Bundle:
         self._embed_query = lru_cache(CACHED_QUERIES)(self._embed_one_query)
         renew_after_fork(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Open the graphs again in a forked child, which has no threads of the parent's sessions."""
         for owner, name in ((self, "embedder"), (self.autoencoder, "_encoder"), (self.autoencoder, "_decoder")):
             if name in vars(owner):

@@ -35,10 +35,10 @@ class Evidence:
         self._bundle, self._documents = bundle, documents
         self._rows: dict[str, FloatArray] = {}
         self._cached: tuple[int | None, IntArray, FloatArray] = (-1, np.zeros(0, np.int64), np.zeros(0, np.float32))
-        self.after_fork()
+        self._after_fork()
         renew_after_fork(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Replace the lock, which another thread may have held."""
         self._lock = Lock()
 

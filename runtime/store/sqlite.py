@@ -93,7 +93,7 @@ class Database:
         self._inherited = False
         renew_after_fork(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Refuse to be used in a forked child: SQLite allows no connection of the parent there."""
         never_free(self._connection)
         self._inherited, self.lock = True, lock_for_forks()
@@ -179,7 +179,8 @@ class Database:
 
     def _thaw(self) -> None:
         """Open an immutable file again if its owner has written to it, for SQLite would mix old and new pages."""
-        if self._frozen is None or self._frozen == _version(self.path):
+        # A file that replaced this one is another database; this one stays as it is then.
+        if self._frozen is None or not self.in_place or self._frozen == _version(self.path):
             return
         with sqlite_errors(self.path):
             self._connection.close()

@@ -30,7 +30,7 @@ class WriterLock:
         self._new_locks()
         renew_after_fork(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Compete with the parent for the lock, in a forked child."""
         never_free(self._file)
         self._new_locks()

@@ -28,10 +28,10 @@ class BoundedCache(Generic[Key, Value]):
         self._limit, self._size_of = limit, size_of
         self._entries: OrderedDict[Key, Value] = OrderedDict()
         self._size = 0
-        self.after_fork()
+        self._after_fork()
         renew_after_fork(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Replace the lock, which another thread may have held."""
         self._lock = Lock()
 

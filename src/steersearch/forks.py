@@ -16,7 +16,7 @@ LONGEST_WAIT = 10.0
 class Renewed(Protocol):
     """Whatever opens its files again in a forked child."""
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Forget, in the child, what is the parent's; called while no other thread runs."""
 
 
@@ -26,7 +26,7 @@ _held: list[Any] = []
 
 
 def renew_after_fork(thing: Renewed) -> None:
-    """Call `after_fork` of a thing in every forked child, as long as the thing exists."""
+    """Call `_after_fork` of a thing in every forked child, as long as the thing exists."""
     _renewed.add(thing)
 
 
@@ -64,7 +64,7 @@ def _in_parent() -> None:
 def _in_child() -> None:
     _in_parent()  # this thread holds them here too
     for thing in list(_renewed):
-        thing.after_fork()
+        thing._after_fork()
 
 
 if hasattr(os, "register_at_fork"):

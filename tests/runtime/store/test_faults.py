@@ -218,6 +218,23 @@ def test_readonly(tmp_path):
                     call()
 
 
+def test_an_immutable_file_is_opened_again_when_it_was_written_to_and_not_when_it_was_replaced(tmp_path):
+    path, other = tmp_path / "documents.sqlite", tmp_path / "other.sqlite"
+    for name, id in ((path, "old"), (other, "new")):
+        with DocumentStore.create(name, d_in=4, meta={}) as store:
+            put(store, id)
+    with DocumentStore.open(path, readonly=True) as store:
+        store._database._frozen = ("as on a disk that is read-only",)
+        before = store._database._connection
+        assert store.get(["old"])[0] is not None
+        assert store._database._connection is not before
+        store._database._frozen = ("as on a disk that is read-only",)
+        before = store._database._connection
+        os.replace(other, path)
+        assert store.get(["old"])[0] is not None
+        assert store._database._connection is before
+
+
 def test_a_second_writer_of_this_process(store):
     with DocumentStore.open(store.path) as other, store.writing():
         put(store, "a")  # re-entrant
