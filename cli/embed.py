@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
+from ..files import absolute
 from .choices import ChoosingCommand
 from .index import index_app
 from .live import progress_bars
@@ -93,7 +94,7 @@ def merge(
     """
     from ..runtime import SteerableIndex
 
-    open_or_create = SteerableIndex.open if index.exists() else SteerableIndex.create
+    open_or_create = SteerableIndex.open if absolute(index).exists() else SteerableIndex.create
     with open_or_create(index, bundle=bundle, backend=backend) as opened, progress_bars(json) as show:
         merged = opened.merge(shards, progress=lambda done, total: show("merge documents", done, total))
         count = len(opened)

@@ -15,6 +15,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from ..errors import IndexFolderError, StorageError
+from ..files import absolute
 from .choices import TYPER, ChoosingCommand
 from .live import progress_bars
 from .options import (
@@ -89,7 +90,7 @@ def build(
     corpus = Corpus.open(one_path(path, data), text_column=text_column)
     total = len(corpus) if corpus.folder is None else len(corpus.folder.ids())
     loaded = Bundle.load(bundle, profile=profile)
-    open_or_create = SteerableIndex.open if out.exists() else SteerableIndex.create
+    open_or_create = SteerableIndex.open if absolute(out).exists() else SteerableIndex.create
     opened = open_or_create(out, bundle=loaded, backend=backend)
     # They log oddities of files; what cannot be read is reported at the end.
     with opened, quiet("pypdf", "steersearch.corpus.files", "steersearch.corpus.problems"), progress_bars() as show:

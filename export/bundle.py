@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import DataError
-from ..files import sha256_of
+from ..files import absolute, sha256_of
 from ..runtime.bundle.features import FORMAT_VERSION as FEATURES_FORMAT_VERSION
 from ..runtime.bundle.manifest import (
     DECODER,
@@ -77,9 +77,9 @@ def export_bundle(
         ExportMismatchError: The graphs do not reproduce the torch model.
         StorageError: The disk is full or cannot be written.
     """
-    precision = check_precision(precision)
+    precision, out = check_precision(precision), absolute(out)
     exporter = choose_exporter(via)
-    check_target(Path(out), overwrite)
+    check_target(out, overwrite)
     report = _StepLog(progress)
     sae = copy.deepcopy(ckpt) if isinstance(ckpt, SparseAutoencoder) else SparseAutoencoder.load(ckpt)
     sae = sae.cpu().float().eval()
@@ -89,7 +89,7 @@ def export_bundle(
     width = model.get_sentence_embedding_dimension()
     if width != sae.config.d_in:
         raise DataError(f"{source.id} gives {width} numbers per text, the autoencoder was trained on {sae.config.d_in}")
-    with staged_folder(Path(out), overwrite=overwrite) as folder:
+    with staged_folder(out, overwrite=overwrite) as folder:
         write_tokenizer(model, folder / TOKENIZER)
         report(f"exporting the embedder with {exporter}, {precision}")
         graphs = {EMBEDDER: quantize(embedder_graph(model, exporter, folder), precision, folder)}
@@ -99,7 +99,7 @@ def export_bundle(
             write_model(graph, folder / name)
         features = json.dumps(_features(sae), ensure_ascii=False, separators=(",", ":"))
         (folder / FEATURES).write_text(features + "\n", encoding="utf-8")
-        if carry_over(Path(out), folder):
+        if carry_over(out, folder):
             report("keeping the labels of the bundle that is replaced")
         licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"))
         (folder / LICENSES).write_text(licences, encoding="utf-8")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FilterError
+from ..files import absolute
 from ..runtime import Boost, Concept, SteerableIndex, Steering, ViewName
 from ..runtime.steering.request import DEFAULT_KEEP
 from .optional import needs
@@ -58,7 +59,7 @@ class SteerableRetriever:
         view: ViewName = "dense",
         include_explanations: bool = False,
     ) -> None:
-        self.path = index.path if isinstance(index, SteerableIndex) else Path(index)
+        self.path = index.path if isinstance(index, SteerableIndex) else absolute(index)
         self.index = index if isinstance(index, SteerableIndex) else None
         self.bundle, self.top_k, self.boost, self.clamp = bundle, top_k, _read(boost), _read(clamp)
         self.keep, self.protect, self.filters, self.view = keep, protect, filters, view

@@ -13,6 +13,7 @@ from ..arrays import FloatArray
 from ..corpus import Corpus, read_qrels, read_queries
 from ..errors import DataError
 from ..extras import require
+from ..files import absolute
 from ..metrics import Run, alive_share, fvu, l0, mean_jaccard, score_run
 from .bundle.bundle import Bundle
 from .index import SteerableIndex
@@ -82,14 +83,14 @@ def evaluate(
     """
     require("eval", "ir_measures")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    folder, show = Path(data), progress or (lambda stage, done, total: None)
+    folder, show = absolute(data), progress or (lambda stage, done, total: None)
     qrels = read_qrels(folder, split)
     texts = {query: text for query, text in read_queries(folder).items() if query in qrels}
     unknown = sorted(set(qrels) - set(texts))
     if unknown:
         raise DataError(f"{folder}: {len(unknown)} judged queries have no text, the first is {unknown[0]!r}")
     with tempfile.TemporaryDirectory(prefix="sae-eval-") as temporary:
-        path = Path(index_path) if index_path is not None else Path(temporary) / "index"
+        path = absolute(index_path) if index_path is not None else Path(temporary) / "index"
         index = SteerableIndex.open(path, bundle=opened) if path.exists() else SteerableIndex.create(path, opened)
         with index:
             corpus = Corpus.open(folder)

@@ -9,13 +9,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..arrays import FloatArray, IntArray, check_unit_rows
 from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ..files import absolute, make_temporary_folder
+from ..forks import never_free, renew_after_fork
 from ..sequences import as_list
 from .bundle.bundle import Bundle
 from .bundle.onnx_session import MemoryProfile
@@ -44,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 DATABASE = "documents.sqlite"
 CACHE = "cache"
+_OPENED = ("_store", "_views", "_documents", "_resolver")
+"""Attributes that hold open files."""
 SAVE_AFTER = 1000
 """New documents after which the caches are written immediately."""
 
@@ -58,11 +61,32 @@ class SteerableIndex:
     def __init__(self, path: Path, store: DocumentStore, bundle: Bundle | None, backend: Backend) -> None:
         self.path = path
         """The folder."""
-        self._store, self._bundle, self._backend = store, bundle, backend
+        self._store, self._bundle, self._backend, self._readonly = store, bundle, backend, store.readonly
         self._views = Views(store, bundle, path / CACHE, backend)
         self._documents = IndexDocuments(store, self._views)
         self._resolver = None if bundle is None else Resolver(bundle, self._documents)
         self._closed = False
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        """Open the files again in a forked child, when they are used there."""
+        if not self._closed:
+            for name in _OPENED:
+                never_free(vars(self).pop(name, None))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Open the files again that `_after_fork` took away."""
+            if name not in _OPENED:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            again = _reopen(*self.__reduce__()[1])
+            vars(self).update({name: vars(again)[name] for name in _OPENED})
+            return vars(self)[name]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by path: the copy is opened again, where it is used."""
+        return _reopen, (self.path, self._bundle, self._backend, self._readonly)
 
     @classmethod
     def create(
@@ -293,7 +317,7 @@ class SteerableIndex:
             DataError: A shard is missing, duplicate, unfinished, of another bundle or damaged; or as in `add_from`.
             IndexLockedError, StorageError: As in `add_from`.
         """
-        folders = [Path(shard) for shard in as_list(shards, "shards")]
+        folders = [absolute(shard) for shard in as_list(shards, "shards")]
         merged = merge_shards(self._store, self.bundle.manifest.model_digest, folders, progress)
         self.save()
         return merged
@@ -509,6 +533,8 @@ class SteerableIndex:
         if self._closed:
             return
         self._closed = True
+        if "_store" not in vars(self):  # not used since this process was forked
+            return
         try:
             save = not self._store.readonly
             if save and not self._store.in_place:
@@ -556,6 +582,10 @@ class SteerableIndex:
         # Without documents that another process has deleted meanwhile.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
         return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
+
+
+def _reopen(path: Path, bundle: Bundle | None, backend: Backend, readonly: bool) -> SteerableIndex:
+    return SteerableIndex.open(path, bundle=bundle, backend=backend, readonly=readonly)
 
 
 def _no_code() -> Change:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays import UNIT_TOLERANCE, IntArray
+from ..arrays import UNIT_TOLERANCE, FloatArray, IntArray
 from ..errors import ConfigError, SteersearchError
 from ..files import sha256_of
 from .bundle.bundle import Bundle
 from .search.backends import BACKENDS, resolve_auto
 from .search.exact import ExactIndex
+from .search.inverted_lists import InvertedLists
+from .search.view import read_new_codes
 from .store.cache_files import read_sidecar
 from .store.checksums import CODE, METADATA, TEXT, VECTOR, check_part
 from .store.documents import DocumentStore
@@ -24,6 +26,8 @@ from .store.row_encoding import decode_codes, decode_metadata, decode_vectors, s
 
 SAME_TEXT = 0.99
 """Lowest cosine of a stored vector and its text embedded again; other processors round 8-bit weights differently."""
+SAME_CODE = 0.99
+"""Lowest cosine of a stored code and its vector encoded again; rounding may exchange the weakest latents."""
 _SHOWN = 20  # damaged documents that are named
 
 Progress = Callable[[int, int], None]
@@ -83,7 +87,7 @@ def stats_of(store: DocumentStore, folder: Path, caches: Path, bundle: Bundle | 
         database_bytes=size_of(folder) - cache_bytes,
         free_bytes=free,
         cache_bytes=cache_bytes,
-        cached=all(_generation_of(caches / name) == generation for name in BACKENDS[backend].sidecars),
+        cached=all(_is_current(caches / name, store, generation) for name in BACKENDS[backend].sidecars),
         bundle=os.path.normpath(bundle.path) if bundle else "",
         writer=store.lock.holder(),
     )
@@ -110,7 +114,7 @@ def verify(
         raise ConfigError(f"sample is {sample}: it must be at least 0")
     with store.snapshot():
         problems: list[str] = []
-        for check in (store.problems, store.check_lists, lambda: _cache_problems(caches, store)):
+        for check in (store.problems, store.check_lists, lambda: _cache_problems(caches, store, bundle)):
             try:
                 problems += check()
             except SteersearchError as error:
@@ -128,12 +132,13 @@ def verify(
     return Verification(documents, embedded, (*problems, *damaged[:_SHOWN], *more, *wrong))
 
 
-def _generation_of(sidecar: Path) -> object:
-    """Return the generation in a cache's sidecar; None if it is missing or damaged."""
+def _is_current(sidecar: Path, store: DocumentStore, generation: int) -> bool:
+    """Return whether a cache is of this generation of the store; not if its sidecar is missing or damaged."""
     try:
-        return json.loads(sidecar.read_text(encoding="utf-8"))["generation"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+        return facts["generation"] == generation and store.is_origin_of(facts)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def _documents(store: DocumentStore, bundle: Bundle) -> Iterator[tuple[int, list[str]]]:
@@ -167,7 +172,7 @@ def _check_code(latents: IntArray, values: np.ndarray, bundle: Bundle) -> None:
         raise ValueError("its code has activations that are negative or not finite")
 
 
-def _cache_problems(folder: Path, store: DocumentStore) -> list[str]:
+def _cache_problems(folder: Path, store: DocumentStore, bundle: Bundle) -> list[str]:
     cure = "it is made again when it is needed, or at once by `sae index compact`"
     problems = []
     for sidecar in sorted(folder.glob("*.json")):
@@ -184,6 +189,11 @@ def _cache_problems(folder: Path, store: DocumentStore) -> list[str]:
             cached.vectors_of(some).tobytes() != vectors.tobytes() for some, vectors in store.iter_vectors()
         ):
             problems.append(f"the vectors in {folder} are not those of the documents: {cure}")
+    lists = InvertedLists.load(folder, n_latents=bundle.n_latents, fits=store.is_origin_of)
+    if lists is not None and lists.saved_generation == store.generation:
+        rowids = store.rowids()
+        if not lists.equals(InvertedLists(rowids, read_new_codes(store, rowids), bundle.n_latents)):
+            problems.append(f"the latent lists in {folder} are not those of the documents: {cure}")
     return problems
 
 
@@ -193,10 +203,27 @@ def _embed_again(store: DocumentStore, bundle: Bundle, sample: int) -> tuple[int
     records = store.by_rowid(rowids)
     if not records:
         return 0, []
+    vectors = store.vectors_of(rowids)
     again = bundle.embed_documents([record.text for record in records])
-    cosines = np.einsum("ij,ij->i", again, store.vectors_of(rowids))
-    return len(records), [
-        f"document {short(record.id)}: its vector is not the embedding of its text (cosine {cosine:.3f}): add it again"
-        for record, cosine in zip(records, cosines, strict=True)
-        if not cosine >= SAME_TEXT
-    ]
+    of_vectors = np.einsum("ij,ij->i", again, vectors)
+    of_codes = _cosines(store.codes_of(rowids), bundle.encode(vectors))
+    problems = []
+    for record, of_vector, of_code in zip(records, of_vectors, of_codes, strict=True):
+        if not of_vector >= SAME_TEXT:
+            what = f"its vector is not the embedding of its text (cosine {of_vector:.3f})"
+        elif not of_code >= SAME_CODE:
+            what = f"its code is not that of its vector by this bundle (cosine {of_code:.3f})"
+        else:
+            continue
+        problems.append(f"document {short(record.id)}: {what}: add it again")
+    return len(records), problems
+
+
+def _cosines(one: tuple[IntArray, FloatArray], other: tuple[IntArray, FloatArray]) -> FloatArray:
+    """Return the cosines of codes, indices and values of shape (n, k) each; 1 for two empty codes."""
+    # Of every pair of latents of a document, those that are the same.
+    same = one[0][:, :, None] == other[0][:, None, :]
+    products = np.einsum("nij,ni,nj->n", same, one[1], other[1])
+    first, second = (np.linalg.norm(values, axis=1) for _, values in (one, other))
+    cosines: FloatArray = np.where(first + second > 0, products / np.maximum(first * second, 1e-30), 1.0)
+    return cosines

@@ -1,11 +1,21 @@
 """Ground floor: files."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from steersearch.errors import CheckpointError, FormatVersionError
-from steersearch.files import check_format, replace_file, sha256_of
+from steersearch.files import (
+    absolute,
+    check_format,
+    make_temporary,
+    make_temporary_folder,
+    overwrite,
+    replace_file,
+    sha256_of,
+)
 
 
 def test_check_format_names_both_versions_and_the_cure() -> None:
@@ -25,3 +35,59 @@ def test_replace_file_leaves_one_whole_file(tmp_path: Path) -> None:
         assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
         assert path.read_bytes() == content
     assert sha256_of(path) == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437"
+
+
+def test_temporary_names_are_random_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {make_temporary(tmp_path / "a.bin").name for _ in range(20)}
+    found |= {make_temporary_folder(tmp_path / "a.bin").name for _ in range(20)}
+    assert len(found) == 40
+    assert all(re.fullmatch(r"\.a\.bin\.[0-9a-f]{16}\.tmp", name) for name in found)
+    monkeypatch.setattr("secrets.token_hex", lambda size: "ab" * size)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".b.abababababababab.tmp").symlink_to(victim)
+    (tmp_path / ".c.abababababababab.tmp").write_text("somebody's")
+    for name in ("b", "c"):
+        for make in (make_temporary, make_temporary_folder, lambda path: replace_file(path, b"x")):
+            with pytest.raises(FileExistsError):
+                make(tmp_path / name)
+        assert not (tmp_path / name).exists()
+    assert victim.read_text() == "precious"
+    assert (tmp_path / ".c.abababababababab.tmp").read_text() == "somebody's"
+
+
+def test_no_temporary_name_is_made_anywhere_else() -> None:
+    """Names of temporary files that can be guessed are made with a process id, or are fixed."""
+    root = Path(__file__).parents[1]
+    found = [
+        f"{path.relative_to(root)}:{number}"
+        for folder in ("src/steersearch", "runtime", "integrations", "export", "training", "cli")
+        for path in (root / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if re.search(r"with_(name|suffix)\(.*tmp|getpid\(\).*tmp|mktemp\(", line)
+    ]
+    assert [place for place in found if not place.startswith("src/steersearch/files.py")] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links are for administrators")
+def test_overwriting_follows_no_link(tmp_path: Path) -> None:
+    overwrite(tmp_path / "a", b"first")
+    overwrite(tmp_path / "a", b"2nd")
+    assert (tmp_path / "a").read_bytes() == b"2ndst"
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    with pytest.raises(OSError, match="link"):
+        overwrite(tmp_path / "link", b"third")
+    assert (tmp_path / "a").read_bytes() == b"2ndst"
+
+
+def test_a_path_is_absolute_and_the_home_folder_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert absolute("a/b") == tmp_path / "a" / "b"
+    assert absolute(Path("~/a")) == tmp_path / "home" / "a"
+    assert absolute("~") == tmp_path / "home"
+    assert absolute("/a~/b") == Path("/a~/b").absolute()
+    assert absolute("./~/a") == tmp_path / "~" / "a"  # how a folder of that name is reached
+    # Not resolved: a link that is set to another folder is followed there.
+    assert absolute("a/../b") == tmp_path / "a" / ".." / "b"

@@ -16,6 +16,7 @@ from ..arrays import FloatArray
 from ..corpus import Corpus
 from ..embedding_cache import default_cache_dir, embed_cached
 from ..errors import ConfigError, DataError
+from ..files import absolute
 from ..sequences import unmasked
 from .batches import BatchSampler, check_embeddings, moments, nearest
 from .config import SaeConfig, TrainConfig
@@ -74,7 +75,7 @@ def train(
         CheckpointError: `resume_path` belongs to another run.
     """
     config, training = config or SaeConfig(), training or TrainConfig()
-    cache = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+    cache = absolute(cache_dir) if cache_dir is not None else default_cache_dir()
     source, ready = _open(corpus)
     if ready is not None:
         documents, queries, model = ready, ready, None
@@ -84,7 +85,7 @@ def train(
     else:
         assert source is not None
         if pairs is not None:
-            source = source.with_pairs(pairs)
+            source = source.with_pairs(absolute(pairs) if isinstance(pairs, str | Path) else pairs)
         texts, n_real = natural_queries(source, limit=training.max_queries, seed=training.seed)
         check_varied(source, texts)
         relevant = relevant_rows(source, texts[:n_real]) if n_real else None
@@ -99,9 +100,9 @@ def train(
         training,
         n_real=n_real,
         relevant=relevant,
-        resume_path=Path(resume_path) if resume_path else None,
+        resume_path=absolute(resume_path) if resume_path else None,
         resume=resume,
-        log_path=Path(log_path) if log_path else None,
+        log_path=absolute(log_path) if log_path else None,
         progress=progress,
     )
     _describe(sae, documents, source, progress)

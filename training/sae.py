@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arrays import FloatArray, IntArray
+from ..files import absolute
 from .checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
 from .config import SaeConfig
 from .sparse_ops import select_top_k, sparse_sum
@@ -129,7 +130,7 @@ class SparseAutoencoder(nn.Module):
         Raises:
             StorageError: The disk is full or the folder cannot be written. An older file is unchanged.
         """
-        return write_checkpoint(Path(path), config=self.config, info=self.info, state=self.state_dict())
+        return write_checkpoint(absolute(path), config=self.config, info=self.info, state=self.state_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> SparseAutoencoder:
@@ -138,7 +139,7 @@ class SparseAutoencoder(nn.Module):
         Raises:
             CheckpointError: The file is missing, damaged, newer than this version, or not a checkpoint.
         """
-        config, info, state = read_checkpoint(Path(path))
+        config, info, state = read_checkpoint(absolute(path))
         sae = cls(config)
         sae.load_state_dict(state)
         sae.info = info

@@ -12,6 +12,7 @@ from langchain_core.indexing import RecordManager
 from langchain_core.runnables import run_in_executor
 
 from ...errors import DataError, StorageError
+from ...files import absolute
 from ...runtime.store.sqlite import Database, create_database
 from ...sequences import as_list
 
@@ -37,7 +38,7 @@ class SqliteRecordManager(RecordManager):
 
     def __init__(self, namespace: str, path: str | Path) -> None:
         super().__init__(namespace)
-        self.path = Path(path)
+        self.path = absolute(path)
         if not self.path.is_file():
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from typing_extensions import Self, Unpack
 
 from ...arrays import FloatArray
 from ...errors import ConfigError
+from ...files import absolute
 from ...runtime import Backend, Bundle, Hit, SteerableIndex, SteeredQuery
 from ...runtime.index import DATABASE
 from ...runtime.ingest.documents import COMMIT_EVERY
@@ -63,7 +64,7 @@ class SteerableVectorStore(VectorStore):
         embedding: Embeddings | None = None,
         backend: Backend = "auto",
     ) -> None:
-        folder = Path(path)
+        folder = absolute(path)
         if bundle is None and isinstance(embedding, SteerableEmbeddings):
             bundle, embedding = embedding.bundle, None
         opened = Bundle.load(bundle) if isinstance(bundle, str | Path) else bundle

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from ...arrays import FloatArray, IntArray
 from ...files import absolute
+from ...forks import never_free, renew_after_fork, renew_cached_properties
 from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
@@ -38,6 +40,19 @@ class Bundle:
         )
         self._open_embedder, self._threads = find_opener(manifest, path), threads
         self._embed_query = lru_cache(CACHED_QUERIES)(self._embed_one_query)
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        """Open the graphs again in a forked child, which has no threads of the parent's sessions."""
+        for owner, name in ((self, "embedder"), (self.autoencoder, "_encoder"), (self.autoencoder, "_decoder")):
+            if name in vars(owner):
+                never_free(vars(owner).pop(name))
+        for kind in (Bundle, Autoencoder):
+            renew_cached_properties(kind)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by path: the copy is opened again, where it is used."""
+        return _load, (self.path, self._threads, self.profile)
 
     @classmethod
     def load(
@@ -141,3 +156,7 @@ class Bundle:
     def embedder(self) -> Embedder:
         """The embedder, opened on first use; a BundleError when it cannot be opened."""
         return self._open_embedder(self.path, self.manifest, self._threads, self.profile)
+
+
+def _load(path: Path, threads: int | None, profile: MemoryProfile) -> Bundle:
+    return Bundle.load(path, threads=threads, profile=profile)

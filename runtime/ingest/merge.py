@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ...arrays import FloatArray, IntArray
 from ...errors import DataError
+from ...files import absolute
 from ...sequences import as_list
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
@@ -88,7 +89,7 @@ def shard_batches(
     an id that a source made up always has a prefix that belongs to its path alone, ``docs-1a2b3c4d/readme.txt``.
     Errors as in `merge_shards`.
     """
-    for group in _sets([Path(folder) for folder in as_list(folders, "folders")], bundle.manifest.model_digest):
+    for group in _sets([absolute(folder) for folder in as_list(folders, "folders")], bundle.manifest.model_digest):
         prefix = unique_prefix(group.first.origin, group.first.prefix)
         for folder, part in group.parts():
             batch, *rest = read_part(folder, part)

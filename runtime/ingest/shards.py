@@ -21,7 +21,7 @@ from ...arrays import FloatArray, IntArray
 from ...corpus import Corpus, Document
 from ...corpus.readers import first_file
 from ...errors import ConfigError, DataError, StorageError
-from ...files import check_format, replace_file
+from ...files import absolute, check_format, replace_file
 from ..bundle.bundle import Bundle
 from ..store.row_encoding import check_documents
 from ..store.write_lock import WriterLock
@@ -116,9 +116,9 @@ def embed_shard(
     corpus = Corpus.open(data, text_column=text_column)
     chunker = chunker_for(bundle, chunk_tokens, overlap)
     sizes = (0, 0) if chunker is None else (chunker.tokens, chunker.overlap)
-    header = Shard(number, of, corpus.name, _stamp(Path(data), corpus), bundle.manifest.model_digest, *sizes)
+    header = Shard(number, of, corpus.name, _stamp(absolute(data), corpus), bundle.manifest.model_digest, *sizes)
     header = replace(header, origin=corpus.origin, prefix=wanted_prefix(corpus))
-    folder = Path(out) / f"{number:05}-of-{of:05}"
+    folder = absolute(out) / f"{number:05}-of-{of:05}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with WriterLock(folder).held():

@@ -176,6 +176,9 @@ class Bm25:
                 where = f"{(folder / 'words.sqlite').absolute().as_uri()}?mode=ro"
                 with closing(sqlite3.connect(where, uri=True)) as file:
                     file.backup(view._database)
+                # Whoever can write checksums can write a trigger, and adding a document would run it.
+                if view._database.execute("SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchall():
+                    raise ValueError("it holds a trigger or a view")
                 found = view._database.execute("SELECT rowid, length FROM documents ORDER BY rowid").fetchall()
             except sqlite3.Error as error:
                 raise ValueError(str(error)) from error

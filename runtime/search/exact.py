@@ -205,7 +205,7 @@ class ExactIndex:
             rowids = np.load(folder / "rowids.npy", allow_pickle=False)
             index = cls(d_in)
             if source is not None and len(rowids):
-                index._base = MappedRows(folder / "vectors.npy", d_in, checks, lambda p: source.vectors_of(rowids[p]))
+                index._base = MappedRows(folder / "vectors.npy", d_in, checks, lambda p: _originals(source, rowids[p]))
                 matrix = index._base.matrix
             else:
                 matrix = index._tail = np.load(folder / "vectors.npy", allow_pickle=False)
@@ -326,6 +326,17 @@ def check_rowids(rowids: ArrayLike) -> IntArray:
 def ascending(rowids: IntArray) -> IntArray:
     """Return distinct row ids in ascending order; testing for order is faster than sorting."""
     return rowids if np.all(rowids[1:] > rowids[:-1]) else np.unique(rowids)
+
+
+def _originals(source: DocumentStore, rowids: IntArray) -> FloatArray:
+    """Return the vectors of documents, zeros for those that were removed, which no search returns."""
+    try:
+        return source.vectors_of(rowids)
+    except DataError:
+        present = np.isin(rowids, source.rowids())
+        rows = np.zeros((len(rowids), source.d_in), np.float32)
+        rows[present] = source.vectors_of(rowids[present])
+        return rows
 
 
 def _longest(rows: FloatArray) -> float:

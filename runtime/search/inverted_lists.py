@@ -95,6 +95,13 @@ class InvertedLists:
             weights[part, latents[present], found[present]] = lists.values[present]
         return bool(np.allclose(weights[0], weights[1], atol=1e-6))
 
+    def equals(self, other: InvertedLists) -> bool:
+        """Return whether both hold the same documents with the same codes, after removed ones were dropped."""
+        self._merge()
+        other._merge()
+        mine, theirs = ([index._rows, *(part for lists in index._lists for part in lists)] for index in (self, other))
+        return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
+
     def search(self, change: Change, k: int, allowed: IntArray | None, *, idf: bool = False) -> RankedRows:
         """Return row ids and scores, best first, ties by row id; documents that share no latent score 0.
 

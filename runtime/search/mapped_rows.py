@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,22 +26,30 @@ BLOCK = 4096
 class MappedRows:
     """A matrix that stays in its file: opening reads nothing, and a search reads only the rows that it compares.
 
-    A damaged row is replaced by `repair`, which returns rows (m, d_in) at positions (m,). A change to the mapped file
-    after its row was verified is not detected. The file and the checksums, shape (n,), are from `write_rows`, n > 0;
-    OSError and ValueError are raised if the file has another shape.
+    A damaged row is replaced by `repair`, which returns rows (m, d_in) at positions (m,). The file and the checksums,
+    shape (n,), are from `write_rows`, n > 0; OSError and ValueError are raised if the file has another shape.
+
+    A cache is only ever replaced by rename, which leaves a mapped file as it is. If another program writes into the
+    file or cuts it, as ``rsync --inplace`` does, its time or size changes: that is compared before every use, 1 us, and
+    all rows are then taken from `repair`. A file that is cut during a use ends the process (SIGBUS).
     """
 
     def __init__(self, path: Path, d_in: int, checks: Checks, repair: Callable[[IntArray], FloatArray]) -> None:
         header = _header(len(checks), d_in)
         # The header is compared as bytes, because NumPy parses it as Python code, which raises any error if damaged.
         with path.open("rb") as file:
+            self._stamp = _stamp(file.fileno())
             if file.read(len(header)) != header or file.seek(0, os.SEEK_END) != len(header) + 4 * len(checks) * d_in:
                 raise ValueError(f"it does not hold {len(checks)} rows of {d_in} numbers")
             mapped = np.memmap(file, "<f4", mode="r", offset=len(header), shape=(len(checks), d_in))
+            # Open as long as this object exists: another file may have the path by then.
+            self._file = os.dup(file.fileno())
+            weakref.finalize(self, os.close, self._file)
         self.matrix: FloatArray = np.asarray(mapped)
         """All rows, shape (n, d_in), unverified until `all_rows` is called."""
         self.repaired = False
         """Whether a damaged row was found."""
+        self._left = False  # whether the rows are in memory, because the file was written to
         self._path, self._checks, self._repair = path, checks, repair
         self._verified = np.zeros(len(checks), np.bool_)
 
@@ -49,6 +58,7 @@ class MappedRows:
 
     def take(self, positions: IntArray) -> FloatArray:
         """Return copies of rows, shape (m, d_in)."""
+        self._check_file()
         rows: FloatArray = self.matrix[positions]
         new = np.flatnonzero(~self._verified[positions])
         right = np.array([check_of(rows[i]) for i in new.tolist()], np.uint32) == self._checks[positions[new]]
@@ -59,6 +69,7 @@ class MappedRows:
 
     def all_rows(self) -> FloatArray:
         """Return all rows; the first call reads and verifies them."""
+        self._check_file()
         if not self._verified.all():
             wrong = [
                 start + i
@@ -73,11 +84,23 @@ class MappedRows:
             self._verified[:] = True
         return self.matrix
 
+    def _check_file(self) -> None:
+        """Leave the file if another program has written to it since it was opened."""
+        if not self._left and _stamp(self._file) != self._stamp:
+            self.matrix = self._repaired(np.arange(len(self)))
+            self._verified[:] = self._left = True
+
     def _repaired(self, positions: IntArray) -> FloatArray:
         if not self.repaired:
             logger.warning("the cache %s is damaged: the documents themselves are read in its place", self._path)
         self.repaired = True
         return self._repair(positions)
+
+
+def _stamp(file: int) -> tuple[int, int]:
+    """Return what changes when an open file is written to."""
+    found = os.fstat(file)
+    return found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True)

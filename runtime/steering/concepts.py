@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ...errors import ConfigError, DataError, StorageError, UnknownFeatureError
-from ...files import replace_file
+from ...files import absolute, replace_file
 from ...steering_warnings import warn
 from ...text import one_line, shown
 from ..bundle.bundle import Bundle
@@ -207,7 +207,7 @@ class Concept:
         Raises:
             StorageError: The file cannot be written.
         """
-        path = Path(path)
+        path = absolute(path)
         try:
             # Half of a character pair, which UTF-8 lacks, is written as JSON's own escape.
             replace_file(path, self.to_json(bundle).encode(errors="backslashreplace"))
@@ -217,7 +217,7 @@ class Concept:
     @classmethod
     def load(cls, path: str | Path, bundle: Bundle | None = None) -> Concept:
         """Read a concept from a file; errors as in `from_json`, and a ConfigError when it is missing."""
-        path = Path(path)
+        path = absolute(path)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

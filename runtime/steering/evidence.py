@@ -14,6 +14,7 @@ from threading import Lock
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
+from ...forks import renew_after_fork
 from ...steering_warnings import warn
 from ...text import shown
 from ..bundle.bundle import Bundle
@@ -36,6 +37,11 @@ class Evidence:
         self._bundle, self._documents = bundle, documents
         self._rows: dict[str, FloatArray] = {}
         self._cached: tuple[int | None, IntArray, FloatArray] = (-1, np.zeros(0, np.int64), np.zeros(0, np.float32))
+        self._after_fork()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        """Replace the lock, which another thread may have held."""
         self._lock = Lock()
 
     def of(self, text: str) -> float | None:

@@ -12,8 +12,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-KEPT = 100
-"""Newest epochs that are kept, 3 kB. Caches that are older than all of them are made again."""
+KEPT = 400
+"""Newest epochs that are kept, 10 kB. Caches that are older than all of them are made again."""
 
 
 class Origin(NamedTuple):

@@ -75,7 +75,7 @@ def check_schema(database: Database) -> int:
     for kind, name, _ in objects:
         if (kind, name) not in _OBJECTS:
             raise IndexFolderError(
-                f"{path} holds the {kind} {name!r:.80}, which no index has: it is not used, because SQL in it could run; "
+                f"{path} holds the {kind} {name!r:.80}, which no index has: SQL in it could run, so it is not used; "
                 "ask whoever made the file, or index the documents again"
             )
     meta = dict(database.rows("SELECT key, value FROM meta"))

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ...errors import DataError, FilterError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ...files import make_temporary, sync_folder
+from ...forks import lock_for_forks, never_free, renew_after_fork
 
 logger = logging.getLogger(__name__)
 
@@ -83,20 +84,29 @@ class Database:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path, self.readonly = path, readonly
-        self.lock = threading.RLock()
+        self.lock = lock_for_forks()
         self._reader: int | None = None
         # Before the file is opened: one that replaces it meanwhile is then taken for another, never for the same.
         self._file = _identity(path)
         with sqlite_errors(path):
-            self._connection = _connect(path, readonly)
+            self._connection, self._frozen = _connect(path, readonly)
+        self._inherited = False
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        """Refuse to be used in a forked child: SQLite allows no connection of the parent there."""
+        never_free(self._connection)
+        self._inherited, self.lock = True, lock_for_forks()
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""
+        self._check_process()
         with self.lock, sqlite_errors(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
     def many(self, sql: str, parameters: Sequence[Sequence[object]]) -> None:
         """Run one statement once per row of parameters."""
+        self._check_process()
         with self.lock, sqlite_errors(self.path):
             self._connection.executemany(sql, parameters)
 
@@ -108,6 +118,7 @@ class Database:
             if self._in_transaction():
                 yield
                 return
+            self._thaw()
             self.rows("BEGIN")
             self._reader = threading.get_ident()
             try:
@@ -157,8 +168,23 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
+        if self._inherited:
+            return
         with self.lock, sqlite_errors(self.path):
             self._connection.close()
+
+    def _check_process(self) -> None:
+        if self._inherited:
+            raise IndexFolderError(f"{self.path} was opened before this process was forked: open it again here")
+
+    def _thaw(self) -> None:
+        """Open an immutable file again if its owner has written to it, for SQLite would mix old and new pages."""
+        # A file that replaced this one is another database; this one stays as it is then.
+        if self._frozen is None or not self.in_place or self._frozen == _version(self.path):
+            return
+        with sqlite_errors(self.path):
+            self._connection.close()
+            self._connection, self._frozen = _connect(self.path, self.readonly)
 
     def _in_transaction(self) -> bool:
         with sqlite_errors(self.path):
@@ -221,7 +247,15 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
+def _version(path: Path) -> tuple[object, ...]:
+    """Return what changes when a database is written to, with its log."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size, Path(f"{path}-wal").exists()
+
+
+def _connect(path: Path, readonly: bool) -> tuple[sqlite3.Connection, tuple[object, ...] | None]:
+    """Return a connection, and the `_version` of the file if it is opened as immutable."""
+
     def connect(options: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?{options}",
@@ -246,11 +280,16 @@ def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
         return connection
 
     if not readonly:
-        return connect("mode=rw")
+        return connect("mode=rw"), None
     try:
-        return connect("mode=ro")
-    except sqlite3.OperationalError:
-        log = Path(f"{path}-wal")
-        if os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size > 0):
+        return connect("mode=ro"), None
+    except sqlite3.OperationalError as error:
+        if os.access(path.parent, os.W_OK):
             raise
-        return connect("mode=ro&immutable=1")
+        version, log = _version(path), Path(f"{path}-wal")
+        if log.exists() and log.stat().st_size > 0:
+            raise StorageError(
+                f"{path} has a log that its last writer left behind, and this user cannot write its folder: open it "
+                "once as its owner, or copy the folder"
+            ) from error
+        return connect("mode=ro&immutable=1"), version

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from ...errors import IndexLockedError, StorageError
 from ...files import overwrite
+from ...forks import never_free, renew_after_fork
 
 LOCK = "write.lock"
 HOLDER = "writer.json"
@@ -26,8 +27,17 @@ class WriterLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._new_locks()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        """Compete with the parent for the lock, in a forked child."""
+        never_free(self._file)
+        self._new_locks()
+
+    def _new_locks(self) -> None:
         self._threads = threading.RLock()
-        self._file = FileLock(folder / LOCK, timeout=0, thread_local=False)
+        self._file = FileLock(self._folder / LOCK, timeout=0, thread_local=False)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -38,9 +48,9 @@ class WriterLock:
             StorageError: The lock file cannot be written.
         """
         with self._threads:
-            outermost = not self._file.is_locked
+            file, outermost = self._file, not self._file.is_locked
             try:
-                self._file.acquire()
+                file.acquire()
             except Timeout as error:
                 raise IndexLockedError(
                     f"another process is writing to {self._folder}{self._describe()}: wait until it is done, or stop it"
@@ -52,10 +62,12 @@ class WriterLock:
                     self._write_holder()
                 yield
             finally:
-                if outermost:
-                    with suppress(OSError):
-                        (self._folder / HOLDER).unlink()
-                self._file.release()
+                # In a child that was forked inside ``with`` it is the parent's.
+                if file is self._file:
+                    if outermost:
+                        with suppress(OSError):
+                            (self._folder / HOLDER).unlink()
+                    file.release()
 
     def holder(self) -> str | None:
         """Describe the current writer; None without one, or if the folder cannot be written."""

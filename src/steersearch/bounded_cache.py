@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
+from .forks import renew_after_fork
+
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -26,6 +28,11 @@ class BoundedCache(Generic[Key, Value]):
         self._limit, self._size_of = limit, size_of
         self._entries: OrderedDict[Key, Value] = OrderedDict()
         self._size = 0
+        self._after_fork()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        """Replace the lock, which another thread may have held."""
         self._lock = Lock()
 
     def get(self, key: Key) -> Value | None:

@@ -8,6 +8,7 @@ import pytest
 
 from steersearch.runtime import SteerableIndex
 from steersearch.runtime.search.exact import ExactIndex
+from steersearch.runtime.search.inverted_lists import InvertedLists
 from steersearch.runtime.store.checksums import row_checks
 
 
@@ -65,6 +66,10 @@ def test_an_empty_index_is_well(opened_bundle, tmp_path):
         ({"text": "a text that is something else"}, "its vector is not the embedding of its text (cosine"),
         ({"latents": np.arange(60, 68, dtype="<i4").tobytes()}, "its code names latents up to f67, the bundle has 64"),
         ({"latents": b"", "values_": b""}, "its code has 0 latents, the bundle 8"),
+        (
+            {"latents": np.arange(8, dtype="<i4").tobytes(), "values_": np.ones(8, "<f4").tobytes()},
+            "its code is not that of its vector by this bundle (cosine",
+        ),
         ({"values_": np.full(8, -1, "<f4").tobytes()}, "its code has activations that are negative or not finite"),
         ({"values_": np.full(8, np.inf, "<f4").tobytes()}, "its code has activations that are negative or not finite"),
         ({"metadata": "{"}, "Expecting property name"),
@@ -118,3 +123,28 @@ def test_a_cache_with_right_checksums_and_other_vectors(path, opened_bundle):
         other.add(vectors.rowids, vectors.vectors_of(vectors.rowids[::-1]))
         other.save(path / "cache", generation)
     assert "are not those of the documents" in found(path, opened_bundle).problems[0]
+
+
+def test_lists_with_right_checksums_and_codes_of_another_document(path, opened_bundle):
+    with SteerableIndex.open(path, bundle=opened_bundle) as index:
+        index.search("a number", view="latent")
+        index.save()
+        assert index.verify().ok
+        rows, store = index._store.rowids(), index._store
+        other = InvertedLists(rows, [store.codes_of(rows[::-1])], opened_bundle.n_latents)
+        other.save(path / "cache", store.generation, store.origin)
+        assert index.verify().problems[0].startswith(f"the latent lists in {path / 'cache'} are not those")
+
+
+def test_codes_of_another_encoder(path, opened_bundle):
+    """Every one is well-formed; only encoding again shows that they are not of this bundle."""
+    with SteerableIndex.open(path, bundle=opened_bundle) as index:
+        records = index.get([f"numbers-{i}" for i in range(15)])
+        rows = [record.rowid for record in records]
+        indices, values = index._store.codes_of(rows)
+        vectors = index._store.vectors_of(rows)
+        columns = [r.id for r in records], [r.text for r in records], [r.metadata for r in records]
+        index._store.put(*columns, vectors, (indices + 1) % 64, values)
+        problems = index.verify().problems
+    assert len(problems) == 15
+    assert all("its code is not that of its vector by this bundle (cosine 0." in problem for problem in problems)

@@ -63,7 +63,7 @@ def test_built_saved_opened_and_kept_in_step(store, tmp_path, backend):
     put(store, map(str, range(300)))
     assert sync(index, store) == 1
     assert_equal(index, store)
-    index.save(folder, 1)
+    index.save(folder, 1, store.origin)
     with DocumentStore.open(store.path) as other:  # as another process would
         put(other, map(str, range(100, 200)), seed=1)
         other.delete(["5", "299"])
@@ -84,7 +84,7 @@ def test_built_saved_opened_and_kept_in_step(store, tmp_path, backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_right_cache_is_used(store, tmp_path, backend, monkeypatch):
     put(store, map(str, range(300)))
-    open_index(store, tmp_path, backend).save(tmp_path, store.generation)
+    open_index(store, tmp_path, backend).save(tmp_path, store.generation, store.origin)
     monkeypatch.setattr(store, "iter_vectors", lambda after_rowid: iter([]) if after_rowid == 300 else 1 / 0)
     assert_equal(open_index(store, tmp_path, backend), store)
 
@@ -95,7 +95,7 @@ def test_a_right_cache_is_used(store, tmp_path, backend, monkeypatch):
 )
 def test_a_damaged_cache_is_built_again(store, tmp_path, backend, name):
     put(store, map(str, range(300)))
-    open_index(store, tmp_path, backend).save(tmp_path, store.generation)
+    open_index(store, tmp_path, backend).save(tmp_path, store.generation, store.origin)
     path = tmp_path / name
     if path.exists():
         content = bytearray(path.read_bytes())
@@ -113,7 +113,7 @@ def test_a_database_restored_from_a_copy_does_not_meet_the_newer_cache(tmp_path,
     shutil.copy(path, copy)
     with DocumentStore.open(path) as store:
         put(store, (f"lost {i}" for i in range(100)), seed=1)
-        open_index(store, tmp_path, backend).save(tmp_path, store.generation)
+        open_index(store, tmp_path, backend).save(tmp_path, store.generation, store.origin)
     shutil.copy(copy, path)
     with pytest.raises(IndexFolderError, match=r"has 1 of 2 commits: .* delete .*commits to go on"):
         DocumentStore.open(path)
@@ -153,7 +153,7 @@ def test_choice(store, tmp_path, monkeypatch):
 def test_a_new_process_gives_the_same_answer(store, tmp_path, backend):
     put(store, map(str, range(500)))
     index = open_index(store, tmp_path, backend)
-    index.save(tmp_path, store.generation)
+    index.save(tmp_path, store.generation, store.origin)
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
         "from steersearch.runtime.search.backends import open_index\n"

@@ -250,6 +250,8 @@ def test_save_and_load(kind, tmp_path, vectors, capfd):
         "generation",
         "count",
         "removed",
+        "last_row",
+        "epoch",
         "d_in",
         "M",
         "ef_construction",

@@ -1,5 +1,7 @@
 """Vectors that stay in their file: the same answers as from memory, whatever is added, removed or damaged."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,6 +34,9 @@ class Originals:
     def vectors_of(self, rowids):
         self.asked += np.asarray(rowids).tolist()
         return VECTORS[np.asarray(rowids) - 1]
+
+    def is_origin_of(self, facts):
+        return True
 
 
 def saved(folder, kind=ExactIndex):
@@ -113,6 +118,49 @@ def test_a_graph_says_so_too(tmp_path, kind):
     assert index.saved_generation is None
 
 
+@pytest.mark.parametrize("kind", [ExactIndex, HnswIndex])
+@pytest.mark.parametrize("verified", [False, True])
+@pytest.mark.parametrize("what", ["cut", "emptied", "overwritten", "written in one place"])
+def test_a_file_that_another_program_writes_to(tmp_path, kind, verified, what, caplog):
+    """As rsync --inplace or a copy over an open index does: to touch a page that was cut off would end the process."""
+    if kind is not ExactIndex:
+        pytest.importorskip(kind.module)
+    expected = answers(saved(tmp_path, kind))
+    source = Originals()
+    index = kind.load(tmp_path, 1, d_in=D, originals=source)
+    if verified:
+        assert answers(index) == expected
+    path = tmp_path / "vectors.npy"
+    good = path.read_bytes()
+    if what == "cut":
+        os.truncate(path, 130)
+    elif what == "emptied":
+        path.write_bytes(b"")
+    elif what == "overwritten":
+        path.write_bytes(good[:128] + VECTORS[::-1].tobytes())
+    else:
+        with path.open("r+b") as file:
+            file.seek(300)
+            file.write(b"\0\0\0\0")
+    os.utime(path, (1, 1))  # within one tick of the clock the time would be the same
+    assert answers(index) == expected
+    assert index.saved_generation is None
+    assert caplog.text.count("is damaged") == 1
+    index.save(tmp_path, 1)
+    assert answers(kind.load(tmp_path, 1, d_in=D, originals=source)) == expected
+
+
+def test_a_cache_that_is_replaced_by_rename_stays_what_it_was(tmp_path):
+    expected = answers(saved(tmp_path))
+    source = Originals()
+    index = ExactIndex.load(tmp_path, 1, d_in=D, originals=source)
+    other = ExactIndex(D)
+    other.add(np.arange(1, N + 1), VECTORS[::-1])
+    other.save(tmp_path, 2)
+    assert answers(index) == expected
+    assert (index.saved_generation, source.asked) == (1, [])
+
+
 def test_a_file_that_cannot_be_mapped_is_no_cache(tmp_path):
     saved(tmp_path)
     good = (tmp_path / "vectors.npy").read_bytes()
@@ -160,6 +208,9 @@ def test_a_mapped_index_answers_as_one_in_memory(tmp_path_factory, steps):
     class Store:
         def vectors_of(self, rowids):
             return np.array([store[r] for r in np.asarray(rowids).tolist()], np.float32).reshape(-1, D)
+
+        def is_origin_of(self, facts):
+            return True
 
     plain, mapped = ExactIndex(D), ExactIndex(D)
     for index in (plain, mapped):

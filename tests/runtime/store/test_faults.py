@@ -1,6 +1,7 @@
 """The document store in bad hands: damaged files, a second process, a kill in the middle of writing, a full disk."""
 
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -60,6 +61,65 @@ def test_foreign_newer_and_damaged_files(tmp_path):
     sql(path, "UPDATE meta SET value = '2' WHERE key = 'format_version'", "DELETE FROM meta WHERE key = 'd_in'")
     with pytest.raises(IndexFolderError, match=r"damaged .*'d_in'"):
         DocumentStore.open(path)
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("CREATE TRIGGER t AFTER INSERT ON documents BEGIN DELETE FROM documents; END", "trigger 't'"),
+        ("CREATE TRIGGER t BEFORE UPDATE ON meta BEGIN SELECT raise(IGNORE); END", "trigger 't'"),
+        ("CREATE VIEW more AS SELECT * FROM documents", "view 'more'"),
+        ("CREATE TABLE notes (text)", "table 'notes'"),
+        ("CREATE INDEX i ON documents (lower(text))", "index 'i'"),
+        ("CREATE VIRTUAL TABLE words USING fts5(text)", "table 'words"),
+    ],
+)
+def test_what_no_store_has_is_not_run(tmp_path, statement, what):
+    path = tmp_path / "documents.sqlite"
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        put(store, "a")
+    sql(path, statement)
+    for readonly in (False, True):
+        with pytest.raises(IndexFolderError, match=rf"holds the {what}.*, which no index has: SQL in it could run"):
+            DocumentStore.open(path, readonly=readonly)
+
+
+def test_a_view_in_place_of_a_table_is_not_read(tmp_path):
+    path = tmp_path / "documents.sqlite"
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        put(store, "a")
+    sql(path, "ALTER TABLE meta RENAME TO hidden", "CREATE VIEW meta AS SELECT key, zeroblob(1) AS value FROM hidden")
+    with pytest.raises(IndexFolderError, match="which no index has"):
+        DocumentStore.open(path)
+
+
+def test_statistics_of_sqlite_are_no_stranger(tmp_path):
+    path = tmp_path / "documents.sqlite"
+    with DocumentStore.create(path, d_in=4, meta={}) as store:
+        put(store, "a")
+    sql(path, "ANALYZE")
+    with DocumentStore.open(path) as store:
+        assert len(store) == 1
+        (trusted,), (sizes,) = store._database.rows("PRAGMA trusted_schema") + store._database.rows(
+            "PRAGMA cell_size_check"
+        )
+        assert (trusted, sizes) == (0, 1)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_too_small_for_a_store_is_full_and_not_damaged(small_disk):
+    disk = small_disk("512k")
+    for kilobytes in range(8, 120, 4):
+        subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", disk], check=True)
+        try:
+            with DocumentStore.create(disk / str(kilobytes) / "documents.sqlite", d_in=4, meta={}) as store:
+                put(store, "a")
+        except StorageError:
+            pass
+        else:
+            break
+        shutil.rmtree(disk / str(kilobytes), ignore_errors=True)
+    assert 48 <= kilobytes < 116
 
 
 def test_damage_inside(tmp_path):
@@ -156,6 +216,23 @@ def test_readonly(tmp_path):
             for call in (lambda: put(reader, "c"), lambda: reader.delete(["a"]), lambda: reader.set_meta("a", "b")):
                 with pytest.raises(StorageError, match="opened read-only"):
                     call()
+
+
+def test_an_immutable_file_is_opened_again_when_it_was_written_to_and_not_when_it_was_replaced(tmp_path):
+    path, other = tmp_path / "documents.sqlite", tmp_path / "other.sqlite"
+    for name, id in ((path, "old"), (other, "new")):
+        with DocumentStore.create(name, d_in=4, meta={}) as store:
+            put(store, id)
+    with DocumentStore.open(path, readonly=True) as store:
+        store._database._frozen = ("as on a disk that is read-only",)
+        before = store._database._connection
+        assert store.get(["old"])[0] is not None
+        assert store._database._connection is not before
+        store._database._frozen = ("as on a disk that is read-only",)
+        before = store._database._connection
+        os.replace(other, path)
+        assert store.get(["old"])[0] is not None
+        assert store._database._connection is before
 
 
 def test_a_second_writer_of_this_process(store):
