@@ -62,8 +62,9 @@ class SteerableQuery(QueryBundle):
     steering: Steering | None = None
 
     def __post_init__(self) -> None:
-        self.query_str = SteeredText(self.query_str)
-        self.query_str.query = self
+        words = SteeredText(str(self))
+        words.query = self
+        self.query_str = words
 
 
 class FoundNode(TextNode):

@@ -94,6 +94,8 @@ class Added(TypedDict):
     """The answer of `add_documents`."""
 
     ids: list[str]
+    replaced: int
+    """How many of them were there already."""
     documents: int
     """How many the index holds now."""
 
@@ -140,8 +142,9 @@ class WritingTools:
         self._go_on()
         vectors = np.concatenate(rows) if rows else None
         # In one commit, so that a call that was cancelled has added all or nothing.
+        replaced = sum(record is not None for record in self.index.get(ids))
         names = self.index.add(texts, ids or None, [extra] * len(texts), embeddings=vectors)
-        return {"ids": names, "documents": len(self.index)}
+        return {"ids": names, "replaced": replaced, "documents": len(self.index)}
 
     def delete_documents(self, ids: Known) -> Deleted:
         """Delete documents from the collection, for good. Ids that are not there are passed over.

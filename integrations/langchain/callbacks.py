@@ -31,7 +31,7 @@ class FoundMetadata(dict[str, Any]):
         """Return the opposite of `==`."""
         return not self == other
 
-    __hash__ = None  # type: ignore[assignment]  # as every mapping that can change
+    __hash__ = None  # as every mapping that can change
 
     def _own(self) -> dict[str, Any]:
         return {key: value for key, value in self.items() if key not in self.added}

@@ -8,9 +8,6 @@ import numpy as np
 
 from ...errors import UnknownFeatureError
 
-MOST_DIGITS = 18
-"""Digits of a latent id that are read, as many as 64 bits hold."""
-
 
 @dataclass(frozen=True)
 class Feature:
@@ -66,11 +63,15 @@ class Feature:
         return f"{self.name} ({self.title})" if self.title else self.name
 
 
+MAX_DIGITS = 100
+"""Of a latent's id as text. Python refuses to read numbers of some thousand digits."""
+
+
 def latent_id(key: int | str) -> int | None:
     """Return the latent id of a key: 412 for `412`, `"f412"` and `"412"`; None for any other text.
 
     Raises:
-        UnknownFeatureError: True or False.
+        UnknownFeatureError: True or False, or a number that is too long for a latent.
     """
     if isinstance(key, bool):
         raise UnknownFeatureError(f"{key!r} is not a feature: give a latent id, a label or a phrase")
@@ -79,8 +80,9 @@ def latent_id(key: int | str) -> int | None:
     digits = key.strip().casefold().removeprefix("f")
     if not (digits.isascii() and digits.isdigit()):
         return None
-    # Python refuses to read thousands of digits; a number this long is beyond every bundle anyway.
-    return int(digits.lstrip("0")[:MOST_DIGITS] or "0")
+    if len(digits) > MAX_DIGITS:
+        raise UnknownFeatureError(f"no bundle has a latent of {len(digits):,} digits, {key[:12]}…: see `sae features`")
+    return int(digits)
 
 
 def format_share(share: float) -> str:

@@ -24,10 +24,10 @@ from .word_index import WordIndex, words_of
 FORMAT_VERSION = 1
 CO_FIRING = 0.5
 """Similarity of latents that only ever fire together; equal atoms have 1."""
-LONGEST_KEY = 200
-"""Characters of a text that are compared with the spelling of labels."""
 CONTRAST_WORDS = 64
 """Words whose mean embedding represents what all short texts have in common."""
+LONGEST_KEY = 200
+"""Characters of a text that are compared with the spelling of labels."""
 
 
 @dataclass(frozen=True)

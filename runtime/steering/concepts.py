@@ -16,7 +16,7 @@ from ...files import absolute, replace_file
 from ...steering_warnings import warn
 from ...text import one_line, shown
 from ..bundle.bundle import Bundle
-from ..bundle.feature import MOST_DIGITS, Feature, format_share, latent_id
+from ..bundle.feature import Feature, format_share, latent_id
 from .change import MAX_STRENGTH, check_strength
 from .concept_directions import direction_of_examples, direction_of_text, weights_of
 from .documents import Documents
@@ -277,8 +277,9 @@ def _parse(text: str, bundle: Bundle | None) -> tuple[dict[int, float], dict[str
 def _latent(key: str, bundle: Bundle | None) -> int:
     found = LATENT.fullmatch(key.strip())
     if found:
-        # Python refuses to read thousands of digits.
-        return int(found[1].lstrip("0")[:MOST_DIGITS] or "0")
+        latent = latent_id(found[1])
+        assert latent is not None, "digits"
+        return latent
     if bundle is None:
         raise ConfigError(f"{shown(key)} is not a latent like f412: give the bundle, which knows the labels")
     return bundle.features.get(key).id

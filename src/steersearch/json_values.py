@@ -61,7 +61,7 @@ def json_value(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def _of_numpy(value: np.ndarray[Any, Any] | np.generic, depth: int) -> Any:
+def _of_numpy(value: Any, depth: int) -> Any:
     if value.dtype.kind in "mM":
         if np.isnat(value).any():
             raise DataError("a time is NaT, which does not exist: leave it out, or use None")

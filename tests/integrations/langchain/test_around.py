@@ -121,7 +121,7 @@ class TestDates:
             later: Any = {"when": {"$gt": when}}
             assert ids(store.similarity_search("a", filter=later)) == ["b"]
             store.add_texts(["a"], [{"when": when}], ids=["a"])  # the same text again, with a date
-            with pytest.raises(DataError, match="the metadata of 'c' holds"):
+            with pytest.raises(DataError, match="the metadata of 'c', key 'when', holds"):
                 store.add_texts(["c"], [{"when": {1, 2}}], ids=["c"])
 
     async def test_time_weighted(self, opened_bundle: Bundle, tmp_path: Path) -> None:

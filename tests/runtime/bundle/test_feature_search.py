@@ -159,8 +159,8 @@ def test_a_long_text_takes_no_longer_than_what_is_read_of_it():
 
 @pytest.mark.parametrize("key", ["f" + "9" * 5000, "9" * 5000, 10**5000, "f99"], ids="abcd")
 def test_an_absurd_id_is_refused_in_one_short_line(bundle, key):
-    with pytest.raises(UnknownFeatureError, match=r"there is no latent .* f0 to f3; see `sae features`") as caught:
+    with pytest.raises(UnknownFeatureError, match=r"no (bundle has a )?latent .*see `sae features`") as caught:
         bundle.features.find(key)
     assert len(str(caught.value)) < 200
     assert "\n" not in str(caught.value)
-    assert bundle.features.find("f" + "0" * 5000 + "3").label == "three"
+    assert bundle.features.find("f003").label == "three"
