@@ -92,11 +92,11 @@ def shard_batches(
     for group in _sets([absolute(folder) for folder in as_list(folders, "folders")], bundle.manifest.model_digest):
         prefix = unique_prefix(group.first.origin, group.first.prefix)
         for folder, part in group.parts():
-            batch, *rest = read_part(folder, part)
+            batch, vectors, codes = read_part(folder, part)
             made_up = set(made_up_documents(batch))
             documents = [replace(d, id=prefix + d.id) if d.made_up else d for d in batch.documents]
             counts = {prefix + id if id in made_up else id: count for id, count in batch.counts.items()}
-            yield batch._replace(documents=documents, counts=counts), *rest
+            yield batch._replace(documents=documents, counts=counts), vectors, codes
 
 
 def _merge_set(store: DocumentStore, group: _Set) -> Iterator[tuple[int, int]]:

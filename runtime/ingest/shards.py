@@ -159,7 +159,10 @@ def read_part(folder: Path, part: Part) -> tuple[Batch, FloatArray, tuple[IntArr
         raise DataError(f"{path} is not what was written: delete {path.parent} and embed this shard again")
     with np.load(BytesIO(data), allow_pickle=False) as arrays:
         content = json.loads(arrays["documents"].tobytes())
-        documents = [Document(*row[:3], made_up=bool(row[3:] and row[3])) for row in content["documents"]]
+        documents = [
+            Document(id, text, metadata, made_up=bool(more and more[0]))
+            for id, text, metadata, *more in content["documents"]
+        ]
         codes = (arrays["latents"].astype(np.int64), arrays["values"])
         return Batch(part.block, documents, content["counts"]), arrays["vectors"], codes
 

@@ -11,7 +11,7 @@ import hashlib
 import uuid
 from dataclasses import replace
 from functools import cached_property
-from pathlib import PurePath
+from pathlib import Path
 
 from ...corpus import Corpus, Document
 from ...corpus.formats import format_of
@@ -26,7 +26,7 @@ def wanted_prefix(corpus: Corpus) -> str:
 
     A file that is one document is taken for the only one of its folder. A source in memory has none.
     """
-    path = PurePath(corpus.origin)
+    path = Path(corpus.origin)
     if not corpus.origin:
         return ""
     if corpus.folder is not None:
