@@ -205,7 +205,7 @@ def _open(corpus: str | Path | Sequence[str] | Corpus | FloatArray) -> tuple[Cor
             return None, np.load(corpus, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f"{corpus} cannot be read as a NumPy array of embeddings: {error}") from error
-    return (corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)), None
+    return Corpus.open(corpus.tolist() if isinstance(corpus, np.ndarray) else corpus), None
 
 
 def _describe(sae: SparseAutoencoder, documents: FloatArray, source: Corpus | None, progress: Progress | None) -> None:
