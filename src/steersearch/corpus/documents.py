@@ -220,8 +220,8 @@ class Corpus:
             if id in seen:
                 raise DataError(f"{self.name}: two documents have the id {id!r}: every id must occur once")
             seen.add(id)
-            texts = {"text": encodable(row.text), "query": encodable(row.query)}
-            yield position, row._replace(id=id, metadata=storable(row.metadata), **texts)
+            text, query = encodable(row.text), encodable(row.query)
+            yield position, row._replace(id=id, text=text, query=query, metadata=storable(row.metadata))
         if mine is not None:
             return
         if not seen:
