@@ -28,7 +28,7 @@ from ..runtime.bundle.manifest import (
     Manifest,
 )
 from ..runtime.bundle.write import check_target, staged_folder
-from ..training.embedding import EmbedderSource, resolve_embedder
+from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
 from .graphs import decoder_graph, encoder_graph
@@ -170,11 +170,7 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
                 "name it with --embedder FOLDER_OR_NAME"
             )
         return resolve_embedder(given)
-    location = given
-    if location is None:
-        # The folder exists only on the machine of the training.
-        location = trained["path"] if Path(trained["path"]).is_dir() else trained["id"]
-    source = resolve_embedder(location)
+    source = resolve_embedder(given) if given is not None else _embedder_of_training(trained)
     if source.sha256 != trained["sha256"]:
         raise DataError(
             f"{source.path_or_name} has weights with sha256 {source.sha256}, but the autoencoder was trained over "
@@ -185,10 +181,27 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
         source,
         id=trained["id"],
         revision=trained["revision"],
-        max_length=trained["max_length"],
+        max_length=min(trained["max_length"], positions_of(Path(source.path_or_name)) or trained["max_length"]),
         query_prefix=trained.get("query_prefix", ""),
         document_prefix=trained.get("document_prefix", ""),
     )
+
+
+def _embedder_of_training(trained: dict[str, Any]) -> EmbedderSource:
+    """Find the embedder that a checkpoint names, by its absolute path or by its name, never by a relative path.
+
+    A checkpoint may come from somebody else, and what a relative path means is decided by whoever made the folder.
+    """
+    path, name = trained["path"], trained["id"]
+    # Two slashes: a share on another machine, which Windows would log in to.
+    if Path(path).is_absolute() and not path.startswith(("//", "\\\\")) and Path(path).is_dir():
+        return resolve_embedder(path)
+    try:
+        return resolve_embedder(name, by_name=True)
+    except DataError as error:
+        raise DataError(
+            f"{error}; the autoencoder was trained over {name} in {path}: give its folder with --embedder"
+        ) from error
 
 
 def _features(sae: SparseAutoencoder) -> dict[str, Any]:

@@ -121,8 +121,9 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
             found = dict.fromkeys(("step_size", "b_step"), torch.zeros(0, shape["n_latents"])) | found
         config = SaeConfig(**shape)
         info = CheckpointInfo(**payload["info"])
+        _check_embedder(info.embedder)
         state = {name: found[name] for name in PARAMETERS}
-    except (KeyError, TypeError, ConfigError) as error:
+    except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}): train it again") from error
     d_in, n_latents = config.d_in, config.n_latents
     shapes = {"W_enc": (d_in, n_latents), "b_enc": (n_latents,), "W_dec": (n_latents, d_in), "b_dec": (d_in,)}
@@ -133,3 +134,18 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinite numbers: train it again")
     return config, info, state
+
+
+def _check_embedder(embedder: dict[str, Any] | None) -> None:
+    """Check what a checkpoint says of its embedder; a KeyError or TypeError."""
+    if embedder is None:
+        return
+    if not isinstance(embedder, dict):
+        raise TypeError(f"embedder is a {type(embedder).__name__}")
+    kinds = {"id": str, "revision": str, "sha256": str, "max_length": int, "path": str}
+    for name, kind in kinds.items():
+        if type(embedder[name]) is not kind:
+            raise TypeError(f"{name} of the embedder is {embedder[name]!r}, expected a {kind.__name__}")
+    for name in ("query_prefix", "document_prefix"):
+        if not isinstance(embedder.get(name, ""), str):
+            raise TypeError(f"{name} of the embedder is {embedder[name]!r}, expected a text")
