@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from ..arrays import FloatArray
+from ..runtime.bundle.onnx_session import ort
 from ..text import first_line
 
 logger = logging.getLogger(__name__)

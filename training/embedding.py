@@ -154,8 +154,8 @@ class Embedder:
         # The table of positions is too short, or the memory; each device has its own error.
         except (IndexError, RuntimeError) as error:
             raise DataError(
-                f"{self.source.id} cannot embed a text of {self.max_length} tokens, its max_seq_length ({error}): lower "
-                "max_seq_length in its sentence_bert_config.json"
+                f"{self.source.id} cannot embed a text of {self.max_length} tokens, its max_seq_length ({error}): "
+                "lower max_seq_length in its sentence_bert_config.json"
             ) from error
 
     def _products(self) -> AbstractContextManager[Any]:

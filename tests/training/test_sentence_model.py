@@ -216,5 +216,5 @@ def test_a_setting_without_room_for_a_word(folder):
 def test_a_long_text_is_tried_before_training(folder):
     source = resolve_embedder(folder)
     assert Embedder(replace(source, max_length=128), device="cpu").max_length == 128
-    with pytest.raises(DataError, match="cannot embed a text of 129 tokens, its max_seq_length .*: lower"):
+    with pytest.raises(DataError, match=r"cannot embed a text of 129 tokens, its max_seq_length .*: lower"):
         Embedder(replace(source, max_length=129), device="cpu")
