@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -79,8 +80,9 @@ def calls_of(command: list[str], folder: Path, *, stop_early: bool, **variables:
     environment |= {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", **variables}
     environment.pop("XDG_CACHE_HOME", None)
     trace = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(log)]
+    pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [*trace, *command], cwd=home, env=environment, stdin=subprocess.PIPE, stdout=-1, text=True
+        [*trace, *command], cwd=home, env=environment, stdin=pipe, stdout=pipe, text=True, start_new_session=True
     )
     try:
         assert process.stdout is not None
@@ -88,13 +90,14 @@ def calls_of(command: list[str], folder: Path, *, stop_early: bool, **variables:
             assert process.stdout.readline() == "searched\n"
         until = time.monotonic() + SECONDS
         while time.monotonic() < until and process.poll() is None:
-            seen = [line for line in log.read_text().splitlines() if re.search(r"AF_INET6?\b", line)]
+            lines = log.read_text().splitlines() if log.exists() else []
+            seen = [line for line in lines if re.search(r"AF_INET6?\b", line)]
             if seen and stop_early:
                 break
             time.sleep(0.5)
         assert process.poll() is None, "the process must live until it is stopped"
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     return seen, sorted(str(path.relative_to(home)) for path in home.rglob("*"))
 
@@ -115,7 +118,7 @@ class TestFromOutside:
         assert calls_of([sys.executable, "-c", LONG_LIVED, index], tmp_path, stop_early=False) == ([], [])
 
     def test_an_mcp_server(self, index, tmp_path):
-        command = [sys.executable, "-m", "steersearch.cli", "mcp", "--index", index]
+        command = [sys.executable, "-c", "from steersearch.cli import main; main()", "mcp", "--index", index]
         assert calls_of(command, tmp_path, stop_early=False) == ([], [])
 
     def test_it_would_be_seen(self, index, tmp_path):

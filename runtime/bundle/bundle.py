@@ -74,8 +74,8 @@ class Bundle:
         recover(folder)
         files = OpenedFiles(folder)
         manifest = read_manifest(folder, verify=verify)
-        check_size(folder, manifest)
         bundle = cls(folder, manifest, threads, profile, files=files)
+        check_size(folder, manifest)
         # A damaged bundle fails here and not in the first search.
         bundle.features  # noqa: B018
         return bundle

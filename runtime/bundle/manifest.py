@@ -172,8 +172,8 @@ def check_size(folder: Path, manifest: Manifest) -> None:
     needed = 4 * manifest.n_latents * manifest.d_in
     if held < needed:
         raise BundleError(
-            f"{folder / MANIFEST} says {manifest.n_latents} latents of {manifest.d_in} numbers, which are {needed:,} bytes, "
-            f"but its decoder has {held:,}: {CURE}"
+            f"{folder / MANIFEST} says {manifest.n_latents} latents of {manifest.d_in} numbers, which are {needed:,} "
+            f"bytes, but its decoder has {held:,}: {CURE}"
         )
 
 

@@ -33,7 +33,7 @@ def open_tokenizer(path: Path, max_length: int) -> Tokenizer:
             raise ValueError(
                 f"its replacements make a text {growth:.3g} times longer, at most {MAX_GROWTH} are allowed"
             )
-        with no_panic(f"{path} cannot be used"):
+        with no_panic(f"{path} cannot be read"):
             tokenizer = Tokenizer.from_file(str(path))
             special = tokenizer.num_special_tokens_to_add(False)
             if special < max_length:
@@ -48,7 +48,7 @@ def open_tokenizer(path: Path, max_length: int) -> Tokenizer:
 
 @contextmanager
 def no_panic(what: str) -> Iterator[None]:
-    """Turn what the tokenizers library raises, a panic in its Rust code too, into a BundleError that begins with `what`."""
+    """Turn errors of the tokenizers library, panics in its Rust code too, into a BundleError that begins with `what`."""
     try:
         yield
     # It raises plain Exception; a panic is a BaseException of a module that cannot be imported.
