@@ -7,14 +7,17 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import __version__
 from ..errors import DataError
 from ..files import sha256_of
+from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.features import FORMAT_VERSION as FEATURES_FORMAT_VERSION
 from ..runtime.bundle.manifest import (
     DECODER,
@@ -73,7 +76,7 @@ def export_bundle(
         CheckpointError: The checkpoint cannot be read.
         DataError: The embedder is not found, not that of the training, or of a kind that cannot be exported.
         ConfigError: An unknown `precision` or `via`.
-        BundleError: `out` exists and must not be replaced.
+        BundleError: `out` exists and must not be replaced, or the runtime refuses the new bundle.
         ExportMismatchError: The graphs do not reproduce the torch model.
         StorageError: The disk is full or cannot be written.
     """
@@ -125,8 +128,21 @@ def export_bundle(
         )
         report("writing the manifest")
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        _use_once(folder, texts)
     report(f"wrote {out}")
     return manifest
+
+
+def _use_once(folder: Path, texts: Sequence[str]) -> None:
+    """Do with a bundle what a search does, so that none is written that the runtime refuses; a BundleError then."""
+    bundle = Bundle.load(folder, verify=False)
+    longest = max(texts, key=len)
+    rows = np.stack([bundle.embed_query(text) for text in (texts[0], longest)])
+    indices, values = bundle.encode(rows)
+    bundle.decode(indices, values)
+    bundle.features.search(texts[0], 1)
+    # Reads an interpretation that was carried over.
+    bundle.features.similar(0, 1)
 
 
 def carry_over(old: Path, new: Path) -> bool:

@@ -83,7 +83,7 @@ def open_session(
     try:
         check_graph(path, [f"{path.name}.data"])
     except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror or error}): {CURE}") from error
+        raise BundleError(f"cannot load {path} ({error.strerror or error}): {CURE}") from error
     options = ort.SessionOptions()
     # Without a value, onnxruntime pins threads to CPUs that a container may not use.
     options.intra_op_num_threads = threads or (1 if profile == "lean" else min(usable_cpus(), MAX_THREADS))

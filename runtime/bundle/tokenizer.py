@@ -48,7 +48,7 @@ def open_tokenizer(path: Path, max_length: int) -> Tokenizer:
 
 @contextmanager
 def no_panic(what: str) -> Iterator[None]:
-    """Turn errors of the tokenizers library, panics in its Rust code too, into a BundleError that begins with `what`."""
+    """Turn errors of the tokenizers library, panics in its Rust code too, into a BundleError that says `what`."""
     try:
         yield
     # It raises plain Exception; a panic is a BaseException of a module that cannot be imported.
