@@ -23,7 +23,10 @@ from steersearch.runtime.bundle.onnx_session import open_session
 from steersearch.training.embedding import Embedder, resolve_embedder
 
 from ..tiny_model import MAX_LENGTH, build_tiny_embedder
+
 from .conftest import random_sae
+
+FEATURE = {"label": None, "density": 0.1, "mean": 0.1, "p95": 0.2, "max": 0.3}
 
 
 def listing(folder: Path) -> list[str]:
@@ -34,7 +37,7 @@ def listing(folder: Path) -> list[str]:
 def bundle(tiny_source, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "bundle"
     sae = random_sae(tiny_source, 32)
-    sae.info.features = [{"id": i, "label": f"latent {i}"} for i in range(96)]
+    sae.info.features = [FEATURE | {"id": i, "label": f"latent {i}"} for i in range(96)]
     sae.save(out.with_name("model.pt"))
     return out, export_bundle(out.with_name("model.pt"), out), sae
 
@@ -147,6 +150,13 @@ def test_a_model_that_does_not_agree_is_not_written(tiny_sae, tmp_path, monkeypa
     impossible = replace(parity.TOLERANCES["fp32"], encoder_agreement=1.1)
     monkeypatch.setitem(parity.TOLERANCES, "fp32", impossible)
     with pytest.raises(ExportMismatchError, match=r"encoder_agreement is 1, allowed at least 1\.1"):
+        export_bundle(tiny_sae, tmp_path / "bundle")
+    assert listing(tmp_path) == []
+
+
+def test_a_bundle_that_the_runtime_refuses_is_not_written(tiny_sae, tmp_path):
+    tiny_sae.info.features = [FEATURE | {"id": i, "p95": -1.0 if i == 3 else 0.2} for i in range(96)]
+    with pytest.raises(BundleError, match=r"features\.json cannot be read .*latent 3 has .*p95 -1\.0"):
         export_bundle(tiny_sae, tmp_path / "bundle")
     assert listing(tmp_path) == []
 

@@ -35,7 +35,7 @@ elif moment == "after":
     shutil.rmtree = die
 with write.staged_folder(Path(out), overwrite=True) as folder:
     shutil.copytree(source, folder, dirs_exist_ok=True)
-    (folder / "LICENSES").write_text("new")
+    (folder / "LICENSES").write_text("n" * 70)  # as long as the old one
     if moment == "inside":
         die()
 """
