@@ -23,7 +23,6 @@ from steersearch.runtime.bundle.onnx_session import open_session
 from steersearch.training.embedding import Embedder, resolve_embedder
 
 from ..tiny_model import MAX_LENGTH, build_tiny_embedder
-
 from .conftest import random_sae
 
 FEATURE = {"label": None, "density": 0.1, "mean": 0.1, "p95": 0.2, "max": 0.3}
