@@ -159,11 +159,27 @@ def read_interpretation_file(path: Path, n_latents: int) -> Interpretation:
         for name in ("covered", "families", "positions"):
             head[name] = tuple(tuple(each) if isinstance(each, list) else each for each in head[name])
         interpretation = Interpretation(**head, entries=entries)
+        _check_latents(interpretation, n_latents)
     except MALFORMED as error:
         raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {cure}") from error
     if [entry.latent for entry in entries] != list(range(n_latents)):
         raise BundleError(f"{path} describes {len(entries)} latents, the bundle has {n_latents}: {cure}")
     return interpretation
+
+
+def _check_latents(interpretation: Interpretation, n_latents: int) -> None:
+    """Check what is looked up by number: latents, and a position for each or for none; a ValueError or TypeError."""
+    pairs = [pair for entry in interpretation.entries for pair in (*entry.companions, *entry.similar)]
+    latents = [latent for latent, _ in pairs] + [latent for family in interpretation.families for latent in family]
+    numbers = [number for _, number in pairs] + [number for x, y in interpretation.positions for number in (x, y)]
+    for latent in latents:
+        if type(latent) is not int or not 0 <= latent < n_latents:
+            raise ValueError(f"latent {str(latent)[:40]}")
+    for number in numbers:
+        if type(number) not in (int, float) or not abs(number) < float("inf"):
+            raise ValueError(f"number {str(number)[:40]}")
+    if len(interpretation.positions) not in (0, n_latents):
+        raise ValueError(f"{len(interpretation.positions)} positions")
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:

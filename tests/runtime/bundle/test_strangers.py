@@ -1,9 +1,11 @@
 """Bundles of somebody else, whose checksums fit: an error of ours, in bounded time and memory, whatever is inside."""
 
+import contextlib
 import gzip
 import io
 import json
 import os
+import random
 import resource
 import shutil
 import time
@@ -16,7 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from steersearch.errors import BundleError, ChecksumError
+from steersearch.errors import BundleError, ChecksumError, SteersearchError
 from steersearch.files import sha256_of
 from steersearch.runtime import Bundle
 from steersearch.runtime.bundle.manifest import (
@@ -28,6 +30,7 @@ from steersearch.runtime.bundle.manifest import (
     MANIFEST,
     TOKEN_MODEL,
     TOKENIZER,
+    _digest,
     read_manifest,
 )
 from steersearch.runtime.interpret.storage import read_graph
@@ -315,6 +318,15 @@ CASES = {
     "an endless latent": lambda f: interpreted(f, [HEAD, b" " * 10**8]),
     "endless lines": lambda f: interpreted(f, [HEAD, *ENTRIES, *[b"{}\n"] * 10**5]),
     "a nested latent": lambda f: interpreted(f, [HEAD, b"[" * 10**5 + b"\n", *ENTRIES[1:]]),
+    "a companion beyond the table": lambda f: interpreted(
+        f, [HEAD, {"latent": 0, "companions": [[N_LATENTS, 2.0]]}, *ENTRIES[1:]]
+    ),
+    "companions that are no pairs": lambda f: interpreted(f, [HEAD, {"latent": 0, "companions": [1]}, *ENTRIES[1:]]),
+    "a cosine that is no number": lambda f: interpreted(
+        f, [HEAD, {"latent": 0, "similar": [[1, float("nan")]]}, *ENTRIES[1:]]
+    ),
+    "families of words": lambda f: interpreted(f, [HEAD | {"families": [["a", "b"]]}, *ENTRIES]),
+    "one position": lambda f: interpreted(f, [HEAD | {"positions": [[0.5, 0.5]]}, *ENTRIES]),
     "no gzip": lambda f: (interpreted(f, GOOD), (f / INTERPRETATION).write_bytes(b"\x1f\x8b" + bytes(99))),
     "half a gzip": lambda f: (interpreted(f, GOOD), os.truncate(f / INTERPRETATION, 60)),
     "no zip": lambda f: (interpreted(f, GOOD), (f / TOKEN_MODEL).write_bytes(b"PK\x03\x04" + bytes(99))),
@@ -396,3 +408,71 @@ def test_a_relative_path_stays_the_same_folder(folder, monkeypatch):
     monkeypatch.chdir("/")
     assert bundle.embed_documents(["a"]).shape == (1, D_IN)
     assert bundle.path == folder
+
+
+ODD = [None, -1, 0, 1.5, True, "", "x", [], {}, [[]], 2**63, 10**400, float("nan"), float("inf"), -1e300, "\ud800"]
+
+
+def damage(content: bytes, chance: random.Random) -> bytes:
+    """Change, remove or repeat a few bytes."""
+    changed = bytearray(content)
+    for _ in range(chance.choice([1, 1, 2, 8])):
+        at, length = chance.randrange(len(changed) or 1), chance.randrange(1, 60)
+        kind = chance.randrange(3)
+        changed[at : at + (1 if kind == 0 else length)] = [
+            bytes([chance.choice([0, 127, 128, 255, *b'"-[{09'])]),
+            b"",
+            bytes(changed[at : at + length]) * 2,
+        ][kind]
+    return bytes(changed)
+
+
+def replace_a_value(content: str, chance: random.Random) -> str:
+    """Put an odd value in the place of one in a JSON text."""
+    value = json.loads(content)
+    place = value
+    while isinstance(place, dict | list) and place:
+        key = chance.choice(list(place)) if isinstance(place, dict) else chance.randrange(len(place))
+        if chance.random() < 0.3 or not (isinstance(place[key], dict | list) and place[key]):
+            place[key] = chance.choice(ODD)
+            break
+        place = place[key]
+    return json.dumps(value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_random_damage(seed, folder):
+    """Ten seconds of each: it is used, or it is an error of ours."""
+    interpreted(
+        folder, [HEAD, *({"latent": n, "similar": [[0, 0.5]], "companions": [[1, 2.0]]} for n in range(N_LATENTS))]
+    )
+    chance, until = random.Random(seed), time.monotonic() + 10
+    good = {p.name: p.read_bytes() for p in folder.iterdir()}
+    names = [name for name in good if name not in (MANIFEST, "LICENSES")]
+    while time.monotonic() < until:
+        for name, content in good.items():
+            (folder / name).write_bytes(content)
+        name = chance.choice([*names, MANIFEST])
+        if name == INTERPRETATION:
+            lines = gzip.decompress(good[name]).decode().splitlines()
+            row = chance.randrange(len(lines))
+            lines[row] = replace_a_value(lines[row], chance)
+            (folder / name).write_bytes(gzip.compress("\n".join(lines).encode()))
+        elif name.endswith(".json") and chance.random() < 0.7:
+            (folder / name).write_text(replace_a_value(good[name].decode(), chance))
+        else:
+            (folder / name).write_bytes(damage(good[name], chance))
+        if name != MANIFEST:
+            sign(folder)
+        else:
+            values = json.loads(good[name])
+            text = replace_a_value(json.dumps(values | {"manifest_sha256": ""}), chance)
+            values = json.loads(text)
+            values.pop("manifest_sha256", None)
+            values["manifest_sha256"] = _digest(values)
+            (folder / name).write_text(json.dumps(values))
+        started = time.process_time()
+        with contextlib.suppress(SteersearchError):
+            use(folder)
+        assert time.process_time() - started < SECONDS
