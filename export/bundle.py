@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import DataError
+from ..errors import DataError, SteersearchError
 from ..files import sha256_of
 from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.features import FORMAT_VERSION as FEATURES_FORMAT_VERSION
@@ -31,6 +31,7 @@ from ..runtime.bundle.manifest import (
     Manifest,
 )
 from ..runtime.bundle.write import check_target, staged_folder
+from ..runtime.interpret.storage import read_graph
 from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
@@ -148,15 +149,25 @@ def _use_once(folder: Path, texts: Sequence[str]) -> None:
 def carry_over(old: Path, new: Path) -> bool:
     """Copy the interpretation of a bundle, if it has one, into the folder of another export of the same autoencoder.
 
-    `new` is complete but for its manifest. Returns whether an interpretation was copied: the decoders, which hold the
-    atoms, must be equal.
+    `new` is complete but for its manifest. Returns whether an interpretation was copied: it must be readable, and the
+    decoders, which hold the atoms, must be equal.
     """
-    there = all((old / name).is_file() for name in OPTIONAL_FILES)
-    if not there or sha256_of(old / DECODER) != sha256_of(new / DECODER):
+    if not all((old / name).is_file() for name in OPTIONAL_FILES) or not _same_decoder(old, new):
+        return False
+    try:
+        read_graph(Bundle.load(old))
+    except SteersearchError as error:
+        logger.warning("the labels of the bundle that is replaced are not kept: %s", error)
         return False
     for name in (*OPTIONAL_FILES, FEATURES):
         shutil.copyfile(old / name, new / name)
     return True
+
+
+def _same_decoder(old: Path, new: Path) -> bool:
+    """Compare the graphs and, of a large autoencoder, the files of their weights."""
+    sums = [[sha256_of(f / n) for n in (DECODER, f"{DECODER}.data") if (f / n).is_file()] for f in (old, new)]
+    return sums[0] == sums[1]
 
 
 class _StepLog:

@@ -11,7 +11,7 @@ from .reading import MALFORMED, check_version, json_lines
 
 FORMAT_VERSION = 1
 
-LONGEST = 2**20
+LONGEST = 2**22
 """Bytes of a latent's line; 10,000 are usual."""
 BYTES_PER_LATENT = 256
 """Of the first line, which has each latent's position and family."""

@@ -35,6 +35,7 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
     """Write an interpretation into a bundle's folder, in place of an earlier one; return the bundle, opened again.
 
     Raises:
+        ChecksumError: Another bundle is in the folder now, which is unchanged.
         StorageError: The disk is full or the folder cannot be replaced; it is unchanged then.
     """
     files = {
@@ -42,7 +43,8 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
         TOKEN_MODEL: _token_model_bytes(result.token_model, result.calibration),
         FEATURES: _features_bytes(bundle.path / FEATURES, result.interpretation.entries),
     }
-    with staged_folder(bundle.path, overwrite=True) as folder:
+    # Labelling takes minutes, and somebody may have exported another model to the folder meanwhile.
+    with staged_folder(bundle.path, overwrite=True) as folder, bundle.files.unchanged(*bundle.manifest.files):
         for name in set(bundle.manifest.files) - set(files):
             _link_or_copy(bundle.path / name, folder / name)
         for name, content in files.items():
@@ -51,7 +53,9 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
             name: {"sha256": sha256_of(folder / name), "bytes": len(content)} for name, content in files.items()
         }
         (folder / MANIFEST).write_text(replace(bundle.manifest, files=listed).to_json(), encoding="utf-8")
-    return Bundle.load(bundle.path)
+        # One that cannot be opened must not take the place of one that can.
+        read_graph(Bundle.load(folder))
+    return Bundle.load(bundle.path, verify=False)
 
 
 def read_interpretation(bundle: Bundle) -> Interpretation | None:

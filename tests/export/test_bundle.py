@@ -143,6 +143,25 @@ def test_labels_stay_when_the_same_model_is_exported_again(tiny_checkpoint, tiny
     other = shutil.copytree(out, tmp_path / "other")
     (other / "decoder.onnx").write_bytes(b"another autoencoder")
     assert not carry_over(other, out)
+    torn = shutil.copytree(out, tmp_path / "torn")
+    (torn / "tokens.npz").write_bytes(b"half")
+    assert not carry_over(torn, out)
+
+
+def test_weights_in_files_of_their_own(tiny_sae, tmp_path, monkeypatch):
+    """As those of a large autoencoder: an index is tied to them, and they may be overwritten."""
+    monkeypatch.setattr("steersearch.export.onnx_files.MAPPED_ABOVE", 0)
+    out = tmp_path / "bundle"
+    first = export_bundle(tiny_sae, out)
+    assert {"embedder.onnx.data", "encoder.onnx.data", "decoder.onnx.data"} < set(first.files)
+    bundle = Bundle.load(out)
+    indices, values = bundle.encode(bundle.embed(["a file"]))
+    assert bundle.decode(indices, values).shape == (1, 32)
+    with torch.no_grad():
+        tiny_sae.b_enc.add_(0.01)
+    second = export_bundle(tiny_sae, out, overwrite=True)
+    assert second.files["encoder.onnx"] == first.files["encoder.onnx"]
+    assert second.model_digest != first.model_digest
 
 
 def test_a_model_that_does_not_agree_is_not_written(tiny_sae, tmp_path, monkeypatch):
