@@ -158,9 +158,9 @@ def test_weights_in_files_of_their_own(tiny_sae, tmp_path, monkeypatch):
     indices, values = bundle.encode(bundle.embed(["a file"]))
     assert bundle.decode(indices, values).shape == (1, 32)
     with torch.no_grad():
-        tiny_sae.b_enc.add_(0.01)
+        tiny_sae.W_enc.mul_(1.01)
     second = export_bundle(tiny_sae, out, overwrite=True)
-    assert second.files["encoder.onnx"] == first.files["encoder.onnx"]
+    assert second.files["encoder.onnx.data"] != first.files["encoder.onnx.data"]
     assert second.model_digest != first.model_digest
 
 
