@@ -210,8 +210,9 @@ def positions_of(folder: Path) -> int | None:
     if type(value) is not int or not MIN_LENGTH <= value < UNLIMITED:
         return None
     # These count positions from the padding's id on, usually 1: 514 rows are for 512 tokens.
-    after_padding = config.get("model_type") in _POSITIONS_AFTER_PADDING and type(pad) is int and 0 <= pad < value
-    return max(value - pad - 1, MIN_LENGTH) if after_padding else value
+    if config.get("model_type") in _POSITIONS_AFTER_PADDING and isinstance(pad, int) and 0 <= pad < value:
+        return max(value - pad - 1, MIN_LENGTH)
+    return value
 
 
 def _read_object(path: Path) -> dict[str, object]:

@@ -59,8 +59,8 @@ class Autoencoder:
         indices, values = np.empty((len(rows), self.k), np.int64), np.empty((len(rows), self.k), np.float32)
         for start in range(0, len(rows), BATCH):
             block = slice(start, start + BATCH)
-            found = run(self._encoder, list(_CODE), {"embeddings": rows[block]})
-            indices[block], values[block] = self._checked(*found, len(rows[block]))
+            ids, activations = run(self._encoder, _CODE, {"embeddings": rows[block]})
+            indices[block], values[block] = self._checked(ids, activations, len(rows[block]))
         return indices, values
 
     def decode(self, indices: IntArray, values: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import onnxruntime as ort
@@ -21,7 +21,8 @@ from ...text import first_line
 from .manifest import CURE
 from .onnx_graph import check_graph
 
-Session = ort.InferenceSession
+Session: TypeAlias = ort.InferenceSession
+SessionOptions: TypeAlias = ort.SessionOptions
 """No other module imports onnxruntime: what its import starts is in `steersearch.telemetry`."""
 MemoryProfile = Literal["fast", "lean"]
 """`fast`: all usable CPUs, weights converted to their layout. `lean`: one thread, fp32 weights of the embedder mapped
@@ -84,7 +85,7 @@ def open_session(
         check_graph(path, [f"{path.name}.data"])
     except OSError as error:
         raise BundleError(f"cannot load {path} ({error.strerror or error}): {CURE}") from error
-    options = ort.SessionOptions()
+    options = SessionOptions()
     # Without a value, onnxruntime pins threads to CPUs that a container may not use.
     options.intra_op_num_threads = threads or (1 if profile == "lean" else min(usable_cpus(), MAX_THREADS))
     options.inter_op_num_threads = 1
