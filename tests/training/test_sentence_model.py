@@ -1,5 +1,6 @@
 """No code of an embedder's folder runs: every folder here would write a file called `ran`."""
 
+import ast
 import json
 import shutil
 from dataclasses import replace
@@ -85,6 +86,21 @@ def test_sentence_transformers_alone_would_run_the_code(folder, marker):
     with_module(folder, "evil.Evil")
     SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     assert marker.exists()
+
+
+def test_one_function_opens_embedders():
+    """Whatever reads a model's folder with another library would run its code."""
+    root, found = Path(__file__).parents[2], set()
+    for room in ("training", "export", "runtime", "integrations", "cli", "src/steersearch"):
+        for path in (root / room).rglob("*.py"):
+            if any(parent.is_symlink() for parent in path.parents):
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and node.args:
+                    name = ast.unparse(node.func).split(".")[-1]
+                    if name in ("SentenceTransformer", "from_pretrained", "pipeline", "import_from_string"):
+                        found.add((str(path.relative_to(root)), name))
+    assert found == {("training/sentence_model.py", "SentenceTransformer")}
 
 
 @pytest.mark.parametrize("case", CASES)
