@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from ..arrays import FloatArray
+from ..runtime.bundle.onnx_session import Session, SessionOptions
 from ..text import first_line
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,9 @@ def fuse_attention(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _embeddings(model: onnx.ModelProto) -> FloatArray:
     """Embed two texts, the second of which is padded, shape (2, d_in)."""
-    options = ort.SessionOptions()
+    options = SessionOptions()
     options.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = Session(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     ids = np.arange(16, dtype=np.int64).reshape(2, 8)
     mask = np.ones_like(ids)
     mask[1, 5:] = 0

@@ -7,14 +7,17 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import __version__
-from ..errors import DataError
+from ..errors import DataError, SteersearchError
 from ..files import absolute, sha256_of
+from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.features import FORMAT_VERSION as FEATURES_FORMAT_VERSION
 from ..runtime.bundle.manifest import (
     DECODER,
@@ -28,7 +31,8 @@ from ..runtime.bundle.manifest import (
     Manifest,
 )
 from ..runtime.bundle.write import check_target, staged_folder
-from ..training.embedding import EmbedderSource, resolve_embedder
+from ..runtime.interpret.storage import read_graph
+from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
 from .graphs import decoder_graph, encoder_graph
@@ -73,7 +77,7 @@ def export_bundle(
         CheckpointError: The checkpoint cannot be read.
         DataError: The embedder is not found, not that of the training, or of a kind that cannot be exported.
         ConfigError: An unknown `precision` or `via`.
-        BundleError: `out` exists and must not be replaced.
+        BundleError: `out` exists and must not be replaced, or the runtime refuses the new bundle.
         ExportMismatchError: The graphs do not reproduce the torch model.
         StorageError: The disk is full or cannot be written.
     """
@@ -125,22 +129,45 @@ def export_bundle(
         )
         report("writing the manifest")
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        _use_once(folder, texts)
     report(f"wrote {out}")
     return manifest
+
+
+def _use_once(folder: Path, texts: Sequence[str]) -> None:
+    """Do with a bundle what a search does, so that none is written that the runtime refuses; a BundleError then."""
+    bundle = Bundle.load(folder, verify=False)
+    longest = max(texts, key=len)
+    rows = np.stack([bundle.embed_query(text) for text in (texts[0], longest)])
+    indices, values = bundle.encode(rows)
+    bundle.decode(indices, values)
+    bundle.features.search(texts[0], 1)
+    # Reads an interpretation that was carried over.
+    bundle.features.similar(0, 1)
 
 
 def carry_over(old: Path, new: Path) -> bool:
     """Copy the interpretation of a bundle, if it has one, into the folder of another export of the same autoencoder.
 
-    `new` is complete but for its manifest. Returns whether an interpretation was copied: the decoders, which hold the
-    atoms, must be equal.
+    `new` is complete but for its manifest. Returns whether an interpretation was copied: it must be readable, and the
+    decoders, which hold the atoms, must be equal.
     """
-    there = all((old / name).is_file() for name in OPTIONAL_FILES)
-    if not there or sha256_of(old / DECODER) != sha256_of(new / DECODER):
+    if not all((old / name).is_file() for name in OPTIONAL_FILES) or not _same_decoder(old, new):
+        return False
+    try:
+        read_graph(Bundle.load(old))
+    except SteersearchError as error:
+        logger.warning("the labels of the bundle that is replaced are not kept: %s", error)
         return False
     for name in (*OPTIONAL_FILES, FEATURES):
         shutil.copyfile(old / name, new / name)
     return True
+
+
+def _same_decoder(old: Path, new: Path) -> bool:
+    """Compare the graphs and, of a large autoencoder, the files of their weights."""
+    sums = [[sha256_of(f / n) for n in (DECODER, f"{DECODER}.data") if (f / n).is_file()] for f in (old, new)]
+    return sums[0] == sums[1]
 
 
 class _StepLog:
@@ -170,11 +197,7 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
                 "name it with --embedder FOLDER_OR_NAME"
             )
         return resolve_embedder(given)
-    location = given
-    if location is None:
-        # The folder exists only on the machine of the training.
-        location = trained["path"] if Path(trained["path"]).is_dir() else trained["id"]
-    source = resolve_embedder(location)
+    source = resolve_embedder(given) if given is not None else _embedder_of_training(trained)
     if source.sha256 != trained["sha256"]:
         raise DataError(
             f"{source.path_or_name} has weights with sha256 {source.sha256}, but the autoencoder was trained over "
@@ -185,10 +208,27 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
         source,
         id=trained["id"],
         revision=trained["revision"],
-        max_length=trained["max_length"],
+        max_length=min(trained["max_length"], positions_of(Path(source.path_or_name)) or trained["max_length"]),
         query_prefix=trained.get("query_prefix", ""),
         document_prefix=trained.get("document_prefix", ""),
     )
+
+
+def _embedder_of_training(trained: dict[str, Any]) -> EmbedderSource:
+    """Find the embedder that a checkpoint names, by its absolute path or by its name, never by a relative path.
+
+    A checkpoint may come from somebody else, and what a relative path means is decided by whoever made the folder.
+    """
+    path, name = trained["path"], trained["id"]
+    # Two slashes: a share on another machine, which Windows would log in to.
+    if Path(path).is_absolute() and not path.startswith(("//", "\\\\")) and Path(path).is_dir():
+        return resolve_embedder(path)
+    try:
+        return resolve_embedder(name, by_name=True)
+    except DataError as error:
+        raise DataError(
+            f"{error}; the autoencoder was trained over {name} in {path}: give its folder with --embedder"
+        ) from error
 
 
 def _features(sae: SparseAutoencoder) -> dict[str, Any]:

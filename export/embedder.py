@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError, DataError, MissingExtraError
 from ..text import first_line
 from ..training.embedding import EmbedderSource
+from ..training.sentence_model import open_model
 from .attention import fuse_attention
 from .onnx_files import OPSET, name_dimensions, quiet_exporters, to_onnx
 
@@ -37,14 +38,7 @@ def load_embedder(source: EmbedderSource) -> SentenceTransformer:
     from sentence_transformers.models import Normalize, Pooling, Transformer
 
     folder = source.path_or_name
-    try:
-        model = SentenceTransformer(
-            folder, device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "eager"}
-        )
-        model = model.float().eval()
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
-        reason = first_line(str(error), type(error).__name__)
-        raise DataError(f"{folder} cannot be loaded as a sentence-transformers model: {reason}") from error
+    model = open_model(folder, device="cpu", attn_implementation="eager").float().eval()
     modules = list(model)
     if not (len(modules) > 1 and isinstance(modules[0], Transformer) and isinstance(modules[1], Pooling)):
         kinds = [type(module).__name__ for module in modules]

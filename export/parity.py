@@ -201,7 +201,8 @@ def _check_tolerances(figures: dict[str, float | int], precision: Precision) -> 
         if not (value <= limit if upper else value >= limit):
             failures.append(f"{name} is {value:.6g}, allowed {'at most' if upper else 'at least'} {limit:g}")
     if failures:
+        exact = "" if precision == "fp32" else "precision fp32, or "
         raise ExportMismatchError(
             f"the {precision} graphs do not reproduce the torch model on {figures['texts']} texts, no bundle was "
-            f"written: {'; '.join(failures)}. Try precision fp32, or the other exporter (--via torch or optimum)"
+            f"written: {'; '.join(failures)}. Try {exact}the other exporter (--via torch or optimum)"
         )

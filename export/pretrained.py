@@ -15,7 +15,7 @@ import torch
 
 from ..errors import CheckpointError, ConfigError
 from ..files import check_format, replace_file
-from ..training.checkpoint import FORMAT_VERSION, PARAMETERS, CheckpointInfo
+from ..training.checkpoint import FORMAT_VERSION, PARAMETERS, CheckpointInfo, check_embedder
 from ..training.config import SaeConfig
 from ..training.sae import SparseAutoencoder
 
@@ -61,12 +61,15 @@ def load_pretrained(name: str | Path) -> SparseAutoencoder:
             "or the path of a .safetensors file"
         )
     metadata, state = _read(path)
-    check_format(path, metadata["format_version"], FORMAT_VERSION, error=CheckpointError)
     try:
+        if type(metadata["format_version"]) is not int:
+            raise TypeError(f"format_version is {metadata['format_version']!r}")
+        check_format(path, metadata["format_version"], FORMAT_VERSION, error=CheckpointError)
         sae = SparseAutoencoder(SaeConfig(**metadata["config"]))
         sae.load_state_dict({parameter: state[parameter].float() for parameter in PARAMETERS})
         sae.info = CheckpointInfo(**metadata["info"])
-    except (KeyError, TypeError, RuntimeError) as error:
+        check_embedder(sae.info.embedder)
+    except (KeyError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}): install the package again") from error
     if not all(bool(torch.isfinite(parameter).all()) for parameter in sae.parameters()):
         raise CheckpointError(f"{path} holds NaN or infinite numbers: install the package again")
@@ -82,5 +85,5 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safe_open(str(path), framework="pt") as file:
             metadata = json.loads(file.metadata()["steersearch"])
             return metadata, {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): it is damaged or no pretrained model") from error

@@ -2,8 +2,8 @@
 
 Read in this order: `config`; `sae` (the model) and `sparse_ops` (its products); `batches` (what a step sees), `losses`
 and `trainer` (the loop), with `dev_set` (held-out queries), `distributed` (devices and processes) and `metrics_log`;
-`embedder_source`, `embedding` and `queries` (from texts to embeddings); `latent_statistics` (what each latent responds
-to); `checkpoint` (the file); `fit` (from documents to a checkpoint).
+`sentence_model`, `embedder_source`, `embedding` and `queries` (from texts to embeddings); `latent_statistics` (what
+each latent responds to); `checkpoint` (the file); `fit` (from documents to a checkpoint).
 """
 
 from ..extras import require

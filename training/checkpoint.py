@@ -111,7 +111,7 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
     """Read and check a checkpoint: version, config, shapes, finite weights."""
     payload = load_plain(path)
     version = payload.get("format_version")
-    if not isinstance(version, int):
+    if type(version) is not int or version < 1:
         raise CheckpointError(f"{path} has no format_version: it is not a checkpoint of `sae train`")
     check_format(path, version, FORMAT_VERSION, error=CheckpointError)
     try:
@@ -121,15 +121,33 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
             found = dict.fromkeys(("step_size", "b_step"), torch.zeros(0, shape["n_latents"])) | found
         config = SaeConfig(**shape)
         info = CheckpointInfo(**payload["info"])
+        check_embedder(info.embedder)
         state = {name: found[name] for name in PARAMETERS}
-    except (KeyError, TypeError, ConfigError) as error:
+    except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}): train it again") from error
     d_in, n_latents = config.d_in, config.n_latents
     shapes = {"W_enc": (d_in, n_latents), "b_enc": (n_latents,), "W_dec": (n_latents, d_in), "b_dec": (d_in,)}
     shapes |= dict.fromkeys(("step_size", "b_step"), (config.encoder_depth - 1, n_latents))
     for name, tensor in state.items():
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_floating_point():
+            raise CheckpointError(f"{path}: {name} is no dense tensor of floating-point numbers: train it again")
         if tuple(tensor.shape) != shapes[name]:
             raise CheckpointError(f"{path}: {name} has shape {tuple(tensor.shape)}, its config says {shapes[name]}")
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinite numbers: train it again")
     return config, info, state
+
+
+def check_embedder(embedder: dict[str, Any] | None) -> None:
+    """Check what a checkpoint says of its embedder; a KeyError or TypeError."""
+    if embedder is None:
+        return
+    if not isinstance(embedder, dict):
+        raise TypeError(f"embedder is a {type(embedder).__name__}")
+    kinds = {"id": str, "revision": str, "sha256": str, "max_length": int, "path": str}
+    for name, kind in kinds.items():
+        if type(embedder[name]) is not kind:
+            raise TypeError(f"{name} of the embedder is {embedder[name]!r}, expected a {kind.__name__}")
+    for name in ("query_prefix", "document_prefix"):
+        if not isinstance(embedder.get(name, ""), str):
+            raise TypeError(f"{name} of the embedder is {embedder[name]!r}, expected a text")

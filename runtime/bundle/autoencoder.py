@@ -7,14 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from ...arrays import FloatArray, IntArray, check_finite_rows
-from ...errors import DataError
-from .manifest import DECODER, ENCODER
-from .onnx_session import MemoryProfile, open_session, run
+from ...errors import BundleError, DataError
+from .manifest import CURE, DECODER, ENCODER
+from .onnx_session import MemoryProfile, Session, open_session, run
+from .reading import OpenedFiles
 
 BATCH = 1024
+_CODE = ("sae_indices", "sae_values")
 
 
 class Autoencoder:
@@ -32,9 +33,11 @@ class Autoencoder:
         k: int,
         threads: int | None = None,
         profile: MemoryProfile = "fast",
+        files: OpenedFiles | None = None,
     ) -> None:
         self.d_in, self.n_latents, self.k = d_in, n_latents, k
         self._folder, self._threads, self._profile = folder, threads, profile
+        self._files = files or OpenedFiles(folder)
 
     def encode(self, embeddings: FloatArray) -> tuple[IntArray, FloatArray]:
         """Return the sparse codes of unit embeddings, shape (n, d_in), float32.
@@ -56,7 +59,8 @@ class Autoencoder:
         indices, values = np.empty((len(rows), self.k), np.int64), np.empty((len(rows), self.k), np.float32)
         for start in range(0, len(rows), BATCH):
             block = slice(start, start + BATCH)
-            indices[block], values[block] = run(self._encoder, None, {"embeddings": rows[block]})
+            ids, activations = run(self._encoder, _CODE, {"embeddings": rows[block]})
+            indices[block], values[block] = self._checked(ids, activations, len(rows[block]))
         return indices, values
 
     def decode(self, indices: IntArray, values: FloatArray) -> FloatArray:
@@ -80,14 +84,13 @@ class Autoencoder:
         rows = np.empty((len(ids), self.d_in), np.float32)
         for start in range(0, len(ids), BATCH):
             block = slice(start, start + BATCH)
-            rows[block] = run(self._decoder, None, {"sae_indices": ids[block], "sae_values": activations[block]})[0]
+            rows[block] = self._decoded(ids[block], activations[block])
         return rows
 
     @cached_property
     def b_dec(self) -> FloatArray:
         """The decoder's bias, shape (d_in,): the reconstruction of an empty code."""
-        empty = {"sae_indices": np.zeros((1, 1), np.int64), "sae_values": np.zeros((1, 1), np.float32)}
-        row: FloatArray = run(self._decoder, None, empty)[0][0]
+        row: FloatArray = self._decoded(np.zeros((1, 1), np.int64), np.zeros((1, 1), np.float32))[0]
         return row
 
     @cached_property
@@ -97,13 +100,49 @@ class Autoencoder:
         ids = np.arange(self.n_latents, dtype=np.int64)[:, None]
         return self.decode(ids, np.ones_like(ids, np.float32)) - self.b_dec
 
-    @cached_property
-    def _encoder(self) -> ort.InferenceSession:
-        return open_session(self._folder / ENCODER, self._threads, profile=self._profile)
+    def _checked(self, indices: IntArray, values: FloatArray, n: int) -> tuple[IntArray, FloatArray]:
+        """Return what the encoder gave; a BundleError when it is not the codes of `n` rows."""
+        shape = (n, self.k)
+        good = indices.shape == values.shape == shape and indices.dtype == np.int64 and values.dtype == np.float32
+        # With a NaN, minimum and maximum are NaN and compare false.
+        fits = good and 0 <= indices.min() and indices.max() < self.n_latents
+        if not (fits and 0 <= values.min() and values.max() < np.inf):
+            found = f"{indices.dtype} {indices.shape} and {values.dtype} {values.shape}"
+            raise BundleError(
+                f"{self._folder / ENCODER} gave {found}, expected int64 and float32 {shape}, latents from 0 to "
+                f"{self.n_latents - 1} and activations of 0 or more: {CURE}"
+            )
+        return indices, values
+
+    def _decoded(self, ids: IntArray, values: FloatArray) -> FloatArray:
+        """Run the decoder; a BundleError when it does not give embeddings."""
+        rows: FloatArray = run(self._decoder, ["reconstruction"], {"sae_indices": ids, "sae_values": values})[0]
+        if rows.shape != (len(ids), self.d_in) or not np.isfinite(rows).all():
+            raise BundleError(
+                f"{self._folder / DECODER} gave {rows.dtype} {rows.shape}, expected finite numbers of shape "
+                f"{(len(ids), self.d_in)}: {CURE}"
+            )
+        return rows
 
     @cached_property
-    def _decoder(self) -> ort.InferenceSession:
-        return open_session(self._folder / DECODER, self._threads, profile=self._profile)
+    def _encoder(self) -> Session:
+        return self._open(ENCODER, {"embeddings"}, _CODE)
+
+    @cached_property
+    def _decoder(self) -> Session:
+        return self._open(DECODER, set(_CODE), ("reconstruction",))
+
+    def _open(self, name: str, inputs: set[str], outputs: tuple[str, ...]) -> Session:
+        """Open a graph; a BundleError when its inputs and outputs have other names."""
+        with self._files.unchanged(name, f"{name}.data"):
+            session = open_session(self._folder / name, self._threads, profile=self._profile)
+        found = {each.name for each in session.get_inputs()}, {each.name for each in session.get_outputs()}
+        if found != (inputs, set(outputs)):
+            raise BundleError(
+                f"{self._folder / name} takes {sorted(found[0])} and gives {sorted(found[1])}, expected "
+                f"{sorted(inputs)} and {sorted(outputs)}: {CURE}"
+            )
+        return session
 
 
 def check_latents(latents: Sequence[int] | IntArray, n_latents: int) -> IntArray:

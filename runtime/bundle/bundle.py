@@ -15,8 +15,10 @@ from .embedder_kinds import find_opener
 from .feature_edits import read_edits, with_edits
 from .features import Features, read_features
 from .interpretation import Interpretation, read_interpretation_file
-from .manifest import FEATURES, INTERPRETATION, Manifest, read_manifest
+from .manifest import FEATURES, INTERPRETATION, TOKENIZER, Manifest, check_size, read_manifest
 from .onnx_session import MemoryProfile, check_profile, check_threads
+from .reading import OpenedFiles
+from .write import recover
 
 CACHED_QUERIES = 128
 """Queries whose embeddings are kept in memory, 200 kB at 384 dimensions."""
@@ -29,14 +31,22 @@ class Bundle:
     """
 
     def __init__(
-        self, path: Path, manifest: Manifest, threads: int | None = None, profile: MemoryProfile = "fast"
+        self,
+        path: Path,
+        manifest: Manifest,
+        threads: int | None = None,
+        profile: MemoryProfile = "fast",
+        *,
+        files: OpenedFiles | None = None,
     ) -> None:
         self.path, self.manifest = path, manifest
         """Facts about the model, its files and its parity with torch, as recorded by export."""
         self.d_in, self.n_latents, self.k = manifest.d_in, manifest.n_latents, manifest.k
         self.profile: MemoryProfile = profile
+        self.files = (files or OpenedFiles(path)).listed(manifest)
+        """The files as they were when the bundle was opened."""
         self.autoencoder = Autoencoder(
-            path, d_in=self.d_in, n_latents=self.n_latents, k=self.k, threads=threads, profile=profile
+            path, d_in=self.d_in, n_latents=self.n_latents, k=self.k, threads=threads, profile=profile, files=self.files
         )
         self._open_embedder, self._threads = find_opener(manifest, path), threads
         self._embed_query = lru_cache(CACHED_QUERIES)(self._embed_one_query)
@@ -72,10 +82,15 @@ class Bundle:
             FormatVersionError: It was written by a newer steersearch.
             ChecksumError: A file was altered.
         """
+        # Graphs are opened later, perhaps in another working directory.
         folder = absolute(path)
         check_profile(profile)
         check_threads(threads)
-        bundle = cls(folder, read_manifest(folder, verify=verify), threads, profile)
+        recover(folder)
+        files = OpenedFiles(folder)
+        manifest = read_manifest(folder, verify=verify)
+        bundle = cls(folder, manifest, threads, profile, files=files)
+        check_size(folder, manifest)
         # A damaged bundle fails here and not in the first search.
         bundle.features  # noqa: B018
         return bundle
@@ -142,7 +157,8 @@ class Bundle:
         """Interpretation of each latent by `sae features label`; None without one, a BundleError for a damaged one."""
         if INTERPRETATION not in self.manifest.files:
             return None
-        return read_interpretation_file(self.path / INTERPRETATION, self.n_latents)
+        with self.files.unchanged(INTERPRETATION):
+            return read_interpretation_file(self.path / INTERPRETATION, self.n_latents)
 
     def _companions(self, latent: int) -> dict[int, float]:
         return dict(self.interpretation.entries[latent].companions) if self.interpretation else {}
@@ -155,7 +171,10 @@ class Bundle:
     @cached_property
     def embedder(self) -> Embedder:
         """The embedder, opened on first use; a BundleError when it cannot be opened."""
-        return self._open_embedder(self.path, self.manifest, self._threads, self.profile)
+        # Its own files, which begin with this, and the tokenizer.
+        names = (TOKENIZER, *(name for name in self.manifest.files if name.startswith("embedder.")))
+        with self.files.unchanged(*names):
+            return self._open_embedder(self.path, self.manifest, self._threads, self.profile)
 
 
 def _load(path: Path, threads: int | None, profile: MemoryProfile) -> Bundle:

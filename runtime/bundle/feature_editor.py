@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ...errors import ConfigError, StorageError
 from .bundle import Bundle
 from .feature_edits import Edit, clean_name, edits_path, read_edits, write_edits
+from .folder_lock import hold
 
 PATIENCE = 10.0
 """Seconds to wait for another process that is saving."""
@@ -95,7 +94,9 @@ class FeatureEditor:
         folder, autoencoder = self._bundle.path, self._bundle.autoencoder
         path = edits_path(folder)
         try:
-            with FileLock(path.with_name(f".{path.name}.lock"), timeout=PATIENCE):
+            with hold(folder, PATIENCE) as held:
+                if not held:
+                    raise StorageError(f"{path} is being written by another process: try again")
                 edits = {f: e for f, e in read_edits(folder, autoencoder).items() if f not in self._changed}
                 changed = {f: edit for f, edit in self._edits.items() if f in self._changed}
                 edits |= changed
@@ -103,8 +104,8 @@ class FeatureEditor:
                     if edit.label is not None:
                         self._check_free(edit.label, latent, edits)
                 write_edits(folder, autoencoder, edits)
-        except Timeout:
-            raise StorageError(f"{path} is being written by another process: try again") from None
+        except StorageError:
+            raise
         except OSError as error:
             reason = error.strerror or error
             raise StorageError(f"cannot write {path} ({reason}): edits need a folder that can be written") from error

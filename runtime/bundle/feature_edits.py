@@ -19,12 +19,15 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import BundleError, ConfigError
-from ...files import check_format, replace_file
+from ...files import replace_file
 from .autoencoder import Autoencoder
 from .feature import Feature, latent_id
 from .features import Features
+from .reading import MALFORMED, check_version, read_json
 
 FORMAT_VERSION = 1
+MAX_BYTES = 2**26
+"""Of the file."""
 LONGEST = 80
 """Characters of a label or of a family's name."""
 
@@ -58,11 +61,9 @@ def read_edits(bundle: Path, autoencoder: Autoencoder) -> dict[int, Edit]:
     """
     path = edits_path(bundle)
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path, MAX_BYTES)
         version, digest, n_latents = raw["format_version"], raw["atoms_sha256"], raw["n_latents"]
-        if type(version) is not int or version < 1:
-            raise ValueError(f"format_version is {version!r}")
-        check_format(path, version, FORMAT_VERSION)
+        check_version(path, version, FORMAT_VERSION)
         expected = atoms_digest(autoencoder.atoms)
         if digest != expected:
             raise BundleError(
@@ -74,7 +75,7 @@ def read_edits(bundle: Path, autoencoder: Autoencoder) -> dict[int, Edit]:
         _check(edits, autoencoder.n_latents)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         reason = f"{type(error).__name__}: {error}"
         raise BundleError(f"{path} cannot be read ({reason}): mend it or move it away") from error
     return edits

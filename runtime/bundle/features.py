@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +14,19 @@ import numpy as np
 
 from ...arrays import FloatArray, unit_rows
 from ...errors import BundleError, ConfigError, DataError, UnknownFeatureError
-from ...files import check_format
 from ...text import shown
 from .autoencoder import Autoencoder
 from .feature import Feature, latent_id
+from .reading import MALFORMED, check_version, read_json
 from .word_index import WordIndex, words_of
 
 FORMAT_VERSION = 1
 CO_FIRING = 0.5
 """Similarity of latents that only ever fire together; equal atoms have 1."""
+MAX_BYTES, BYTES_PER_LATENT = 2**20, 2**16
+"""Of features.json: a latent with ten examples takes some 2,000."""
+LARGEST = 1e30
+"""Of a statistic; float32 ends at 3.4e38."""
 CONTRAST_WORDS = 64
 """Words whose mean embedding represents what all short texts have in common."""
 LONGEST_KEY = 200
@@ -226,11 +229,11 @@ def read_features(path: Path, *, n_latents: int, d_in: int) -> tuple[list[Featur
         BundleError: It cannot be read, or does not fit the bundle.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        check_format(path, raw["format_version"], FORMAT_VERSION)
+        raw = read_json(path, MAX_BYTES + BYTES_PER_LATENT * n_latents + 32 * d_in)
+        check_version(path, raw["format_version"], FORMAT_VERSION)
         features = [_feature(entry) for entry in raw["latents"]]
-        mean = np.array(raw["reference"]["mean"] or [0.0] * d_in, np.float32)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        mean = np.array([_finite(number) for number in raw["reference"]["mean"] or [0.0] * d_in], np.float32)
+    except MALFORMED as error:
         raise BundleError(
             f"{path} cannot be read ({type(error).__name__}: {error}): export the bundle again"
         ) from error
@@ -246,9 +249,9 @@ def read_features(path: Path, *, n_latents: int, d_in: int) -> tuple[list[Featur
 
 
 def _feature(entry: dict[str, Any]) -> Feature:
-    density, mean, p95, largest = (float(entry[name]) for name in ("density", "mean", "p95", "max"))
-    if not np.isfinite([density, mean, p95, largest]).all():
-        raise ValueError(f"latent {entry['id']} has statistics that are not finite")
+    density, mean, p95, largest = (_finite(entry[name]) for name in ("density", "mean", "p95", "max"))
+    if not (0 <= density <= 1 and min(mean, p95, largest) >= 0):
+        raise ValueError(f"latent {entry['id']} has density {density}, mean {mean}, p95 {p95}, max {largest}")
     keywords, examples = (tuple(str(text) for text in entry.get(name, ())) for name in ("keywords", "examples"))
     return Feature(
         int(entry["id"]),
@@ -265,6 +268,13 @@ def _feature(entry: dict[str, Any]) -> Feature:
         unclear=bool(entry.get("unclear", False)),
         guess=_text(entry, "guess"),
     )
+
+
+def _finite(number: Any) -> float:
+    """Return a number that float32 can hold."""
+    if type(number) not in (int, float) or not abs(number) < LARGEST:
+        raise ValueError(f"{str(number)[:40]} is not a number below {LARGEST:g}")
+    return float(number)
 
 
 def _text(entry: dict[str, Any], name: str) -> str | None:

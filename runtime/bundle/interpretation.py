@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ...errors import BundleError
-from ...files import check_format
+from .reading import MALFORMED, check_version, json_lines
 
 FORMAT_VERSION = 1
 
+LONGEST = 2**22
+"""Bytes of a latent's line; 10,000 are usual."""
+BYTES_PER_LATENT = 256
+"""Of the first line, which has each latent's position and family."""
 UNCLEAR = 0.65
 """Below this held-out AUC a label is not shown as a name: the feature is called unclear."""
 CHANCE = 0.05
@@ -150,18 +152,34 @@ def read_interpretation_file(path: Path, n_latents: int) -> Interpretation:
     """
     cure = "interpret the bundle again with: sae features label"
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            head = json.loads(next(lines))
-            check_format(path, head.pop("format_version"), FORMAT_VERSION)
-            entries = tuple(entry_from_json(json.loads(line)) for line in lines)
+        lines = json_lines(path, first=LONGEST + BYTES_PER_LATENT * n_latents, longest=LONGEST, most=n_latents + 1)
+        head = next(lines)
+        check_version(path, head.pop("format_version"), FORMAT_VERSION)
+        entries = tuple(entry_from_json(line) for line in lines)
         for name in ("covered", "families", "positions"):
             head[name] = tuple(tuple(each) if isinstance(each, list) else each for each in head[name])
         interpretation = Interpretation(**head, entries=entries)
-    except (OSError, EOFError, StopIteration, ValueError, KeyError, TypeError, AttributeError) as error:
+        _check_latents(interpretation, n_latents)
+    except MALFORMED as error:
         raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {cure}") from error
     if [entry.latent for entry in entries] != list(range(n_latents)):
         raise BundleError(f"{path} describes {len(entries)} latents, the bundle has {n_latents}: {cure}")
     return interpretation
+
+
+def _check_latents(interpretation: Interpretation, n_latents: int) -> None:
+    """Check what is looked up by number: latents, and a position for each or for none; a ValueError or TypeError."""
+    pairs = [pair for entry in interpretation.entries for pair in (*entry.companions, *entry.similar)]
+    latents = [latent for latent, _ in pairs] + [latent for family in interpretation.families for latent in family]
+    numbers = [number for _, number in pairs] + [number for x, y in interpretation.positions for number in (x, y)]
+    for latent in latents:
+        if type(latent) is not int or not 0 <= latent < n_latents:
+            raise ValueError(f"latent {str(latent)[:40]}")
+    for number in numbers:
+        if type(number) not in (int, float) or not abs(number) < float("inf"):
+            raise ValueError(f"number {str(number)[:40]}")
+    if len(interpretation.positions) not in (0, n_latents):
+        raise ValueError(f"{len(interpretation.positions)} positions")
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -29,7 +30,11 @@ of its own in the place of `embedder.onnx`, whose names begin with `embedder.` t
 OPTIONAL_FILES = (INTERPRETATION, TOKEN_MODEL)
 """Files that `sae features label` adds; searching and steering do not need them."""
 
-_CURE = "export it again with: sae-export --ckpt model.pt"
+CURE = "export it again with: sae-export --ckpt model.pt"
+MAX_BYTES = 2**24
+"""Of manifest.json."""
+MAX_WIDTH, MAX_LATENTS, MAX_TOKENS = 2**16, 2**24, 2**20
+"""Largest figures of a bundle: memory is taken by them before its files are looked at."""
 _SELF = "manifest_sha256"
 _SINCE_2 = {"query_prefix": "", "document_prefix": "", "embedder_kind": "onnx"}
 """Keys that format 1 did not have, with the values that it implied."""
@@ -74,7 +79,8 @@ class Manifest:
     @property
     def model_digest(self) -> str:
         """Digest that an index is tied to: sha256 over the graphs, the tokenizer and the document prefix, if any."""
-        return self._digest_of(ENCODER, DECODER, prefix=self.document_prefix)
+        weights = [f"{name}.data" for name in (ENCODER, DECODER)]
+        return self._digest_of(ENCODER, DECODER, *weights, prefix=self.document_prefix)
 
     @property
     def embedder_digest(self) -> str:
@@ -104,24 +110,24 @@ class Manifest:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise BundleError(f"{source} is not JSON ({error}): {_CURE}") from error
+            raise BundleError(f"{source} is not JSON ({error}): {CURE}") from error
         if not isinstance(values, dict):
-            raise BundleError(f"{source} holds a {type(values).__name__}, expected an object: {_CURE}")
+            raise BundleError(f"{source} holds a {type(values).__name__}, expected an object: {CURE}")
         version = values.get("format_version")
         if type(version) is not int or version < 1:
-            raise BundleError(f"{source} has format_version {version!r}, expected a whole number from 1 on: {_CURE}")
+            raise BundleError(f"{source} has format_version {version!r}, expected a whole number from 1 on: {CURE}")
         # Checked first, since a newer format may have other keys.
         check_format(source, version, FORMAT_VERSION)
         digest = values.pop(_SELF, None)
         expected = {field.name for field in fields(cls)} - (set(_SINCE_2) if version == 1 else set())
         if unknown := sorted(values.keys() - expected):
-            raise BundleError(f"{source} has unknown keys {unknown}: {_CURE}")
+            raise BundleError(f"{source} has unknown keys {unknown}: {CURE}")
         if missing := sorted(expected - values.keys()):
-            raise BundleError(f"{source} lacks {missing}: {_CURE}")
+            raise BundleError(f"{source} lacks {missing}: {CURE}")
         plain: dict[str, Any] = _SINCE_2 | values
         _check_values(plain, source)
         if digest != _digest(values):
-            raise ChecksumError(f"{source} was altered after the export: {_CURE}")
+            raise ChecksumError(f"{source} was altered after the export: {CURE}")
         return cls(**plain | {"format_version": FORMAT_VERSION})
 
 
@@ -141,25 +147,45 @@ def read_manifest(folder: str | Path, verify: bool = True) -> Manifest:
             f"{folder} is not a folder: make a bundle with: sae-export --ckpt model.pt --out {folder.name}"
         )
     try:
+        if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > MAX_BYTES:
+            raise BundleError(f"{path} is no file of at most {MAX_BYTES >> 20} MB: {CURE}")
         manifest = Manifest.from_json(path.read_bytes().decode("utf-8"), source=str(path))
         for name, expected in manifest.files.items():
             _check_file(folder / name, expected, verify)
     except FileNotFoundError as error:
         name = Path(error.filename).name
-        raise BundleError(f"{folder} is not a complete bundle, {name} is missing: {_CURE}") from error
+        raise BundleError(f"{folder} is not a complete bundle, {name} is missing: {CURE}") from error
     except UnicodeDecodeError as error:
-        raise BundleError(f"{path} is not UTF-8 text ({error}): {_CURE}") from error
+        raise BundleError(f"{path} is not UTF-8 text ({error}): {CURE}") from error
     except OSError as error:
         raise StorageError(f"cannot read the bundle {folder}: {error}") from error
     return manifest
 
 
+def check_size(folder: Path, manifest: Manifest) -> None:
+    """Check that a bundle holds as many weights as its figures say, so that they cannot take more memory than that.
+
+    Raises:
+        BundleError: The decoder is too small for them.
+    """
+    held = sum(int(manifest.files[n]["bytes"]) for n in (DECODER, f"{DECODER}.data") if n in manifest.files)
+    needed = 4 * manifest.n_latents * manifest.d_in
+    if held < needed:
+        raise BundleError(
+            f"{folder / MANIFEST} says {manifest.n_latents} latents of {manifest.d_in} numbers, which are {needed:,} "
+            f"bytes, but its decoder has {held:,}: {CURE}"
+        )
+
+
 def _check_file(path: Path, expected: Mapping[str, str | int], verify: bool) -> None:
     size = path.stat().st_size
+    # Reading a pipe or a device would wait for ever.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BundleError(f"{path} is not a file: {CURE}")
     if size != expected["bytes"]:
-        raise ChecksumError(f"{path} has {size} bytes, the manifest says {expected['bytes']}: {_CURE}")
+        raise ChecksumError(f"{path} has {size} bytes, the manifest says {expected['bytes']}: {CURE}")
     if verify and sha256_of(path) != expected["sha256"]:
-        raise ChecksumError(f"{path} was altered after the export (sha256 differs from the manifest): {_CURE}")
+        raise ChecksumError(f"{path} was altered after the export (sha256 differs from the manifest): {CURE}")
 
 
 def _digest(values: Mapping[str, Any]) -> str:
@@ -169,10 +195,11 @@ def _digest(values: Mapping[str, Any]) -> str:
 def _check_values(values: Mapping[str, Any], source: str) -> None:
     def check(good: bool, key: str, expected: str) -> None:
         if not good:
-            raise BundleError(f"{source}: {key} is {values[key]!r}, expected {expected}: {_CURE}")
+            raise BundleError(f"{source}: {key} is {values[key]!r}, expected {expected}: {CURE}")
 
-    for key in ("d_in", "n_latents", "k", "max_length", "opset"):
-        check(type(values[key]) is int and values[key] >= 1, key, "a whole number from 1 on")
+    for key, most in (("d_in", MAX_WIDTH), ("n_latents", MAX_LATENTS), ("k", MAX_WIDTH), ("max_length", MAX_TOKENS)):
+        check(type(values[key]) is int and 1 <= values[key] <= most, key, f"a whole number from 1 to {most:,}")
+    check(type(values["opset"]) is int and values["opset"] >= 1, "opset", "a whole number from 1 on")
     check(values["k"] <= values["n_latents"], "k", f"at most n_latents ({values['n_latents']})")
     for key in ("steersearch_version", "pooling", "precision", "min_onnxruntime", *_SINCE_2):
         check(isinstance(values[key], str), key, "a text")
@@ -182,18 +209,19 @@ def _check_values(values: Mapping[str, Any], source: str) -> None:
     embedder, files = values["embedder"], values["files"]
     check(set(embedder) == {"id", "revision", "sha256"}, "embedder", "id, revision and sha256")
     check(all(v is None or isinstance(v, str) for v in embedder.values()), "embedder", "texts or null")
-    check(all(type(v) in (int, float) for v in values["parity"].values()), "parity", "numbers")
+    finite = all(type(v) in (int, float) and abs(v) < float("inf") for v in values["parity"].values())
+    check(finite, "parity", "finite numbers")
     for name, entry in files.items():
         # A bundle is untrusted input: it must not name files outside its own folder.
         if not _is_plain_name(name):
-            raise BundleError(f"{source}: {name!r} is not a plain file name: {_CURE}")
+            raise BundleError(f"{source}: {name!r} is not a plain file name: {CURE}")
         good = isinstance(entry, dict) and set(entry) == {"sha256", "bytes"}
         good = good and isinstance(entry["sha256"], str) and bool(_SHA256.fullmatch(entry["sha256"]))
         if not (good and type(entry["bytes"]) is int and entry["bytes"] >= 0):
-            raise BundleError(f"{source}: files[{name!r}] is {entry!r}, expected sha256 and bytes: {_CURE}")
+            raise BundleError(f"{source}: files[{name!r}] is {entry!r}, expected sha256 and bytes: {CURE}")
     others = set() if values["embedder_kind"] == "onnx" else {EMBEDDER}
     if missing := sorted(set(REQUIRED_FILES) - others - set(files)):
-        raise BundleError(f"{source} does not list {missing}: {_CURE}")
+        raise BundleError(f"{source} does not list {missing}: {CURE}")
 
 
 def _is_plain_name(name: str) -> bool:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from ...arrays import FloatArray, IntArray
 from ...errors import BundleError, ConfigError, DataError
 from .embedder import Progress, add_prefix, check_texts
-from .manifest import EMBEDDER, TOKENIZER, Manifest
-from .onnx_session import TOKENS_PER_RUN, MemoryProfile, open_session, run
+from .manifest import CURE, EMBEDDER, TOKENIZER, Manifest
+from .onnx_session import TOKENS_PER_RUN, MemoryProfile, Session, open_session, run
+from .tokenizer import no_panic, open_tokenizer
 
 OUTPUT = "sentence_embedding"
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
@@ -46,7 +46,7 @@ class OnnxEmbedder:
 
     def __init__(
         self,
-        session: ort.InferenceSession,
+        session: Session,
         tokenizer: str | Path,
         max_length: int,
         d_in: int,
@@ -59,21 +59,15 @@ class OnnxEmbedder:
         self.session, self.max_length, self.d_in = session, max_length, d_in
         self.batch_invariant, self.tokens_per_run = batch_invariant, tokens_per_run
         self.query_prefix, self.document_prefix = query_prefix, document_prefix
-        try:
-            self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        # tokenizers raises plain Exception.
-        except Exception as error:
-            raise BundleError(f"{tokenizer} cannot be read ({error}): export the bundle again") from error
+        # As in training: cut at max_length, pad to the longest text of the batch.
+        self._tokenizer = open_tokenizer(Path(tokenizer), max_length)
         self._pad_id = _pad_id(self._tokenizer)
-        # As in training: cut at max_length, pad to the longest text of the batch. The file often says otherwise
-        # (all-MiniLM-L6-v2: cut at 128, pad to 128).
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length)
         self._inputs = [i.name for i in session.get_inputs()]
         if unknown := set(self._inputs) - _INPUTS:
             raise BundleError(f"the embedder graph wants {sorted(unknown)}, expected only {sorted(_INPUTS)}")
         shapes = {o.name: o.shape for o in session.get_outputs()}
-        if OUTPUT not in shapes or shapes[OUTPUT][-1] != d_in:
+        if len(shapes.get(OUTPUT, ())) != 2 or shapes[OUTPUT][-1] != d_in:
             raise BundleError(f"the embedder graph gives {shapes}, expected {OUTPUT} of width {d_in}")
 
     def embed_documents(self, texts: Sequence[str], *, progress: Progress | None = None) -> FloatArray:
@@ -139,7 +133,8 @@ class OnnxEmbedder:
         # As sentence-transformers does; for some tokenizers (Metaspace) it makes a difference.
         stripped = [text.strip() for text in texts]
         heads = list(self._heads(stripped))
-        rows = [np.array(e.ids, np.int64) for e in self._tokenizer.encode_batch_fast(heads)]
+        with no_panic(f"the tokenizer of the bundle gave up on a text of {max(map(len, heads), default=0)} characters"):
+            rows = [np.array(e.ids, np.int64) for e in self._tokenizer.encode_batch_fast(heads)]
         for i, row in enumerate(rows):
             if not len(row):
                 raise DataError(f"text {texts[i][:40]!r} has no tokens: this embedder cannot embed it")
@@ -158,7 +153,9 @@ class OnnxEmbedder:
             size = self.max_length * _CHARACTERS_PER_TOKEN
             while size < min(len(text), MAX_CHARACTERS):
                 # `overflowing` holds the tokens after the cut, in pieces of at most max_length.
-                if len(self._tokenizer.encode_batch_fast([text[:size]])[0].overflowing) >= 3:
+                with no_panic(f"the tokenizer of the bundle gave up on a text of {size} characters"):
+                    overflowing = self._tokenizer.encode_batch_fast([text[:size]])[0].overflowing
+                if len(overflowing) >= 3:
                     break
                 size *= 8
             yield text[: min(size, MAX_CHARACTERS)]
@@ -172,7 +169,10 @@ class OnnxEmbedder:
         if "token_type_ids" in self._inputs:
             feeds["token_type_ids"] = np.zeros_like(ids)
         result = run(self.session, [OUTPUT], {name: feeds[name] for name in self._inputs})[0]
-        return np.asarray(result, np.float32)
+        rows_made: FloatArray = np.asarray(result, np.float32)
+        if rows_made.shape != (len(rows), self.d_in):
+            raise BundleError(f"the embedder gave {rows_made.shape}, expected {(len(rows), self.d_in)}: {CURE}")
+        return rows_made
 
 
 def open_onnx(folder: Path, manifest: Manifest, threads: int | None, profile: MemoryProfile) -> OnnxEmbedder:

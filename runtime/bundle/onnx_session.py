@@ -11,12 +11,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
+import numpy as np
 import onnxruntime as ort
 
 from ...errors import BundleError, ConfigError
+from ...text import first_line
+from .manifest import CURE
+from .onnx_graph import check_graph
 
+Session: TypeAlias = ort.InferenceSession
+SessionOptions: TypeAlias = ort.SessionOptions
+"""No other module imports onnxruntime: what its import starts is in `steersearch.telemetry`."""
 MemoryProfile = Literal["fast", "lean"]
 """`fast`: all usable CPUs, weights converted to their layout. `lean`: one thread, fp32 weights of the embedder mapped
 from their file, long texts embedded two at a time."""
@@ -29,6 +36,9 @@ TOKENS_PER_RUN: dict[MemoryProfile, int] = {"fast": 2048, "lean": 512}
 _DISABLED_OPTIMISERS = ["SkipLayerNormFusion"]
 """Optimisations of onnxruntime that make a graph slower: this fused kernel takes 44 us where addition and normalisation
 take 13, a sixth of a short query in int8."""
+FOLDED_BYTES = 2**28
+"""Largest constant that onnxruntime may compute while it opens a graph; its own limit is a gigabyte. Versions before
+1.32 have none."""
 _SHRINK_ARENA = ort.RunOptions()
 _SHRINK_ARENA.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
@@ -55,22 +65,27 @@ def check_threads(threads: int | None) -> None:
 
 def open_session(
     path: str | Path, threads: int | None = None, *, profile: MemoryProfile = "fast", mapped: bool = False
-) -> ort.InferenceSession:
+) -> Session:
     """Open one graph on the CPU.
 
     Args:
-        path: An .onnx file; its external data, if any, is in the same folder.
+        path: An .onnx file; it may read weights from the file of the same name with `.data` at its end.
         threads: Threads per run; by default one when `lean`, else the usable CPUs, at most `MAX_THREADS`.
         profile: See `MemoryProfile`.
         mapped: Use the weights in the layout of the file, without a copy in that of the CPU: saves the memory of the
             copy and takes 1.4 times as long. Only for fp32; 8-bit weights would be converted in every run.
 
     Raises:
-        BundleError: onnxruntime cannot load the file.
+        BundleError: onnxruntime cannot load the file, or it is refused by `check_graph`.
         ConfigError: `threads` is below 1.
     """
     check_threads(threads)
-    options = ort.SessionOptions()
+    path = Path(path)
+    try:
+        check_graph(path, [f"{path.name}.data"])
+    except OSError as error:
+        raise BundleError(f"cannot load {path} ({error.strerror or error}): {CURE}") from error
+    options = SessionOptions()
     # Without a value, onnxruntime pins threads to CPUs that a container may not use.
     options.intra_op_num_threads = threads or (1 if profile == "lean" else min(usable_cpus(), MAX_THREADS))
     options.inter_op_num_threads = 1
@@ -78,21 +93,34 @@ def open_session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if mapped:
         options.add_session_config_entry("session.disable_prepacking", "1")
+    options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(FOLDED_BYTES))
+    # The other format is not looked at by `check_graph`.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     options.log_severity_level = 3  # errors only
     try:
-        return ort.InferenceSession(
+        return Session(
             os.fspath(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED_OPTIMISERS
         )
     # The errors of onnxruntime share no base class below Exception.
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(str(error), type(error).__name__)
         raise BundleError(
             f"onnxruntime {ort.__version__} cannot load {path} ({reason}): upgrade onnxruntime, "
             "or export the bundle again with: sae-export --ckpt model.pt"
         ) from error
 
 
-def run(session: ort.InferenceSession, outputs: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
-    """Run a graph and return its memory to the system: 230 MB remain after 32 long texts, 500 MB otherwise."""
-    results: list[Any] = session.run(outputs, feeds, _SHRINK_ARENA)
+def run(session: Session, outputs: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
+    """Run a graph and return its memory to the system: 230 MB remain after 32 long texts, 500 MB otherwise.
+
+    Raises:
+        BundleError: The graph cannot be run on these inputs.
+    """
+    try:
+        results: list[Any] = session.run(outputs, feeds, _SHRINK_ARENA)
+    # As above. Inputs are checked before, so it is the graph, or the memory.
+    except Exception as error:
+        shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in feeds.items())
+        reason = first_line(str(error), type(error).__name__)
+        raise BundleError(f"a graph of the bundle cannot be run on {shapes} ({reason}): {CURE}") from error
     return results

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import BundleError, ConfigError
-from ...files import check_format, sha256_of
+from ...files import sha256_of
 from ..bundle.bundle import Bundle
 from ..bundle.interpretation import FORMAT_VERSION, Entry, Interpretation, Score, entry_to_json
 from ..bundle.manifest import FEATURES, INTERPRETATION, MANIFEST, TOKEN_MODEL
+from ..bundle.reading import MALFORMED, check_version, read_arrays
 from ..bundle.write import staged_folder
 from .neuron2graph import Calibration, Neuron2Graph, TokenModel
 from .pipeline import InterpretationResult
@@ -34,6 +35,7 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
     """Write an interpretation into a bundle's folder, in place of an earlier one; return the bundle, opened again.
 
     Raises:
+        ChecksumError: Another bundle is in the folder now, which is unchanged.
         StorageError: The disk is full or the folder cannot be replaced; it is unchanged then.
     """
     files = {
@@ -41,7 +43,8 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
         TOKEN_MODEL: _token_model_bytes(result.token_model, result.calibration),
         FEATURES: _features_bytes(bundle.path / FEATURES, result.interpretation.entries),
     }
-    with staged_folder(bundle.path, overwrite=True) as folder:
+    # Labelling takes minutes, and somebody may have exported another model to the folder meanwhile.
+    with staged_folder(bundle.path, overwrite=True) as folder, bundle.files.unchanged(*bundle.manifest.files):
         for name in set(bundle.manifest.files) - set(files):
             _link_or_copy(bundle.path / name, folder / name)
         for name, content in files.items():
@@ -50,7 +53,9 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
             name: {"sha256": sha256_of(folder / name), "bytes": len(content)} for name, content in files.items()
         }
         (folder / MANIFEST).write_text(replace(bundle.manifest, files=listed).to_json(), encoding="utf-8")
-    return Bundle.load(bundle.path)
+        # One that cannot be opened must not take the place of one that can.
+        read_graph(Bundle.load(folder))
+    return Bundle.load(bundle.path, verify=False)
 
 
 def read_interpretation(bundle: Bundle) -> Interpretation | None:
@@ -74,15 +79,23 @@ def read_graph(bundle: Bundle) -> Neuron2Graph:
     if interpretation is None:
         raise ConfigError(f"{bundle.path} was never interpreted: sae features label --bundle {bundle.path} --data DOCS")
     path = bundle.path / TOKEN_MODEL
+    width, latents = bundle.d_in, (bundle.n_latents,)
+    kinds: dict[str, tuple[str, tuple[int | None, ...]]] = {
+        **{"format_version": ("i", ()), "tokens": ("i", (None,)), "idf": ("f", (None,)), "scale": ("f", (None,))},
+        **{"table": ("i", (None, width)), "slope": ("f", latents), "offset": ("f", latents)},
+    }
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            check_format(path, int(arrays["format_version"]), FORMAT_VERSION)
-            table = arrays["table"].astype(np.float32) * arrays["scale"][:, None]
-            model = TokenModel(arrays["tokens"].astype(np.int64), arrays["idf"], table)
-            calibration = Calibration(arrays["slope"], arrays["offset"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        with bundle.files.unchanged(TOKEN_MODEL):
+            arrays = read_arrays(path, kinds)
+        check_version(path, int(arrays["format_version"]), FORMAT_VERSION)
+        if not all(np.isfinite(arrays[name]).all() for name in ("idf", "scale", "slope", "offset")):
+            raise ValueError("it holds NaN or infinite numbers")
+        table = arrays["table"].astype(np.float32) * arrays["scale"][:, None]
+        model = TokenModel(arrays["tokens"].astype(np.int64), arrays["idf"], table)
+        calibration = Calibration(arrays["slope"], arrays["offset"])
+    except MALFORMED as error:
         raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {_CURE}") from error
-    if table.shape != (len(model.tokens), bundle.d_in) or calibration.slope.shape != (bundle.n_latents,):
+    if not len(table) == len(model.tokens) == len(model.idf):
         raise BundleError(f"{path} does not fit the bundle: {_CURE}")
     patterns = {entry.latent: entry.patterns for entry in interpretation.entries if entry.patterns}
     return Neuron2Graph(bundle, model, calibration, patterns)

@@ -8,7 +8,12 @@ Four parts, whose imports point one way: ``training <- export -> runtime <- inte
 * `steersearch.integrations` brings that search into LangChain and other frameworks (one extra each).
 
 `steersearch.cli` is the command line over all of them. The modules beside this file are their ground floor and import
-nothing of the parts. Nothing is imported here, so that ``import steersearch`` stays cheap.
+nothing of the parts. Nothing heavy is imported here, so that ``import steersearch`` stays cheap; the telemetry of other
+libraries is switched off here, since every module of ours is imported after this one.
 """
 
+from .telemetry import switch_off
+
 __version__ = "0.1.0"
+
+switch_off()

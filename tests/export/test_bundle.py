@@ -25,6 +25,8 @@ from steersearch.training.embedding import Embedder, resolve_embedder
 from ..tiny_model import MAX_LENGTH, build_tiny_embedder
 from .conftest import random_sae
 
+FEATURE = {"label": None, "density": 0.1, "mean": 0.1, "p95": 0.2, "max": 0.3}
+
 
 def listing(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
@@ -34,7 +36,7 @@ def listing(folder: Path) -> list[str]:
 def bundle(tiny_source, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "bundle"
     sae = random_sae(tiny_source, 32)
-    sae.info.features = [{"id": i, "label": f"latent {i}"} for i in range(96)]
+    sae.info.features = [FEATURE | {"id": i, "label": f"latent {i}"} for i in range(96)]
     sae.save(out.with_name("model.pt"))
     return out, export_bundle(out.with_name("model.pt"), out), sae
 
@@ -141,12 +143,38 @@ def test_labels_stay_when_the_same_model_is_exported_again(tiny_checkpoint, tiny
     other = shutil.copytree(out, tmp_path / "other")
     (other / "decoder.onnx").write_bytes(b"another autoencoder")
     assert not carry_over(other, out)
+    torn = shutil.copytree(out, tmp_path / "torn")
+    (torn / "tokens.npz").write_bytes(b"half")
+    assert not carry_over(torn, out)
+
+
+def test_weights_in_files_of_their_own(tiny_sae, tmp_path, monkeypatch):
+    """As those of a large autoencoder: an index is tied to them, and they may be overwritten."""
+    monkeypatch.setattr("steersearch.export.onnx_files.MAPPED_ABOVE", 0)
+    out = tmp_path / "bundle"
+    first = export_bundle(tiny_sae, out)
+    assert {"embedder.onnx.data", "encoder.onnx.data", "decoder.onnx.data"} < set(first.files)
+    bundle = Bundle.load(out)
+    indices, values = bundle.encode(bundle.embed(["a file"]))
+    assert bundle.decode(indices, values).shape == (1, 32)
+    with torch.no_grad():
+        tiny_sae.W_enc.mul_(1.01)
+    second = export_bundle(tiny_sae, out, overwrite=True)
+    assert second.files["encoder.onnx.data"] != first.files["encoder.onnx.data"]
+    assert second.model_digest != first.model_digest
 
 
 def test_a_model_that_does_not_agree_is_not_written(tiny_sae, tmp_path, monkeypatch):
     impossible = replace(parity.TOLERANCES["fp32"], encoder_agreement=1.1)
     monkeypatch.setitem(parity.TOLERANCES, "fp32", impossible)
     with pytest.raises(ExportMismatchError, match=r"encoder_agreement is 1, allowed at least 1\.1"):
+        export_bundle(tiny_sae, tmp_path / "bundle")
+    assert listing(tmp_path) == []
+
+
+def test_a_bundle_that_the_runtime_refuses_is_not_written(tiny_sae, tmp_path):
+    tiny_sae.info.features = [FEATURE | {"id": i, "p95": -1.0 if i == 3 else 0.2} for i in range(96)]
+    with pytest.raises(BundleError, match=r"features\.json cannot be read .*latent 3 has .*p95 -1\.0"):
         export_bundle(tiny_sae, tmp_path / "bundle")
     assert listing(tmp_path) == []
 

@@ -105,7 +105,7 @@ def test_embedders_that_a_bundle_cannot_hold(tiny_embedder_folder, tiny_source, 
         load_embedder(resolve_embedder(folder))
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "config.json").write_text("{")
-    with pytest.raises(DataError, match="cannot be loaded as a sentence-transformers model"):
+    with pytest.raises(DataError, match=r"config\.json cannot be read"):
         load_embedder(resolve_embedder(folder))
     assert load_embedder(replace(tiny_source, max_length=7)).max_seq_length == 7
 

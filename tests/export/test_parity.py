@@ -79,8 +79,9 @@ def test_figures_of_graphs_that_agree(folder, tiny_model, tiny_sae):
 def test_any_other_autoencoder_is_refused(folder, tiny_model, tiny_sae, parameter, figure):
     with torch.no_grad():
         getattr(tiny_sae, parameter).add_(torch.linspace(0, 0.1, getattr(tiny_sae, parameter).shape[-1]))
-    with pytest.raises(ExportMismatchError, match=f"fp32 graphs do not reproduce .*{figure}.* is .*, allowed at"):
+    with pytest.raises(ExportMismatchError, match=f"fp32 graphs do not reproduce .*{figure}.* is .*, allowed at") as e:
         check_parity(folder, tiny_model, tiny_sae, parity_texts([]), "fp32")
+    assert str(e.value).endswith("Try the other exporter (--via torch or optimum)")  # and not fp32, which it is
 
 
 def test_another_embedder_is_refused(folder, tiny_source, tiny_sae):

@@ -115,3 +115,15 @@ def test_a_failed_write_keeps_the_older_file(saved, tmp_path):
         atomic_torch_save({"a": 1}, target / "model.pt")
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "model.pt"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [[1.0], torch.ones(4, dtype=torch.int64), torch.ones(4).to_sparse(), torch.ones(4, dtype=torch.complex64)]
+)
+def test_weights_that_are_no_numbers(saved, wrong):
+    path = saved[1]
+    payload = payload_of(path)
+    payload["state"]["b_dec"] = wrong
+    torch.save(payload, path)
+    with pytest.raises(CheckpointError, match="b_dec is no dense tensor of floating-point numbers"):
+        SparseAutoencoder.load(path)

@@ -46,4 +46,5 @@ def test_texts_without_words():
 
 
 def test_words():
+    assert long_words(f"{'a' * 64} {'b' * 65} {'c' * 10**6}") == ["a" * 64]
     assert long_words("Don't STOP, os.path: naïve x 42 self_test") == ["don't", "stop", "path", "naïve", "self_test"]

@@ -176,8 +176,8 @@ def test_model_digest_is_of_the_model_and_of_nothing_else():
     for name in REQUIRED_FILES:
         changed = make_manifest({**CONTENTS, name: b"new"})
         assert (changed.model_digest == GOOD.model_digest) == (name in (FEATURES, "LICENSES")), name
-    with_data = make_manifest({**CONTENTS, "embedder.onnx.data": b"weights"})
-    assert with_data.model_digest != GOOD.model_digest
+    for name in ("embedder.onnx.data", "encoder.onnx.data", "decoder.onnx.data"):
+        assert make_manifest({**CONTENTS, name: b"weights"}).model_digest != GOOD.model_digest
     assert replace(GOOD, parity={}, steersearch_version="9").model_digest == GOOD.model_digest
     assert make_manifest(dict(reversed(CONTENTS.items()))).model_digest == GOOD.model_digest
 

@@ -9,6 +9,7 @@ import pytest
 
 from steersearch.errors import BundleError, StorageError
 from steersearch.files import sha256_of
+from steersearch.runtime.bundle import write
 from steersearch.runtime.bundle.manifest import MANIFEST, REQUIRED_FILES, read_manifest
 from steersearch.runtime.bundle.write import check_target, staged_folder
 
@@ -88,6 +89,7 @@ def test_a_replacement_whose_last_rename_fails_puts_the_old_back(tmp_path, monke
             raise OSError(5, "Input/output error")
         rename(source, target)
 
+    monkeypatch.setattr(write, "_exchange", lambda *folders: False)  # as where the system has no such call
     monkeypatch.setattr(os, "rename", fail_for_the_new)
     with pytest.raises(StorageError, match=r"cannot write .*bundle \(Input/output error\): free space"):
         write_new(out)

@@ -2,11 +2,12 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from steersearch.errors import BundleError, ConfigError, DataError
+from steersearch.errors import BundleError, ChecksumError, ConfigError, DataError
 from steersearch.runtime import Bundle, SteerableIndex
 from steersearch.runtime.interpret.pipeline import interpret, training_auc, with_labels, with_training_scores
 from steersearch.runtime.interpret.storage import read_graph, save
@@ -189,3 +190,15 @@ def test_of_another_bundle(labelled, tmp_path):
     broken.path = folder
     with pytest.raises(BundleError, match="describes 63 latents, the bundle has 64"):
         broken.interpretation  # noqa: B018
+
+
+def test_another_bundle_that_came_meanwhile_is_not_replaced(found, tiny_bundle, tmp_path):
+    out = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    bundle = Bundle.load(out, threads=1)
+    shutil.rmtree(out)
+    other = shutil.copytree(Path(__file__).parents[2] / "data" / "tiny_bundle", out)
+    before = {path.name: path.read_bytes() for path in other.iterdir()}
+    with pytest.raises(ChecksumError, match="was replaced after the bundle was opened"):
+        save(bundle, found)
+    assert {path.name: path.read_bytes() for path in other.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
