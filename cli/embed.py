@@ -10,6 +10,7 @@ import typer
 
 from ..errors import ConfigError
 from .choices import ChoosingCommand
+from .console import stderr
 from .index import index_app
 from .live import progress_bars
 from .options import (
@@ -25,7 +26,7 @@ from .options import (
     TextColumn,
     one_path,
 )
-from .output import print_json, report_problems, stderr
+from .output import print_json, report_problems
 
 
 def embed(

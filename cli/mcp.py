@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from .options import IndexPath, ProfileOption
-from .output import stderr
+from .console import stderr
+from .options import IndexPath, MovedBundle, ProfileOption
 
 
 def mcp(
     index: IndexPath,
+    bundle: MovedBundle = None,
     http: Annotated[
         bool, typer.Option("--http", help="Serve http://127.0.0.1:PORT/mcp in place of stdin and stdout.")
     ] = False,
@@ -29,7 +30,7 @@ def mcp(
     from ..integrations.mcp_server import make_server, serve_http, serve_stdio
     from ..runtime import SteerableIndex
 
-    with SteerableIndex.open(index, readonly=not allow_write, profile=profile) as opened:
+    with SteerableIndex.open(index, bundle=bundle, readonly=not allow_write, profile=profile) as opened:
         server = make_server(opened, allow_write=allow_write, port=port)
         if http:
             stderr.print(f"serving {index} at http://127.0.0.1:{port}/mcp; stop with Ctrl-C")
