@@ -6,13 +6,14 @@ what would steer a terminal or hide from a reader is shown as an escape like ``\
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import rich.console
@@ -43,6 +44,10 @@ class Console(rich.console.Console):
         """Yield what is written. Whatever reached this as rich text is made harmless too."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text, lines=True), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Go on with the error where rich would end the process with 1; see `process.run`."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class _Stderr:
@@ -104,13 +109,20 @@ class TellHandler(logging.Handler):
             self.handleError(record)
 
 
-def tell_warnings_and_logs() -> None:
-    """Print warnings and log lines of this process as `tell` does, and every `SteeringWarning` once."""
-    logging.getLogger().addHandler(TellHandler())
-    warnings.simplefilter("once", SteeringWarning)
+@contextmanager
+def tell_warnings_and_logs() -> Iterator[None]:
+    """Print warnings and log lines as `tell` does inside ``with``, and every `SteeringWarning` once."""
 
     def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
         told = issubclass(category, SteeringWarning)
         tell("warning", message if told else f"{category.__name__}: {message} ({filename}:{lineno})")
 
-    warnings.showwarning = show
+    handler = TellHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("once", SteeringWarning)
+            warnings.showwarning = show
+            yield
+    finally:
+        logging.getLogger().removeHandler(handler)

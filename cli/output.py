@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +26,8 @@ def print_json(value: Any) -> None:
     infinity, which JSON does not have, are null.
     """
     ascii = not console.encoding.startswith("utf")
-    typer.echo(visible_json(json.dumps(_finite(value), ensure_ascii=ascii, allow_nan=False, indent=1)))
+    console.file.write(visible_json(json.dumps(_finite(value), ensure_ascii=ascii, allow_nan=False, indent=1)) + "\n")
+    console.file.flush()
 
 
 def _finite(value: Any) -> Any:

@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import codecs
 import glob
+import io
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO, TypeVar, cast
 
 import typer
 
 from ..errors import SteersearchError
 from .console import stderr, tell, tell_warnings_and_logs
 
+T = TypeVar("T")
 _UsageError, _CommandError = typer.BadParameter.__mro__[1:3]
 """Errors of the command line itself. Which package they are in depends on typer's version."""
 STOPPED, UNREAD = 130, 141
@@ -35,19 +38,49 @@ TRACEBACK = "STEERSEARCH_TRACEBACK"
 """With this in the environment, an error that is our fault is shown in full."""
 
 
+class _Stdout:
+    """The process's stdout, which remembers why it could not be written."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.lost: OSError | None = None
+
+    def write(self, text: str) -> int:
+        return self._or_lost(lambda: int(self._stream.write(text)))
+
+    def flush(self) -> None:
+        self._or_lost(self._stream.flush)
+
+    def _or_lost(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except OSError as error:
+            self.lost = self.lost or error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def run(app: typer.Typer, name: str) -> NoReturn:
     """Run an app with the arguments of this process, and end the process."""
-    _set_up_streams()
-    tell_warnings_and_logs()
-    code = _run(app, name)
-    if (lost := _flush_stdout()) is not None:
-        if not isinstance(lost, BrokenPipeError):
-            tell("error", f"cannot write to stdout ({lost.strerror or lost}): send it where there is space left")
-        code = UNREAD if isinstance(lost, BrokenPipeError) else code or 1
+    stdout = _set_up_streams()
+    with tell_warnings_and_logs():
+        code = _run(app, name, stdout)
+    with suppress(OSError):
+        stdout.flush()
+    if stdout.lost is not None:
+        # Or Python tries once more when it ends, and complains.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(stdout.lost, BrokenPipeError):
+            sys.exit(UNREAD)
+        reason = stdout.lost.strerror or stdout.lost
+        tell("error", f"cannot write to stdout ({reason}): send it where there is space left")
     sys.exit(code)
 
 
-def _run(app: typer.Typer, name: str) -> int:
+def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
     """Run an app, print its error, and return the exit code."""
     # Typer's own `main` ends with 1 and in a traceback or a box where ours is one line.
     command = typer.main.get_command(app)
@@ -70,15 +103,18 @@ def _run(app: typer.Typer, name: str) -> int:
         # A group without a command has shown its help.
         if type(error).__name__ != "NoArgsIsHelpError":
             path = getattr(getattr(error, "ctx", None), "command_path", name)
-            tell("error", f"{error.format_message().rstrip('.')}: see {path} --help")
+            tell("error", f"{error.format_message().rstrip('.')} (see {path} --help)")
         return int(getattr(error, "exit_code", 2))
     except OSError as error:
         # That stdout cannot be written is told by `run`.
-        if _flush_stdout() is None:
+        if stdout.lost is None:
             tell("error", f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         return 1
     # The last resort, also for a panic in Rust, which is no Exception.
     except BaseException as error:
+        if isinstance(error, SystemExit) and stdout.lost is not None:
+            # So rich ends when nobody reads the help.
+            return 1
         if isinstance(error, SystemExit) or os.environ.get(TRACEBACK):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
@@ -98,8 +134,8 @@ def _arguments() -> list[str]:
     return [found for argument in sys.argv[1:] for found in sorted(glob.glob(argument)) or [argument]]
 
 
-def _set_up_streams() -> None:
-    """Make stdin, stdout and stderr safe to use, whatever they are."""
+def _set_up_streams() -> _Stdout:
+    """Make stdin, stdout and stderr safe to use, whatever they are, and return stdout."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -110,8 +146,11 @@ def _set_up_streams() -> None:
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_write_otherwise.__name__)
+    stdout = _Stdout(sys.stdout)
+    sys.stdout = cast(TextIO, stdout)
+    return stdout
 
 
 def _write_otherwise(error: UnicodeError) -> tuple[str, int]:
@@ -123,15 +162,3 @@ def _write_otherwise(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(_write_otherwise.__name__, _write_otherwise)
-
-
-def _flush_stdout() -> OSError | None:
-    """Write what is left for stdout, and return the error where that cannot be done."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        # Or Python tries once more when it ends, and complains.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return error
-    return None
