@@ -63,18 +63,26 @@ class Feature:
         return f"{self.name} ({self.title})" if self.title else self.name
 
 
+MAX_DIGITS = 100
+"""Of a latent's id as text. Python refuses to read numbers of some thousand digits."""
+
+
 def latent_id(key: int | str) -> int | None:
     """Return the latent id of a key: 412 for `412`, `"f412"` and `"412"`; None for any other text.
 
     Raises:
-        UnknownFeatureError: True or False.
+        UnknownFeatureError: True or False, or a number that is too long for a latent.
     """
     if isinstance(key, bool):
         raise UnknownFeatureError(f"{key!r} is not a feature: give a latent id, a label or a phrase")
     if isinstance(key, int | np.integer):
         return int(key)
     digits = key.strip().casefold().removeprefix("f")
-    return int(digits) if digits.isascii() and digits.isdigit() else None
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    if len(digits) > MAX_DIGITS:
+        raise UnknownFeatureError(f"no bundle has a latent of {len(digits):,} digits, {key[:12]}…: see `sae features`")
+    return int(digits)
 
 
 def format_share(share: float) -> str:
