@@ -97,7 +97,7 @@ def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
         stderr.print("stopped")
         return STOPPED
     except MemoryError as error:
-        tell("error", f"this needs more memory than there is ({error or 'MemoryError'})")
+        tell("error", f"this needs more memory than there is ({str(error) or 'MemoryError'})")
         return 1
     except _CommandError as error:
         # A group without a command has shown its help.
