@@ -143,8 +143,8 @@ COMMANDS = {
         "--text-column --json"
     ),
     "sae search": (
-        "query --index -i --bundle -b -k --boost --clamp --like --unlike --keep --protect --save-concept --filter --view "
-        "--fusion --idf --compare --profile --json"
+        "query --index -i --bundle -b -k --boost --clamp --like --unlike --keep --protect --save-concept --filter "
+        "--view --fusion --idf --compare --profile --json"
     ),
     "sae explain": "query id --index -i --bundle -b --boost --clamp --keep --protect --profile --json",
     "sae eval": "--data --bundle -b --split --index --json",

@@ -70,6 +70,7 @@ ALSO = {
 }
 """What else a command is given, so that it is quick and leaves `index` as it is."""
 SECONDS = 20
+BUNDLE = Path(__file__).parent.parent / "data" / "tiny_bundle"
 
 
 def walk(group, path=()):
@@ -104,9 +105,8 @@ COMMANDS += [("sae-export", (), function) for _, function in walk(export_app)]
 ROOTS = {"sae": app, "sae-export": export_app}
 GIVEN = [(script, path, *each) for script, path, f in COMMANDS for each in parameters(path, f, ROOTS[script])]
 NAMED = pytest.mark.parametrize(
-    ("script", "path", "name", "given", "kind", "required"),
-    GIVEN,
-    ids=lambda value: value if type(value) is str else "",
+    ("script", "path", "name", "kind"),
+    [pytest.param(*each[:3], each[4], id=" ".join((each[0], *each[1], each[2]))) for each in GIVEN],
 )
 
 
@@ -142,10 +142,10 @@ def limited(seconds):
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_bundle, tmp_path_factory):
+def folder(tmp_path_factory):
     """A bundle, an index and files whose every text is hostile."""
     made = tmp_path_factory.mktemp("hostile")
-    shutil.copytree(tiny_bundle, made / "bundle")
+    shutil.copytree(BUNDLE, made / "bundle")
     with SteerableIndex.create(made / "index", made / "bundle") as index:
         texts = [f"An exception is raised {number}. {EVIL}" for number in range(6)]
         metadata = [{"source": EVIL, "heading": EVIL, "page": 1}] * 6
@@ -186,18 +186,20 @@ def sae(sae_here, folder, monkeypatch):
 
 
 @NAMED
-def test_a_hostile_value(sae, script, path, name, given, kind, required):
+def test_a_hostile_value(sae, script, path, name, kind):
     sae(call(script, path, name, VALUES[kind][0]), script)
 
 
 @pytest.mark.slow
 @NAMED
-def test_all_hostile_values(sae, script, path, name, given, kind, required):
+def test_all_hostile_values(sae, script, path, name, kind):
     for value in VALUES[kind]:
         sae(call(script, path, name, value), script)
 
 
-@pytest.mark.parametrize(("script", "path"), [each[:2] for each in COMMANDS], ids=lambda value: " ".join(value))
+@pytest.mark.parametrize(
+    ("script", "path"), [pytest.param(*each[:2], id=" ".join((each[0], *each[1]))) for each in COMMANDS]
+)
 def test_hostile_data(sae, script, path):
     """Ids, texts, labels, notes, families and metadata, printed for people and as JSON."""
     for edit in (["rename", "f1", EVIL], ["note", "f2", EVIL], ["merge", "f1", "f2", "--into", EVIL]):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 import typer
@@ -24,16 +25,17 @@ PRINTING = (
     ("search", "x", "--index", "{index}", "--json"),
     ("index", "info", "--index", "{index}"),
 )
+BUNDLE = Path(__file__).parent.parent / "data" / "tiny_bundle"
 needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 needs_shell = pytest.mark.skipif(os.name == "nt", reason="this closes descriptors as a Unix shell does")
 
 
 @pytest.fixture(scope="module")
-def places(tiny_bundle, tmp_path_factory):
+def places(tmp_path_factory):
     index = tmp_path_factory.mktemp("process") / "index"
-    with SteerableIndex.create(index, tiny_bundle) as made:
+    with SteerableIndex.create(index, BUNDLE) as made:
         made.add(["An exception is raised\x1b[2J 漢字 ▲ :x: [/]."] * 3, ["row:x:1", "[/]", "b\\c\u202e\x9b"])
-    return {"{index}": str(index), "{bundle}": str(tiny_bundle)}
+    return {"{index}": str(index), "{bundle}": str(BUNDLE)}
 
 
 def started(words, places, *, code=CODE, **settings):
