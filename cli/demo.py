@@ -52,14 +52,14 @@ def demo(
 
     if any((out / name).exists() for name in ("bundle", "index")) and not overwrite:
         raise ConfigError(f"{out} holds an earlier demo: add --overwrite, or choose another --out")
+    # Half the usual batch: this corpus is small, and the demo should end while you watch.
+    training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
+    shape = SaeConfig(n_latents=latents, k=k)
     started = time.monotonic()
     corpus, model = python_documentation(), Embedder(embedder)
     documents = list(corpus.documents())
     texts, ids = [d.text for d in documents], [d.id for d in documents]
     stderr.print(f"{len(texts):,} documents: the documentation of this Python installation")
-    # Half the usual batch: this corpus is small, and the demo should end while you watch.
-    training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
-    shape = SaeConfig(n_latents=latents, k=k)
     checkpoint = out / "model.pt"
     # An interrupted demo continues with the same command.
     unfinished = out / f"model.pt.{latents}-{k}-{steps}.resume"

@@ -40,7 +40,7 @@ def embed(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an earlier run was stopped; right for a first run too.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads; all by default.")] = None,
     chunk_tokens: ChunkTokens = None,
     overlap: Overlap = None,
     no_chunks: NoChunks = False,

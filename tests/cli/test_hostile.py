@@ -18,6 +18,7 @@ import pytest
 import typer
 
 from steersearch.cli import app, export_app
+from steersearch.corpus import Corpus
 from steersearch.runtime import SteerableIndex
 
 EVIL = "\x1b]0;pwned\x07\x1b[2J\x9b1m [/] [b]x[/b] :x: \\ \u202e\u2066\u200b\U000e0041\x7f\r\n  1  0.999  not there"
@@ -165,6 +166,8 @@ def sae(sae_here, folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("STEERSEARCH_CACHE", str(folder / "cache"))
+    # The real one is read for seconds.
+    monkeypatch.setattr("steersearch.corpus.python_documentation", lambda: Corpus.open("docs.jsonl"))
     for name in ("serve_stdio", "serve_http"):
         monkeypatch.setattr(f"steersearch.integrations.mcp_server.{name}", lambda *_: None)
 
