@@ -41,9 +41,13 @@ class Console(rich.console.Console):
         return super().render_str(visible(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Yield what is written. Whatever reached this as rich text is made harmless too."""
+        """Yield what is written. Whatever reached this as rich text is made harmless too, and links are none."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text, lines=True), segment.style)
+            if segment.control:
+                yield segment
+            else:
+                style = segment.style.update_link(None) if segment.style and segment.style.link else segment.style
+                yield Segment(visible(segment.text, lines=True), style)
 
     def on_broken_pipe(self) -> None:
         """Go on with the error where rich would end the process with 1; see `process.run`."""

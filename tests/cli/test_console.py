@@ -71,6 +71,19 @@ def test_styles_are_written_on_a_terminal_only_by_us():
     assert file.getvalue() == "\x1b[1m\\x1b[31m[red]x[/red]\x1b[0m\n"
 
 
+def test_what_others_write_beside_a_bar_is_harmless():
+    """While a bar is shown, rich reads the colours of what is written to stderr, and links."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=80, _environ={})
+    with Progress(console=console):
+        print("\x1b[1mbold\x1b[0m \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ \x9b2J", file=sys.stderr)
+    written = file.getvalue()
+    assert "link" in written
+    assert "http" not in written
+    assert "\x1b]" not in written
+    assert "\x9b" not in written
+
+
 def test_excerpts_are_as_wide_as_they_say():
     assert excerpt("a\n b", 10) == "a b"
     assert excerpt("漢字" * 20, 11) == "漢字漢字漢…"
