@@ -137,5 +137,5 @@ def test_missing_file(tmp_path):
 
 def test_a_number_that_no_latent_has():
     for key in ("f" + "9" * 30, "9" * 5000, "f" + "0" * 5000):
-        with pytest.raises(UnknownFeatureError, match="latent|f0 to f"):
+        with pytest.raises(UnknownFeatureError, match=r"latent|f0 to f"):
             Features([Feature(0, "a", 0.0, 0.0, 0.0, 0.0)], np.zeros(2, np.float32)).get(key)
