@@ -36,7 +36,7 @@ class Console(rich.console.Console):
     def __init__(self, **settings: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **settings)
 
-    def render_str(self, text: str, **settings: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **settings: Any) -> Text:
         """Return a string as rich text, one line. It is made harmless here, before it is measured for a column."""
         return super().render_str(visible(text), **settings)
 

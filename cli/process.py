@@ -28,8 +28,8 @@ from ..errors import SteersearchError
 from .console import stderr, tell, tell_warnings_and_logs
 
 T = TypeVar("T")
-_UsageError, _CommandError = typer.BadParameter.__mro__[1:3]
-"""Errors of the command line itself. Which package they are in depends on typer's version."""
+_CommandError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
+"""Errors of the command line itself: above `UsageError`. Which package it is in depends on typer's version."""
 STOPPED, UNREAD = 130, 141
 """Exit codes: 128 and the number of the signal, SIGINT and SIGPIPE, as a shell says it of other programs."""
 _ASCII = {"…": "...", "▲": "^", "▼": "v", "█": "#", "░": ".", "×": "x"}
