@@ -5,14 +5,11 @@ Commands import what they need when they run: `sae search` works where torch is 
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from .. import __version__
-from ..errors import SteersearchError
 from .choices import TYPER, ChoosingCommand
 from .demo import demo
 from .embed import embed
@@ -21,6 +18,7 @@ from .export import export
 from .features import features_app
 from .index import index_app
 from .mcp import mcp
+from .process import run
 from .search import explain, search
 from .train import train
 
@@ -55,25 +53,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """Run ``sae``."""
-    _run(app)
+    run(app, "sae")
 
 
 def main_export() -> None:
     """Run ``sae-export``."""
-    _run(export_app)
-
-
-def _run(command: Callable[[], object]) -> None:
-    """Run a command. Print an error of the library as one line on stderr; exit with 2 for wrong use, 1 for failures."""
-    try:
-        command()
-    except SteersearchError as error:
-        typer.echo("error: " + " ".join(str(error).split()), err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        # As in `sae search ... | head`.
-        sys.stderr.close()
-        sys.exit(0)
+    run(export_app, "sae-export")

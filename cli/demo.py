@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from ..errors import ConfigError
+from .console import console, harmless, stderr
 from .live import progress_bars
 from .options import Json
-from .output import console, print_json, print_side_by_side, stderr
+from .output import print_json, print_side_by_side
 
 if TYPE_CHECKING:
     from ..runtime import Hit, SteerableIndex
@@ -52,14 +52,14 @@ def demo(
 
     if any((out / name).exists() for name in ("bundle", "index")) and not overwrite:
         raise ConfigError(f"{out} holds an earlier demo: add --overwrite, or choose another --out")
+    # Half the usual batch: this corpus is small, and the demo should end while you watch.
+    training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
+    shape = SaeConfig(n_latents=latents, k=k)
     started = time.monotonic()
     corpus, model = python_documentation(), Embedder(embedder)
     documents = list(corpus.documents())
     texts, ids = [d.text for d in documents], [d.id for d in documents]
     stderr.print(f"{len(texts):,} documents: the documentation of this Python installation")
-    # Half the usual batch: this corpus is small, and the demo should end while you watch.
-    training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
-    shape = SaeConfig(n_latents=latents, k=k)
     checkpoint = out / "model.pt"
     # An interrupted demo continues with the same command.
     unfinished = out / f"model.pt.{latents}-{k}-{steps}.resume"
@@ -85,14 +85,17 @@ def demo(
         print_json(body | {"searches": [_search_json(*search) for search in searches]})
         return
     for query, boost, plain, steered in searches:
-        console.print(f"\n[bold]{escape(query)}[/bold]   boost {escape(str(boost))}")
+        console.print()
+        console.print(harmless((query, "bold"), f"   boost {boost}"))
         print_side_by_side(plain, steered)
     first, boost, _, hits = searches[0]
-    console.print(
-        f"\n[bold]{seconds:.0f} s[/bold]: {latents:,} latents, {metrics['alive']:.0%} alive, {metrics['l0']:.0f} per "
-        f"text. ONNX against torch: embeddings within {manifest.parity['embedder_max_abs']:.0e}, "
+    figures = (
+        f": {latents:,} latents, {metrics['alive']:.0%} alive, {metrics['l0']:.0f} per text. ONNX against torch: "
+        f"embeddings within {manifest.parity['embedder_max_abs']:.0e}, "
         f"{manifest.parity['encoder_agreement']:.2%} of TopK codes equal."
     )
+    console.print()
+    console.print(harmless((f"{seconds:.0f} s", "bold"), figures))
     steering = " ".join(f'--boost "{concept}={strength}"' for concept, strength in boost.items())
     # Inside `make demo` it is not on the PATH.
     sae = sys.argv[0] if Path(sys.argv[0]).name == "sae" else "sae"
@@ -103,7 +106,7 @@ def demo(
         f'{sae} features "network sockets" --bundle {out}/bundle',
         f"{sae} features label --index {out}/index --bundle {out}/bundle",
     ):
-        console.print(f"  {escape(command)}", soft_wrap=True)
+        console.print(f"  {command}", soft_wrap=True)
 
 
 def search_twice(index: SteerableIndex, query: str, boost: dict[str, float]) -> tuple[list[Hit], list[Hit]]:

@@ -11,6 +11,7 @@ import typer
 from ..errors import ConfigError
 from ..files import absolute
 from .choices import ChoosingCommand
+from .console import stderr
 from .index import index_app
 from .live import progress_bars
 from .options import (
@@ -26,7 +27,7 @@ from .options import (
     TextColumn,
     one_path,
 )
-from .output import print_json, report_problems, stderr
+from .output import print_json, report_problems
 
 
 def embed(
@@ -40,7 +41,7 @@ def embed(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an earlier run was stopped; right for a first run too.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads; all by default.")] = None,
     chunk_tokens: ChunkTokens = None,
     overlap: Overlap = None,
     no_chunks: NoChunks = False,

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from .console import console
 from .live import progress_bars
 from .options import BundlePath, Json
-from .output import console, print_json
+from .output import print_json
 
 
 def evaluate(

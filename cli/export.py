@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from .console import stderr
 from .options import Json
-from .output import print_json, stderr
+from .output import print_json
 
 
 def export(
@@ -45,7 +46,7 @@ def export(
 
     if (ckpt is None) == (pretrained is None):
         raise ConfigError("give either --ckpt model.pt (from `sae train`) or --pretrained minilm")
-    show = None if json else (lambda stage: stderr.print(f"[dim]{stage}[/dim]"))
+    show = None if json else (lambda stage: stderr.print(stage, style="dim"))
     manifest = export_bundle(
         ckpt or load_pretrained(str(pretrained)),
         out,

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
 from ..errors import IndexFolderError, StorageError
 from ..files import absolute
 from .choices import TYPER, ChoosingCommand
+from .console import console, stderr
 from .live import progress_bars
 from .options import (
     BackendOption,
@@ -25,15 +25,14 @@ from .options import (
     DocumentsArgument,
     IndexPath,
     Json,
+    MovedBundle,
     NoChunks,
     Overlap,
     ProfileOption,
     TextColumn,
     one_path,
 )
-from .output import console, print_json, quiet, report_problems, stderr
-
-BundleOption = Annotated[Path | None, typer.Option("--bundle", "-b", help="Where the bundle is now, if it was moved.")]
+from .output import print_json, quiet, report_problems
 
 
 class _IndexGroup(TyperGroup):
@@ -120,7 +119,7 @@ def build(
 @index_app.command("verify")
 def verify(
     index: IndexPath = Path("index"),
-    bundle: BundleOption = None,
+    bundle: MovedBundle = None,
     sample: Annotated[int, typer.Option(min=0, help="Texts that are embedded again and compared.")] = 64,
     json: Json = False,
 ) -> None:
@@ -147,10 +146,10 @@ def verify(
         print_json(body | {"problems": problems})
     else:
         for problem in problems:
-            stderr.print(escape(problem), soft_wrap=True)
+            stderr.print(problem, soft_wrap=True)
         result = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "all is well"
         console.print(
-            f"{escape(str(index))}: {result}; {documents:,} documents read, {embedded:,} of them embedded again",
+            f"{index}: {result}; {documents:,} documents read, {embedded:,} of them embedded again",
             soft_wrap=True,
         )
     if problems:
@@ -158,7 +157,7 @@ def verify(
 
 
 @index_app.command("compact")
-def compact(index: IndexPath = Path("index"), bundle: BundleOption = None, json: Json = False) -> None:
+def compact(index: IndexPath = Path("index"), bundle: MovedBundle = None, json: Json = False) -> None:
     """Give back the space that removed and replaced documents left, and make the caches anew."""
     from ..runtime import SteerableIndex
 
@@ -171,7 +170,7 @@ def compact(index: IndexPath = Path("index"), bundle: BundleOption = None, json:
 
 
 @index_app.command("info")
-def info(index: IndexPath = Path("index"), bundle: BundleOption = None, json: Json = False) -> None:
+def info(index: IndexPath = Path("index"), bundle: MovedBundle = None, json: Json = False) -> None:
     """Show how many documents an index has, its size, its bundle, and who is writing to it."""
     from ..runtime import SteerableIndex
 
@@ -191,5 +190,5 @@ def info(index: IndexPath = Path("index"), bundle: BundleOption = None, json: Js
         "bundle": stats.bundle,
         "writer": stats.writer or "nobody",
     }.items():
-        table.add_row(name, escape(value))
+        table.add_row(name, value)
     console.print(table)

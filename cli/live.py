@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from .output import stderr
+from .console import stderr
 
 Show: TypeAlias = Callable[..., None]
 """``show(stage, done, total, figures)``; `total` and `figures` may be None."""
@@ -104,12 +104,12 @@ def training_table() -> Iterator[Show]:
 def _make_bars(*, disable: bool = False) -> Progress:
     """Return bars with the number of things done, the time since the start and the time left."""
     return Progress(
-        TextColumn("{task.description:<18}"),
+        TextColumn("{task.description:<18}", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
         console=stderr,
         disable=disable,
     )

@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
-from .options import IndexPath, ProfileOption
-from .output import stderr
+from .console import stderr
+from .options import IndexPath, MovedBundle, ProfileOption
 
 TOKEN_VARIABLE = "STEERSEARCH_MCP_TOKEN"
 
 
 def mcp(
     index: IndexPath,
+    bundle: MovedBundle = None,
     http: Annotated[
         bool, typer.Option("--http", help="Serve http://127.0.0.1:PORT/mcp in place of stdin and stdout.")
     ] = False,
@@ -47,7 +48,7 @@ def mcp(
 
     if no_token and token is not None:
         raise ConfigError(f"--no-token and a token (--token or {TOKEN_VARIABLE}) are both given: leave one of them out")
-    with SteerableIndex.open(index, readonly=not allow_write, profile=profile) as opened:
+    with SteerableIndex.open(index, bundle=bundle, readonly=not allow_write, profile=profile) as opened:
         server = make_server(opened, allow_write=allow_write, port=port)
         if http:
             _announce(f"serving {index} at http://127.0.0.1:{port}/mcp; stop with Ctrl-C")
@@ -62,5 +63,5 @@ def mcp(
 
 
 def _announce(line: str) -> None:
-    # Neither wrapped nor read as markup: somebody copies it.
-    stderr.print(line, markup=False, emoji=False, soft_wrap=True)
+    # Not wrapped: somebody copies it.
+    stderr.print(line, soft_wrap=True)

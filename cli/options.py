@@ -21,6 +21,7 @@ else:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
 IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that `sae index` wrote.")]
+MovedBundle = Annotated[Path | None, typer.Option("--bundle", "-b", help="Where the bundle is now, if it was moved.")]
 ProfileOption = Annotated[
     MemoryProfile,
     choice("PROFILE", "--profile", help="`lean` takes the least memory and one CPU; answers are the same."),

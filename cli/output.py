@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import warnings
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from ..errors import SteeringWarning
-from ..text import one_line
+from ..text import one_line, visible, visible_json
+from .console import console, harmless, stderr
 
 if TYPE_CHECKING:
     from ..runtime import Concept, Features, Hit, Part, SteeredQuery
 
-console = Console(highlight=False)
-# Under torchrun only the first process writes.
-stderr = Console(stderr=True, highlight=False, quiet=os.environ.get("RANK", "0") != "0")
-
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    """Print one JSON document on stdout.
+
+    Control characters and what hides from a reader are escapes in it; it is ASCII where stdout is not UTF-8. NaN and
+    infinity, which JSON does not have, are null.
+    """
+    ascii = not console.encoding.startswith("utf")
+    console.file.write(visible_json(json.dumps(_finite(value), ensure_ascii=ascii, allow_nan=False, indent=1)) + "\n")
+    console.file.flush()
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON values with None in the place of numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(held) for key, held in value.items()}
+    return [_finite(held) for held in value] if isinstance(value, list | tuple) else value
 
 
 def print_concepts(steered: SteeredQuery, features: Features) -> None:
@@ -40,9 +48,9 @@ def print_concepts(steered: SteeredQuery, features: Features) -> None:
             count = "1 feature" if len(concept.weights) == 1 else f"{len(concept.weights)} features"
             sure = "" if concept.source in ("latents", "label") or concept.fit is None else f" (fit {concept.fit:.2f})"
             how = f"{strength:{sign}.3g} ×" if sign else f"{strength:.3g} at"
-            console.print(f"[dim]{how} {escape(concept.name)} = {count}{sure}: {escape(best)}{more}[/dim]")
+            console.print(f"{how} {concept.name} = {count}{sure}: {best}{more}", style="dim")
     if not steered.change.empty:
-        console.print(f"[dim]keeps {steered.kept:.2f} of the query[/dim]")
+        console.print(f"keeps {steered.kept:.2f} of the query", style="dim")
 
 
 def print_hits(hits: Sequence[Hit]) -> None:
@@ -50,10 +58,16 @@ def print_hits(hits: Sequence[Hit]) -> None:
     if not hits:
         console.print("nothing found")
     for hit in hits:
-        text = escape(one_line(hit.text, 78))
-        console.print(f"{hit.rank:>3}  {hit.score:.3f}  [bold]{escape(hit.id)}[/bold]  {text}")
+        console.print(harmless(f"{hit.rank:>3}  {hit.score:.3f}  ", (hit.id, "bold"), f"  {excerpt(hit.text, 78)}"))
         if place := _place(hit):
-            console.print(f"[dim]            {escape(place)}[/dim]", soft_wrap=True)
+            console.print(f"            {place}", style="dim", soft_wrap=True)
+
+
+def excerpt(text: str, width: int) -> str:
+    """Return the beginning of a text on one line, harmless, at most `width` columns of a terminal wide."""
+    line = Text(visible(one_line(text, width)))
+    line.truncate(width, overflow="ellipsis")
+    return line.plain
 
 
 def _place(hit: Hit) -> str:
@@ -76,29 +90,31 @@ def print_side_by_side(plain: Sequence[Hit], steered: Sequence[Hit]) -> None:
     for title in ("plain", "steered"):
         table.add_column(title, ratio=1, no_wrap=True, overflow="ellipsis")
     for i in range(max(len(plain), len(steered))):
-        left = _cell(plain[i], "") if i < len(plain) else ""
-        table.add_row(left, _cell(steered[i], _arrow(steered[i])) + _why(steered[i]) if i < len(steered) else "")
+        left = _cell(plain[i]) if i < len(plain) else ""
+        table.add_row(left, _steered_cell(steered[i]) if i < len(steered) else "")
     console.print(table)
 
 
-def _cell(hit: Hit, arrow: str) -> str:
-    return f"{hit.rank}. {arrow}[bold]{escape(hit.id)}[/bold] {escape(one_line(hit.text, 60))}"
+def _cell(hit: Hit, *arrow: tuple[str, str]) -> Text:
+    return harmless(f"{hit.rank}. ", *arrow, (hit.id, "bold"), f" {excerpt(hit.text, 60)}")
 
 
-def _arrow(hit: Hit) -> str:
+def _steered_cell(hit: Hit) -> Text:
+    """Return a hit with the way it moved, and below it the features that moved it."""
+    cell = _cell(hit, _arrow(hit))
+    if hit.rank_before == hit.rank or not hit.moved_by:
+        return cell
+    features = ", ".join(f"{part.steered:+.3f} {part.feature}" for part in hit.moved_by[:3])
+    return Text("\n").join([cell, harmless((f"   {features}", "dim"))])
+
+
+def _arrow(hit: Hit) -> tuple[str, str]:
     if hit.rank_before is None:
-        return "[green]new[/green] "
+        return "new ", "green"
     moved = hit.rank_before - hit.rank
     if not moved:
-        return "[dim]=[/dim] "
-    return f"[green]▲{moved}[/green] " if moved > 0 else f"[red]▼{-moved}[/red] "
-
-
-def _why(hit: Hit) -> str:
-    if hit.rank_before == hit.rank or not hit.moved_by:
-        return ""
-    features = ", ".join(f"{part.steered:+.3f} {part.feature}" for part in hit.moved_by[:3])
-    return f"\n[dim]   {escape(features)}[/dim]"
+        return "= ", "dim"
+    return (f"▲{moved} ", "green") if moved > 0 else (f"▼{-moved} ", "red")
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
@@ -148,7 +164,7 @@ def report_problems(problems: Mapping[str, str], total: int, what: str = "files"
         reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
         more = f"{names[0]} and {len(names) - 1:,} more: " if len(names) > 1 else ""
-        stderr.print(f"  {escape(more + reason)}", soft_wrap=True)
+        stderr.print(f"  {more}{reason}", soft_wrap=True)
 
 
 @contextmanager
@@ -162,20 +178,3 @@ def quiet(*loggers: str) -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def warnings_on_stderr() -> Iterator[None]:
-    """Print every `SteeringWarning` as one line on stderr, once, whatever Python is set to do with warnings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("once", SteeringWarning)
-        show_others = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
-            if issubclass(category, SteeringWarning):
-                typer.echo("warning: " + " ".join(str(message).split()), err=True)
-            else:
-                show_others(message, category, *place, **named)
-
-        warnings.showwarning = show
-        yield

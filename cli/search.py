@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ..errors import ConfigError
 from .choices import choice
+from .console import console, stderr
 from .options import (
     BoostOption,
     ClampOption,
     IndexPath,
     Json,
     KeepOption,
+    MovedBundle,
     ProfileOption,
     ProtectOption,
     parse_boost,
@@ -26,15 +27,12 @@ from .options import (
 )
 from .output import (
     concept_json,
-    console,
     hit_json,
     part_json,
     print_concepts,
     print_hits,
     print_json,
     print_side_by_side,
-    stderr,
-    warnings_on_stderr,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +44,7 @@ Query = Annotated[str, typer.Argument(help="What to look for.")]
 def search(
     query: Query,
     index: IndexPath = Path("index"),
+    bundle: MovedBundle = None,
     k: Annotated[int, typer.Option("-k", help="Results.")] = 5,
     boost: BoostOption = None,
     clamp: ClampOption = None,
@@ -103,7 +102,7 @@ def search(
     how = parse_fusion(fusion)
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
-    with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
+    with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
         steering = read_steering(
             opened.bundle, boosts, clamps, keep=keep, protect=protect, like=like or (), unlike=unlike or ()
         )
@@ -130,6 +129,7 @@ def explain(
     query: Query,
     id: Annotated[str, typer.Argument(help="The document's id, as `sae search` prints it.")],
     index: IndexPath = Path("index"),
+    bundle: MovedBundle = None,
     boost: BoostOption = None,
     clamp: ClampOption = None,
     keep: KeepOption = None,
@@ -141,14 +141,15 @@ def explain(
     from ..runtime import SteerableIndex
 
     boosts, clamps = parse_boost(boost), parse_clamp(clamp)
-    with SteerableIndex.open(index, profile=profile) as opened, warnings_on_stderr():
+    with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
         steering = read_steering(opened.bundle, boosts, clamps, keep=keep, protect=protect)
         explanation = opened.explain(opened.steer(query, steering=steering), id)
     if json:
         parts = [part_json(part) for part in explanation.parts]
         print_json({"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts})
         return
-    console.print(escape(str(explanation)))
+    for line in str(explanation).split("\n"):
+        console.print(line)
 
 
 def _save(path: Path, steered: SteeredQuery, bundle: Bundle) -> None:
@@ -159,4 +160,4 @@ def _save(path: Path, steered: SteeredQuery, bundle: Bundle) -> None:
         )
     concept = steered.boosted[0][0]
     concept.save(path, bundle)
-    stderr.print(f"{escape(concept.name)}: {len(concept.weights)} features in {escape(str(path))}")
+    stderr.print(f"{concept.name}: {len(concept.weights)} features in {path}")

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from ..corpus.formats import row_formats
+from .console import stderr
 from .live import training_table
 from .options import Json
-from .output import print_json, stderr
+from .output import print_json
 
 
 def train(

@@ -143,12 +143,12 @@ COMMANDS = {
         "--text-column --json"
     ),
     "sae search": (
-        "query --index -i -k --boost --clamp --like --unlike --keep --protect --save-concept --filter --view "
-        "--fusion --idf --compare --profile --json"
+        "query --index -i --bundle -b -k --boost --clamp --like --unlike --keep --protect --save-concept --filter "
+        "--view --fusion --idf --compare --profile --json"
     ),
-    "sae explain": "query id --index -i --boost --clamp --keep --protect --profile --json",
+    "sae explain": "query id --index -i --bundle -b --boost --clamp --keep --protect --profile --json",
     "sae eval": "--data --bundle -b --split --index --json",
-    "sae mcp": "--index -i --http --port --allow-write --profile",
+    "sae mcp": "--index -i --bundle -b --http --port --allow-write --profile",
     "sae index": "",
     "sae index build": (
         "path --data --bundle -b --out --index -i --backend --profile --chunk-tokens --overlap --no-chunks "

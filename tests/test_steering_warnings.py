@@ -68,3 +68,12 @@ def test_other_threads_keep_theirs():
         thread.join()
         warn("mine")
     assert (mine, there) == (["mine"], ["theirs"])
+
+
+def test_a_warning_is_one_harmless_line():
+    with pytest.warns(SteeringWarning) as given:
+        warn("nothing about '\x1b[2J\n'")
+    assert str(given[0].message) == r"nothing about '\x1b[2J\n'"
+    with gathered() as kept:
+        warn("\u202e")
+    assert kept == [r"\u202e"]

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ...errors import BundleError
+from ..console import stderr
 from ..options import BundlePath, Json
-from ..output import print_json, stderr
+from ..output import print_json
 
 
 def export(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ...errors import ConfigError
+from ..console import stderr
 from ..live import progress_bars
 from ..options import BundlePath, Json
-from ..output import print_json, stderr
+from ..output import print_json
 
 if TYPE_CHECKING:
     from ...arrays import FloatArray

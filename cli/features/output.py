@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..output import console
+from ...text import one_line, visible
+from ..console import console, harmless
 
 if TYPE_CHECKING:
     from ...runtime import Feature
@@ -41,7 +41,7 @@ def passage_line(passage: Passage, width: int, *, styled: bool) -> Text:
             text.append("*")
         within = passage.minimal is not None and passage.minimal[0] <= a and b <= passage.minimal[1]
         style = next((style for least, style in STYLES if saliency >= least), "")
-        text.append(re.sub(r"\s+", " ", passage.text[a:b]), f"{style} underline" if within else style)
+        text.append(visible(re.sub(r"\s+", " ", passage.text[a:b])), f"{style} underline" if within else style)
     text.append(("*" if marked else "") + ("…" if stop < len(passage.text) else ""))
     return text
 
@@ -87,25 +87,25 @@ def print_features(features: Iterable[Feature], further: Sequence[tuple[str, Seq
         table.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     for i, feature in enumerate(shown):
         table.add_row(
-            f"[bold]{feature.name}[/bold]",
+            harmless((feature.name, "bold")),
             _label(feature),
             "" if feature.score is None else format_share(feature.score),
             f"{feature.density:.2%}" if feature.p95 else "never",
-            *(escape(texts[i]) for _, texts in further),
+            *(texts[i] for _, texts in further),
         )
     console.print(table)
 
 
-def _label(feature: Feature) -> str:
-    label = escape(feature.label) if feature.label else f"[dim]{_nameless(feature)}[/dim]"
-    return label + (f"  [dim]{escape(feature.note)}[/dim]" if feature.note else "")
+def _label(feature: Feature) -> Text:
+    note = [(f"  {one_line(feature.note)}", "dim")] if feature.note else []
+    return harmless(feature.label or (_nameless(feature), "dim"), *note)
 
 
 def _nameless(feature: Feature) -> str:
     """Return what is printed in the place of a label."""
     if feature.hidden:
         return "hidden"
-    return f"unclear: {escape(feature.guess)}" if feature.guess else "unclear" if feature.unclear else "-"
+    return f"unclear: {feature.guess}" if feature.guess else "unclear" if feature.unclear else "-"
 
 
 def frequency_bar(share: float, width: int = 20) -> str:

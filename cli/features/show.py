@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from ...errors import ConfigError, UnknownFeatureError
-from ...text import one_line
+from ...text import one_line, visible
+from ..console import console, harmless, stderr
 from ..options import BundlePath, Json
-from ..output import console, print_json, stderr
+from ..output import print_json
 from .output import feature_json, frequency_bar, passage_line, print_features
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def list_features(
         return
     print_features(shown, [("family", [families.get(feature.id, "") for feature in shown])] if families else [])
     if len(found) > limit:
-        stderr.print(f"[dim]{limit} of {len(found):,}: -n {len(found)} prints all[/dim]")
+        stderr.print(f"{limit} of {len(found):,}: -n {len(found)} prints all", style="dim")
 
 
 def search(
@@ -147,8 +147,8 @@ def show(
     rows = [*_names(shown, opened.features), *(_interpreted(shown, found, opened.features) if found else _plain(shown))]
     if not found and shown.p95:
         near = opened.features.similar(shown.id, OTHERS)
-        rows += _block("similar", [Text(f"{each.cosine:5.2f} {each.feature}") for each in near])
-    console.print(f"[bold]{escape(str(shown))}[/bold]")
+        rows += _block("similar", [harmless(f"{each.cosine:5.2f} {each.feature}") for each in near])
+    console.print(str(shown), style="bold")
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", width=MARGIN - 1, no_wrap=True)
     # Without a limit, rich makes room for long lines by cutting the headings.
@@ -157,7 +157,7 @@ def show(
         table.add_row(heading, text)
     console.print(table)
     if not found:
-        stderr.print(f"[dim]more: sae features label --bundle {escape(str(bundle))} --data docs.jsonl[/dim]")
+        stderr.print(f"more: sae features label --bundle {bundle} --data docs.jsonl", style="dim")
 
 
 def _print(found: list[Feature], json: bool, **figures: Sequence[float | None]) -> None:
@@ -194,22 +194,25 @@ def _names(feature: Feature, features: Features) -> Iterator[Row]:
     """Yield what people changed about a feature, and what it is called without that."""
     before = features.unedited[feature.id]
     if feature.renamed or feature.hidden:
-        yield "hidden" if feature.hidden else "renamed", Text(f"before: {before.label or before.guess or 'no label'}")
+        yield (
+            "hidden" if feature.hidden else "renamed",
+            harmless(f"before: {before.label or before.guess or 'no label'}"),
+        )
     elif feature.guess:
-        yield "best guess", Text(feature.guess)
+        yield "best guess", harmless(feature.guess)
     if feature.family:
-        yield "family", Text(feature.family)
+        yield "family", harmless(feature.family)
     if feature.note:
-        yield "note", Text(one_line(feature.note, 400))
+        yield "note", harmless(one_line(feature.note, 400))
 
 
 def _plain(feature: Feature) -> Iterator[Row]:
     """Yield what is known from the reference corpus of the export alone."""
     yield "frequency", _frequency(feature.density, "documents of the reference corpus")
     if feature.p95:
-        yield "activation", Text(f"mean {feature.mean:.2f}, typical {feature.p95:.2f}, largest {feature.max:.2f}")
-    yield from _block("words", [Text(", ".join(feature.keywords))] if feature.keywords else [])
-    yield from _block("strongest", [Text(one_line(example, 400)) for example in feature.examples])
+        yield "activation", harmless(f"mean {feature.mean:.2f}, typical {feature.p95:.2f}, largest {feature.max:.2f}")
+    yield from _block("words", [harmless(", ".join(feature.keywords))] if feature.keywords else [])
+    yield from _block("strongest", [harmless(one_line(example, 400)) for example in feature.examples])
 
 
 def _interpreted(feature: Feature, found: Interpretation, features: Features) -> Iterator[Row]:
@@ -223,14 +226,14 @@ def _interpreted(feature: Feature, found: Interpretation, features: Features) ->
     if entry.active:
         median, upper, high, typical, largest = entry.quantiles
         parts = f"half {median:.2f}, 75 % {upper:.2f}, 90 % {high:.2f}, typical {typical:.2f}, largest {largest:.2f}"
-        yield "activation", Text(parts)
+        yield "activation", harmless(parts)
     yield from _block("fires on", [_pattern(pattern) for pattern in entry.patterns[:PATTERNS]])
-    width, styled = console.width - MARGIN - 6, console.is_terminal
-    strongest = [Text(f"{p.activation:5.2f} ").append(passage_line(p, width, styled=styled)) for p in entry.top[:TOP]]
-    yield from _block("strongest", strongest)
-    near = [Text("      ").append(passage_line(p, width, styled=styled)) for p in entry.near_misses[:NEAR_MISSES]]
+    width, marks = console.width - MARGIN - 6, console.is_terminal
+    top = [harmless(f"{p.activation:5.2f} ").append(passage_line(p, width, styled=marks)) for p in entry.top[:TOP]]
+    yield from _block("strongest", top)
+    near = [harmless("      ").append(passage_line(p, width, styled=marks)) for p in entry.near_misses[:NEAR_MISSES]]
     yield from _block("not on", near)
-    yield from _block("queries", [Text(f"{value:5.2f} {one_line(q, 400)}") for q, value in entry.queries[:QUERIES]])
+    yield from _block("queries", [harmless(f"{value:5.2f} {one_line(q, 400)}") for q, value in entry.queries[:QUERIES]])
     yield from _block("fires with", _others(entry.companions, features, "×{:.1f}"))
     yield from _block("similar", _others(entry.similar, features, "{:.2f}"))
 
@@ -240,28 +243,28 @@ def _score(score: Score | None) -> Text:
     from ...runtime.bundle.interpretation import CHANCE
 
     if score is None:
-        return Text("not measured: it fires on no held-out document")
+        return harmless("not measured: it fires on no held-out document")
     found = (
         f"AUC {format_share(score.auc)} on held-out documents: {score.positives} on which it fires, against near "
         f"misses {format_share(score.auc_near)}, against random ones {format_share(score.auc_random)}"
     )
-    return Text(found if score.p_value <= CHANCE else f"{found}; may be chance, p = {score.p_value:.2f}")
+    return harmless(found if score.p_value <= CHANCE else f"{found}; may be chance, p = {score.p_value:.2f}")
 
 
 def _frequency(share: float, of: str) -> Text:
     if not share:
-        return Text(f"{frequency_bar(0)} never active on the {of}")
-    return Text(f"{frequency_bar(share)} active on {share:.2%} of the {of}")
+        return harmless(f"{frequency_bar(0)} never active on the {of}")
+    return harmless(f"{frequency_bar(share)} active on {share:.2%} of the {of}")
 
 
 def _pattern(pattern: Pattern) -> Text:
     support = f"  in {pattern.support}" if pattern.support > 1 else ""
-    return Text(f"{pattern.weight:5.2f} ").append(str(pattern), "bold").append(support, "dim")
+    return harmless(f"{pattern.weight:5.2f} ").append(visible(str(pattern)), "bold").append(support, "dim")
 
 
 def _others(others: tuple[tuple[int, float], ...], features: Features, form: str) -> list[Text]:
     shown = [(features[latent], value) for latent, value in others if not features[latent].hidden]
-    return [Text(f"{form.format(value):>5} {feature}") for feature, value in shown[:OTHERS]]
+    return [harmless(f"{form.format(value):>5} {feature}") for feature, value in shown[:OTHERS]]
 
 
 def _block(heading: str, lines: list[Text]) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import BundleError, ConfigError, StorageError
 from ...files import replace_file
+from ...text import visible
 from ..bundle.bundle import Bundle
 from ..bundle.features import Features
 from ..bundle.interpretation import Entry, Pattern
@@ -137,7 +138,7 @@ def to_svg(entry: Entry, title: str | None = None) -> str:
     depth_width: list[float] = []
     root = build_trie(entry.patterns)
     _measure_columns(root.children, 0, depth_width)
-    title = f"{entry.name}: {title or entry.title}"
+    title = visible(f"{entry.name}: {title or entry.title}")
     left = [12 + len(title) * CHARACTER_WIDTH + 16 + COLUMN_GAP]
     for width in depth_width:
         left.append(left[-1] + width + COLUMN_GAP)
@@ -185,7 +186,7 @@ def _plain(node: TrieNode) -> dict[str, Any]:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return '"' + visible(text, lines=True).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _measure_columns(nodes: Sequence[TrieNode], depth: int, widths: list[float]) -> None:
@@ -198,7 +199,8 @@ def _measure_columns(nodes: Sequence[TrieNode], depth: int, widths: list[float])
 
 def _node_text(node: TrieNode) -> str:
     words = " | ".join(node.words[:4]) + (" …" if len(node.words) > 4 else "")
-    return f"{words}  {node.weight:.2f}" if node.weight else words
+    # XML allows no control characters.
+    return visible(f"{words}  {node.weight:.2f}" if node.weight else words)
 
 
 def _cell(value: Any) -> Any:

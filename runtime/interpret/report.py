@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import StorageError
 from ...files import replace_file
+from ...text import visible
 from ..bundle.feature import Feature
 from ..bundle.features import Features
 from ..bundle.interpretation import CHANCE, UNCLEAR, Entry, Interpretation, Passage, Pattern, Score
@@ -35,10 +36,10 @@ def write_report(interpretation: Interpretation, features: Features, out: Path, 
     Raises:
         StorageError: It cannot be written; an existing file is unchanged.
     """
-    data = report_data(interpretation, features)
+    data = _visible(report_data(interpretation, features))
     # Without "<" nothing inside the block can end or open an element. JSON decodes the escape.
     block = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    values = {"title": html.escape(title), "summary": html.escape(_summary(data)), "data": block}
+    values = {"title": html.escape(visible(title)), "summary": html.escape(_summary(data)), "data": block}
     values |= {name: _read(file) for name, file in _PARTS.items()}
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], _read("report.html"))
     try:
@@ -69,6 +70,15 @@ def report_data(interpretation: Interpretation, features: Features) -> dict[str,
         ],
         "features": records,
     }
+
+
+def _visible(value: Any) -> Any:
+    """Return plain values whose strings do not hide characters or change the order of the text beside them."""
+    if isinstance(value, str):
+        return visible(value, lines=True)
+    if isinstance(value, dict):
+        return {key: _visible(held) for key, held in value.items()}
+    return [_visible(held) for held in value] if isinstance(value, list | tuple) else value
 
 
 def _record(entry: Entry, feature: Feature, position: tuple[float, float]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from .concept_directions import direction_of_examples, direction_of_text, weight
 from .documents import Documents
 
 Source: TypeAlias = Literal["latents", "label", "text", "examples"]
+MAX_BYTES = 16_000_000
+"""Of a file with a concept. One that weighs 100,000 latents takes 3 MB."""
 SOURCES: Mapping[Source, str] = {"latents": "latents", "label": "a label", "text": "a phrase", "examples": "examples"}
 """Source -> its name in descriptions."""
 LATENT = re.compile(r"f?(\d+)( \(.*\))?", re.DOTALL | re.ASCII)
@@ -218,9 +220,15 @@ class Concept:
     def load(cls, path: str | Path, bundle: Bundle | None = None) -> Concept:
         """Read a concept from a file; errors as in `from_json`, and a ConfigError when it is missing."""
         path = absolute(path)
+        # A pipe may never end, and gigabytes are no concept.
+        if path.exists() and not (path.is_file() and path.stat().st_size <= MAX_BYTES):
+            raise ConfigError(
+                f"{path} is no saved concept: name a file that `Concept.save` wrote, of at most {MAX_BYTES:,} bytes"
+            )
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        # ValueError: bytes that are no text, and a path that cannot be one.
+        except (OSError, ValueError) as error:
             raise ConfigError(f"cannot read a concept from {path}: {error}") from error
         return cls.from_json(text, bundle)
 

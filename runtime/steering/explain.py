@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 
 from ...arrays import FloatArray, IntArray, WideArray
+from ...text import visible
 from ..bundle.bundle import Bundle
 from ..bundle.feature import Feature
 from ..bundle.features import Features
@@ -104,10 +105,10 @@ class Explanation:
         return self.parts.most_steered(limit)
 
     def __str__(self) -> str:
-        lines = [f"{self.id}: score {self.score:.4f}"]
+        lines = [f"{visible(self.id)}: score {self.score:.4f}"]
         for part in self.parts[:10]:
             steered = f"  (of it {part.steered:+.4f} by steering)" if part.steered else ""
-            lines.append(f"  {part.contribution:+.4f}  {part.feature}{steered}")
+            lines.append(f"  {part.contribution:+.4f}  {visible(str(part.feature))}{steered}")
         others = sum(part.contribution for part in self.parts[10:])
         if len(self.parts) > 10:
             lines.append(f"  {others:+.4f}  {len(self.parts) - 10} further features")

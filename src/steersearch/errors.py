@@ -24,11 +24,17 @@ Every message names the value that was found, what was expected and the cure. Th
 line and ends with `exit_code`: 2 when the call itself was wrong, 1 when the call was right and the work failed.
 """
 
+from .text import visible
+
 
 class SteersearchError(Exception):
     """Base class: catch this to catch every error of the project."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return the message. A value in it that would steer a terminal is shown as escapes."""
+        return visible(super().__str__(), lines=True)
 
 
 class ConfigError(SteersearchError, ValueError):

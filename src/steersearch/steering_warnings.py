@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from .errors import SteeringWarning
+from .text import visible
 
 _SKIPPED = ("steersearch.", "langchain_core.", "llama_index.", "haystack.")
 """Packages whose lines are not the caller's. A new framework in `integrations` adds itself here."""
@@ -18,8 +19,10 @@ _gathered: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 def warn(message: str) -> None:
     """Give a `SteeringWarning` at the first line outside of the skipped packages, so that Python shows it once a place.
 
-    In a worker thread every line may be inside of them; the warning then names the outermost one.
+    In a worker thread every line may be inside of them; the warning then names the outermost one. It is one line, in
+    which characters that would steer a terminal are escapes.
     """
+    message = visible(message)
     kept = _gathered.get()
     if kept is not None:
         if message not in kept:

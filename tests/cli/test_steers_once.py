@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from steersearch.cli import app
 from steersearch.cli.demo import search_twice
+from steersearch.errors import SteeringWarning
 from steersearch.runtime import Bundle, SteerableIndex, SteeredQuery
 from steersearch.runtime.steering.resolver import Resolver
 
@@ -74,7 +75,8 @@ def test_all_that_steers_is_one_request(calls, index, tmp_path):
     assert CliRunner().invoke(app, [*made, "--save-concept", str(file)]).exit_code == 0
     assert calls.counts == (1, 1)
     used = [*made, "--boost", f"@{file}=2", "--boost", "f1", "--clamp", f"{PHRASE}=0", "--protect", "--compare"]
-    assert CliRunner().invoke(app, used).exit_code == 0
+    with pytest.warns(SteeringWarning, match="the clamp wins"):
+        assert CliRunner().invoke(app, used).exit_code == 0
     assert calls.counts == (2, 2)
     steering = calls.steered[1]
     assert list(steering.boost.values()) == [2.0, 1.0, "auto"]

@@ -133,3 +133,9 @@ def test_wrong_files(tmp_path, wrong, error):
 def test_missing_file(tmp_path):
     with pytest.raises(BundleError, match="export the bundle again"):
         read_features(tmp_path / "features.json", n_latents=2, d_in=2)
+
+
+def test_a_number_that_no_latent_has():
+    for key in ("f" + "9" * 30, "9" * 5000, "f" + "0" * 5000):
+        with pytest.raises(UnknownFeatureError, match=r"latent|f0 to f"):
+            Features([Feature(0, "a", 0.0, 0.0, 0.0, 0.0)], np.zeros(2, np.float32)).get(key)

@@ -192,7 +192,18 @@ def test_the_page_needs_no_network(tmp_path):
 def test_half_a_character_can_be_written(tmp_path):
     broken = replace(ENTRIES[0], top=(Passage("d1", "cats \ud83d", 1.0),))
     write_report(replace(INTERPRETATION, entries=(broken, *ENTRIES[1:])), features(), tmp_path / "page.html", title="x")
-    assert "cats ?" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert r'"cats \\ud83d"' in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_nothing_hides_in_the_page(tmp_path):
+    edits = {"f0": {"label": "cats\u202etac\x1b", "renamed": True, "note": "one\ntwo\u200b"}}
+    write_report(INTERPRETATION, features(**edits), tmp_path / "page.html", title="Pets\u202e")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert not set(text) & set("\u202e\x1b\u200b")
+    page = Page(text)
+    found = json.loads(page.scripts[0])["features"][0]
+    assert (found["label"], found["note"]) == (r"cats\u202etac\x1b", "one\ntwo" + r"\u200b")
+    assert r"Pets\u202e" in page.text
 
 
 @pytest.mark.parametrize("at", [0, 250, 600])

@@ -40,3 +40,12 @@ def test_picture_is_valid_and_holds_every_node():
     texts = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}text")]
     assert texts == ["marrow  1.25", '"quoted" <b>  0.50', "stem cells | progenitors  0.75", "f7: unclear"]
     assert len(list(tree.iter("{http://www.w3.org/2000/svg}path"))) == 3
+
+
+def test_control_characters_are_escapes():
+    """XML does not allow them, and Graphviz writes them where people read."""
+    entry = Entry(7, label="stem", patterns=(Pattern((("a\x1b[2J",), ("b\u202e",)), 1.0, 1),))
+    tree = ET.fromstring(to_svg(entry, "cells\x07"))
+    texts = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == [r"b\u202e  1.00", r"a\x1b[2J", r"f7: cells\x07"]
+    assert not set(to_dot(entry, "cells\x07")) & set("\x1b\u202e\x07")

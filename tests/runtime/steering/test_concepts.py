@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -140,6 +141,17 @@ def test_absurd_weights_are_bounded():
 def test_bad_concepts(make):
     with pytest.raises(ConfigError):
         make()
+
+
+def test_what_is_no_file_of_a_concept_is_refused_at_once(tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 2_000_000_000)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+    for name in (".", "binary", "large", "pipe", "none", "x" * 5000, "a\0"):
+        with pytest.raises(ConfigError, match=r"concept"):
+            Concept.load(tmp_path / name)
 
 
 def test_weights_that_were_replaced_are_checked(opened_bundle):
