@@ -1,13 +1,15 @@
 """Approximate nearest neighbours by a graph: the common part of hnswlib and usearch, and guards for both."""
 
 import atexit
+import copy
 import importlib.metadata
 import logging
+import operator
 import threading
 import weakref
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +20,9 @@ from ...extras import require
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
 from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
+from .graphs.recall import DEPTH, recall_of, test_queries
+from .graphs.shared_nodes import RADIUS, SharedNodes
+from .mapped_rows import BLOCK
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +31,6 @@ G = TypeVar("G", bound="GraphIndex")
 EF_SEARCH = 384
 """Candidates of a search. Among 10,000 similar documents (questions about diseases), 128 find .91 of the ten nearest,
 384 find .987."""
-# Candidates beyond k, so that exact scores and ties decide the k-th place.
-_MARGIN = 8
 # Share of wanted vectors above which exact search is as fast.
 _EXACT_ABOVE = 0.25
 # Share of allowed vectors above which the graph finds enough of them among the nearest of all.
@@ -39,6 +42,27 @@ THREAD_ABOVE = 4_000
 """Missing vectors above which a thread builds the graph, which takes one to four seconds at this size. A store delivers
 4,096 at a time."""
 _THREAD_BATCH = 500  # vectors between checks for a stop
+
+LOWEST_RECALL = 0.98
+"""Recall@10 of an index below which it takes more effort."""
+TESTED_FROM = 1_000
+"""Documents from which the recall of an index is tested; fewer than three times `EF_SEARCH` are all but compared."""
+_TESTED_SHARE, _TESTED = 1 / 200, (32, 200)  # queries of a test per document, and their bounds
+_SURE = 0.99  # lower recalls are measured again with four times as many queries
+_GROWN = 1.5  # growth after which an index is tested again
+
+
+class Effort(NamedTuple):
+    """What an index spends on its searches; factors on the parameters that it was made with."""
+
+    links: int
+    """On `m` and `ef_construction`."""
+    candidates: int
+    """On `ef_search`."""
+
+
+EFFORTS = (Effort(1, 1), Effort(1, 3), Effort(2, 3))
+"""Tried in this order until the recall suffices. If none does, searches are exact."""
 
 _building: weakref.WeakSet["GraphIndex"] = weakref.WeakSet()
 
@@ -63,6 +87,12 @@ class GraphIndex(ABC):
     If many vectors are missing from the graph, as after a lost cache, a thread inserts them while searches are exact.
     `wait_until_built` waits for it, and so does `save`; `close` stops it.
 
+    Equal and nearly equal vectors share a node; see `SharedNodes`. An index tests itself when it is built, and again
+    when it has grown by half: the recall of searches for `test_queries`, one for every 200 documents, is compared with
+    exact search.
+    That takes about 2 % of the time of building, and four times as much if the recall is doubtful. Below
+    `LOWEST_RECALL` it goes on to the next of `EFFORTS`, and says so.
+
     A vector has `m` links; `ef_construction` and `ef_search` are the candidates of an insertion and of a search.
 
     Raises:
@@ -75,6 +105,8 @@ class GraphIndex(ABC):
     """Import name of the library."""
     sidecars: ClassVar[tuple[str, ...]]
     """As in `ExactIndex`."""
+    margin: ClassVar[int] = 8
+    """Candidates beyond `k`, so that exact scores and ties decide the last places."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -87,10 +119,14 @@ class GraphIndex(ABC):
         self.d_in = d_in
         """Width of the vectors."""
         self._saved: int | None = None
-        self._m, self._ef_construction, self._ef_search, self._threads = m, ef_construction, ef_search, threads
+        self._base, self._threads = (m, ef_construction, ef_search), threads
+        self._set_effort(0)
+        self._recall: float | None = None
+        self._tested = 0  # documents at the last test
         self._lock = threading.RLock()
         self._exact = ExactIndex(d_in)
         self._graph: Any = self._new_graph(1024)  # None while a thread builds it
+        self._nodes = SharedNodes()
         self._removed: set[int] = set()  # since the graph was built
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -127,14 +163,15 @@ class GraphIndex(ABC):
                 return
             self._make_writable()
             if len(labels) > THREAD_ABOVE:
-                self._build_in_thread(self._graph, known)
+                self._build_in_thread(self._graph, self._nodes, known)
                 return
             try:
-                self._insert(self._graph, labels, self._exact.vectors_of(labels))
+                self._place(self._graph, self._nodes, labels, self._exact.vectors_of(labels))
             except BaseException:
                 self._exact.remove(labels)
                 self._rebuild()  # a part may have been inserted
                 raise
+            self._settle()
 
     def remove(self, rowids: ArrayLike) -> None:
         """Remove vectors; unknown row ids are ignored. Above 25 % removed, the graph is rebuilt."""
@@ -150,13 +187,14 @@ class GraphIndex(ABC):
                 self._rebuild()
                 return
             self._make_writable()
-            self._take_out(self._graph, removed)
+            self._take_out(self._graph, self._nodes.remove(removed))
 
     def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
         """Search like `ExactIndex.search`, but approximately.
 
         The search is exact for a large `k`, if few vectors are allowed, and if fewer than `k` of the candidates are
-        allowed: the result has `k` vectors whenever there are that many.
+        allowed: the result has `k` vectors whenever there are that many. It is also exact if the test of the recall
+        said so.
         """
         vector = check_query(query, self.d_in)
         check_k(k)
@@ -166,39 +204,49 @@ class GraphIndex(ABC):
             if self._graph is None:
                 return self._exact.search(vector, k, allowed)
             live = len(self._exact)
-            wanted, within = min(k + _MARGIN, live), None
+            wanted, within = min(k + self.margin, live), None
             if allowed is not None:
                 within = ascending(check_rowids(allowed))
                 share = len(within) / max(live, 1)
                 if share < _FILTER_ABOVE:
                     return self._exact.search(vector, k, within)
                 wanted = max(wanted, int(_SPARE * wanted / share))
-            if wanted >= _EXACT_ABOVE * live:
+            if wanted >= _EXACT_ABOVE * live or self._effort == len(EFFORTS):
                 return self._exact.search(vector, k, within)
-            found = self._nearest(vector, wanted)
-            if within is not None:
-                found = found[within[np.searchsorted(within, found).clip(max=len(within) - 1)] == found]
+            found = self._candidates(vector, wanted, k, within)
             if len(found) < k:
                 return self._exact.search(vector, k, within)
             return best(found, self._exact.scores_of(vector, found), k)
 
     def save(self, folder: Path, generation: int) -> None:
-        """Write the vectors as in `ExactIndex.save`, and the graph as ``NAME.bin`` and ``NAME.json``."""
+        """Write the vectors as in `ExactIndex.save`; the graph as ``NAME.bin``, ``NAME-nodes.bin``, ``NAME.json``."""
         self.wait_until_built()
         with self._lock:
             self._exact.save(folder, generation)
-            facts = {"generation": generation, "count": len(self._exact), "removed": sorted(self._removed)}
-            files = {f"{self.extra}.bin": self._write}
+            facts = {
+                "generation": generation,
+                "count": len(self._exact),
+                "removed": sorted(self._removed),
+                "nodes": len(self._nodes),
+                "effort": self._effort,
+                "recall": self._recall,
+                "tested": self._tested,
+            }
+            files = {f"{self.extra}.bin": self._write, f"{self.extra}-nodes.bin": self._nodes.write}
             write_cache(folder, f"{self.extra}.json", files, {**facts, **self._parameters()})
             self._saved = generation
 
     def wait_until_built(self) -> None:
-        """Wait until the graph holds all vectors."""
-        while (thread := self._thread) is not None:
-            thread.join()
-        with self._lock:
-            if self._graph is None:  # the thread was stopped or failed
-                self._insert_all()
+        """Wait until the graph holds all vectors and its recall was tested."""
+        while True:
+            while (thread := self._thread) is not None:
+                thread.join()
+            with self._lock:
+                if self._graph is None and self._thread is None:  # the thread was stopped or failed
+                    self._insert_all()
+                self._settle()
+                if self._graph is not None:
+                    return
 
     def close(self) -> None:
         """Stop building, within a second; searches are exact from then on."""
@@ -220,6 +268,10 @@ class GraphIndex(ABC):
 
         Returns None also if the cache was made with other parameters or another version of the library. Raises
         MissingExtraError if the library is not installed.
+
+        Checksums find accidents and not people, who can compute them again. The libraries trust their files: a wrong
+        number in one ends the process. So everything that they follow without a check is checked before: sizes,
+        counts, links. Not checked are the numbers of the vectors: they decide what is found, and never its score.
         """
         index = cls(d_in, ef_search=ef_search)
 
@@ -227,19 +279,23 @@ class GraphIndex(ABC):
             exact = ExactIndex.load(folder, facts["generation"], d_in=d_in, originals=originals)
             if exact is None:
                 return None
-            removed = np.array(facts["removed"], np.int64)
-            labels = np.sort(index._read(folder / f"{cls.extra}.bin", removed))
+            index._set_effort(operator.index(facts["effort"]))
+            removed, nodes = np.array(facts["removed"], np.int64), SharedNodes.read(folder / files[1], facts["nodes"])
+            labels = np.sort(index._read(folder / files[0], np.setdiff1d(removed, nodes.shared)))
             if (
-                not np.array_equal(labels, exact.rowids)
-                or np.isin(removed, labels).any()
-                or len(labels) != facts["count"]
+                not np.array_equal(labels, nodes.nodes_among(exact.rowids))
+                or not np.array_equal(labels, nodes.names)
+                or np.isin(removed, exact.rowids).any()
+                or len(exact) != facts["count"]
             ):
                 return None
-            index._exact, index._removed, index._saved = exact, set(removed.tolist()), facts["generation"]
+            index._exact, index._nodes, index._removed = exact, nodes, set(removed.tolist())
+            index._recall, index._tested, index._saved = facts["recall"], int(facts["tested"]), facts["generation"]
             return index
 
+        files = (f"{cls.extra}.bin", f"{cls.extra}-nodes.bin")
         expected = {"generation": generation, **index._parameters()}
-        return read_cache(folder, f"{cls.extra}.json", (f"{cls.extra}.bin",), expected, read)
+        return read_cache(folder, f"{cls.extra}.json", files, expected, read)
 
     @abstractmethod
     def _new_graph(self, capacity: int) -> Any:
@@ -266,41 +322,113 @@ class GraphIndex(ABC):
 
     @abstractmethod
     def _read(self, path: Path, removed: IntArray) -> IntArray:
-        """Read the graph from a verified file; return its labels that were not removed."""
+        """Read the graph from a file whose checksum is right; return its labels that were not removed.
+
+        Raises ValueError if the library could not read it safely.
+        """
+
+    def _candidates(self, vector: FloatArray, wanted: int, k: int, within: IntArray | None) -> IntArray:
+        """Return documents that may be among the nearest, of `within` if it is given."""
+        return self._nodes.documents(self._nearest(vector, min(wanted, len(self._nodes))), k, within)
+
+    def _place(self, graph: Any, nodes: SharedNodes, labels: IntArray, vectors: FloatArray) -> None:
+        """Insert vectors into a graph, except those that share a node."""
+        alone = nodes.place(labels, vectors, self._exact.vectors_of)
+        self._insert(graph, labels[alone], vectors[alone])
+
+    def _set_effort(self, effort: int) -> None:
+        links, candidates = EFFORTS[min(effort, len(EFFORTS) - 1)]
+        m, ef_construction, ef_search = self._base
+        self._effort, self._m, self._ef_construction = effort, links * m, links * ef_construction
+        self._ef_search = candidates * ef_search
+
+    def _settle(self) -> None:
+        """Test a complete graph if it has not been, and build it again if its recall asks for that; holds the lock."""
+        while self._graph is not None and self._test_is_due() and self._test():
+            self._rebuild()
+
+    def _test_is_due(self) -> bool:
+        count = len(self._exact)
+        changed = not self._tested / _GROWN < count < self._tested * _GROWN
+        return count >= TESTED_FROM and changed and self._effort < len(EFFORTS)
+
+    def _test(self) -> bool:
+        """Measure the recall and raise the effort until it suffices; return whether the graph must be built again."""
+        while True:
+            self._tested, self._recall = len(self._exact), self._measured()
+            if self._recall >= LOWEST_RECALL:
+                return False
+            links = EFFORTS[self._effort].links
+            self._set_effort(self._effort + 1)
+            exact, again = self._effort == len(EFFORTS), self._m != links * self._base[0]
+            logger.warning(
+                "the graph of %s finds %.3f of the ten nearest of %d documents, which may be nearly equal: %s",
+                self.extra,
+                self._recall,
+                len(self._exact),
+                "searches are exact from now on"
+                if exact
+                else ("it is built again with more links" if again else "it compares more candidates from now on"),
+            )
+            if exact or again:
+                return again
+
+    def _measured(self) -> float:
+        """Return the recall of a sample of searches in the graph."""
+        rowids = self._exact.rowids
+        known = np.intersect1d(self._nodes.names, rowids, assume_unique=True)
+        order = np.random.default_rng(0).permutation(known)
+        recall, count = 0.0, int(np.clip(_TESTED_SHARE * len(known), *_TESTED))
+        for queries in (count, 4 * count):
+            sample = self._exact.vectors_of(order[: min(queries, len(known)) // 2 * 2])
+            blocks = (self._exact.vectors_of(rowids[i : i + BLOCK]) for i in range(0, len(rowids), BLOCK))
+            recall = recall_of(self._scores, blocks, test_queries(sample)) if len(sample) else 1.0
+            if recall >= _SURE:
+                break
+        return recall
+
+    def _scores(self, query: FloatArray) -> FloatArray:
+        found = self._candidates(query, DEPTH + self.margin, DEPTH, None)
+        return best(found, self._exact.scores_of(query, found), DEPTH)[1]
 
     def _parameters(self) -> dict[str, object]:
         """Return the parameters that a cache must match."""
         version = importlib.metadata.version(self.module)
-        return {"d_in": self.d_in, "M": self._m, "ef_construction": self._ef_construction, self.module: version}
+        m, ef_construction, _ = self._base
+        return {"d_in": self.d_in, "M": m, "ef_construction": ef_construction, "radius": RADIUS, self.module: version}
 
     def _rebuild(self) -> None:
         """Build a new graph, in a thread if it is large; the caller holds the lock."""
         self._stop.set()  # a thread may be building the old graph
         if len(self._exact) > THREAD_ABOVE:
-            self._removed = set()
-            self._build_in_thread(self._new_graph(len(self._exact)), np.empty(0, np.int64))
+            self._removed, self._tested = set(), 0
+            self._build_in_thread(self._new_graph(len(self._exact)), SharedNodes(), np.empty(0, np.int64))
         else:
             self._insert_all()
 
     def _insert_all(self) -> None:
         rowids = self._exact.rowids
-        self._graph, self._removed = self._new_graph(max(1024, len(rowids))), set()
-        self._insert(self._graph, rowids, self._exact.vectors_of(rowids))
+        self._graph, self._nodes = self._new_graph(max(1024, len(rowids))), SharedNodes()
+        self._removed, self._tested = set(), 0
+        self._place(self._graph, self._nodes, rowids, self._exact.vectors_of(rowids))
 
-    def _build_in_thread(self, graph: Any, done: IntArray) -> None:
+    def _build_in_thread(self, graph: Any, nodes: SharedNodes, done: IntArray) -> None:
         """Insert vectors into a graph, except the labels in `done`, in a thread; the caller holds the lock."""
         self._graph, self._stop = None, threading.Event()
-        given, name = (graph, done, frozenset(self._removed), self._stop), "graph of steersearch"
+        given, name = (graph, nodes, done, frozenset(self._removed), self._stop), "graph of steersearch"
         self._thread = threading.Thread(target=self._insert_missing, args=given, name=name, daemon=True)
         _building.add(self)
         self._thread.start()
 
-    def _insert_missing(self, graph: Any, done: IntArray, removed: frozenset[int], stop: threading.Event) -> None:
+    def _insert_missing(
+        self, graph: Any, nodes: SharedNodes, done: IntArray, removed: frozenset[int], stop: threading.Event
+    ) -> None:
         """Run in the thread; hold the lock only to determine the missing vectors.
 
         Vectors are read without the lock: for a damaged row the exact index reads the store, whose lock other threads
         hold while they wait for this one.
         """
+        tested = False
         try:
             while not stop.is_set():
                 with self._lock:
@@ -308,9 +436,20 @@ class GraphIndex(ABC):
                     todo = np.setdiff1d(rowids, done, assume_unique=True)
                     if len(todo) == 0 and not stop.is_set():
                         deleted = np.setdiff1d(done, rowids, assume_unique=True)
-                        self._take_out(graph, deleted)
-                        self._graph, self._removed = graph, {*removed, *deleted.tolist()}
-                        return
+                        self._take_out(graph, nodes.remove(deleted))
+                        done, removed = rowids, removed | frozenset(deleted.tolist())
+                        if tested or not self._test_is_due():
+                            self._graph, self._nodes, self._removed = graph, nodes, set(removed)
+                            return
+                if len(todo) == 0:
+                    try:
+                        tested = not self._test_of(graph, nodes)
+                    except DataError:  # a document was just removed
+                        continue
+                    if not tested:
+                        graph, nodes = self._new_graph(len(rowids)), SharedNodes()
+                        done, removed = np.empty(0, np.int64), frozenset()
+                    continue
                 inserted = [done]
                 for start in range(0, len(todo), _THREAD_BATCH):
                     batch = todo[start : start + _THREAD_BATCH]
@@ -321,7 +460,7 @@ class GraphIndex(ABC):
                         break
                     if stop.is_set():
                         return
-                    self._insert(graph, batch, vectors)
+                    self._place(graph, nodes, batch, vectors)
                     inserted.append(batch)
                 done = np.sort(np.concatenate(inserted))
         except Exception as error:
@@ -330,3 +469,13 @@ class GraphIndex(ABC):
             with self._lock:
                 if self._thread is threading.current_thread():
                     self._thread = None
+
+    def _test_of(self, graph: Any, nodes: SharedNodes) -> bool:
+        """Run `_test` on a graph that nobody searches yet, without the lock."""
+        tested = copy.copy(self)
+        tested._graph, tested._nodes = graph, nodes
+        again = tested._test()
+        with self._lock:
+            self._set_effort(tested._effort)
+            self._recall, self._tested = tested._recall, tested._tested
+        return again
