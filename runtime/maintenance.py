@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ..files import sha256_of
 from .bundle.bundle import Bundle
 from .search.backends import BACKENDS, resolve_auto
 from .search.exact import ExactIndex
+from .search.graph import EFFORT_NAMES
 from .store.cache_files import read_sidecar
 from .store.checksums import CODE, METADATA, TEXT, VECTOR, check_part
 from .store.documents import DocumentStore
@@ -50,6 +52,12 @@ class IndexStats:
     bundle: str
     writer: str | None
     """The current writer."""
+    recall: float | None = None
+    """Share of the ten nearest that the graph found when it last tested itself; None for `exact`, before a first save,
+    and for fewer than a thousand documents."""
+    effort: str = ""
+    """What the graph spends beyond its defaults, because its recall was low: `more candidates`, `more links` (and
+    candidates) or `exact`; empty usually."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,7 @@ def stats_of(store: DocumentStore, folder: Path, caches: Path, bundle: Bundle | 
         cached=all(_generation_of(caches / name) == generation for name in BACKENDS[backend].sidecars),
         bundle=os.path.normpath(bundle.path) if bundle else "",
         writer=store.lock.holder(),
+        **_graph_facts(caches / BACKENDS[backend].sidecars[-1]),
     )
 
 
@@ -134,6 +143,16 @@ def _generation_of(sidecar: Path) -> object:
         return json.loads(sidecar.read_text(encoding="utf-8"))["generation"]
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def _graph_facts(sidecar: Path) -> dict[str, Any]:
+    """Return what a graph says about its recall; nothing if it was not saved, or is damaged."""
+    try:
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+        recall, effort = facts["recall"], EFFORT_NAMES[facts["effort"]]
+        return {"recall": None if recall is None else float(recall), "effort": effort}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def _documents(store: DocumentStore, bundle: Bundle) -> Iterator[tuple[int, list[str]]]:

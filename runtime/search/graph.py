@@ -20,7 +20,7 @@ from ...extras import require
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
 from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
-from .graphs.recall import DEPTH, recall_of, test_queries
+from .graphs.recall import DEPTH, queries_of, recall_of
 from .graphs.shared_nodes import RADIUS, SharedNodes
 from .mapped_rows import BLOCK
 
@@ -63,6 +63,7 @@ class Effort(NamedTuple):
 
 EFFORTS = (Effort(1, 1), Effort(1, 3), Effort(2, 3))
 """Tried in this order until the recall suffices. If none does, searches are exact."""
+EFFORT_NAMES = ("", "more candidates", "more links", "exact")
 
 _building: weakref.WeakSet["GraphIndex"] = weakref.WeakSet()
 
@@ -88,7 +89,7 @@ class GraphIndex(ABC):
     `wait_until_built` waits for it, and so does `save`; `close` stops it.
 
     Equal and nearly equal vectors share a node; see `SharedNodes`. An index tests itself when it is built, and again
-    when it has grown by half: the recall of searches for `test_queries`, one for every 200 documents, is compared with
+    when it has grown by half: the recall of searches for `queries_of`, one for every 200 documents, is compared with
     exact search.
     That takes about 2 % of the time of building, and four times as much if the recall is doubtful. Below
     `LOWEST_RECALL` it goes on to the next of `EFFORTS`, and says so.
@@ -382,7 +383,7 @@ class GraphIndex(ABC):
         for queries in (count, 4 * count):
             sample = self._exact.vectors_of(order[: min(queries, len(known)) // 2 * 2])
             blocks = (self._exact.vectors_of(rowids[i : i + BLOCK]) for i in range(0, len(rowids), BLOCK))
-            recall = recall_of(self._scores, blocks, test_queries(sample)) if len(sample) else 1.0
+            recall = recall_of(self._scores, blocks, queries_of(sample)) if len(sample) else 1.0
             if recall >= _SURE:
                 break
         return recall

@@ -11,17 +11,18 @@ from ....arrays import FloatArray
 DEPTH = 10
 """Recall is that of the ten nearest."""
 _NOISE = 0.5
+_SEED = 1_000_003
 # A score this close to the last of the nearest counts as found: the products below are rounded in another order.
 _SAME = 1e-5
 
 
-def test_queries(sample: FloatArray) -> FloatArray:
+def queries_of(sample: FloatArray) -> FloatArray:
     """Return a query for each of an even number of distinct vectors, shape (n, d_in), the same ones every time.
 
     The first half are vectors with noise, at a cosine of about .9, so that they are not found trivially. The others lie
     in the middle of two vectors, as a question does that no document answers: those lose their way most easily.
     """
-    half, rng = len(sample) // 2, np.random.default_rng(0)
+    half, rng = len(sample) // 2, np.random.default_rng(_SEED)
     noise = rng.standard_normal((half, sample.shape[1])) / np.sqrt(sample.shape[1])
     one, other = sample[half : 2 * half], sample[:half]
     rows = np.concatenate([sample[:half] + _NOISE * noise, one + other + 1e-3 * noise])
