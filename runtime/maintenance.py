@@ -18,7 +18,7 @@ from ..files import sha256_of
 from .bundle.bundle import Bundle
 from .search.backends import BACKENDS, resolve_auto
 from .search.exact import ExactIndex
-from .search.graph import EFFORT_NAMES
+from .search.graphs.effort import EFFORT_NAMES
 from .store.cache_files import read_sidecar
 from .store.checksums import CODE, METADATA, TEXT, VECTOR, check_part
 from .store.documents import DocumentStore

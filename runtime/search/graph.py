@@ -8,10 +8,9 @@ import operator
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,9 +21,9 @@ from ...extras import require
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
 from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
-from .graphs.recall import DEPTH, crowded_share, queries_of, recall_of
+from .graphs.effort import EFFORTS
+from .graphs.recall import DEPTH, crowded_share, recall_of
 from .graphs.shared_nodes import RADIUS, SharedNodes
-from .mapped_rows import BLOCK
 
 logger = logging.getLogger(__name__)
 
@@ -49,27 +48,10 @@ LOWEST_RECALL = 0.98
 """Recall@10 of an index below which it takes more effort."""
 TESTED_FROM = 1_000
 """Documents from which the recall of an index is tested; fewer than three times `EF_SEARCH` are all but compared."""
-_TESTED_SHARE, _TESTED = 1 / 200, (32, 200)  # queries of a test per document, and their bounds
-_SURE = 0.985  # lower recalls are measured again with four times as many queries
 _GROWN = 1.5  # growth after which an index is tested again
 # Share of vectors with more near ones than an insertion compares, above which a graph is built with more links. Beside
 # 3,000 sentences that differ in a number, questions about other things find .94 to .98 of the ten nearest.
 _CROWDED = 0.01
-_CROWD_SAMPLE = 100
-
-
-class Effort(NamedTuple):
-    """What an index spends on its searches; factors on the parameters that it was made with."""
-
-    links: int
-    """On `m` and `ef_construction`."""
-    candidates: int
-    """On `ef_search`."""
-
-
-EFFORTS = (Effort(1, 1), Effort(1, 3), Effort(2, 3))
-"""Tried in this order until the recall suffices. If none does, searches are exact."""
-EFFORT_NAMES = ("", "more candidates", "more links", "exact")
 
 _building: weakref.WeakSet["GraphIndex"] = weakref.WeakSet()
 
@@ -95,11 +77,10 @@ class GraphIndex(ABC):
     `wait_until_built` waits for it, and so does `save`; `close` stops it.
 
     Equal and nearly equal vectors share a node; see `SharedNodes`. An index tests itself when it is built, and again
-    when it has grown by half: the recall of searches for `queries_of`, one for every 200 documents, is compared with
-    exact search.
-    That takes about 2 % of the time of building, and four times as much if the recall is doubtful. Below
-    `LOWEST_RECALL` it goes on to the next of `EFFORTS`, and says so. If many vectors are nearly equal without sharing a
-    node, it begins with more links.
+    when it has grown by half: the recall of a sample of searches is compared with exact search, see `recall_of`. That
+    takes about 2 % of the time of building, and five times as much if the recall is doubtful. Below `LOWEST_RECALL` the
+    index goes on to the next of `EFFORTS`, and says so. If many vectors are nearly equal without sharing a node, it
+    begins with more links.
 
     A vector has `m` links; `ef_construction` and `ef_search` are the candidates of an insertion and of a search.
 
@@ -367,7 +348,7 @@ class GraphIndex(ABC):
         if self._crowded():
             return True
         while True:
-            self._tested, self._recall = len(self._exact), self._measured()
+            self._tested, self._recall = len(self._exact), recall_of(self._scores, self._exact, self._nodes.names)
             if self._recall >= LOWEST_RECALL:
                 return False
             links = EFFORTS[self._effort].links
@@ -387,39 +368,20 @@ class GraphIndex(ABC):
 
     def _crowded(self) -> bool:
         """Turn to more links if many vectors are nearly equal; return whether that was done now."""
-        rowids = self._exact.rowids
-        if EFFORTS[self._effort].links > 1 or len(rowids) < TESTED_FROM:
+        if EFFORTS[self._effort].links > 1 or len(self._exact) < TESTED_FROM:
             return False
-        sample = self._exact.vectors_of(np.random.default_rng(0).permutation(rowids)[:_CROWD_SAMPLE])
-        share = crowded_share(sample, self._blocks(rowids), self._ef_construction)
+        share = crowded_share(self._exact, self._ef_construction)
         if share <= _CROWDED:
             return False
         self._set_effort(next(i for i, effort in enumerate(EFFORTS) if effort.links > 1))
         logger.warning(
-            "%.0f %% of the documents are nearly equal to more than %d others, which can hide documents: the graph of %s "
+            "%.0f %% of the documents are nearly equal to more than %d others, which can hide some: the graph of %s "
             "is built with more links",
             100 * share,
             self._base[1],
             self.extra,
         )
         return True
-
-    def _measured(self) -> float:
-        """Return the recall of a sample of searches in the graph."""
-        rowids = self._exact.rowids
-        known = np.intersect1d(self._nodes.names, rowids, assume_unique=True)
-        order = np.random.default_rng(0).permutation(known)
-        recall, count = 0.0, int(np.clip(_TESTED_SHARE * len(known), *_TESTED))
-        for queries in (count, 4 * count):
-            sample = self._exact.vectors_of(order[: min(queries, len(known)) // 2 * 2])
-            recall = recall_of(self._scores, self._blocks(rowids), queries_of(sample)) if len(sample) else 1.0
-            if recall >= _SURE:
-                break
-        return recall
-
-    def _blocks(self, rowids: IntArray) -> Iterator[FloatArray]:
-        for start in range(0, len(rowids), BLOCK):
-            yield self._exact.vectors_of(rowids[start : start + BLOCK])
 
     def _scores(self, query: FloatArray) -> FloatArray:
         found = self._candidates(query, DEPTH + self.margin, DEPTH, None)

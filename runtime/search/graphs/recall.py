@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 
-from ....arrays import FloatArray
+from ....arrays import FloatArray, IntArray
+from ..exact import ExactIndex
+from ..mapped_rows import BLOCK
 from .shared_nodes import RADIUS
 
 DEPTH = 10
 """Recall is that of the ten nearest."""
+_QUERIES = (32, 200)
+_SURE = 0.985
+_CROWD = 100
 _NOISE = 0.5
 _AMID = 8
 _SEED = 1_000_003
@@ -18,6 +24,8 @@ _SEED = 1_000_003
 # at .7 to .95, questions about similar diseases at .3 to .7.
 _NEAR = 0.8
 _SHARED = 1 - RADIUS**2 / 2
+
+Search: TypeAlias = Callable[[FloatArray], FloatArray]
 # A score this close to the last of the nearest counts as found: the products below are rounded in another order.
 _SAME = 1e-5
 
@@ -36,14 +44,30 @@ def queries_of(sample: FloatArray) -> FloatArray:
     return queries
 
 
-def recall_of(search: Callable[[FloatArray], FloatArray], blocks: Iterable[FloatArray], queries: FloatArray) -> float:
-    """Return the mean share of the ten nearest vectors that a search finds.
+def recall_of(search: Search, exact: ExactIndex, distinct: IntArray) -> float:
+    """Return the mean share of the ten nearest that a search finds, for an even sample of an index.
+
+    Takes one query for every 200 vectors, from 32 to 200 of them, and four times as many if the recall is doubtful.
 
     Args:
         search: Takes a query (d_in,) and returns the scores of the ten best that it finds.
-        blocks: All vectors, in blocks of shape (m, d_in).
-        queries: Shape (n, d_in).
+        exact: All vectors.
+        distinct: Row ids of distinct vectors, those that a sample is taken from.
     """
+    rowids, recall = exact.rowids, 1.0
+    order = np.random.default_rng(0).permutation(np.intersect1d(distinct, rowids, assume_unique=True))
+    count = int(np.clip(len(order) // 200, *_QUERIES))
+    for number in (count, 4 * count):
+        sample = order[: min(number, len(order)) // 2 * 2]
+        if len(sample):
+            recall = found_share(search, _blocks(exact, rowids), queries_of(exact.vectors_of(sample)))
+        if recall >= _SURE:
+            break
+    return recall
+
+
+def found_share(search: Search, blocks: Iterable[FloatArray], queries: FloatArray) -> float:
+    """Return the mean share of the ten nearest vectors of `blocks`, each (m, d_in), that a search finds."""
     nearest = np.full((len(queries), 0), -np.inf, np.float32)
     for rows in blocks:
         scores = np.concatenate([nearest, queries @ rows.T], axis=1)
@@ -54,16 +78,23 @@ def recall_of(search: Callable[[FloatArray], FloatArray], blocks: Iterable[Float
     return float(np.mean(found)) / nearest.shape[1]
 
 
-def crowded_share(sample: FloatArray, blocks: Iterable[FloatArray], most: int) -> float:
-    """Return the share of a sample (n, d_in), n > 1, that has more than `most` near vectors in `blocks`.
+def crowded_share(exact: ExactIndex, most: int) -> float:
+    """Return the share of the vectors that have more than `most` near ones, from a sample of 100; at least two vectors.
 
     If there are more than an insertion compares, they link to each other alone, and a search may not find its way out.
     Those that share a node do not count.
     """
+    rowids = exact.rowids
+    sample = exact.vectors_of(np.random.default_rng(0).permutation(rowids)[:_CROWD])
     usual = float(np.median((sample @ sample.T)[np.triu_indices(len(sample), 1)]))
     near = usual + _NEAR * (1 - usual)
     counts = np.zeros(len(sample), np.int64)
-    for rows in blocks:
+    for rows in _blocks(exact, rowids):
         cosines = rows @ sample.T
         counts += np.count_nonzero((cosines >= near) & (cosines < _SHARED), axis=0)
     return float(np.mean(counts > most))
+
+
+def _blocks(exact: ExactIndex, rowids: IntArray) -> Iterator[FloatArray]:
+    for start in range(0, len(rowids), BLOCK):
+        yield exact.vectors_of(rowids[start : start + BLOCK])

@@ -9,7 +9,7 @@ import pytest
 from steersearch.runtime import SteerableIndex
 from steersearch.runtime.search import graph as module
 from steersearch.runtime.search.exact import ExactIndex
-from steersearch.runtime.search.graph import EFFORTS
+from steersearch.runtime.search.graphs.effort import EFFORTS
 from steersearch.runtime.search.hnsw import HnswIndex
 from steersearch.runtime.search.usearch import UsearchF32Index, UsearchI8Index, UsearchIndex
 
