@@ -205,7 +205,6 @@ def test_stats_tell(opened_bundle, tmp_path, monkeypatch):
     rows = unit(normal(1200, 11, opened_bundle.d_in))
     with SteerableIndex.create(tmp_path / "index", opened_bundle, backend="hnsw") as index:
         index.add([f"text {i}" for i in range(1200)], [f"d{i}" for i in range(1200)], embeddings=rows)
-        assert (index.stats().recall, index.stats().effort) == (None, "")
         index.save()
         assert 0.98 <= index.stats().recall <= 1
         assert index.stats().effort == ""
