@@ -5,8 +5,8 @@
 Puts copies of one sentence, and sentences that differ in a number, among the 5,859 passages of Python's own
 documentation, in six orders. Says how many of the ten nearest are found: "far" by 100 questions about other things and
 100 passages with noise, "near" by 100 copies with noise; and how many of 300 documents their own vector does not find.
-Times are CPU seconds, those of building also relative to the library alone. Writes benchmarks/results/copies.json, a line
-for each index; lines of earlier runs stay.
+Times are CPU seconds, those of building also relative to the library alone. Writes benchmarks/results/copies.json, one
+line for each index; those of earlier runs stay.
 """
 
 from __future__ import annotations

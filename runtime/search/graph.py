@@ -78,7 +78,7 @@ class GraphIndex(ABC):
 
     Equal and nearly equal vectors share a node; see `SharedNodes`. An index tests itself when it is built, and again
     when it has grown by half: the recall of a sample of searches is compared with exact search, see `recall_of`. That
-    takes about 2 % of the time of building, and five times as much if the recall is doubtful. Below `LOWEST_RECALL` the
+    takes 2 to 6 % of the time of building, and five times as much if the recall is doubtful. Below `LOWEST_RECALL` the
     index goes on to the next of `EFFORTS`, and says so. If many vectors are nearly equal without sharing a node, it
     begins with more links.
 

@@ -98,4 +98,4 @@ class UsearchI8Index(UsearchIndex):
 
     dtype = "i8"
     # 8 bits round a cosine by some .002: among notices that differ in a number, 18 candidates hold .83 of the nearest.
-    margin = 64
+    margin = 32

@@ -14,7 +14,7 @@ from .shared_nodes import RADIUS
 
 DEPTH = 10
 """Recall is that of the ten nearest."""
-_QUERIES = (32, 200)
+_QUERIES = (24, 200)
 _SURE = 0.985
 _CROWD = 100
 _NOISE = 0.5
@@ -47,7 +47,7 @@ def queries_of(sample: FloatArray) -> FloatArray:
 def recall_of(search: Search, exact: ExactIndex, distinct: IntArray) -> float:
     """Return the mean share of the ten nearest that a search finds, for an even sample of an index.
 
-    Takes one query for every 200 vectors, from 32 to 200 of them, and four times as many if the recall is doubtful.
+    Takes one query for every 200 vectors, from 24 to 200 of them, and four times as many if the recall is doubtful.
 
     Args:
         search: Takes a query (d_in,) and returns the scores of the ten best that it finds.
