@@ -10,7 +10,7 @@ import weakref
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -440,8 +440,8 @@ class GraphIndex(ABC):
                             return
                 if len(todo) == 0:
                     try:
-                        tested = not self._test_of(graph, nodes)
-                    except DataError:  # a document was just removed
+                        tested = not self._test_of(graph, nodes, stop)
+                    except DataError:  # a document was just removed, or it is to stop
                         continue
                     if not tested:
                         graph, nodes = self._new_graph(len(rowids)), SharedNodes()
@@ -475,12 +475,29 @@ class GraphIndex(ABC):
             return self._new_graph(len(self._exact)) if self._crowded() else graph
         return graph
 
-    def _test_of(self, graph: Any, nodes: SharedNodes) -> bool:
-        """Run `_test` on a graph that nobody searches yet, without the lock."""
+    def _test_of(self, graph: Any, nodes: SharedNodes, stop: threading.Event) -> bool:
+        """Run `_test` on a graph that nobody searches yet, without the lock; DataError if it is to stop."""
         tested = copy.copy(self)
         tested._graph, tested._nodes = graph, nodes
+        tested._exact = cast(ExactIndex, _Until(stop, self._exact))
         again = tested._test()
         with self._lock:
-            self._set_effort(tested._effort)
-            self._recall, self._tested = tested._recall, tested._tested
+            if not stop.is_set():
+                self._set_effort(tested._effort)
+                self._recall, self._tested = tested._recall, 0 if again else tested._tested
         return again
+
+
+class _Until:
+    """An exact index that raises DataError from a stop on, so that a long test ends."""
+
+    def __init__(self, stop: threading.Event, exact: ExactIndex) -> None:
+        self._stop, self._exact = stop, exact
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    def __getattr__(self, name: str) -> Any:
+        if self._stop.is_set():
+            raise DataError("the graph is no longer wanted")
+        return getattr(self._exact, name)
