@@ -71,7 +71,8 @@ class GraphIndex(ABC):
     because neither library supports searching and inserting at the same time.
 
     By default one thread builds the graph: the same documents added in the same order then give the same graph, so that
-    a lost cache changes no answer if nothing was deleted. More threads are faster, but the graph differs every time.
+    a lost cache changes no answer if nothing was deleted and the test below comes to the same end. More threads are
+    faster, but the graph differs every time.
 
     If many vectors are missing from the graph, as after a lost cache, a thread inserts them while searches are exact.
     `wait_until_built` waits for it, and so does `save`; `close` stops it.
@@ -275,6 +276,7 @@ class GraphIndex(ABC):
                 not np.array_equal(labels, nodes.nodes_among(exact.rowids))
                 or not np.array_equal(labels, nodes.names)
                 or np.isin(removed, exact.rowids).any()
+                or not np.isin(nodes.sharing, exact.rowids).all()
                 or len(exact) != facts["count"]
             ):
                 return None

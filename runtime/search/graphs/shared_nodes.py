@@ -130,6 +130,12 @@ class SharedNodes:
         """The nodes with several documents, ascending."""
         return self._shared
 
+    @property
+    def sharing(self) -> IntArray:
+        """The documents of those nodes."""
+        documents: IntArray = self._entries[:, 2]
+        return documents
+
     def write(self, path: Path) -> None:
         """Write a file, or raise OSError."""
         with path.open("wb") as file:

@@ -1,7 +1,9 @@
 """Equal and nearly equal documents do not hide others in a graph, and a graph that finds too little does more."""
 
+import hashlib
 import json
 import logging
+import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from steersearch.runtime.search.exact import ExactIndex
 from steersearch.runtime.search.graphs.effort import EFFORTS
 from steersearch.runtime.search.hnsw import HnswIndex
 from steersearch.runtime.search.usearch import UsearchF32Index, UsearchI8Index, UsearchIndex
+from steersearch.runtime.store.cache_files import read_sidecar
 
 D, N = 32, 3000
 
@@ -126,6 +129,22 @@ def test_copies_removed_and_added_again(kind, tmp_path):
     for index in (again, exact):
         index.add([3000], COPY)  # a name that the graph has removed
     assert again.search(COPY[0], 1)[0].tolist() == [3000]
+
+
+def test_a_cache_whose_nodes_name_other_documents_is_not_used(kind, tmp_path):
+    graph, _ = pair(kind, np.concatenate([ROWS[:500], np.repeat(COPY, 5, 0)]))
+    graph.save(tmp_path, 1)
+    path, sidecar = tmp_path / f"{kind.extra}-nodes.bin", tmp_path / f"{kind.extra}.json"
+    good = np.fromfile(path, np.int64)
+    assert len(good) == 2 * 501 + 3 * 5
+    for place, value in ((-1, 9999), (-1, 3), (501, 9999), (-3, 501)):  # unknown; another's; no node; two nodes of one
+        numbers, facts = good.copy(), read_sidecar(sidecar)
+        numbers[place] = value
+        numbers.tofile(path)
+        facts["sha256"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        facts["crc32"] = zlib.crc32(json.dumps(facts, sort_keys=True).encode())
+        sidecar.write_text(json.dumps(facts))
+        assert kind.load(tmp_path, 1, d_in=D) is None
 
 
 def test_copies_give_the_same_graph_in_any_calls(kind):
