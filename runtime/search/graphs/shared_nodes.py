@@ -211,4 +211,5 @@ def _member(rowids: IntArray, allowed: IntArray) -> NDArray[np.bool_]:
     """Return which row ids occur in an ascending array."""
     if len(allowed) == 0:
         return np.zeros(len(rowids), np.bool_)
-    return allowed[np.searchsorted(allowed, rowids).clip(max=len(allowed) - 1)] == rowids
+    inside: NDArray[np.bool_] = allowed[np.searchsorted(allowed, rowids).clip(max=len(allowed) - 1)] == rowids
+    return inside
