@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ..files import sha256_of
 from .bundle.bundle import Bundle
 from .search.backends import BACKENDS, resolve_auto
 from .search.exact import ExactIndex
+from .search.graphs.effort import EFFORT_NAMES
 from .search.inverted_lists import InvertedLists
 from .search.view import read_new_codes
 from .store.cache_files import read_sidecar
@@ -54,6 +56,12 @@ class IndexStats:
     bundle: str
     writer: str | None
     """The current writer."""
+    recall: float | None = None
+    """Share of the ten nearest that the graph found when it last tested itself; None for `exact`, before a first save,
+    and for fewer than a thousand documents."""
+    effort: str = ""
+    """What the graph spends beyond its defaults, because its recall was low: `more candidates`, `more links` (and
+    candidates) or `exact`; empty usually."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,7 @@ def stats_of(store: DocumentStore, folder: Path, caches: Path, bundle: Bundle | 
         cached=all(_is_current(caches / name, store, generation) for name in BACKENDS[backend].sidecars),
         bundle=os.path.normpath(bundle.path) if bundle else "",
         writer=store.lock.holder(),
+        **_graph_facts(caches / BACKENDS[backend].sidecars[-1]),
     )
 
 
@@ -139,6 +148,16 @@ def _is_current(sidecar: Path, store: DocumentStore, generation: int) -> bool:
         return facts["generation"] == generation and store.is_origin_of(facts)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
+
+
+def _graph_facts(sidecar: Path) -> dict[str, Any]:
+    """Return what a graph says about its recall; nothing if it was not saved, or is damaged."""
+    try:
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+        recall, effort = facts["recall"], EFFORT_NAMES[facts["effort"]]
+        return {"recall": None if recall is None else float(recall), "effort": effort}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def _documents(store: DocumentStore, bundle: Bundle) -> Iterator[tuple[int, list[str]]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from .graph import GraphIndex
+from .graphs.files import check_hnsw_file
 
 _SEED = 100
 
@@ -56,8 +57,10 @@ class HnswIndex(GraphIndex):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _read(self, path: Path, removed: IntArray) -> IntArray:
+        count = check_hnsw_file(path, self.d_in, self._m, self._ef_construction)
         self._graph = self._bare_graph()
-        self._graph.load_index(str(path), max_elements=0)  # resets ef, which every search sets
+        # Room for these and no more, whatever the file says. Loading resets ef, which every search sets.
+        self._graph.load_index(str(path), max_elements=max(count, 1))
         return np.setdiff1d(np.array(self._graph.get_ids_list(), np.int64), removed)
 
     def _bare_graph(self) -> Any:

@@ -130,11 +130,51 @@ def test_a_thread_gives_the_graph_that_there_would_be_without(monkeypatch):
     found = []
     for later in (graph.THREAD_ABOVE, 10**9):
         monkeypatch.setattr(graph, "THREAD_ABOVE", later)
+        monkeypatch.setattr(graph, "LOWEST_RECALL", 0)
         index = HnswIndex(D, ef_search=18)  # so few candidates that another graph would miss others
         index.add(np.arange(N), VECTORS)
         index.wait_until_built()
         found.append(answers(index))
     assert found[0] == found[1] != answers(exact(np.arange(N), VECTORS))
+
+
+def test_a_graph_built_in_a_thread_is_tested_and_built_again(kind, monkeypatch, caplog, tmp_path):
+    """Each graph of the thread is tested, also the one with more links, before anybody searches it."""
+    monkeypatch.setattr(graph, "LOWEST_RECALL", 1.1)
+    monkeypatch.setattr(graph, "THREAD_ABOVE", 500)
+    index, reference = kind(D), answers(exact(np.arange(1200), VECTORS[:1200]))
+    index.add(np.arange(1200), VECTORS[:1200])
+    index.wait_until_built()
+    assert [record.message.split(": ")[-1] for record in caplog.records] == [
+        "it compares more candidates from now on",
+        "it is built again with more links",
+        "searches are exact from now on",
+    ]
+    assert index._graph is not None
+    assert index._thread is None
+    assert answers(index) == reference
+    index.save(tmp_path, 1)
+    assert answers(kind.load(tmp_path, 1, d_in=D)) == reference
+
+
+def test_closing_during_a_test_stops_it(kind, monkeypatch):
+    index, here, go = kind(D), threading.Event(), threading.Event()
+    scores = kind._scores
+
+    def waiting(self, query):
+        here.set()
+        go.wait(20)
+        return scores(self, query)
+
+    monkeypatch.setattr(kind, "_scores", waiting)
+    index.add(np.arange(N), VECTORS)
+    assert here.wait(20)
+    threading.Timer(0.1, go.set).start()
+    index.close()
+    assert index._thread is None
+    assert index._graph is None
+    assert (index._recall, index._tested) == (None, 0)
+    assert answers(index) == answers(exact(np.arange(N), VECTORS))
 
 
 def test_closing_stops_it_and_searches_stay_exact(kind, slow):
