@@ -81,8 +81,8 @@ class Reference:
         doc.metadata = dict(metadata) if replace else {**doc.metadata, **metadata}
 
     def pick(self, shares: list[float]) -> list[str]:
-        """Return different ids at these places (0 to 1) of the order of insertion."""
-        ids = list(self.docs)
+        """Return different ids at these places (0 to 1) of the order of insertion; chunks belong to their document."""
+        ids = [id for id in self.docs if "#" not in id]
         return list(dict.fromkeys(ids[int(share * len(ids))] for share in shares)) if ids else []
 
     def embed(self, text: str) -> np.ndarray:
