@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,10 @@ SPARE_MEGABYTES = 1500
 
 
 def main() -> None:
-    import bs4  # noqa: F401
-    import onnxruntime  # noqa: F401
-    import pypdf  # noqa: F401
-
-    import steersearch.cli
-    import steersearch.integrations.agents
-    import steersearch.runtime  # noqa: F401
+    for name in ("onnxruntime", "bs4", "pypdf", "steersearch.cli", "steersearch.runtime.index"):
+        import_module(name)
+    with contextlib.suppress(ImportError):
+        import_module("steersearch.integrations.mcp_server")
 
     from .hostile_table import ROWS
 
@@ -49,7 +47,7 @@ def run_forked(row: Any) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         run_here(row, folder)
-    began, limit = time.monotonic(), 3 * row.seconds + 8
+    began, limit = time.monotonic(), 3 * row.seconds + 3
     while True:
         ended, status, used = os.wait4(child, os.WNOHANG)
         if ended:

@@ -96,12 +96,15 @@ def gives_or_error(condition: Callable[[Any], Any]) -> Callable[[Callable[[], An
     def check(run: Callable[[], Any]) -> None:
         from steersearch.errors import SteersearchError
 
+        found = None
         try:
             result = run()
         except SteersearchError as raised:
-            assert "\n" not in str(raised), f"more than one line: {str(raised)!r:.300}"
-            return
-        assert condition(result), f"{result!r:.600}"
+            found = str(raised)
+        if found is not None:
+            assert "\n" not in found, f"more than one line: {found!r:.300}"
+        else:
+            assert condition(result), f"{result!r:.600}"
 
     return check
 

@@ -18,8 +18,9 @@ import pytest
 from steersearch.runtime import Bundle
 from steersearch.runtime.search.backends import BACKENDS
 
-from .operations import PENDING, VOCABULARY, Operation, Process, World, generate
+from .operations import PENDING, VOCABULARY, Operation, generate
 from .reference import Mismatch
+from .world import Process, World
 
 BUNDLE = Path(__file__).parents[1] / "data" / "tiny_bundle"
 SEED = int(os.environ.get("STEERSEARCH_MODEL_SEED", "20260"))
