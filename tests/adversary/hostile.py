@@ -138,14 +138,21 @@ def refused(fragment: str = "", *codes: int) -> Callable[[Callable[[], Any]], No
 
 
 def sae(*arguments: object, encoding: str = "utf-8", stdout: str | None = None) -> Ended:
-    """Run `sae` in this process, which is forked for it, with its output in files or in a file like /dev/full."""
+    """Run `sae` in this process, which is forked for it, with its output in files.
+
+    `stdout` may be a file like /dev/full in place of that, or ``closed``, a pipe that nobody reads.
+    """
     from steersearch.cli import main
 
-    names = [stdout or "out.txt", "err.txt"]
+    names = ["out.txt" if stdout in (None, "closed") else str(stdout), "err.txt"]
     for number, name in zip((1, 2), names, strict=True):
         file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
         os.close(file)
+    if stdout == "closed":
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
     stream = [io.TextIOWrapper(os.fdopen(os.dup(n), "wb"), encoding, line_buffering=True) for n in (1, 2)]
     sys.stdout, sys.stderr, sys.argv = stream[0], stream[1], ["sae", *map(str, arguments)]
     code = 0

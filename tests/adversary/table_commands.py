@@ -136,6 +136,14 @@ row(
 )
 
 
+row(
+    "terminal: a reader that ends after one line",
+    searched("moon", "-k", "200", texts=[GOOD] * 200, stdout="closed"),
+    holds(lambda ended: ended.code == 0 and "Traceback" not in ended.err),
+    PENDING,
+)
+
+
 def labelled(folder: Path, label: str) -> Any:
     """Show a bundle that has this label from its maker."""
     from .hostile_inputs import copied_bundle, reseal
@@ -241,6 +249,31 @@ row(
     holds(lambda ended: ended.code == 0),
     PENDING,
 )
+
+
+row(
+    "argument: judgments of a header alone",
+    lambda folder: judged(folder, ""),
+    refused("qrels"),
+    PENDING,
+    SLOW,
+    seconds=8,
+)
+row(
+    "argument: judgments with a blank line",
+    lambda folder: judged(folder, "q\ta\t1\n\nq\tb\t0\n\n"),
+    holds(lambda ended: ended.code == 0),
+    PENDING,
+)
+
+
+def judged(folder: Path, lines: str) -> Any:
+    """Measure the tiny bundle with these judgments."""
+    (folder / "qrels").mkdir()
+    (folder / "corpus.jsonl").write_text("".join(f'{{"_id": "{id}", "text": "moon {id}"}}\n' for id in "abc"))
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "moon"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + lines)
+    return sae("eval", "--data", folder, "-b", BUNDLE, "--json")
 
 
 def concept_file(folder: Path, content: str) -> Any:

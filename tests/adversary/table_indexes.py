@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
+import pickle
 import random
 import shutil
 import sqlite3
@@ -175,6 +177,57 @@ row(
     with_index(lambda index: len(index.search("moon", 3, filter={"n": np.int64(1)}))),
     gives_or_error(lambda count: count == 1),
 )
+
+
+row("index: codes of another encoder", with_index(lambda index: other_codes(index)), gives(False), PENDING)
+row("index: pickled", with_index(lambda index: pickle.dumps(index)), gives_or_error(anything), PENDING)
+row("index: copied", with_index(lambda index: copy.deepcopy(index)), gives_or_error(anything), PENDING)
+row(
+    "index: written by a child that was forked",
+    with_index(lambda index: in_child(lambda: index.add(["x"], ["x"]))),
+    holds(lambda name: name in ("", "IndexFolderError", "IndexLockedError", "ConfigError")),
+    PENDING,
+)
+row(
+    "words: Chinese",
+    with_index(lambda index: found_by_words(index, "\u6211\u770b\u89c1\u6708\u4eae\u4e86", "\u6708\u4eae")),
+    gives(["x"]),
+    PENDING,
+)
+row(
+    "words: a soft hyphen",
+    with_index(lambda index: found_by_words(index, "moon\u00adlight", "moonlight")),
+    gives(["x"]),
+    PENDING,
+)
+
+
+def other_codes(index: Any) -> bool:
+    """Store codes that the bundle's encoder does not give, and verify."""
+    record = index.get(["d3"])[0]
+    codes = np.array([[40, 41, 42, 43, 44, 45]]), np.ones((1, 6), np.float32)
+    index._store.put(["d3"], [record.text], [record.metadata], np.array(index.vectors(["d3"])), *codes)
+    return bool(index.verify().ok)
+
+
+def in_child(act: Callable[[], object]) -> str:
+    """Do something in a forked process; give the name of the class that it raised."""
+    child = os.fork()
+    if child == 0:
+        name = ""
+        try:
+            act()
+        except BaseException as raised:
+            name = type(raised).__name__
+        Path("child.txt").write_text(name)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return Path("child.txt").read_text()
+
+
+def found_by_words(index: Any, text: str, query: str) -> list[str]:
+    index.add([text], ["x"])
+    return [hit.id for hit in index.search(query, 3, view="words")]
 
 
 def other_words(cache: Path) -> None:
