@@ -217,7 +217,7 @@ def _token_model(place: Place) -> Made:
         (place.folder / "tokens.npz").write_bytes(given)
         read_graph(bundle)
 
-    return Made(lambda rng: altered_bytes(rng, valid), look)
+    return Made(lambda rng: altered_bytes(rng, valid), look, valid)
 
 
 # What people and agents ask for.
