@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from .fuzzing import failure, fuzz
 from .hostile import BUNDLE, PENDING
 
 HUGE = 10**400
+LATENT = {"id": 0, "density": 0.1, "mean": 0.5, "p95": 0.5, "max": 0.5}
 SMALLEST: list[tuple[str, Any, str]] = [
     ("file.html", b"<![<", PENDING),
     ("tokens.html", b"<![ ", PENDING),
     ("features.json", {"format_version": 1, "reference": {"mean": [HUGE]}, "latents": []}, PENDING),
+    ("features.json", {"format_version": 1, "latents": [{**LATENT, "id": math.inf}]}, PENDING),
+    ("features.json", {"format_version": 1, "latents": [{**LATENT, "max": HUGE}]}, PENDING),
     ("tokenizer.json", {"model": {"vocab": {}, "unk_token": "x"}}, PENDING),
     ("token model", b"PK\x03\x04", PENDING),
-    ("token model", lambda content: content.replace(b"PK\x03\x04", b"PK\x03\x05", 2), PENDING),
+    ("token model", lambda content: content[:4] + content[4:].replace(b"PK\x03\x04", b"PK\x03\x05", 1), PENDING),
     ("requests", {"view": []}, PENDING),
     ("requests", {"boost": {"moon": HUGE}}, PENDING),
     ("documents in memory", {"texts": -1}, PENDING),
@@ -30,6 +34,8 @@ SMALLEST: list[tuple[str, Any, str]] = [
     ("documents in memory", {"texts": [], "metadata": 2**31}, PENDING),
     ("documents in memory", {"texts": ["moon", "star"], "metadata": np.eye(16, dtype=np.float32)[:2]}, PENDING),
     ("documents in memory", {"texts": ["moon"], "embeddings": [[], 1]}, PENDING),
+    ("concept values", {"name": "x", "source": "latents", "weights": {"f3": HUGE}}, PENDING),
+    ("sidecars", ["hnsw.json", "removed", [-(2**63) - 1]], PENDING),
     ("database bytes", lambda content: content.replace(b"id TEXT NOT", b"id `EXT NOT"), PENDING),
 ]
 """Target, the smallest input that it failed on or how a valid one is altered, and `PENDING` while it does."""
