@@ -47,7 +47,7 @@ def run_forked(row: Any) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         run_here(row, folder)
-    began, limit = time.monotonic(), 3 * row.seconds + 3
+    began, limit = time.monotonic(), 5 * row.seconds + 10
     while True:
         ended, status, used = os.wait4(child, os.WNOHANG)
         if ended:

@@ -286,6 +286,8 @@ class World:
         at = max(0, len(docs) - 1 - int(picks[0] * 60)) if newest else int(picks[0] * max(1, len(docs) - 70))
         self.close()
         self.reader = None
+        if self.process is not None:
+            self.process.forget(self.path)
         shutil.rmtree(self.path)
         edited = self.path.with_name("edited")
         for path in (edited, self.path):
@@ -487,6 +489,9 @@ class Process:
         bundle, opened = Bundle.load(sys.argv[1], threads=1), {}
         for line in sys.stdin:
             path, query, options = json.loads(line)
+            if query is None:
+                opened.pop(path).close() if path in opened else None
+                continue
             if path not in opened:
                 for other in opened.values():
                     other.close()
@@ -508,6 +513,12 @@ class Process:
         check(line, "the other process ended")
         names = ("rank", "id", "score", "text", "metadata")
         return [SimpleNamespace(**dict(zip(names, hit, strict=True))) for hit in json.loads(line)]
+
+    def forget(self, path: Path) -> None:
+        """Close an index whose folder is about to be replaced."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([str(path), None, {}]) + "\n")
+        self._process.stdin.flush()
 
     def close(self) -> None:
         assert self._process.stdin is not None
