@@ -33,7 +33,7 @@ demo: $(VENV)/.demo  ## the main job on real text: train, export, index, search,
 test: $(VENV)/.dev  ## unit tests, five minutes on two cores, offline
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
-slow: $(VENV)/.dev $(VENV)/.docs  ## tests with the real model's weights, full disks, fresh installs, the documentation site
+slow: $(VENV)/.dev $(VENV)/.docs  ## tests with the real model's weights, full disks, long random walks, fuzzing, fresh installs, the site
 	$(BIN)/python -m pytest -q -m slow
 
 engines: $(VENV)/.dev  ## tests over real engines: Chroma, FAISS, Qdrant, pgvector, Milvus

@@ -1,0 +1,528 @@
+"""An index beside its reference, the operations on both, and another process that reads the index."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from steersearch.errors import DataError, SteersearchError
+from steersearch.runtime import SteerableIndex
+
+from .operations import VOCABULARY, Operation
+from .reference import NEAR, Mismatch, Reference, check
+
+
+class World:
+    """An index, its reference, a reader in this process, and what the walk keeps for later."""
+
+    def __init__(self, folder: Path, bundle: Any, backend: str, process: Process | None = None) -> None:
+        self.path, self.bundle, self.backend, self.process = folder / "index", bundle, backend, process
+        self.reference = Reference(bundle)
+        self.index = SteerableIndex.create(self.path, bundle, backend=backend)
+        self.reader: SteerableIndex | None = None
+        self.fresh = 0
+        self.spoilt = False
+        self.wanted = self.found = 0
+        """Documents among the k best of searches of a graph, and those of them that it found."""
+
+    def perform(self, operation: Operation) -> None:
+        name, arguments = operation
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a boost beyond what the documents hold is fine here
+            getattr(self, f"_{name}")(**arguments)
+        check(
+            len(self.index) == len(self.reference.docs),
+            "another number of documents",
+            len(self.index),
+            len(self.reference.docs),
+        )
+
+    def close(self) -> None:
+        self.index.close()
+        if self.reader is not None:
+            self.reader.close()
+
+    # Writing
+
+    def _add(self, ids: list[str], texts: list[str], metadata: list[dict[str, Any]]) -> None:
+        check(self.index.add(texts, ids, metadata) == ids, "add returns the ids")
+        self._put_all(ids, texts, metadata)
+
+    def _put_all(self, ids: list[str], texts: list[str], metadata: list[dict[str, Any]], vectors: Any = None) -> None:
+        for row, (id, text, extra) in enumerate(zip(ids, texts, metadata, strict=True)):
+            self.reference.put(id, text, extra, None if vectors is None else vectors[row])
+
+    def _add_made_up(self, texts: list[str]) -> None:
+        ids = self.index.add(texts)
+        check(len(set(ids)) == len(texts) and not set(ids) & set(self.reference.docs), "ids that are not new", ids)
+        self._put_all(ids, texts, [{} for _ in texts])
+
+    def _add_from(self, ids: list[str], texts: list[str], metadata: list[dict[str, Any]]) -> None:
+        before = self.reference.docs
+        new = sum(id not in before or before[id].text != text for id, text in zip(ids, texts, strict=True))
+        added = self.index.add_from(zip(ids, texts, metadata, strict=True))
+        check(added.embedded == new, "another number of embedded documents", added, new)
+        self._put_all(ids, texts, metadata)
+
+    def _add_objects(self, source: str | None, count: int) -> None:
+        """Documents like LangChain's, without ids: texts that were never there can replace nothing."""
+        texts = [f"text number {self.fresh + i}" for i in range(count)]
+        self.fresh += count
+        metadata = {} if source is None else {"source": source}
+        self.index.add_from(SimpleNamespace(page_content=text, metadata=metadata, id=None) for text in texts)
+        self._adopt_new(texts, metadata)
+
+    def _adopt_new(self, texts: list[str], metadata: dict[str, Any]) -> None:
+        ids, stored, _ = self.index.documents()
+        known = self.reference.docs
+        check(set(known) <= set(ids), "a document was replaced", sorted(set(known) - set(ids)))
+        new = [(id, text) for id, text in zip(ids, stored, strict=True) if id not in known]
+        check([text for _, text in new] == texts, "other new documents", new, texts)
+        self._put_all([id for id, _ in new], texts, [dict(metadata) for _ in new])
+
+    def _add_chunks(self, id: str, words: list[str]) -> None:
+        text = " ".join(words)
+        own = [name for name in self.reference.docs if name == id or name.startswith(f"{id}#")]
+        self.index.add_from([(id, text, {"whole": len(words)})], chunk_tokens=16)
+        ids, stored, _ = self.index.documents()
+        there = dict(zip(ids, stored, strict=True))
+        numbered = [f"{id}#{n}" for n in range(1, len(words) + 1)]
+        now = [id] if id in there else [name for name in numbered if name in there]
+        stray = [name for name in there if name == id or name.startswith(f"{id}#")]
+        check(sorted(now) == sorted(stray), "chunks of an earlier text are left", now, stray)
+        records = self.index.get(now)
+        at = 0
+        for name, record in zip(now, records, strict=True):
+            assert record is not None
+            extra = record.metadata
+            check(extra["whole"] == len(words), "a chunk lost its metadata", record)
+            if name != id:
+                check(
+                    extra["start"] <= at and record.text == text[extra["start"] : extra["end"]].strip(),
+                    "a chunk",
+                    record,
+                )
+                check(not text[at : extra["start"]].strip(), "text between chunks is lost", text[at : extra["start"]])
+                at = extra["end"]
+        check(now == [id] or not text[at:].strip(), "the end of the text is lost", text[at:])
+        self.reference.delete([name for name in own if name not in now])
+        for name, record in zip(now, records, strict=True):
+            assert record is not None
+            self.reference.put(name, record.text, record.metadata)
+
+    def _add_copies(self, text: str, count: int, id: str) -> None:
+        self._add([f"{id}-{n}" for n in range(count)], [text] * count, [{"n": n} for n in range(count)])
+
+    def _add_vectors(self, ids: list[str], texts: list[str], metadata: list[dict[str, Any]], seed: int) -> None:
+        rows = np.random.default_rng(seed).standard_normal((len(ids), self.bundle.d_in)).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        self.index.add(texts, ids, metadata, embeddings=rows)
+        self._put_all(ids, texts, metadata, rows)
+
+    def _update(self, picks: list[float], metadata: dict[str, Any], replace: bool) -> None:
+        ids = self.reference.pick(picks)
+        self.index.update_metadata(ids, [metadata] * len(ids), replace=replace)
+        for id in ids:
+            self.reference.update(id, metadata, replace)
+
+    def _replace(self, picks: list[float], text: str) -> None:
+        ids = self.reference.pick(picks)
+        self._add(ids, [f"{text} {word}" for word in VOCABULARY[: len(ids)]], [{"tag": "b"} for _ in ids])
+
+    def _delete(self, picks: list[float], unknown: bool) -> None:
+        self._delete_ids(self.reference.pick(picks) + ["nobody"] * unknown)
+
+    def _delete_ids(self, ids: list[str]) -> None:
+        deleted = self.index.delete(ids)
+        check(deleted == self.reference.delete(ids), "another number was deleted", deleted, ids)
+
+    def _delete_many(self, share: float) -> None:
+        ids = [id for id in self.reference.docs if "#" not in id][:: round(1 / share)]
+        check(self.index.delete(ids) == self.reference.delete(ids), "another number was deleted")
+
+    def _refused(self, kind: str) -> None:
+        """What cannot be used changes nothing; `perform` counts, and later searches compare."""
+        first, bad = list(self.reference.docs)[:1], np.full((1, self.bundle.d_in), np.nan, np.float32)
+        calls = {
+            "twice": lambda: self.index.add(["one", "two"], ["x", "x"]),
+            "empty id": lambda: self.index.add(["one", "two"], ["x", ""]),
+            "lengths": lambda: self.index.add(["other", "two"], first or ["x"]),
+            "metadata": lambda: self.index.add(["other"], first or ["x"], [{"bad": object()}]),
+            "vector": lambda: self.index.add(["other"], first or ["x"], embeddings=bad),
+            "unknown": lambda: self.index.update_metadata([*first, "nobody"], [{"n": 99}] * (len(first) + 1)),
+        }
+        try:
+            calls[kind]()
+        except DataError:
+            return
+        raise Mismatch(f"{kind} was accepted")
+
+    def _interrupted(self, kind: str, at: int, text: str) -> None:
+        """Control-C after `at` documents of a source, or in the first call of `progress`: whole blocks are kept."""
+        documents = [
+            (f"i{n}", f"{text} {VOCABULARY[n % 50]}", {"n": n % 7}) for n in range(700 if kind == "progress" else at)
+        ]
+
+        def source() -> Iterator[Any]:
+            yield from documents
+            raise KeyboardInterrupt
+
+        def stop(done: int, total: int | None) -> None:
+            raise KeyboardInterrupt
+
+        with suppress(KeyboardInterrupt):
+            if kind == "source":
+                self.index.add_from(source())
+            else:
+                ids, texts, metadata = map(list, zip(*documents, strict=True))
+                self.index.add(texts, ids, metadata, progress=stop)
+            raise Mismatch("the interruption was swallowed")
+        kept = 512 if kind == "progress" else at // 512 * 512
+        for document in documents[:kept]:
+            self.reference.put(*document)
+        if kept:  # as few as before, so that a walk stays quick
+            gone = [id for id, *_ in documents[:kept]]
+            check(self.index.delete(gone) == self.reference.delete(gone), "the kept blocks are not whole")
+
+    def _other_writer(
+        self, ids: list[str], texts: list[str], metadata: list[dict[str, Any]], picks: list[float]
+    ) -> None:
+        with SteerableIndex.open(self.path, bundle=self.bundle) as other:
+            other.add(texts, ids, metadata)
+            self._put_all(ids, texts, metadata)
+            gone = self.reference.pick(picks)
+            check(other.delete(gone) == self.reference.delete(gone), "another number was deleted")
+
+    # Opening, saving, caches
+
+    def _save(self) -> None:
+        self.index.save()
+
+    def _compact(self) -> None:
+        self.index.compact()
+
+    def _verify(self) -> None:
+        found = self.index.verify(sample=4)
+        docs = self.reference.docs.values()
+        given = {doc.id for doc in docs if doc.vector.tobytes() != self.reference.embed(doc.text).tobytes()}
+        for problem in found.problems:
+            if problem.startswith("the cache ") and self.spoilt:
+                continue
+            expected = "is not the embedding of its text" in problem and problem.split("'")[1] in given
+            check(expected, "verify finds a fault", problem)
+
+    def _reopen(self) -> None:
+        self.index.close()
+        self.index = SteerableIndex.open(self.path, bundle=self.bundle)
+
+    def _read_only(self) -> None:
+        """Open read-only, search, and see that writing is refused."""
+        self.index.close()
+        with SteerableIndex.open(self.path, bundle=self.bundle, readonly=True) as index:
+            self._compare(index, "dense", "moon piano bread", 5, None)
+            self._compare(index, "words", "moon piano bread", 5, None)
+            try:
+                index.add(["x"], ["x"])
+            except SteersearchError:
+                pass
+            else:
+                raise Mismatch("a read-only index was written")
+        self.index = SteerableIndex.open(self.path, bundle=self.bundle)
+
+    def _damage(self, kind: str, file: float, place: float, open: bool) -> None:
+        """Spoil a cache: under the open index by rename alone, otherwise also in place."""
+        if not open:
+            self.index.close()
+            if self.reader is not None:
+                self.reader.close()
+                self.reader = None
+        cache = self.path / "cache"
+        files = sorted(path for path in cache.glob("*") if path.is_file()) if cache.is_dir() else []
+        if kind == "all":
+            shutil.rmtree(cache, ignore_errors=True)
+        elif files:
+            spoil(files[int(file * len(files))], kind, place)
+            self.spoilt = True
+        if not open:
+            self.index = SteerableIndex.open(self.path, bundle=self.bundle)
+
+    def _keep_caches(self) -> None:
+        self.index.save()
+        kept = self.path.with_name("kept")
+        shutil.rmtree(kept, ignore_errors=True)
+        if (self.path / "cache").is_dir():
+            shutil.copytree(self.path / "cache", kept)
+
+    def _old_caches(self) -> None:
+        kept = self.path.with_name("kept")
+        if kept.is_dir():
+            self.index.close()
+            shutil.rmtree(self.path / "cache", ignore_errors=True)
+            shutil.copytree(kept, self.path / "cache")
+            self.index = SteerableIndex.open(self.path, bundle=self.bundle)
+
+    def _foreign_caches_of_old(self, picks: list[float], text: str) -> None:
+        self._foreign_caches(picks, text, newest=False)
+
+    def _foreign_caches(self, picks: list[float], text: str, newest: bool = True) -> None:
+        """Build the index again from its documents, with the caches of one in which a document had another text."""
+        docs = sorted(self.reference.docs.values(), key=lambda doc: doc.order)
+        if not docs:
+            return
+        # The newest documents of a cache are compared with the database, so that an old one is the one to edit.
+        at = max(0, len(docs) - 1 - int(picks[0] * 60)) if newest else int(picks[0] * max(1, len(docs) - 70))
+        self.close()
+        self.reader = None
+        if self.process is not None:
+            self.process.forget(self.path)
+        shutil.rmtree(self.path)
+        edited = self.path.with_name("edited")
+        for path in (edited, self.path):
+            texts, vectors = [doc.text for doc in docs], np.array([doc.vector for doc in docs])
+            if path == edited:
+                texts[at], vectors[at] = text, self.reference.embed(text)
+            with SteerableIndex.create(path, self.bundle, backend=self.backend) as index:
+                index.add(texts, [doc.id for doc in docs], [doc.metadata for doc in docs], embeddings=vectors)
+                for view in ("dense", "latent", "words"):
+                    index.search("moon", 3, view=view)
+        shutil.rmtree(self.path / "cache")
+        (edited / "cache").rename(self.path / "cache")
+        shutil.rmtree(edited)
+        for doc in docs:
+            self.reference.put(doc.id, doc.text, doc.metadata, doc.vector)
+        self.index = SteerableIndex.open(self.path, bundle=self.bundle)
+        for query in (docs[at].text, text):
+            for view in ("dense", "latent", "words"):
+                self._compare(self.index, view, query, 1000, None)
+
+    # Reading
+
+    def _search(
+        self, query: str, k: int, view: str, filter: Any, boost: Any, clamp: Any, idf: bool, compare: bool
+    ) -> None:
+        self._compare(self.index, view, query, k, filter, boost, clamp, idf, compare)
+
+    def _reader(
+        self, query: str, k: int, view: str, filter: Any, boost: Any, clamp: Any, idf: bool, compare: bool
+    ) -> None:
+        if self.reader is None:
+            self.reader = SteerableIndex.open(self.path, bundle=self.bundle, readonly=True)
+        self._compare(self.reader, view, query, k, filter, boost, clamp, idf, compare)
+
+    def _process(self, query: str, k: int, view: str, filter: Any, idf: bool, **rest: Any) -> None:
+        if self.process is not None:
+            hits = self.process.search(self.path, query, k=k, view=view, filter=filter, idf=idf)
+            self._check_hits(hits, self.index, view, query, k, filter, {}, {}, idf)
+
+    def _get(self, picks: list[float]) -> None:
+        ids = self.reference.pick(picks)
+        for id, record, vector in zip(ids, self.index.get(ids), self.index.vectors(ids), strict=True):
+            doc = self.reference.docs[id]
+            check(record is not None and vector is not None, "a document is gone", id)
+            assert record is not None
+            assert vector is not None
+            check((record.text, record.metadata) == (doc.text, doc.metadata), "another document", record, doc)
+            check(vector.tobytes() == doc.vector.tobytes(), "another vector", id)
+            check(id in self.index, "a document is not in the index", id)
+        check(self.index.get(["nobody"]) == [None] and "nobody" not in self.index, "a document that is not there")
+
+    def _documents(self) -> None:
+        ids, texts, vectors = self.index.documents()
+        docs = sorted(self.reference.docs.values(), key=lambda doc: doc.order)
+        check(ids == [doc.id for doc in docs], "other ids", ids, [doc.id for doc in docs])
+        check(texts == [doc.text for doc in docs], "other texts")
+        check(vectors.tobytes() == b"".join(doc.vector.tobytes() for doc in docs), "other vectors")
+
+    def _explain(self, picks: list[float], query: str, boost: Any, clamp: Any) -> None:
+        ids = self.reference.pick(picks)
+        steered = self.index.steer(query, boost, clamp)
+        for id, explained in zip(ids, self.index.explain_all(steered, ids), strict=True):
+            total = sum(part.contribution for part in explained.parts) + explained.rest
+            score = float(self.reference.docs[id].vector.astype(np.float64) @ steered.vector.astype(np.float64))
+            check(abs(total - explained.score) < 1e-9, "the parts do not add up", explained)
+            check(abs(score - explained.score) < NEAR, "it explains another score", explained, score)
+
+    def _compare(
+        self,
+        index: SteerableIndex,
+        view: str,
+        query: str,
+        k: int,
+        filter: Any,
+        boost: Any = None,
+        clamp: Any = None,
+        idf: bool = False,
+        compare: bool = False,
+    ) -> None:
+        boost, clamp = boost or {}, clamp or {}
+        options = {"view": view, "filter": filter, "idf": idf}
+        hits = index.search(query, k, boost=boost, clamp=clamp, **options)
+        self._check_hits(hits, index, view, query, k, filter, boost, clamp, idf)
+        if compare:
+            again = index.search(query, k, boost=boost, clamp=clamp, compare=True, **options)
+            plain = {hit.id: hit.rank for hit in index.search(query, max(k, 100), **options)}
+            check(
+                [(hit.id, hit.score) for hit in again] == [(hit.id, hit.score) for hit in hits], "compare changes hits"
+            )
+            check([hit.rank_before for hit in again] == [plain.get(hit.id) for hit in hits], "other ranks before")
+
+    def _check_hits(
+        self,
+        hits: Any,
+        index: SteerableIndex,
+        view: str,
+        query: str,
+        k: int,
+        filter: Any,
+        boost: Any,
+        clamp: Any,
+        idf: bool,
+    ) -> None:
+        reference, allowed = self.reference, self.reference.allowed(filter)
+        steered = index.steer(query, boost, clamp)
+        self._check_steered(steered, query, boost, clamp)
+        if view == "dense":
+            self._check_dense(hits, reference.dense(steered.vector, k, allowed), steered.vector)
+        elif view == "latent":
+            reference.check_near(hits, reference.latent(steered.change, idf), allowed, k, NEAR * (8 if idf else 1))
+        elif view == "reconstruction":
+            reference.check_near(hits, reference.reconstruction(steered.change), allowed, k, NEAR)
+        elif view == "words" and not clamp and all(strength >= 0 for strength in boost.values()):
+            weights: dict[str, float] = dict.fromkeys(reference.stems(query), 0.0)
+            for word in reference.stems(query):
+                weights[word] += 1
+            for latent, strength in boost.items():
+                for word in reference.stems(self.bundle.features[latent].label or ""):
+                    weights[word] = weights.get(word, 0.0) + strength
+            scores, having = reference.words({word: weight for word, weight in weights.items() if weight})
+            reference.check_near(hits, scores, allowed & having, k, 1e-4)
+        else:
+            reference.check_order(hits)
+            ids = [id for id, fits in zip(reference.docs, allowed, strict=True) if fits]
+            check({hit.id for hit in hits} <= set(ids), "a hit that the filter excludes", [hit.id for hit in hits])
+            if view == "hybrid" and not (boost or clamp) and (filter is None or self.backend == "exact"):
+                self._check_fusion(hits, index, query, k, filter, idf)
+
+    def _check_steered(self, steered: Any, query: str, boost: Any, clamp: Any) -> None:
+        origin = self.bundle.embed_query(query)
+        check(steered.original.tobytes() == origin.tobytes(), "another vector of the query", query)
+        if not any(boost.values()) and not clamp:
+            check(steered.vector.tobytes() == origin.tobytes(), "an empty boost changes the query", query)
+            return
+        features, delta = self.bundle.features, np.zeros(self.bundle.n_latents)
+        for latent, strength in boost.items():
+            delta[latent] += strength * features[latent].p95
+        indices, values = self.reference.code(origin)
+        held = dict(zip(indices.tolist(), values.tolist(), strict=True))
+        for latent, value in clamp.items():
+            delta[latent] = value * features[latent].p95 - max(held.get(latent, 0.0), 0.0)
+        wanted = origin.astype(np.float64) + delta @ self.bundle.atoms.astype(np.float64)
+        wanted /= np.linalg.norm(wanted)
+        check(np.allclose(steered.vector, wanted, atol=1e-5), "steered to another vector", boost, clamp)
+
+    def _check_dense(self, hits: Any, best: list[tuple[str, np.float32]], vector: np.ndarray) -> None:
+        found = [(hit.id, np.float32(hit.score)) for hit in hits]
+        if self.backend == "exact":
+            check(found == best, "other hits than brute force", found, best)
+        self.reference.check_order(hits)
+        check(len(hits) == len(best), "another number of hits", len(hits), len(best))
+        # A graph may miss a document. What it returns has the score of brute force.
+        lowest, wide = (best[-1][1] if best else 0), vector.astype(np.float64)
+        for id, score in found:
+            row = self.reference.docs[id].vector.astype(np.float64)
+            check(
+                score == np.float32(float(row @ wide)) or abs(float(row @ wide) - float(score)) < 6e-8,
+                "a score",
+                id,
+                score,
+            )
+        self.wanted += len(best)
+        self.found += sum(score >= lowest for _, score in found)
+
+    def _check_fusion(self, hits: Any, index: SteerableIndex, query: str, k: int, filter: Any, idf: bool) -> None:
+        """Reciprocal ranks of the three views, each of which is compared with brute force elsewhere."""
+        total: dict[str, float] = {}
+        for view in ("dense", "latent", "words"):
+            for hit in index.search(query, max(k, 100), view=view, filter=filter, idf=idf):
+                total[hit.id] = total.get(hit.id, 0.0) + 1 / (60 + hit.rank)
+        scores = np.array([total.get(id, 0.0) for id in self.reference.docs])
+        self.reference.check_near(hits, scores, scores > 0, k, 1e-6)
+
+
+def spoil(path: Path, kind: str, place: float) -> None:
+    """Delete a file, or put an altered one in its place by renaming."""
+    if kind == "delete":
+        path.unlink()
+        return
+    content = bytearray(path.read_bytes())
+    at = int(place * len(content))
+    if kind == "flip" and content:
+        content[at] ^= 1 << (at % 8)
+    elif kind == "cut":
+        content = content[:at]
+    elif kind == "nonsense":
+        content = bytearray(random.Random(place).randbytes(len(content)))
+    altered = path.with_name(f"{path.name}.altered")
+    altered.write_bytes(content)
+    os.replace(altered, path)
+
+
+class Process:
+    """Another process that opens the index read-only and searches it."""
+
+    CODE = """
+        import json, sys
+        from steersearch.runtime import Bundle, SteerableIndex
+        bundle, opened = Bundle.load(sys.argv[1], threads=1), {}
+        for line in sys.stdin:
+            path, query, options = json.loads(line)
+            if query is None:
+                opened.pop(path).close() if path in opened else None
+                continue
+            if path not in opened:
+                for other in opened.values():
+                    other.close()
+                opened = {path: SteerableIndex.open(path, bundle=bundle, readonly=True)}
+            hits = opened[path].search(query, **options)
+            print(json.dumps([(h.rank, h.id, h.score, h.text, h.metadata) for h in hits]), flush=True)
+    """
+
+    def __init__(self, bundle: Path) -> None:
+        command = [sys.executable, "-c", textwrap.dedent(self.CODE), str(bundle)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def search(self, path: Path, query: str, **options: Any) -> list[Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([str(path), query, options]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        check(line, "the other process ended")
+        names = ("rank", "id", "score", "text", "metadata")
+        return [SimpleNamespace(**dict(zip(names, hit, strict=True))) for hit in json.loads(line)]
+
+    def forget(self, path: Path) -> None:
+        """Close an index whose folder is about to be replaced."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([str(path), None, {}]) + "\n")
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
