@@ -66,7 +66,7 @@ def test_a_stream_goes_in_and_only_what_is_new_is_embedded(index, counted):
     assert [record.metadata for record in index.get(["doc-1", "doc-2"])] == [{"i": 1}, {"i": -2}]
     assert index.get(["doc-1"])[0].text == "another text"
     assert index.add_from([]) == Added()
-    assert index.add_from([("x", "first", {}), ("x", "second", {})]) == Added(1, 0, 0)
+    assert index.add_from([("x", "first", {}), ("x", "second", {})]) == Added(1, 0, 0, replaced=1)
     assert index.get(["x"])[0].text == "second"
 
 
