@@ -163,7 +163,7 @@ class Chunker:
             # A text of punctuation has a token for every character.
             stop = min(end, start + 2 * wanted)
             offsets = self._offsets(text[start:stop])
-            if stop < end and len(offsets) < 2 * wanted:
+            if stop < end and 2 * len(offsets) < 3 * wanted:
                 stop = min(end, start + wanted * _CHARACTERS_AT_ONCE)
                 offsets = self._offsets(text[start:stop])
             if len(offsets) > wanted:

@@ -211,7 +211,8 @@ class Corpus:
         self._problems = {}
         for position, row in self._source(mine):
             id = encodable_name(row.id)
-            if problem := row.problem or _too_long(row):
+            if row.problem or len(row.text) > MAX_TEXT:
+                problem = row.problem or _too_long(row)
                 if not self._problems:
                     problem_logger.warning(
                         "%s: documents that cannot be read are left out, first %s", self.name, problem
@@ -224,8 +225,8 @@ class Corpus:
             if id in seen:
                 raise DataError(f"{self.name}: two documents have the id {id!r}: every id must occur once")
             seen.add(id)
-            texts = {"text": encodable(row.text), "query": encodable(row.query)}
-            yield position, row._replace(id=id, metadata=storable(row.metadata), **texts)
+            text, query, metadata = encodable(row.text), encodable(row.query), storable(row.metadata)
+            yield position, Row(id, text, query, metadata, row.sections, row.made_up)
         if mine is not None:
             return
         if not seen:
@@ -254,8 +255,6 @@ class Corpus:
 
 
 def _too_long(row: Row) -> str:
-    if len(row.text) <= MAX_TEXT:
-        return ""
     return f"{row.id} has {len(row.text):,} characters, more than {MAX_TEXT:,}: cut it into several documents"
 
 

@@ -94,7 +94,7 @@ def read_lines(path: Path, shorten: Callable[[str], str] = lambda piece: "") -> 
         packed = path.suffix.lower() == ".gz"
         most = max(MAX_LINE, MAX_RATIO * os.fstat(descriptor).st_size) if packed else sys.maxsize
         with open(descriptor, "rb", closefd=False) as raw:
-            stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw  # type: ignore[type-var]
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
             for number, piece in enumerate(iter(partial(stream.readline, MAX_LINE), b""), start=1):
                 size += len(piece)
                 if len(piece) == MAX_LINE and not piece.endswith(b"\n"):

@@ -77,10 +77,12 @@ def read_csv_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
 def read_text_rows(path: Path) -> Iterator[Row]:
     """Yield one row per line of a .txt file, its id the line number; raise a `DataError` where it is binary."""
     for number, line in enumerate(read_lines(path), start=1):
-        place = f"{path}, line {number}"
         if "\0" in line:
-            raise DataError(f"{place} is binary: expected text")
-        yield _too_long(place, number) if type(line) is LongLine else Row(str(number), line.strip(), made_up=True)
+            raise DataError(f"{path}, line {number} is binary: expected text")
+        if type(line) is LongLine:
+            yield _too_long(f"{path}, line {number}", number)
+        else:
+            yield Row(str(number), line.strip(), made_up=True)
 
 
 def read_objects(items: Iterable[object]) -> Iterator[Row]:

@@ -15,7 +15,10 @@ from .readers import TOO_LONG
 
 _MAX_FIELD = 2**31 - 1
 """Most characters in a field of a table: the largest limit that the csv module takes on every platform."""
-_CELL_TEXT = re.compile(r'[^",\t\r\n]+')
+_CELL_TEXT = re.compile(r'[^",\t\r\n]+(?:""[^",\t\r\n]*)*')
+"""Text of a cell that does not decide where the cell ends; a doubled quote in it does not either."""
+_INSIDE = re.compile(r'[^"]*(?:""[^"]*)*')
+"""What comes before the end of quotes."""
 Cells = tuple[int, list[str] | None]
 """(line number, cells), None for a record that is too long."""
 
@@ -102,10 +105,12 @@ class _RecordLines:
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
+            # The csv module asks for another line of a record only inside quotes.
+            inside = self._size > 0
             self._size += len(line)
             if type(line) is LongLine or self._size > MAX_LINE:
                 self.too_long = True
-                line = _shape(line)
+                line = _shape(_INSIDE.sub("", line, count=1) if inside else line)
                 self._kept += len(line)
                 if self._kept > MAX_LINE:
                     raise DataError(f"{self._path} has a record of more than {MAX_LINE >> 20} MiB: close its quotes")

@@ -1,0 +1,102 @@
+"""What is too large is named and left out; the rest of its source is read, in bounded memory."""
+
+import gzip
+import json
+import tracemalloc
+
+import pytest
+
+from steersearch.corpus import Corpus, documents, lines, tables
+from steersearch.errors import DataError
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The bounds of a document, a line and a file, small enough for a test."""
+    monkeypatch.setattr(documents, "MAX_TEXT", 100)
+    monkeypatch.setattr(lines, "MAX_FILE", 1000)
+    for module in (lines, tables):
+        monkeypatch.setattr(module, "MAX_LINE", 500)
+    monkeypatch.setattr(lines, "_PIECE", 7)
+
+
+def read(path, content):
+    data = content if isinstance(content, bytes) else content.encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    corpus = Corpus.open(path)
+    found = [(document.id, document.text) for document in corpus.documents()]
+    assert corpus.positions == len(found) + len(corpus.problems)
+    return found, corpus.problems
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_long_lines(tmp_path, small, suffix):
+    rows = [{"id": "a", "text": "one"}, {"id": "b", "text": "é" * 101}, {"id": "c", "text": "é" * 900}]
+    jsonl = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in [*rows, {"id": "d", "text": "two"}])
+    found, problems = read(tmp_path / f"a.jsonl{suffix}", jsonl)
+    assert found == [("a", "one"), ("d", "two")]
+    assert problems["b"] == "b has 101 characters, more than 100: cut it into several documents"
+    assert "line 3 is longer than" in problems["3"]
+    assert read(tmp_path / f"a.txt{suffix}", "one\n" + "x" * 900 + "\ntwo")[0] == [("1", "one"), ("3", "two")]
+    assert read(tmp_path / f"a.txt{suffix}", "one\n" + "x" * 900)[0] == [("1", "one")]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "x" * 900,
+        '"' + "x" * 900 + '"',
+        '"' + "x, y\n" * 200 + '"',
+        '"' + 'x""y, ' * 200 + '"',
+        '"' + "x" * 600 + '\n\n"",' + "y" * 600 + '"',
+        '"' + 'x""y, \n' * 200 + '"',
+        "x" * 400 + "," + "y" * 400,
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_long_records_of_a_table_end_where_they_end(tmp_path, small, cell, suffix):
+    """Their quotes and line ends count, although their text is not held."""
+    found, problems = read(tmp_path / f"a.csv{suffix}", f'id,text\n1,one\n2,{cell}\n3,"two\nlines"\n')
+    assert found == [("1", "one"), ("3", "two\nlines")]
+    (problem,) = problems.values()
+    assert "is longer than" in problem
+
+
+def test_a_quote_that_is_never_closed(tmp_path, small):
+    with pytest.raises(DataError, match="unexpected end of data"):
+        read(tmp_path / "a.csv", 'id,text\n1,one\n2,"' + "x,y\n" * 2000)
+
+
+def test_large_files(tmp_path, small):
+    for name, content in {"a.txt": "x" * 101, "b.md": "x" * 1001, "c.html": "<p>" * 300 + "x", "d.txt": "fine"}.items():
+        (tmp_path / name).write_text(content)
+    corpus = Corpus.open(tmp_path)
+    assert [document.id for document in corpus.documents()] == ["c.html", "d.txt"]
+    assert corpus.problems["a.txt"].startswith("a.txt has 101 characters, more than 100")
+    assert "b.md is larger than" in corpus.problems["b.md"]
+
+
+@pytest.mark.parametrize("name", ["a.txt.gz", "a.jsonl.gz", "a.csv.gz"])
+def test_gzip_bombs(tmp_path, small, name):
+    (tmp_path / name).write_bytes(gzip.compress(b'text\n"x"\n' + b"\n" * 1_000_000))
+    with pytest.raises(DataError, match=r"unpacks to more than 200 times its size|is not JSON"):
+        list(Corpus.open(tmp_path / name).documents())
+
+
+def test_a_long_line_is_not_held(tmp_path, monkeypatch):
+    for module in (lines, tables):
+        monkeypatch.setattr(module, "MAX_LINE", 1 << 20)
+    path = tmp_path / "a.csv"
+    path.write_text('id,text\n1,"' + "word, and word\n" * 1_000_000 + '"\n2,two\n')
+    tracemalloc.start()
+    try:
+        assert [document.id for document in Corpus.open(path).documents()] == ["2"]
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_bytes_of_a_long_line_that_are_not_utf8(tmp_path, small):
+    for tail in (b"\xff", "é".encode()[:1]):
+        with pytest.raises(DataError, match=r"line 2: byte 0x.. is not UTF-8"):
+            read(tmp_path / "a.txt", b"one\n" + b"x" * 900 + tail)
