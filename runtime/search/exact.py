@@ -160,7 +160,12 @@ class ExactIndex:
         """Write ``vectors.npy``, ``checks.npy``, ``rowids.npy`` and ``cache.json``; errors as in `write_cache`."""
         with self._lock:
             rows, rowids, positions = self._live()
-            facts = {"generation": generation, "count": len(rowids), "d_in": self.d_in, "longest": self._longest}
+            facts: dict[str, object] = {
+                "generation": generation,
+                "count": len(rowids),
+                "d_in": self.d_in,
+                "longest": self._longest,
+            }
             facts |= origin.facts
         arrays: dict[str, NDArray[Any]] = {"rowids.npy": rowids}
 
@@ -176,7 +181,7 @@ class ExactIndex:
             "checks.npy": lambda path: write("checks.npy", path),
             "rowids.npy": lambda path: write("rowids.npy", path),
         }
-        write_cache(folder, "cache.json", files, facts)
+        write_cache(folder, "cache.json", files, {"generation": generation, **facts, **origin.facts})
         self._saved = generation
         if self._base is not None:
             self._base.repaired = False

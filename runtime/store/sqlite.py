@@ -3,6 +3,7 @@
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,12 +22,6 @@ BUSY_SECONDS = 5.0
 T = TypeVar("T")
 
 _CHUNK = 500  # before 3.32 the limit is 999 parameters
-# Python 3.12 and newer can also forbid triggers, views, and writing to the schema.
-_DEFENCES: list[tuple[int, bool]] = [
-    (getattr(sqlite3, f"SQLITE_DBCONFIG_{name}"), value)
-    for name, value in (("DEFENSIVE", True), ("ENABLE_TRIGGER", False), ("ENABLE_VIEW", False))
-    if hasattr(sqlite3.Connection, "setconfig")
-]
 _STORAGE = ("disk is full", "readonly", "disk i/o error", "unable to open")
 _DAMAGED = ("malformed", "not a database", "no such table", "no such column")
 
@@ -270,8 +265,10 @@ def _connect(path: Path, readonly: bool) -> tuple[sqlite3.Connection, tuple[obje
             # of impossible sizes is an error.
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA cell_size_check = ON")
-            for option, value in _DEFENCES:
-                connection.setconfig(option, value)
+            if sys.version_info >= (3, 12):
+                connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+                connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
+                connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
             # Reads the header, and the log if there is one.
             connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         except BaseException:
