@@ -171,3 +171,19 @@ def test_a_corpus_is_read_again_and_again(kind):
     made = Corpus.from_documents("m", (Document(id, id) for id in "ab"), pairs=((id, id) for id in "ab"))
     assert len(made) == 2
     assert list(made.pairs()) == list(made.pairs()) == [("a", "a"), ("b", "b")]
+
+
+@pytest.mark.parametrize(
+    ("indices", "values", "message"),
+    [
+        ([["x"]], [[1]], "indices have dtype <U1"),
+        ([[1], [1, 2]], [[1]], "indices cannot be read as numbers"),
+        ([[1.5]], [[1]], "indices have dtype float64: expected integers"),
+        ([[1]], [["x"]], "values have dtype <U1"),
+        ([[1]], [[10**400]], "values cannot be read as numbers"),
+        (np.ma.array([[1]], mask=[[True]]), [[1]], r"indices\[0, 0\] is masked"),
+    ],
+)
+def test_codes_that_are_no_numbers(opened_bundle, indices, values, message):
+    with pytest.raises(DataError, match=message):
+        opened_bundle.decode(indices, values)

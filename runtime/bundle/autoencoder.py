@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, check_finite_rows
+from ...arrays import FloatArray, IntArray, as_numbers, check_finite_rows
 from ...errors import BundleError, DataError
 from .manifest import CURE, DECODER, ENCODER
 from .onnx_session import MemoryProfile, Session, open_session, run
@@ -73,7 +73,12 @@ class Autoencoder:
         Raises:
             DataError: Shapes differ, an id is outside the bundle, or a value is not finite.
         """
-        ids, activations = np.asarray(indices, np.int64), np.asarray(values, np.float32)
+        latents, activations = as_numbers(indices, "indices", "have"), as_numbers(values, "values", "have")
+        if latents.size and latents.dtype.kind not in "iu":
+            raise DataError(f"indices have dtype {latents.dtype}: expected integers, the ids of latents")
+        # A number too large for float32 becomes inf, which is refused below.
+        with np.errstate(over="ignore"):
+            ids, activations = latents.astype(np.int64, copy=False), activations.astype(np.float32, copy=False)
         if ids.ndim != 2 or ids.shape != activations.shape:
             raise DataError(f"indices have shape {ids.shape} and values {activations.shape}: both must be (n, m)")
         check_latents(ids, self.n_latents)

@@ -62,11 +62,11 @@ def test_a_stream_goes_in_and_only_what_is_new_is_embedded(index, counted):
     assert index.add_from(made_up(1110)) == Added(10, 0, 1100)
     assert len(counted) == 10
     changed = [("doc-1", "another text", {"i": 1}), ("doc-2", next(made_up(1, 2))[1], {"i": -2}), *made_up(1, 3)]
-    assert index.add_from(changed) == Added(1, 1, 1)
+    assert index.add_from(changed) == Added(1, 1, 1, replaced=1)
     assert [record.metadata for record in index.get(["doc-1", "doc-2"])] == [{"i": 1}, {"i": -2}]
     assert index.get(["doc-1"])[0].text == "another text"
     assert index.add_from([]) == Added()
-    assert index.add_from([("x", "first", {}), ("x", "second", {})]) == Added(1, 0, 0)
+    assert index.add_from([("x", "first", {}), ("x", "second", {})]) == Added(1, 0, 0, replaced=1)
     assert index.get(["x"])[0].text == "second"
 
 
@@ -91,7 +91,7 @@ def test_a_bad_document_stops_the_stream_and_what_came_before_stays(index):
         yield from made_up(600)
         yield "bad", 7, {}
 
-    with pytest.raises(DataError, match=r"texts\[88\] is 7"):
+    with pytest.raises(DataError, match=r"document 600 has the text 7 \(int\)"):
         index.add_from(broken())
     assert len(index) == 512
 
