@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..corpus.formats import row_formats
+from ..errors import ConfigError
 from .console import stderr
 from .live import training_table
 from .options import Json
@@ -74,6 +75,9 @@ def train(
     from ..training import SaeConfig, TrainConfig
     from ..training import train as fit
 
+    # Here, and not when hours of training are to be saved.
+    if not out.name or out.is_dir():
+        raise ConfigError(f"--out is {str(out)!r}, a folder: name the file to write, such as {out / 'model.pt'}")
     recipe = TrainConfig.paper if loss == "paper" else TrainConfig
     training = recipe(loss=loss, steps=steps, seed=seed, device=device, patience=patience)
     started = time.monotonic()

@@ -148,6 +148,7 @@ def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
         (["index", "info", "--index", "nowhere", "--json"], 1, "is not an index"),
         (["train", "--data", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["train", "--data", "{documents}", "--k", "0"], 2, "k is 0"),
+        (["train", "--data", "{documents}", "--out", "."], 2, "name the file to write, such as model.pt"),
         (["train", "--data", "{documents}", "--depth", "0"], 2, "encoder_depth is 0"),
         (["export", "--ckpt", "nowhere.pt"], 1, "sae train"),
         (["export", "--pretrained", "bge"], 2, "no pretrained model 'bge'"),

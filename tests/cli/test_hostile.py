@@ -4,6 +4,7 @@ A new command is covered when its required parameters have a name in `FINE`. One
 test, all of them in the slow one.
 """
 
+import importlib
 import inspect
 import json
 import os
@@ -173,6 +174,10 @@ def sae(sae_here, folder, monkeypatch):
 
     def run(words, script="sae"):
         shutil.rmtree(folder / "new", ignore_errors=True)
+        if script == "sae-export" or words[0] in ("train", "export", "demo"):
+            # Torch that is interrupted while it is imported cannot be imported again.
+            importlib.import_module("steersearch.export")
+            importlib.import_module("steersearch.training")
         with limited(SECONDS):
             end = sae_here(*words, script=script)
         assert not RAW & set(end.out + end.err), ascii(end)
