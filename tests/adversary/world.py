@@ -190,7 +190,8 @@ class World:
                 ids, texts, metadata = map(list, zip(*documents, strict=True))
                 self.index.add(texts, ids, metadata, progress=stop)
             raise Mismatch("the interruption was swallowed")
-        kept = 512 if kind == "progress" else at // 512 * 512
+        # A block is stored when the document after it arrives.
+        kept = 512 if kind == "progress" else max(0, at - 1) // 512 * 512
         for document in documents[:kept]:
             self.reference.put(*document)
         if kept:  # as few as before, so that a walk stays quick
