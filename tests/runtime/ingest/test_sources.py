@@ -65,7 +65,7 @@ def test_the_first_source_keeps_its_ids_and_others_have_a_prefix(index, tmp_path
     [
         ("two.csv", "text\na class\n"),
         ("two.jsonl", '{"text": "a class"}\n'),
-        ("two.txt.gz", gzip.compress(b"a class\n")),
+        ("two.txt.gz", gzip.compress(b"a class\n", mtime=0)),
     ],
 )
 def test_every_kind_of_rows(index, tmp_path, name, content):
