@@ -139,7 +139,7 @@ row(
 row(
     "terminal: a reader that ends after one line",
     searched("moon", "-k", "200", texts=[GOOD] * 200, stdout="closed"),
-    holds(lambda ended: ended.code == 0 and "Traceback" not in ended.err),
+    holds(lambda ended: ended.code in (0, 141) and "Traceback" not in ended.err),
     PENDING,
 )
 
@@ -379,7 +379,7 @@ row(
 row(
     "agent: metadata nested 100,000 deep",
     tool("add_documents", True, texts=["a"], metadata="[" * 100_000),
-    holds(lambda text: "metadata is not JSON" in text),
+    holds(lambda text: "metadata is not JSON" in text or "metadata has" in text),
     PENDING,
 )
 row("agent: an id of 1 MB", tool("add_documents", True, texts=["a"], ids=["x" * MB]), holds(lambda text: bool(text)))

@@ -58,13 +58,13 @@ document("a million empty elements in HTML", "a.html", "<br>" * MB, PENDING, SLO
 document("deep nesting in HTML", "a.html", "<div>" * 100_000 + "a", SLOW, seconds=4)
 document("nested inline elements in HTML", "a.html", "<b>" * 5_000 + "a", seconds=4)
 document("unclosed comments in HTML", "a.html", "<!--" * 250_000, PENDING, SLOW, seconds=4)
-document("an unclosed comment in HTML", "a.html", "<!--" + "a" * (MB // 4))
+document("an unclosed comment in HTML", "a.html", "<p>moon<!--" + "a" * (MB // 4))
 document("half comments in HTML", "a.html", "<!-" * 300_000, PENDING, SLOW, seconds=4)
 document("unclosed scripts in HTML", "a.html", "<p>moon" + "<script>" * 100_000, seconds=4)
 document("an unclosed script of 2 MB in HTML", "a.html", "<p>moon<script>" + "a<b" * (2 * MB // 3), seconds=4)
 document("half closed scripts in HTML", "a.html", "<p>moon<script>" + "</" * 200_000, seconds=4)
 document("an unclosed marked section in HTML", "a.html", "a<![", seconds=2)
-document("many unclosed marked sections in HTML", "a.html", "<![x" * 100_000, PENDING, seconds=4)
+document("many unclosed marked sections in HTML", "a.html", "<p>moon" + "<![x" * 100_000, PENDING, seconds=4)
 document("unclosed processing instructions in HTML", "a.html", "<?" * 200_000, PENDING, SLOW, seconds=4)
 document("an unclosed attribute in HTML", "a.html", "<a b='" * 100_000, PENDING, SLOW, seconds=4)
 document("an element with 100,000 attributes in HTML", "a.html", "<a" + " b" * 100_000 + ">moon", SLOW, seconds=4)
@@ -353,7 +353,7 @@ row(
 def far_timestamp() -> Any:
     import pyarrow as pa
 
-    return pa.array([2**60], pa.timestamp("s"))
+    return pa.array([2**60], pa.timestamp("us"))
 
 
 def corpus_of(path: Path) -> list[Any]:
