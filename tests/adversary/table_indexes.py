@@ -60,9 +60,9 @@ def sql(name: str, *statements: str, then: Any = None, marks: tuple[str, ...] = 
 sql(
     "a database with a trigger",
     "CREATE TRIGGER t AFTER DELETE ON documents BEGIN DELETE FROM documents; END",
-    marks=(PENDING,),
+    marks=(),
 )
-sql("a database with a view", "CREATE VIEW v AS SELECT * FROM documents", marks=(PENDING,))
+sql("a database with a view", "CREATE VIEW v AS SELECT * FROM documents", marks=())
 sql("a database with an index of its own", "CREATE INDEX i ON documents (text)", then=gives_or_error(anything))
 sql("a database whose table is a view", "ALTER TABLE documents RENAME TO d", "CREATE VIEW documents AS SELECT * FROM d")
 sql("a width that is no number", "UPDATE meta SET value = 'x' WHERE key = 'd_in'")
@@ -118,37 +118,32 @@ row(
     "index: caches of the same documents with one edited",
     lambda folder: caches_of_another(folder),
     gives("new"),
-    PENDING,
 )
 row(
     "index: a mapped file is cut under an open index",
     lambda folder: cut_under_open(folder),
     gives_or_error(anything),
-    PENDING,
 )
 row(
     "index: the folder of an open writer is replaced",
     lambda folder: replaced_under_writer(folder),
     error("IndexFolderError"),
-    PENDING,
 )
 row(
     "index: the folder of an open index is replaced before it closes",
     lambda folder: replaced_before_close(folder),
     gives(True),
-    PENDING,
 )
-row("index: a relative path, and then chdir", lambda folder: chdir_after_open(folder), gives(["a", "b"]), PENDING)
-row("index: a second writer after chdir", lambda folder: writer_after_chdir(folder), error("IndexLockedError"), PENDING)
-row("index: ~ in a path", lambda folder: home_path(folder), gives(True), PENDING)
-row("index: create keeps to the umask", lambda folder: mode_of_new(folder), gives(0o700), PENDING)
-row("index: a link in the place of a temporary file", lambda folder: followed_link(folder), gives("untouched"), PENDING)
+row("index: a relative path, and then chdir", lambda folder: chdir_after_open(folder), gives(["a", "b"]))
+row("index: a second writer after chdir", lambda folder: writer_after_chdir(folder), error("IndexLockedError"))
+row("index: ~ in a path", lambda folder: home_path(folder), gives(True))
+row("index: create keeps to the umask", lambda folder: mode_of_new(folder), gives(0o700))
+row("index: a link in the place of a temporary file", lambda folder: followed_link(folder), gives("untouched"))
 for value in ("", 0, False, []):
     row(
         f"filter: {value!r}",
         with_index(lambda index, value=value: index.search("moon", 3, filter=value)),
         error("FilterError"),
-        PENDING,
     )
 row(
     "filter: nested 10,000 deep",
@@ -179,26 +174,23 @@ row(
 )
 
 
-row("index: codes of another encoder", with_index(lambda index: other_codes(index)), gives(False), PENDING)
-row("index: pickled", with_index(lambda index: pickle.dumps(index)), gives_or_error(anything), PENDING)
-row("index: copied", with_index(lambda index: copy.deepcopy(index)), gives_or_error(anything), PENDING)
+row("index: codes of another encoder", with_index(lambda index: other_codes(index)), gives(False))
+row("index: pickled", with_index(lambda index: pickle.dumps(index)), gives_or_error(anything))
+row("index: copied", with_index(lambda index: copy.deepcopy(index)), gives_or_error(anything))
 row(
     "index: written by a child that was forked",
     with_index(lambda index: in_child(lambda: index.add(["x"], ["x"]))),
     holds(lambda name: name in ("", "IndexFolderError", "IndexLockedError", "ConfigError")),
-    PENDING,
 )
 row(
     "words: Chinese",
     with_index(lambda index: found_by_words(index, "\u6211\u770b\u89c1\u6708\u4eae\u4e86", "\u6708\u4eae")),
     gives(["x"]),
-    PENDING,
 )
 row(
     "words: a soft hyphen",
     with_index(lambda index: found_by_words(index, "moon\u00adlight", "moonlight")),
     gives(["x"]),
-    PENDING,
 )
 
 
