@@ -37,6 +37,8 @@ class Doc:
     vector: np.ndarray
     order: int
     """Later documents have greater numbers; a replaced document counts as later."""
+    owner: str | None = None
+    """The prefix of the source that made up the id; None for an id that somebody gave."""
 
 
 @dataclass
@@ -59,7 +61,14 @@ class Reference:
 
     # What is stored
 
-    def put(self, id: str, text: str, metadata: Mapping[str, Any], vector: np.ndarray | None = None) -> None:
+    def put(
+        self,
+        id: str,
+        text: str,
+        metadata: Mapping[str, Any],
+        vector: np.ndarray | None = None,
+        owner: str | None = None,
+    ) -> None:
         """Add or replace a document; an unchanged text keeps its place unless its vector is given."""
         old = self.docs.get(id)
         self._columns.clear()
@@ -69,7 +78,7 @@ class Reference:
         self.last += 1
         self.docs.pop(id, None)
         row = self.embed(text) if vector is None else vector
-        self.docs[id] = Doc(id, text, dict(metadata), row, self.last)
+        self.docs[id] = Doc(id, text, dict(metadata), row, self.last, owner)
 
     def delete(self, ids: list[str]) -> int:
         self._columns.clear()

@@ -18,7 +18,7 @@ import pytest
 from steersearch.runtime import Bundle
 from steersearch.runtime.search.backends import BACKENDS
 
-from .operations import PENDING, VOCABULARY, Operation, generate
+from .operations import OF_THOUSANDS, VOCABULARY, Operation, generate, mixture
 from .reference import Mismatch
 from .world import Process, World
 
@@ -100,7 +100,7 @@ def test_a_short_walk(bundle, backend):
     print("seed", SEED)
     rng = random.Random(f"{SEED} {backend}")
     slow = ("process", "interrupted", "foreign_caches")
-    check_walk(list(generate(rng, 120, 130, (*PENDING, *slow))), bundle, backend)
+    check_walk(list(generate(rng, 120, 130, slow)), bundle, backend)
 
 
 @pytest.mark.slow
@@ -119,13 +119,24 @@ def test_a_long_walk(bundle, process, backend):
     assert found >= RECALL[backend] * wanted
 
 
-@pytest.mark.parametrize("name", PENDING)
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="made-up ids and caches of another index, not mended yet")
-def test_pending_operations(bundle, name):
-    others = tuple(other for other in PENDING if other != name)
-    rng = random.Random(f"{SEED} {name}")
-    operations = [one for one in generate(rng, 400, 130, others) if one[0] in (name, "add", "delete", "search")]
-    walk(operations, bundle, "exact")
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "exact"])
+def test_a_walk_of_thousands(bundle, backend):
+    """A thread builds the graph, and builds it again for what comes at once."""
+    print("seed", SEED)
+    rng = random.Random(f"{SEED} {backend} thousands")
+    start = [("add_thousands", {"seed": 0, "count": 4500}), *mixture(rng, 6, {"search_dense": 1, "save": 1})]
+    world = check_walk([*start, *mixture(rng, 80, OF_THOUSANDS)], bundle, backend)
+    assert world.found >= RECALL[backend] * world.wanted
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_caches_of_another_index(bundle, newest):
+    """The index of the same documents, one of which had another text: an old one, or one of the newest."""
+    rng = random.Random(f"{SEED} foreign")
+    start = list(generate(rng, 0, 130))
+    operations = [("foreign_caches", {"picks": [pick], "text": "moon piano", "newest": newest}) for pick in (0.1, 0.7)]
+    walk([*start, *operations], bundle, "exact")
 
 
 @pytest.mark.xfail(strict=True, raises=Mismatch, reason="old chunks are looked for up to the first that is missing")

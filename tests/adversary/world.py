@@ -35,6 +35,10 @@ class World:
         self.reader: SteerableIndex | None = None
         self.fresh = 0
         self.spoilt = False
+        self.prefixes: dict[str, str] = {}
+        """Source of the walk -> the prefix of its made-up ids."""
+        self.listed: dict[str, set[str]] = {}
+        """Folder -> its files when it was added last."""
         self.wanted = self.found = 0
         """Documents among the k best of searches of a graph, and those of them that it found."""
 
@@ -72,18 +76,96 @@ class World:
 
     def _add_from(self, ids: list[str], texts: list[str], metadata: list[dict[str, Any]]) -> None:
         before = self.reference.docs
-        new = sum(id not in before or before[id].text != text for id, text in zip(ids, texts, strict=True))
+        other = sum(id in before and before[id].text != text for id, text in zip(ids, texts, strict=True))
+        new = other + sum(id not in before for id in ids)
         added = self.index.add_from(zip(ids, texts, metadata, strict=True))
-        check(added.embedded == new, "another number of embedded documents", added, new)
+        check((added.embedded, added.replaced) == (new, other), "other counts of documents", added, new, other)
         self._put_all(ids, texts, metadata)
+
+    def _add_in_memory(self, texts: list[str]) -> None:
+        """Texts without ids: the same ones again are other documents."""
+        added = self.index.add_from(texts)
+        check((added.embedded, added.replaced) == (len(texts), 0), "texts in memory replace something", added)
+        self._adopt_new(texts, {})
 
     def _add_objects(self, source: str | None, count: int) -> None:
         """Documents like LangChain's, without ids: texts that were never there can replace nothing."""
         texts = [f"text number {self.fresh + i}" for i in range(count)]
         self.fresh += count
         metadata = {} if source is None else {"source": source}
-        self.index.add_from(SimpleNamespace(page_content=text, metadata=metadata, id=None) for text in texts)
+        for unchanged in (0, count):
+            added = self.index.add_from(
+                SimpleNamespace(page_content=text, metadata=metadata, id=None) for text in texts
+            )
+            check((added.unchanged, added.replaced) == (unchanged, 0), "other counts of objects", added)
         self._adopt_new(texts, metadata)
+
+    def _add_file(self, name: str, lines: list[str]) -> None:
+        path = self.path.with_name(name)
+        path.write_text("\n".join(lines))
+        prefix = self._prefix_of(name, f"{name}:")
+        self._add_source(path, prefix, {f"{prefix}{n}": (line, {}) for n, line in enumerate(lines, 1)})
+
+    def _add_folder(self, name: str, files: dict[str, str]) -> None:
+        path = self.path.with_name(name)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        for file, text in files.items():
+            (path / file).write_text(text)
+        prefix = self._prefix_of(name, f"{name}/")
+        documents = {f"{prefix}{file}": (files[file], {"source": f"{prefix}{file}"}) for file in sorted(files)}
+        gone = [f"{prefix}{file}" for file in self.listed.get(name, set()) - set(files)]
+        docs = self.reference.docs
+        if self._add_source(path, prefix, documents, [id for id in gone if id in docs and docs[id].owner == prefix]):
+            self.listed[name] = set(files)
+
+    def _prefix_of(self, source: str, wanted: str) -> str:
+        """Return the prefix of a source: none for the first one of an empty index, else one that nobody has."""
+        if source not in self.prefixes:
+            taken, docs, number = set(self.prefixes.values()), self.reference.docs, 1
+            prefix = wanted if docs or "" in taken else ""
+            while prefix in taken or (prefix and any(id.startswith(prefix) for id in docs)):
+                number += 1
+                prefix = f"{wanted[:-1]}-{number}{wanted[-1]}"
+            self.prefixes[source] = prefix
+        return self.prefixes[source]
+
+    def _add_source(self, path: Path, prefix: str, documents: dict[str, Any], gone: list[str] | None = None) -> bool:
+        """Add a source whose ids are made up; it is refused where it would replace what another one added."""
+        docs = self.reference.docs
+        stored = {id: (docs[id].text, docs[id].metadata) for id in documents if id in docs}
+        if any(stored[id] != documents[id] and docs[id].owner != prefix for id in stored):
+            try:
+                added = self.index.add_from(path)
+            except DataError:
+                return False
+            raise Mismatch(f"a document of somebody else was replaced: {added}")
+        other = sum(stored[id][0] != documents[id][0] for id in stored)
+        same = sum(stored[id] == documents[id] for id in stored)
+        added = self.index.add_from(path)
+        found = (added.embedded, added.replaced, added.unchanged, added.dropped)
+        expected = (len(documents) - len(stored) + other, other, same, len(gone or []))
+        check(found == expected, "other counts of a source", added, expected)
+        for id, (text, metadata) in documents.items():
+            self.reference.put(id, text, metadata, owner=prefix)
+        self.reference.delete(gone or [])
+        return True
+
+    def _refused_chunks(self, id: str, words: list[str]) -> None:
+        """A chunk replaces chunks of its own document only, and is replaced by nothing else."""
+        mine = f"{id}#2"
+        if mine in self.reference.docs:
+            document, options = (mine, "not a chunk", {}), {}
+        else:
+            self._add([mine], ["a document of mine"], [{}])
+            document, options = (id, " ".join(words), {}), {"chunk_tokens": 16}
+        try:
+            added = self.index.add_from([document], **options)
+        except DataError:
+            if options:
+                self._delete_ids([mine])
+            return
+        raise Mismatch(f"{mine} was replaced: {added}")
 
     def _adopt_new(self, texts: list[str], metadata: dict[str, Any]) -> None:
         ids, stored, _ = self.index.documents()
@@ -131,6 +213,24 @@ class World:
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         self.index.add(texts, ids, metadata, embeddings=rows)
         self._put_all(ids, texts, metadata, rows)
+
+    def _add_near_copies(self, seed: int, count: int) -> None:
+        """Documents that are nearly equal, which share a node of a graph."""
+        rng = np.random.default_rng(seed)
+        rows = rng.standard_normal(self.bundle.d_in) + 1e-3 * rng.standard_normal((count, self.bundle.d_in))
+        ids = [f"near{seed}-{n}" for n in range(count)]
+        self._add_rows(ids, [f"near {n}" for n in range(count)], rows)
+
+    def _add_thousands(self, seed: int, count: int) -> None:
+        rows = np.random.default_rng(seed).standard_normal((count, self.bundle.d_in))
+        self._add_rows([f"many{seed}-{n}" for n in range(count)], ["many"] * count, rows)
+
+    def _add_rows(self, ids: list[str], texts: list[str], rows: np.ndarray) -> None:
+        vectors = rows.astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        metadata: list[dict[str, Any]] = [{"n": n % 7} for n in range(len(ids))]
+        self.index.add(texts, ids, metadata, embeddings=vectors)
+        self._put_all(ids, texts, metadata, vectors)
 
     def _update(self, picks: list[float], metadata: dict[str, Any], replace: bool) -> None:
         ids = self.reference.pick(picks)
@@ -275,10 +375,7 @@ class World:
             shutil.copytree(kept, self.path / "cache")
             self.index = SteerableIndex.open(self.path, bundle=self.bundle)
 
-    def _foreign_caches_of_old(self, picks: list[float], text: str) -> None:
-        self._foreign_caches(picks, text, newest=False)
-
-    def _foreign_caches(self, picks: list[float], text: str, newest: bool = True) -> None:
+    def _foreign_caches(self, picks: list[float], text: str, newest: bool) -> None:
         """Build the index again from its documents, with the caches of one in which a document had another text."""
         docs = sorted(self.reference.docs.values(), key=lambda doc: doc.order)
         if not docs:
@@ -304,6 +401,8 @@ class World:
         shutil.rmtree(edited)
         for doc in docs:
             self.reference.put(doc.id, doc.text, doc.metadata, doc.vector)
+        self.prefixes.clear()
+        self.listed.clear()
         self.index = SteerableIndex.open(self.path, bundle=self.bundle)
         for query in (docs[at].text, text):
             for view in ("dense", "latent", "words"):
@@ -315,6 +414,9 @@ class World:
         self, query: str, k: int, view: str, filter: Any, boost: Any, clamp: Any, idf: bool, compare: bool
     ) -> None:
         self._compare(self.index, view, query, k, filter, boost, clamp, idf, compare)
+
+    def _search_dense(self, **arguments: Any) -> None:
+        self._search(**arguments)
 
     def _reader(
         self, query: str, k: int, view: str, filter: Any, boost: Any, clamp: Any, idf: bool, compare: bool
