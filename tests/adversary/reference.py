@@ -217,7 +217,8 @@ class Reference:
 
 
 def exact_score(row: np.ndarray, query: np.ndarray) -> np.float32:
-    return np.float32(math.fsum((row.astype(np.float64) * query).tolist()))
+    # The product of two unit rows of float32 may be 1.0000001.
+    return np.clip(np.float32(math.fsum((row.astype(np.float64) * query).tolist())), np.float32(-1), np.float32(1))
 
 
 def matches(metadata: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:

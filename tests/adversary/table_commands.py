@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .hostile import BUNDLE, PENDING, SLOW, holds, refused, row, sae
+from .hostile import BUNDLE, holds, refused, row, sae
 from .hostile_inputs import (
     CONTROLS,
     GOOD,
@@ -127,7 +127,6 @@ row(
     "terminal: a reader that ends after one line",
     searched("moon", "-k", "200", texts=[GOOD] * 200, stdout="closed"),
     holds(lambda ended: ended.code in (0, 141) and "Traceback" not in ended.err),
-    PENDING,
 )
 
 
@@ -236,8 +235,6 @@ row(
     "argument: judgments of a header alone",
     lambda folder: judged(folder, ""),
     refused("qrels"),
-    PENDING,
-    SLOW,
     seconds=8,
 )
 row(
@@ -283,8 +280,6 @@ row(
     "agent: find_concepts with 4 MB",
     tool("find_concepts", text=" ".join(f"w{i}" for i in range(560_000))),
     holds(lambda text: bool(text)),
-    PENDING,
-    SLOW,
 )
 row(
     "agent: find_concepts with one word of 1 MB",
@@ -302,8 +297,6 @@ row(
     "agent: 10,000 concepts",
     tool("search_documents", query="moon", more_of=[f"star {i}" for i in range(10_000)]),
     holds(lambda text: bool(text)),
-    PENDING,
-    SLOW,
     seconds=4,
 )
 row(
@@ -357,7 +350,6 @@ row(
     "agent: metadata nested 100,000 deep",
     tool("add_documents", True, texts=["a"], metadata="[" * 100_000),
     holds(lambda text: "metadata is not JSON" in text or "metadata has" in text),
-    PENDING,
 )
 row("agent: an id of 1 MB", tool("add_documents", True, texts=["a"], ids=["x" * MB]), holds(lambda text: bool(text)))
 row(
