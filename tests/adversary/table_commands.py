@@ -226,8 +226,18 @@ row(
 )
 row(
     "argument: a read-only folder",
-    lambda folder: read_only_folder(folder),
-    holds(lambda ended: ended.code == 0),
+    lambda folder: read_only_folder(folder, "search", "moon"),
+    holds(lambda ended: ended.code == 0 and "good.txt" in ended.out),
+)
+row(
+    "argument: explain in a read-only folder",
+    lambda folder: read_only_folder(folder, "explain", "moon", "good.txt"),
+    holds(lambda ended: ended.code == 0 and "good.txt" in ended.out),
+)
+row(
+    "argument: writing into a read-only folder",
+    lambda folder: read_only_folder(folder, "index", "data", "-b", "bundle"),
+    refused("index"),
 )
 
 
@@ -258,7 +268,7 @@ def concept_file(folder: Path, content: str) -> Any:
     return searched("moon", "--boost", "@c.json=1")(folder)
 
 
-def read_only_folder(folder: Path) -> Any:
+def read_only_folder(folder: Path, *command: object) -> Any:
     """Search somebody else's index: root may write everywhere, so another user searches."""
     from .hostile_inputs import copied_bundle
 
@@ -271,7 +281,7 @@ def read_only_folder(folder: Path) -> Any:
     (folder / "err.txt").chmod(0o666)
     if os.getuid() == 0:
         os.setuid(65534)
-    return sae("search", "moon", "-i", folder / "index")
+    return sae(*command, "-i", folder / "index")
 
 
 # Arguments of an agent.

@@ -24,6 +24,7 @@ from .hostile_inputs import (
     open_index,
     reseal_cache,
     same_as_before,
+    searches,
     spoilt_index,
     with_index,
 )
@@ -134,6 +135,12 @@ row(
     lambda folder: replaced_before_close(folder),
     gives(True),
 )
+for backend in ("exact", "hnsw"):
+    row(
+        f"index: a copy that went its own way has the caches of the original, {backend}",
+        lambda folder, backend=backend: diverged(folder, backend),
+        holds(lambda found: found[0] == found[1]),
+    )
 row("index: a relative path, and then chdir", lambda folder: chdir_after_open(folder), gives(["a", "b"]))
 row("index: a second writer after chdir", lambda folder: writer_after_chdir(folder), error("IndexLockedError"))
 row("index: ~ in a path", lambda folder: home_path(folder), gives(True))
@@ -247,6 +254,25 @@ def caches_of_another(folder: Path) -> str:
     with open_index(folder / "new") as index:
         found = {word for word in ("old", "new") if index.search(word, 1, view="words")}
     return " ".join(found)
+
+
+def diverged(folder: Path, backend: str) -> Any:
+    """Copy an index while it is open, change both, swap their caches; give searches before and after."""
+    with filled(folder / "index", 200, backend=backend) as index:
+        searches(index)
+        index.save()
+        shutil.copytree(folder / "index", folder / "copy")
+        index.add(["moon rocket bread"], ["mine"])
+        index.delete(["d3"])
+        searches(index)
+    with open_index(folder / "copy") as copied:
+        copied.add(["bread moon soup"], ["other"])
+        copied.delete(["d4"])
+        before = searches(copied)
+    shutil.rmtree(folder / "copy" / "cache")
+    shutil.copytree(folder / "index" / "cache", folder / "copy" / "cache")
+    with open_index(folder / "copy") as copied:
+        return before, searches(copied)
 
 
 def cut_under_open(folder: Path) -> Any:
