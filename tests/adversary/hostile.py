@@ -28,7 +28,7 @@ class Row:
     expected: Callable[[Callable[[], Any]], None]
     """`error`, `gives`, `holds` or `refused`; called with the run, raises an AssertionError."""
     marks: tuple[str, ...]
-    """`PENDING` where the product of today fails; `SLOW` for what takes more than two seconds to make or to run."""
+    """`PENDING` where the product of today fails; `SLOW` for large inputs."""
     seconds: float
     """Most CPU time, with the making of the input."""
     megabytes: int

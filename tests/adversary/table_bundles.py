@@ -183,6 +183,7 @@ row(
     "bundle: an interpretation of 4 GB of lines",
     interpretation(lambda: gzip_bomb(4, b"{}\n" + b" " * 13)),
     error("BundleError"),
+    SLOW,
 )
 row(
     "bundle: an interpretation with 400 digits",

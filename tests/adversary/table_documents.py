@@ -35,21 +35,21 @@ def document(name: str, file: str, content: bytes | str, *marks: str, **limits: 
     row(f"document: {name}", indexed(file, content), holds(read_or_named(file)), *marks, **limits)
 
 
-document("one word of 20 MB", "a.txt", "x" * 20 * MB, seconds=4)
+document("one word of 20 MB", "a.txt", "x" * 20 * MB, SLOW, seconds=4)
 document("5 MB of dots", "a.txt", "." * 5 * MB, SLOW, seconds=8)
-document("5 MB of spaces and a word", "a.txt", " " * MB + "moon")
+document("5 MB of spaces and a word", "a.txt", " " * MB + "moon", SLOW)
 document("400 KB of one character per line", "a.txt", "a\n" * (MB // 5), SLOW, seconds=8)
-document("1 MB of combining marks", "a.txt", "e" + "\u0301" * (MB // 8))
+document("1 MB of combining marks", "a.txt", "e" + "\u0301" * (MB // 8), SLOW)
 document("50,000 soft hyphens", "a.txt", "mo\u00adon " * 50_000, SLOW, seconds=8)
-document("open brackets in Markdown", "a.md", "[" * (MB // 4))
+document("open brackets in Markdown", "a.md", "[" * (MB // 4), SLOW)
 document("brackets of links in Markdown", "a.md", "[a](" * (MB // 8), SLOW, seconds=8)
-document("nested lists in Markdown", "a.md", "".join("  " * n + "- a\n" for n in range(600)))
-document("nested quotes in Markdown", "a.md", ">" * (MB // 4) + " a")
+document("nested lists in Markdown", "a.md", "".join("  " * n + "- a\n" for n in range(600)), SLOW)
+document("nested quotes in Markdown", "a.md", ">" * (MB // 4) + " a", SLOW)
 document("stars in Markdown", "a.md", "*a **b " * (MB // 14), SLOW, seconds=8)
-document("backticks in Markdown", "a.md", "".join("`" * n + " " for n in range(700)))
+document("backticks in Markdown", "a.md", "".join("`" * n + " " for n in range(700)), SLOW)
 document("a heading of hashes in Markdown", "a.md", "# " * (MB // 10), PENDING, SLOW, seconds=6)
 document("100,000 headings in Markdown", "a.md", "# a\n" * 100_000, SLOW, seconds=6)
-document("a table of bars in Markdown", "a.md", "|" * (MB // 4))
+document("a table of bars in Markdown", "a.md", "|" * (MB // 4), SLOW)
 document("a heading that ends in blanks and hashes", "a.md", "# a" + " #" * 100_000 + "x", PENDING, SLOW, seconds=6)
 document("a heading that ends in 200,000 blanks", "a.md", "# a" + " " * 200_000 + "x", seconds=4)
 document("an endless front matter", "a.md", "---\n" + "a: b\n" * 100_000, SLOW, seconds=6)
@@ -60,18 +60,18 @@ document("nested inline elements in HTML", "a.html", "<b>" * 5_000 + "a", second
 document("unclosed comments in HTML", "a.html", "<p>moon" + "<!--" * 250_000, seconds=4)
 document("an unclosed comment in HTML", "a.html", "<p>moon<!--" + "a" * (MB // 4))
 document("half comments in HTML", "a.html", "<p>moon" + "<!-" * 300_000, seconds=4)
-document("unclosed scripts in HTML", "a.html", "<p>moon" + "<script>" * 100_000, seconds=4)
-document("an unclosed script of 2 MB in HTML", "a.html", "<p>moon<script>" + "a<b" * (2 * MB // 3), seconds=4)
-document("half closed scripts in HTML", "a.html", "<p>moon<script>" + "</" * 200_000, seconds=4)
+document("unclosed scripts in HTML", "a.html", "<p>moon" + "<script>" * 100_000, SLOW, seconds=4)
+document("an unclosed script of 2 MB in HTML", "a.html", "<p>moon<script>" + "a<b" * (2 * MB // 3), SLOW, seconds=4)
+document("half closed scripts in HTML", "a.html", "<p>moon<script>" + "</" * 200_000, SLOW, seconds=4)
 document("an unclosed marked section in HTML", "a.html", "a<![", seconds=2)
 document("many unclosed marked sections in HTML", "a.html", "<p>moon" + "<![x" * 100_000, seconds=4)
 document("unclosed processing instructions in HTML", "a.html", "<p>moon" + "<?" * 200_000, seconds=4)
 document("an unclosed attribute in HTML", "a.html", "<a b='" * 100_000, SLOW, seconds=8)
 document("an element with 100,000 attributes in HTML", "a.html", "<a" + " b" * 100_000 + ">moon", seconds=4)
-document("200,000 open brackets in HTML", "a.html", "<" * (MB // 5))
+document("200,000 open brackets in HTML", "a.html", "<" * (MB // 5), SLOW)
 document("entities beyond Unicode in HTML", "a.html", "<p>&#99999999999;&#xD800;&#0;" + "&#" * 1000, seconds=2)
 document("an entity of 5,000 digits in HTML", "a.html", "<p>moon &#" + "9" * 5_000 + ";", seconds=2)
-document("200,000 ampersands in HTML", "a.html", "<p>" + "&" * (MB // 5))
+document("200,000 ampersands in HTML", "a.html", "<p>" + "&" * (MB // 5), SLOW)
 document("an unknown encoding in HTML", "a.html", b"<meta charset='\xff\xfe'><p>moon", seconds=2)
 document("an encoding that is no text in HTML", "a.html", b"<meta charset='base64'><p>moon", seconds=2)
 document("an encoding of codecs in HTML", "a.html", b"<meta charset='unicode_escape'><p>moon \\ud800", seconds=2)
@@ -108,11 +108,13 @@ row(
     "document: a file of 3 GB that is a hole",
     lambda folder: index_folder(with_hole(folder, "a.txt")),
     holds(named("a.txt")),
+    SLOW,
 )
 row(
     "document: a page of 3 GB that is a hole",
     lambda folder: index_folder(with_hole(folder, "a.html")),
     holds(named("a.html")),
+    SLOW,
 )
 row(
     "document: front matter is metadata",
@@ -241,6 +243,7 @@ row(
     "rows: a Parquet time beyond the year 9999",
     parquet(lambda: {"text": ["moon"], "when": far_timestamp()}),
     gives_or_error(anything),
+    SLOW,
 )
 row(
     "rows: a number of 5,000 digits",
@@ -266,6 +269,7 @@ row(
     "rows: a line of JSON of 50 MB",
     lambda folder: added_file(folder, "a.jsonl", '{"text": "' + "x" * 50 * MB + '"}'),
     gives_or_error(anything),
+    SLOW,
     seconds=4,
 )
 row(
@@ -300,6 +304,7 @@ row(
     "rows: a gzip file that is cut",
     rows_of("a.jsonl.gz", gzip_bomb(0.1, b'{"text": "moon"}\n\n\n')[:2000]),
     error("DataError", "gzip"),
+    SLOW,
 )
 row("rows: a gzip file that is none", rows_of("a.jsonl.gz", b"{}"), error("DataError", "gzip"))
 row(

@@ -102,16 +102,21 @@ spoilt(
     "sidecars nested 100,000 deep",
     lambda path: [file.write_text("[" * 100_000) for file in (path / "cache").glob("*.json")],
 )
-spoilt("sidecars of 400 digits", lambda path: [file.write_text("9" * 400) for file in (path / "cache").glob("*.json")])
+spoilt(
+    "sidecars of 400 digits",
+    lambda path: [file.write_text("9" * 400) for file in (path / "cache").glob("*.json")],
+    SLOW,
+)
 spoilt("a generation of 400 digits", lambda path: reseal_cache(path / "cache", "cache.json", generation=10**400))
-spoilt("a count of -1", lambda path: reseal_cache(path / "cache", "cache.json", count=-1))
+spoilt("a count of -1", lambda path: reseal_cache(path / "cache", "cache.json", count=-1), SLOW)
 spoilt("a longest vector of NaN", lambda path: reseal_cache(path / "cache", "cache.json", longest=math.nan), PENDING)
-spoilt("a longest vector of 0", lambda path: reseal_cache(path / "cache", "cache.json", longest=0.0))
-spoilt("words without tables", lambda path: other_words(path / "cache"))
+spoilt("a longest vector of 0", lambda path: reseal_cache(path / "cache", "cache.json", longest=0.0), SLOW)
+spoilt("words without tables", lambda path: other_words(path / "cache"), SLOW)
 for seed in range(3):
     spoilt(
         f"a graph of random bytes {seed}, sealed",
         lambda path, seed=seed: random_graph(path / "cache", seed),
+        *([SLOW] if seed else []),
         count=200,
         backend="hnsw",
     )
@@ -161,6 +166,7 @@ row(
     "filter: 100,000 values",
     with_index(lambda index: len(index.search("moon", 3, filter={"n": {"$in": list(range(100_000))}}))),
     gives(3),
+    SLOW,
 )
 row(
     "filter: a list that holds itself",
