@@ -110,12 +110,11 @@ def test_bad_pages(tmp_path, name, data, message):
     assert message in problem(tmp_path, name, data())
 
 
-def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pypdf", None)
+@pytest.mark.parametrize(("library", "name"), [("pypdf", "a.pdf"), ("selectolax", "a.html")])
+def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch, library, name):
+    monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, "steersearch.corpus.pdf", raising=False)
-    assert problem(tmp_path, "a.pdf", b"x") == "pypdf is not installed: pip install 'steersearch[files]'"
-    monkeypatch.setitem(sys.modules, "selectolax", None)
-    assert problem(tmp_path, "a.html", b"x") == "selectolax is not installed: pip install 'steersearch[files]'"
+    assert problem(tmp_path, name, b"x") == f"{library} is not installed: pip install 'steersearch[files]'"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")
