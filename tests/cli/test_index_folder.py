@@ -25,6 +25,7 @@ def sae(*arguments):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, tiny_bundle):
     pytest.importorskip("pypdf", reason="needs the extra files")
+    pytest.importorskip("selectolax", reason="needs the extra files")
     base = tmp_path_factory.mktemp("folder")
     notes = base / "notes"
     notes.mkdir()

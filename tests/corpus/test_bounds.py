@@ -68,6 +68,7 @@ def test_a_quote_that_is_never_closed(tmp_path, small):
 
 
 def test_large_files(tmp_path, small):
+    pytest.importorskip("selectolax", reason="needs the extra files")
     for name, content in {"a.txt": "x" * 101, "b.md": "x" * 1001, "c.html": "<p>" * 300 + "x", "d.txt": "fine"}.items():
         (tmp_path / name).write_text(content)
     corpus = Corpus.open(tmp_path)

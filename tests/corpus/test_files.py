@@ -37,6 +37,7 @@ def problem(path, name, data):
 
 
 def test_html(tmp_path):
+    pytest.importorskip("selectolax", reason="needs the extra files")
     (tmp_path / "page.htm").write_bytes(PAGE)
     document = one(tmp_path / "page.htm")
     assert document.text.split("\n\n") == [
@@ -104,14 +105,16 @@ def test_bad_text(tmp_path, name, data, message):
     ids=["empty", "no objects", "cut short", "encrypted", "scanned", "binary"],
 )
 def test_bad_pages(tmp_path, name, data, message):
+    pytest.importorskip("selectolax", reason="needs the extra files")
     pytest.importorskip("pypdf", reason="needs the extra files")
     assert message in problem(tmp_path, name, data())
 
 
-def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pypdf", None)
+@pytest.mark.parametrize(("library", "name"), [("pypdf", "a.pdf"), ("selectolax", "a.html")])
+def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch, library, name):
+    monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, "steersearch.corpus.pdf", raising=False)
-    assert problem(tmp_path, "a.pdf", b"x") == "pypdf is not installed: pip install 'steersearch[files]'"
+    assert problem(tmp_path, name, b"x") == f"{library} is not installed: pip install 'steersearch[files]'"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")

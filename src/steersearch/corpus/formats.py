@@ -62,7 +62,7 @@ FORMATS = [
         gzip=True,
     ),
     Format(("md", "markdown"), "Markdown", read_document=read_markdown),
-    Format(("html", "htm", "xhtml"), "a web page", read_document=read_html),
+    Format(("html", "htm", "xhtml"), "a web page", read_document=read_html, extra="files", modules=("selectolax",)),
     Format(("pdf",), "pages of text", read_document=read_pdf, extra="files", modules=("pypdf",)),
 ]
 
