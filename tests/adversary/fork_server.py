@@ -27,7 +27,7 @@ SPARE_MEGABYTES = 1500
 
 
 def main() -> None:
-    for name in ("onnxruntime", "bs4", "pypdf", "steersearch.cli", "steersearch.runtime.index"):
+    for name in ("onnxruntime", "selectolax.lexbor", "pypdf", "steersearch.cli", "steersearch.runtime.index"):
         import_module(name)
     with contextlib.suppress(ImportError):
         import_module("steersearch.integrations.mcp_server")
