@@ -183,6 +183,16 @@ class DocumentStore:
         found = self._database.rows("SELECT id FROM documents WHERE id >= ? ORDER BY id LIMIT 1", (prefix,))
         return bool(found) and str(found[0][0]).startswith(prefix)
 
+    def ids_beginning(self, prefix: str) -> list[str]:
+        """Return the ids that begin with `prefix`, ascending; `prefix` is not empty."""
+        if not is_unicode(prefix):
+            return []
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        with self.snapshot():
+            self._check_ids()
+            found = self._database.rows("SELECT id FROM documents WHERE id >= ? AND id < ? ORDER BY id", (prefix, end))
+        return [id for (id,) in found]
+
     def by_rowid(self, rowids: ArrayLike) -> list[Record]:
         """Return the documents of `rowids`, in that order, without those that were deleted meanwhile."""
         wanted = _rowid_list(rowids)
