@@ -10,6 +10,7 @@ from ...json_values import json_values
 from ..store.documents import DocumentStore
 from ..store.row_encoding import Record, encode_json, short
 from .documents import Batch
+from .earlier import is_chunk, warn_of_earlier
 from .sources import Names
 
 
@@ -50,16 +51,12 @@ def check_replaced(
                 f"{id} is the id of a document here, and a line or file of a source without ids has it already: index "
                 "that source into another folder, or after this one"
             )
+    warn_of_earlier(store, names, [document.id for document in documents if document.made_up])
 
 
 def unchanged(document: Document, old: Record) -> bool:
     """Return whether a document is stored as it is."""
     return old.text == document.text and encode_json(old.metadata) == encode_json(json_values(document.metadata))
-
-
-def is_chunk(id: str, metadata: Mapping[str, object]) -> bool:
-    """Return whether a document is a chunk that a chunker made, and not one whose id looks like it."""
-    return {"chunk", "start", "end"} <= metadata.keys() and id.endswith(f"#{metadata['chunk']}")
 
 
 def made_up_documents(batch: Batch) -> Iterator[str]:
