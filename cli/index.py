@@ -182,11 +182,16 @@ def info(index: IndexPath = Path("index"), bundle: MovedBundle = None, json: Jso
     table = Table(box=None, show_header=False, pad_edge=False)
     per_document = f", {stats.database_bytes / stats.documents:,.0f} bytes per document" if stats.documents else ""
     free = f"; {stats.free_bytes / 1e6:,.1f} MB free for `sae index compact`" if stats.free_bytes else ""
+    effort = f"; more effort for nearly equal documents: {stats.effort}" if stats.effort else ""
+    recall = (
+        {} if stats.recall is None else {"recall": f"{stats.recall:.3f} of the ten nearest in its own test{effort}"}
+    )
     for name, value in {
         "documents": f"{stats.documents:,}, generation {stats.generation:,}",
         "database": f"{stats.database_bytes / 1e6:,.1f} MB{per_document}{free}",
         "caches": f"{stats.cache_bytes / 1e6:,.1f} MB, {'up to date' if stats.cached else 'made when needed'}",
         "search": f"{stats.backend}; {stats.d_in} numbers, {stats.k} of {stats.n_latents:,} latents per document",
+        **recall,
         "bundle": stats.bundle,
         "writer": stats.writer or "nobody",
     }.items():

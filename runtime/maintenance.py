@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,7 +20,7 @@ from .search.exact import ExactIndex
 from .search.graphs.effort import EFFORT_NAMES
 from .search.inverted_lists import InvertedLists
 from .search.view import read_new_codes
-from .store.cache_files import read_sidecar
+from .store.cache_files import UNREADABLE, read_sidecar
 from .store.checksums import CODE, METADATA, TEXT, VECTOR, check_part
 from .store.documents import DocumentStore
 from .store.row_encoding import decode_codes, decode_metadata, decode_vectors, short
@@ -144,19 +143,19 @@ def verify(
 def _is_current(sidecar: Path, store: DocumentStore, generation: int) -> bool:
     """Return whether a cache is of this generation of the store; not if its sidecar is missing or damaged."""
     try:
-        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+        facts = read_sidecar(sidecar)
         return facts["generation"] == generation and store.is_origin_of(facts)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except UNREADABLE:
         return False
 
 
 def _graph_facts(sidecar: Path) -> dict[str, Any]:
     """Return what a graph says about its recall; nothing if it was not saved, or is damaged."""
     try:
-        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+        facts = read_sidecar(sidecar)
         recall, effort = facts["recall"], EFFORT_NAMES[facts["effort"]]
         return {"recall": None if recall is None else float(recall), "effort": effort}
-    except (OSError, ValueError, LookupError, TypeError):
+    except UNREADABLE:
         return {}
 
 
@@ -199,7 +198,7 @@ def _cache_problems(folder: Path, store: DocumentStore, bundle: Bundle) -> list[
             facts = read_sidecar(sidecar)
             files = {folder / name: digest for name, digest in facts["sha256"].items() if Path(name).name == name}
             problems += [f"the cache {p} is damaged: {cure}" for p, d in files.items() if sha256_of(p) != d]
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             problems.append(f"the cache {sidecar} cannot be read ({error}): {cure}")
     cached = ExactIndex.load(folder, store.generation, d_in=store.d_in)
     if cached is not None:

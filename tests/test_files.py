@@ -13,6 +13,7 @@ from steersearch.files import (
     make_temporary,
     make_temporary_folder,
     overwrite,
+    read_small,
     replace_file,
     sha256_of,
 )
@@ -35,6 +36,26 @@ def test_replace_file_leaves_one_whole_file(tmp_path: Path) -> None:
         assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
         assert path.read_bytes() == content
     assert sha256_of(path) == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437"
+
+
+def test_a_small_file_is_read_with_a_bound(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"12345")
+    (tmp_path / "link").symlink_to(path)
+    assert read_small(path, 5) == read_small(tmp_path / "link", 5) == b"12345"
+    with pytest.raises(ValueError, match="more than 4 bytes"):
+        read_small(path, 4)
+    with pytest.raises(OSError, match="none"):
+        read_small(tmp_path / "none", 4)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs devices and pipes")
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(ValueError, match="no regular file"):
+            read_small(path, 5)
 
 
 def test_temporary_names_are_random_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from ...errors import ConfigError
+from ...text import shown
 from .sparse import SparseEngine
 
 ENGINES: dict[str, str] = {
@@ -32,8 +33,8 @@ def engine_class(name: str) -> type[SparseEngine]:
         ConfigError: There is no such engine.
         MissingExtraError: Its client is not installed.
     """
-    if name not in ENGINES:
-        raise ConfigError(f"engine is {name!r}: choose one of {', '.join(ENGINES)}")
+    if not isinstance(name, str) or name not in ENGINES:
+        raise ConfigError(f"engine is {shown(name)}: choose one of {', '.join(ENGINES)}")
     module, _, class_name = ENGINES[name].partition(":")
     found: type[SparseEngine] = getattr(import_module(module), class_name)
     return found

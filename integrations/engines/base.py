@@ -20,6 +20,7 @@ from ...runtime.steering.documents import Documents
 from ...runtime.steering.request import DEFAULT_KEEP
 from ...runtime.steering.resolver import Resolver
 from ...sequences import as_list
+from ...text import shown
 
 
 class EngineDocuments(Documents):
@@ -147,11 +148,11 @@ class SteeredEngine(ABC):
             EngineError: The engine does not answer, or refuses the filter.
         """
         wanted = check_k(k)
-        if view not in self.views:
+        if not isinstance(view, str) or view not in self.views:
             more = "; integrations.engines has engines with the latent view" if len(self.views) == 1 else ""
-            raise ConfigError(f"view is {view!r}: in {self.provider} there is only {', '.join(self.views)}{more}")
-        if fusion != "rrf":
-            raise ConfigError(f"fusion is {fusion!r}: {self.provider} joins its views by rank, which is 'rrf'")
+            raise ConfigError(f"view is {shown(view)}: in {self.provider} there is only {', '.join(self.views)}{more}")
+        if not isinstance(fusion, str) or fusion != "rrf":
+            raise ConfigError(f"fusion is {shown(fusion)}: {self.provider} joins its views by rank, which is 'rrf'")
         steered = self.steer(query, boost, clamp, keep=keep, protect=protect, steering=steering, text=text)
         hits = self._hits(steered, view, wanted, filter)
         if not compare or not hits:

@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime as ort
 
 from ...errors import BundleError, ConfigError
-from ...text import first_line
+from ...text import first_line, shown
 from .manifest import CURE
 from .onnx_graph import check_graph
 
@@ -52,15 +52,15 @@ def usable_cpus() -> int:
 
 def check_profile(profile: str) -> MemoryProfile:
     """Return the profile of this name; a ConfigError for an unknown one."""
-    if profile not in get_args(MemoryProfile):
-        raise ConfigError(f"profile is {profile!r}: choose {' or '.join(get_args(MemoryProfile))}")
+    if not isinstance(profile, str) or profile not in get_args(MemoryProfile):
+        raise ConfigError(f"profile is {shown(profile)}: choose {' or '.join(get_args(MemoryProfile))}")
     return cast(MemoryProfile, profile)
 
 
 def check_threads(threads: int | None) -> None:
-    """Check a number of threads; a ConfigError below 1."""
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads is {threads}: it must be at least 1")
+    """Check a number of threads; a ConfigError for anything but a whole number of at least 1, or None."""
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ConfigError(f"threads is {shown(threads)}: it must be a whole number of at least 1")
 
 
 def open_session(

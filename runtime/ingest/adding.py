@@ -17,7 +17,17 @@ from ...json_values import json_values
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
 from ..store.row_encoding import Record, check_documents, encode_json
-from .documents import Batch, Source, batches, chunker_for, missing_files, open_source, record_files
+from .documents import (
+    Batch,
+    Source,
+    batches,
+    chunker_for,
+    missing_files,
+    open_source,
+    record_files,
+    recorded_files,
+)
+from .earlier import take_over
 from .replacing import check_replaced, made_up_documents, stale_chunks
 from .sources import Names, wanted_prefix
 
@@ -73,6 +83,8 @@ def add_from(
     done, added = 0, Added()
     with store.writing():
         names = Names(store, corpus.origin, wanted_prefix(corpus)) if corpus is not None else Names(store, "", "")
+        if corpus is not None and corpus.folder is not None and not names.is_recorded:
+            take_over(store, names, recorded_files(folder, corpus))
 
         def check(chunks: list[Document]) -> None:
             check_replaced(store, chunks, store.get([chunk.id for chunk in chunks]), names)

@@ -18,7 +18,7 @@ from ...corpus import Corpus, Document
 from ...corpus.chunks import Chunker
 from ...corpus.rows import content_id, read_objects
 from ...errors import DataError, StorageError
-from ...files import replace_file
+from ...files import read_small, replace_file
 from ...sequences import in_order
 from ..bundle.bundle import Bundle
 from ..store.row_encoding import short
@@ -29,6 +29,7 @@ COMMIT_EVERY = 512
 """Most documents that are embedded and stored together."""
 FOLDERS = "folders"
 """Folder of an index that records the files it holds of each source folder."""
+_LONGEST_RECORD = 1 << 28  # bytes; a million files of long names
 
 Source = Corpus | str | PathLike[str] | Iterable[object]
 """The sources of `add_from`: a path, a corpus, or documents in memory."""
@@ -123,17 +124,23 @@ def unpack(
 def missing_files(folder: Path, corpus: Corpus) -> list[str]:
     """Return the recorded files of a folder that no longer exist; none if a part of it is unreadable."""
     assert corpus.folder is not None
-    path, now = _record_path(folder, corpus), set(corpus.folder.ids())
+    now = set(corpus.folder.ids())
     if not now.issuperset(corpus.problems):
         return []
+    return sorted(recorded_files(folder, corpus) - now)
+
+
+def recorded_files(folder: Path, corpus: Corpus) -> set[str]:
+    """Return the files of a folder that were recorded when it was last indexed; none if it never was."""
+    path = _record_path(folder, corpus)
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        return sorted({id for id in before if isinstance(id, str)} - now)
+        before = json.loads(read_small(path, _LONGEST_RECORD))
+        return {id for id in before if isinstance(id, str)}
     except FileNotFoundError:
-        return []
-    except (OSError, ValueError, TypeError) as error:
+        return set()
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         logger.warning("%s cannot be read (%s): files that are gone stay in the index", path, error)
-        return []
+        return set()
 
 
 def record_files(folder: Path, corpus: Corpus) -> None:

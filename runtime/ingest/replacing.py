@@ -10,9 +10,8 @@ from ...json_values import json_values
 from ..store.documents import DocumentStore
 from ..store.row_encoding import Record, encode_json, short
 from .documents import Batch
+from .earlier import is_chunk, warn_of_earlier
 from .sources import Names
-
-_LOOKUP = 64  # chunks that are looked up at a time
 
 
 def check_replaced(
@@ -52,16 +51,12 @@ def check_replaced(
                 f"{id} is the id of a document here, and a line or file of a source without ids has it already: index "
                 "that source into another folder, or after this one"
             )
+    warn_of_earlier(store, names, [document.id for document in documents if document.made_up])
 
 
 def unchanged(document: Document, old: Record) -> bool:
     """Return whether a document is stored as it is."""
     return old.text == document.text and encode_json(old.metadata) == encode_json(json_values(document.metadata))
-
-
-def is_chunk(id: str, metadata: Mapping[str, object]) -> bool:
-    """Return whether a document is a chunk that a chunker made, and not one whose id looks like it."""
-    return {"chunk", "start", "end"} <= metadata.keys() and id.endswith(f"#{metadata['chunk']}")
 
 
 def made_up_documents(batch: Batch) -> Iterator[str]:
@@ -79,25 +74,24 @@ def stale_chunks(store: DocumentStore, counts: Mapping[str, int], prefixes: Mapp
     `counts` maps documents to their number of chunks now; 1 is the document itself, 0 a removed document. `prefixes`
     maps those with a made-up id to the prefix of their source: what another source or a person added is no chunk.
     """
-    probes = {id: [*([id] if n != 1 else []), f"{id}#{1 if n == 1 else n + 1}"] for id, n in counts.items()}
-    found = iter(store.get([probe for pair in probes.values() for probe in pair]))
-    stale: dict[str, str] = {}
-    for id, pair in probes.items():
-        *whole, chunk = ((probe, next(found)) for probe in pair)
-        stale |= {probe: id for probe, record in whole if record is not None}
-        if chunk[1] is not None:
-            stale |= dict.fromkeys(_chunks_from(store, id, int(chunk[0].rpartition("#")[2])), id)
-    owners = store.owners_of(list(stale))
-    return [chunk for chunk, document in stale.items() if owners.get(chunk) == prefixes.get(document)]
+    stale = {id: id for id, pieces in counts.items() if pieces != 1}
+    with store.snapshot():
+        for id, pieces in counts.items():
+            kept = pieces if pieces > 1 else 0
+            # All of them, whatever is missing between: somebody may have deleted some.
+            stale |= {chunk: id for chunk in store.ids_beginning(f"{id}#") if _number_of(chunk, id) > kept}
+        names = list(stale)
+        found = {name: record for name, record in zip(names, store.get(names), strict=True) if record is not None}
+        owners = store.owners_of(list(found))
+    return [
+        name
+        for name, record in found.items()
+        if (name == stale[name] or is_chunk(name, record.metadata)) and owners.get(name) == prefixes.get(stale[name])
+    ]
 
 
-def _chunks_from(store: DocumentStore, id: str, number: int) -> list[str]:
-    """Return the chunks of a document from a number on, without ids that users chose themselves."""
-    stale: list[str] = []
-    while True:
-        ids = [f"{id}#{n}" for n in range(number, number + _LOOKUP)]
-        for name, record in zip(ids, store.get(ids), strict=True):
-            if record is None or not is_chunk(name, record.metadata):
-                return stale
-            stale.append(name)
-        number += _LOOKUP
+def _number_of(chunk: str, document: str) -> int:
+    """Return n if a chunk is called ``DOCUMENT#n``, otherwise 0."""
+    number = chunk[len(document) + 1 :]
+    # A longer one is no number of a chunk, and Python may refuse to read it.
+    return int(number) if number.isdecimal() and number.isascii() and len(number) < 10 else 0

@@ -51,25 +51,45 @@ class Names:
 
     def __init__(self, store: DocumentStore, origin: str, wanted: str) -> None:
         self._store, self.origin, self._wanted = store, origin, wanted
+        self.is_new = False
+        """Whether this object recorded the source: earlier documents of it can only be of an older version."""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the source has a prefix."""
+        return self.origin in self._sources
+
+    @property
+    def first_is_free(self) -> bool:
+        """Whether no source has its ids without a prefix."""
+        return "" not in self._sources.values()
+
+    def record(self, prefix: str) -> None:
+        """Record the prefix of the source."""
+        self._store.set_meta(SOURCE + self.origin, prefix)
+        self._sources[self.origin] = prefix
 
     @cached_property
     def prefix(self) -> str:
         """The prefix of the source, recorded when it is first asked for."""
-        if self.origin in self._sources:
+        if self.is_recorded:
             return self._sources[self.origin]
         taken = set(self._sources.values())
-        prefix = "" if not len(self._store) and "" not in taken else self._wanted
+        prefix = "" if not len(self._store) and self.first_is_free else self._wanted
         number = 1
         while prefix in taken or (prefix and self._store.has_prefix(prefix)):
             number += 1
             prefix = f"{self._wanted[:-1]}-{number}{self._wanted[-1:]}"
-        self._store.set_meta(SOURCE + self.origin, prefix)
+        self.record(prefix)
+        self.is_new = True
         return prefix
 
     def id_of(self, id: str) -> str:
         """Return the id in the index for one that the source made up; the same with the mark of a chunk."""
-        if self.prefix:
-            return self.prefix + id
+        return self.prefix + id if self.prefix else self.id_of_first(id)
+
+    def id_of_first(self, id: str) -> str:
+        """Return the id in the index for one that a source without a prefix made up."""
         others = [prefix for prefix in self._sources.values() if prefix]
         return f"./{id}" if id.startswith(tuple(others)) else id
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ...arrays import FloatArray, IntArray
 from ...errors import ConfigError, IndexFolderError
 from ...extras import installed, require
+from ...text import shown
 from ..store.cache_files import VERIFIED_ROWS
 from ..store.documents import DocumentStore
 from ..store.epochs import Origin
@@ -127,8 +128,8 @@ def check_backend(backend: str) -> None:
         ConfigError: The backend is unknown.
         MissingExtraError: The library of the backend is not installed.
     """
-    if backend != "auto" and backend not in BACKENDS:
-        raise ConfigError(f"backend is {backend!r}: choose one of auto, {', '.join(BACKENDS)}")
+    if not isinstance(backend, str) or (backend != "auto" and backend not in BACKENDS):
+        raise ConfigError(f"backend is {shown(backend)}: choose one of auto, {', '.join(BACKENDS)}")
     kind = BACKENDS.get(backend, ExactIndex)
     if issubclass(kind, GraphIndex):
         require(kind.extra, kind.module)

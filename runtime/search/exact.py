@@ -220,7 +220,8 @@ class ExactIndex:
                 return None
             index._rowids, index._alive, index._used = rowids, np.ones(len(rowids), np.bool_), len(rowids)
             index._longest, index._saved = float(facts["longest"]), facts["generation"]
-            return index
+            # Otherwise a search would compare with NaN, and find nothing.
+            return index if 0 <= index._longest <= _MAX_LENGTH else None
 
         expected, unchecked = {"generation": generation, "d_in": d_in}, () if source is None else ("vectors.npy",)
         names, fits = ("vectors.npy", "checks.npy", "rowids.npy"), None if originals is None else originals.is_origin_of

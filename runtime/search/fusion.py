@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arrays import IntArray
 from ...errors import ConfigError
+from ...text import shown
 from .query import Fusion, Query, RankedRows, best_rows
 from .view import View
 
@@ -48,10 +49,10 @@ def check_fusion(fusion: Fusion) -> None:
         named = all(view in FUSED for view in fusion)
         if named and all(_is_weight(weight) for weight in fusion.values()) and any(fusion.values()):
             return
-    elif fusion == "rrf":
+    elif isinstance(fusion, str) and fusion == "rrf":
         return
     raise ConfigError(
-        f"fusion is {fusion!r}: give 'rrf', or weights of at least 0, not all 0, for example "
+        f"fusion is {shown(fusion)}: give 'rrf', or weights of at least 0, not all 0, for example "
         "{'dense': 0.6, 'latent': 0.2, 'words': 0.2}"
     )
 

@@ -146,7 +146,7 @@ class GraphIndex(ABC):
             known = self._exact.rowids
             self._exact.add(labels, vectors)  # raises before the graph changes
             # hnswlib rejects a label that it holds as deleted.
-            if not self._removed.isdisjoint(labels.tolist()):
+            if not self._removed.isdisjoint(labels.tolist()) or not self._is_intact():
                 self._rebuild()
                 return
             # A running thread inserts these too.
@@ -174,7 +174,8 @@ class GraphIndex(ABC):
             # A running thread removes these too.
             if self._graph is None or len(removed) == 0:
                 return
-            if len(self._removed) > _COMPACT_ABOVE * (len(self._removed) + len(self._exact)):
+            many = len(self._removed) > _COMPACT_ABOVE * (len(self._removed) + len(self._exact))
+            if many or not self._is_intact():
                 self._rebuild()
                 return
             self._make_writable()
@@ -203,6 +204,9 @@ class GraphIndex(ABC):
                     return self._exact.search(vector, k, within)
                 wanted = max(wanted, int(_SPARE * wanted / share))
             if wanted >= _EXACT_ABOVE * live or self._effort == len(EFFORTS):
+                return self._exact.search(vector, k, within)
+            if not self._is_intact():
+                self._rebuild()
                 return self._exact.search(vector, k, within)
             found = self._candidates(vector, wanted, k, within)
             if len(found) < k:
@@ -305,6 +309,10 @@ class GraphIndex(ABC):
     def _make_writable(self) -> None:  # noqa: B027  most graphs are always writable
         """Make the graph writable."""
 
+    def _is_intact(self) -> bool:
+        """Return whether the graph is what was read; False if another program has written to the file it is in."""
+        return True
+
     @abstractmethod
     def _nearest(self, vector: FloatArray, wanted: int) -> IntArray:
         """Return the labels of about the nearest vectors; none if the graph reaches fewer than `wanted`."""
@@ -339,6 +347,8 @@ class GraphIndex(ABC):
 
     def _settle(self) -> None:
         """Test a complete graph if it has not been, and build it again if its recall asks for that; holds the lock."""
+        if self._graph is not None and not self._is_intact():
+            self._rebuild()
         while self._graph is not None and self._test_is_due() and self._test():
             self._rebuild()
 

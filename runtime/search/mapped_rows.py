@@ -38,7 +38,7 @@ class MappedRows:
         header = _header(len(checks), d_in)
         # The header is compared as bytes, because NumPy parses it as Python code, which raises any error if damaged.
         with path.open("rb") as file:
-            self._stamp = _stamp(file.fileno())
+            self._stamp = stamp_of(file.fileno())
             if file.read(len(header)) != header or file.seek(0, os.SEEK_END) != len(header) + 4 * len(checks) * d_in:
                 raise ValueError(f"it does not hold {len(checks)} rows of {d_in} numbers")
             mapped = np.memmap(file, "<f4", mode="r", offset=len(header), shape=(len(checks), d_in))
@@ -86,7 +86,7 @@ class MappedRows:
 
     def _check_file(self) -> None:
         """Leave the file if another program has written to it since it was opened."""
-        if not self._left and _stamp(self._file) != self._stamp:
+        if not self._left and stamp_of(self._file) != self._stamp:
             self.matrix = self._repaired(np.arange(len(self)))
             self._verified[:] = self._left = True
 
@@ -97,7 +97,7 @@ class MappedRows:
         return self._repair(positions)
 
 
-def _stamp(file: int) -> tuple[int, int]:
+def stamp_of(file: int) -> tuple[int, int]:
     """Return what changes when an open file is written to."""
     found = os.fstat(file)
     return found.st_size, found.st_mtime_ns

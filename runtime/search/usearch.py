@@ -1,7 +1,9 @@
 """The graph of usearch (extra ``usearch``): vectors in 32, 16 or 8 bits, read through a memory map."""
 
 import errno
+import logging
 import os
+import weakref
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,6 +13,9 @@ from ...arrays import FloatArray, IntArray
 from ...errors import SteersearchError
 from .graph import GraphIndex
 from .graphs.files import check_usearch_file
+from .mapped_rows import stamp_of
+
+logger = logging.getLogger(__name__)
 
 
 class UsearchIndex(GraphIndex):
@@ -29,6 +34,7 @@ class UsearchIndex(GraphIndex):
     dtype: ClassVar[Literal["f32", "f16", "i8"]] = "f16"
     """Number type of the vectors in the graph."""
     _mapped = False  # a mapped graph is read-only
+    _file, _stamp = -1, (0, 0)  # of a mapped graph
 
     def _new_graph(self, capacity: int) -> Any:
         self._mapped = False
@@ -58,15 +64,28 @@ class UsearchIndex(GraphIndex):
             raise OSError(errno.ENOSPC, f"usearch: {error}") from error
 
     def _read(self, path: Path, removed: IntArray) -> IntArray:
+        self._mapped = os.name != "nt"  # Windows cannot replace a mapped file
+        if self._mapped:
+            # Open as long as this object exists, as in `MappedRows`: another file may have the path by then.
+            self._file = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._file)
+            self._stamp = stamp_of(self._file)
         check_usearch_file(path, self.d_in, self._m, self.dtype)
         self._graph = self._bare_graph()
-        self._mapped = os.name != "nt"  # Windows cannot replace a mapped file
         (self._graph.view if self._mapped else self._graph.load)(str(path))
         self._graph.expansion_add = self._ef_construction  # loading resets it to usearch's own
         return np.array(self._graph.keys[:], np.int64)
 
     def _parameters(self) -> dict[str, object]:
         return {**super()._parameters(), "dtype": self.dtype}
+
+    def _is_intact(self) -> bool:
+        """Compare the size and time of a mapped file, 1 us. One that is cut during a search ends the process."""
+        if not self._mapped or stamp_of(self._file) == self._stamp:
+            return True
+        logger.warning("another program has written to the cache of the graph: it is built again from the documents")
+        self._saved = None
+        return False
 
     def _make_writable(self) -> None:
         """Copy a mapped graph into memory; the file may have been replaced meanwhile."""

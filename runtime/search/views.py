@@ -12,6 +12,7 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from ...errors import ConfigError, DataError
+from ...text import shown
 from ..bundle.bundle import Bundle
 from ..steering.documents import Documents
 from ..store.documents import DocumentStore
@@ -48,13 +49,12 @@ def check_search(query: object, k: object, view: object, fusion: Fusion, text: o
         DataError: The view needs words and there are none, or `text` is not a string.
     """
     wanted = check_k(k)
-    if view not in VIEWS:
+    if not isinstance(view, str) or view not in VIEWS:
         *names, last = VIEWS
-        raise ConfigError(f"view is {view!r}: choose {', '.join(names)} or {last}")
-    if fusion != "rrf":
-        check_fusion(fusion)
+        raise ConfigError(f"view is {shown(view)}: choose {', '.join(names)} or {last}")
+    check_fusion(fusion)
     words = query if text is None else text
-    if not isinstance(words, str) and (text is not None or VIEWS[str(view)].needs_words):
+    if not isinstance(words, str) and (text is not None or VIEWS[view].needs_words):
         given = "a vector" if text is None else f"a vector with text={text!r:.80}"
         raise DataError(f"the query is {given}: view={view!r} searches words, so give a text, or the vector and text=")
     return wanted
@@ -63,7 +63,7 @@ def check_search(query: object, k: object, view: object, fusion: Fusion, text: o
 def check_k(k: object) -> int:
     """Return the number of results; ConfigError if it is not an integer of at least 1."""
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise ConfigError(f"k is {k!r}: it must be a whole number of at least 1")
+        raise ConfigError(f"k is {shown(k)}: it must be a whole number of at least 1")
     return int(k)
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import stat
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -10,17 +11,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import StorageError
-from ...files import make_temporary, sha256_of, sync_folder
+from ...files import make_temporary, read_small, sha256_of, sync_folder
 from .leftovers import remove_leftovers
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FORMAT_VERSION = 2
-"""Version 1 had no checksums of rows."""
+FORMAT_VERSION = 3
+"""Version 1 had no checksums of rows, version 2 no sizes of files."""
 VERIFIED_ROWS = 64
 """Newest documents of a cache that are compared with the store before the cache is used."""
+LONGEST_SIDECAR = 1 << 25
+"""Bytes of a sidecar. A graph of 10 million vectors lists at most 2.5 million that were removed, some 20 MB."""
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),  # RecursionError is of the last
+    *(OverflowError, MemoryError),  # of numbers that are too large, and of arrays that are said to be large
+)
+"""What reading a damaged cache can raise."""
 
 
 def write_cache(
@@ -46,14 +54,14 @@ def write_cache(
         remove_leftovers(nullcontext, [folder])
         for name in (*files, sidecar):
             temporary[name] = make_temporary(folder / name)
-        digests = {}
+        digests, sizes = {}, {}
         for name, write in files.items():
             write(temporary[name])
             _flush(temporary[name])
-            digests[name] = sha256_of(temporary[name])
-        content = {**facts, "format_version": FORMAT_VERSION, "sha256": digests}
+            digests[name], sizes[name] = sha256_of(temporary[name]), temporary[name].stat().st_size
+        content = {**facts, "format_version": FORMAT_VERSION, "sha256": digests, "sizes": sizes}
         content["crc32"] = _crc32_of(content)
-        temporary[sidecar].write_text(json.dumps(content, indent=1), encoding="utf-8")
+        temporary[sidecar].write_text(json.dumps(content), encoding="utf-8")
         _flush(temporary[sidecar])
         (folder / sidecar).unlink(missing_ok=True)
         for name, path in temporary.items():
@@ -110,6 +118,8 @@ def read_cache(
             raise ValueError(f"it names the files {list(facts['sha256'])}, expected {list(files)}")
         before |= _state(folder, list(files))
         for name in files:
+            if before[name][2] != facts["sizes"][name]:  # first, for a sparse file may have any size
+                raise ValueError(f"{name} has {before[name][2]} bytes, expected {facts['sizes'][name]}")
             if name not in unchecked and sha256_of(folder / name) != facts["sha256"][name]:
                 logger.warning("the cache %s is damaged or half-written: it will be made again", folder / name)
                 return None
@@ -118,7 +128,7 @@ def read_cache(
         return loaded if _state(folder, list(before)) == before else None
     except FileNotFoundError as error:
         logger.debug("no cache: %s", error)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except UNREADABLE as error:
         logger.warning("the cache %s cannot be read and will be made again: %r", folder / sidecar, error)
     return None
 
@@ -127,9 +137,10 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     """Read the JSON that `write_cache` wrote.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError, AttributeError: The file is missing or damaged.
+        FileNotFoundError: The file is missing.
+        UNREADABLE: It is damaged, or no regular file.
     """
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    facts: dict[str, Any] = json.loads(read_small(path, LONGEST_SIDECAR))
     if facts["format_version"] != FORMAT_VERSION:
         raise ValueError(f"it has format_version {facts['format_version']}, and this steersearch {FORMAT_VERSION}")
     if facts.pop("crc32") != _crc32_of(facts):
@@ -142,8 +153,11 @@ def _crc32_of(facts: Mapping[str, object]) -> int:
 
 
 def _state(folder: Path, names: list[str]) -> dict[str, tuple[int, int, int]]:
-    stats = {name: (folder / name).stat() for name in names}
-    return {name: (stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in stats.items()}
+    found = {name: (folder / name).stat() for name in names}
+    for name, file in found.items():
+        if not stat.S_ISREG(file.st_mode):
+            raise ValueError(f"{name} is no regular file")
+    return {name: (file.st_ino, file.st_mtime_ns, file.st_size) for name, file in found.items()}
 
 
 def _flush(path: Path) -> None:

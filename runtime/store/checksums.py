@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ...files import overwrite
+from ...files import overwrite, read_small
 from .row_encoding import Row
 
 _PARTS = struct.Struct("<4I")
@@ -104,7 +104,7 @@ def save_commit_count(path: Path, commits: int) -> None:
 def load_commit_count(path: Path) -> int:
     """Return the number that `save_commit_count` wrote; 0 if it is missing or damaged."""
     try:
-        line, check = path.read_text(encoding="ascii").split()
+        line, check = read_small(path, 4096).decode("ascii").split()
         return int(line) if int(check) == zlib.crc32(line.encode()) else 0
     except (OSError, ValueError):
         return 0

@@ -178,10 +178,25 @@ class DocumentStore:
         """Return the documents of `ids` whose id a source made up: id -> the prefix of that source."""
         return owners_of(self._database, storable_ids(ids))
 
+    def without_epoch(self, ids: Sequence[str]) -> list[str]:
+        """Return those of `ids` whose documents were added before the first known epoch, by an older version."""
+        begun = self._epochs().oldest
+        return [r.id for r in self.get(ids) if r is not None and (begun is None or r.rowid < begun)]
+
     def has_prefix(self, prefix: str) -> bool:
         """Return whether the id of a document begins with `prefix`."""
         found = self._database.rows("SELECT id FROM documents WHERE id >= ? ORDER BY id LIMIT 1", (prefix,))
         return bool(found) and str(found[0][0]).startswith(prefix)
+
+    def ids_beginning(self, prefix: str) -> list[str]:
+        """Return the ids that begin with `prefix`, ascending; `prefix` is not empty."""
+        if not is_unicode(prefix):
+            return []
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        with self.snapshot():
+            self._check_ids()
+            found = self._database.rows("SELECT id FROM documents WHERE id >= ? AND id < ? ORDER BY id", (prefix, end))
+        return [id for (id,) in found]
 
     def by_rowid(self, rowids: ArrayLike) -> list[Record]:
         """Return the documents of `rowids`, in that order, without those that were deleted meanwhile."""
@@ -292,6 +307,12 @@ class DocumentStore:
         _check_meta({key: value})
         with self._committing():
             self._database.rows("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            self._commit(self._state().after())
+
+    def set_owners(self, owners: Mapping[str, str]) -> None:
+        """Record of documents that a source made up their ids, as `made_up` of `put`, whose errors this has too."""
+        with self._committing():
+            set_owners(self._database, owners)
             self._commit(self._state().after())
 
     @contextmanager

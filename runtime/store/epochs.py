@@ -58,6 +58,11 @@ class Epochs:
         """The name of the last epoch; empty if there is none."""
         return self._begun[-1][1] if self._begun else ""
 
+    @property
+    def oldest(self) -> int | None:
+        """The first row id of the first epoch; None if there is none."""
+        return self._begun[0][0] if self._begun else None
+
     def begin(self, first: int) -> Epochs:
         """Return these epochs and a new one for the row ids from `first` on; an epoch without row ids is replaced."""
         before = tuple(item for item in self._begun if item[0] < first)

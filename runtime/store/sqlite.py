@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ...errors import DataError, FilterError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ...files import make_temporary, sync_folder
 from ...forks import lock_for_forks, never_free, renew_after_fork
+from ...text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,10 @@ _DAMAGED = ("malformed", "not a database", "no such table", "no such column")
 
 def damaged(path: Path, what: object) -> IndexFolderError:
     """Return the error for a damaged file, with its cure."""
-    return IndexFolderError(f"{path} is damaged ({what}): restore it from a copy, or index the documents again")
+    # The message of SQLite may quote a whole table.
+    return IndexFolderError(
+        f"{path} is damaged ({one_line(str(what), 300)}): restore it from a copy, or index the documents again"
+    )
 
 
 def is_writable(path: Path) -> bool:
@@ -65,7 +69,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             raise FilterError("the filter is nested too intricately for SQLite: use fewer levels, or $in") from error
         if any(part in text for part in _DAMAGED):
             raise damaged(path, error) from error
-        raise IndexFolderError(f"{path} cannot be used: {error}") from error
+        raise IndexFolderError(f"{path} cannot be used: {one_line(str(error), 300)}") from error
 
 
 class Database:

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...errors import IndexLockedError, StorageError
-from ...files import overwrite
+from ...files import overwrite, read_small
 from ...forks import never_free, renew_after_fork
 
 LOCK = "write.lock"
@@ -99,7 +99,7 @@ class WriterLock:
     def _describe(self) -> str:
         """Return the holder in parentheses; empty if it has not written its name or the file is damaged."""
         try:
-            content = json.loads((self._folder / HOLDER).read_text(encoding="utf-8"))
+            content = json.loads(read_small(self._folder / HOLDER, 4096))
             return f" (process {content['process']} on {content['computer']}, since {content['since']})"
         except (OSError, ValueError, LookupError, TypeError):
             return ""

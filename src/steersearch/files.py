@@ -4,13 +4,14 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from .errors import FormatVersionError, SteersearchError
 
-# Windows has no such flag, and makes links for administrators only.
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+# Windows has no such flags, and makes links for administrators only.
+_NO_FOLLOW, _NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 
 
 def sha256_of(path: Path) -> str:
@@ -82,6 +83,23 @@ def overwrite(path: Path, content: bytes) -> None:
         os.write(file, content)
     finally:
         os.close(file)
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """Return the content of a small file, or of the one that a link names: model hubs keep their files as links.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no regular file, such as a device or a pipe, or it has more than `most` bytes.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | _NO_WAIT | getattr(os, "O_BINARY", 0)), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no regular file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most} bytes")
+    return content
 
 
 def sync_folder(folder: Path) -> None:

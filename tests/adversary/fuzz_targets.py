@@ -21,7 +21,7 @@ from steersearch.runtime import Bundle, Concept, SteerableIndex
 from steersearch.runtime.bundle.feature_edits import atoms_digest, read_edits
 from steersearch.runtime.bundle.features import read_features
 from steersearch.runtime.bundle.manifest import Manifest, _digest
-from steersearch.runtime.store.cache_files import read_sidecar
+from steersearch.runtime.store.cache_files import UNREADABLE, read_sidecar
 
 from ..corpus.making import pdf
 from .fuzzing import BYTES, VALUES, Look, altered_bytes, altered_value, any_value
@@ -350,15 +350,15 @@ def _sidecars(place: Place) -> Made:
 
 @target("sidecar bytes")
 def _sidecar_bytes(place: Place) -> Made:
-    content = json.dumps({"format_version": 2, "generation": 1, "sha256": {"a": "b"}, "crc32": 5}).encode()
+    content = json.dumps({"format_version": 3, "generation": 1, "sha256": {"a": "b"}, "crc32": 5}).encode()
     path = place.folder / "cache.json"
 
     def look(given: bytes) -> None:
         path.write_bytes(given)
         try:
             read_sidecar(path)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # the documented ones
+        except UNREADABLE:
+            return
 
     return Made(lambda rng: altered_bytes(rng, content), look, content)
 

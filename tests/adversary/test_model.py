@@ -139,7 +139,6 @@ def test_caches_of_another_index(bundle, newest):
     walk([*start, *operations], bundle, "exact")
 
 
-@pytest.mark.xfail(strict=True, raises=Mismatch, reason="old chunks are looked for up to the first that is missing")
 def test_a_document_replaces_its_chunks_beyond_one_that_was_deleted(bundle):
     walk(
         [

@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
+from steersearch.runtime.index import SteerableIndex
+from steersearch.runtime.store import cache_files
 from steersearch.runtime.store.documents import DocumentStore
 
 CODE = "from steersearch.cli import main; main()"
@@ -66,6 +69,20 @@ def test_info(index, tiny_bundle):
     shown = sae("index", "info", "-i", index, "-b", tiny_bundle).stdout
     assert "100, generation 1" in shown
     assert "8 of 64 latents" in shown
+
+
+def test_info_has_the_recall_of_a_graph(tmp_path):
+    pytest.importorskip("usearch", reason="needs the extra usearch")
+    with SteerableIndex.create(tmp_path / "index", None, d_in=4, backend="usearch") as index:
+        index.add(["a", "b"], embeddings=np.eye(4, dtype=np.float32)[:2])
+        index.save()
+    assert "recall" not in sae("index", "info", "-i", tmp_path / "index").stdout
+    sidecar = tmp_path / "index" / "cache" / "usearch.json"
+    facts = json.loads(sidecar.read_text()) | {"recall": 0.98765, "effort": 2}
+    del facts["crc32"]
+    sidecar.write_text(json.dumps(facts | {"crc32": cache_files._crc32_of(facts)}))
+    shown = sae("index", "info", "-i", tmp_path / "index").stdout
+    assert "0.988 of the ten nearest in its own test; more effort for nearly equal documents: more links" in shown
 
 
 def test_verify_ends_with_0_or_1(index, tiny_bundle):

@@ -103,11 +103,14 @@ class SharedNodes:
             place = np.searchsorted(self._shared, nodes).clip(max=len(self._shared) - 1)
             several = self._shared[place] == nodes
             if several.any():
-                parts = [np.arange(self._starts[i], self._starts[i + 1]) for i in place[several].tolist()]
-                entries = self._entries[np.concatenate(parts)]
+                first = self._starts[place[several]]
+                counts = self._starts[place[several] + 1] - first
+                ends = np.cumsum(counts)
+                entries = self._entries[np.repeat(first - ends + counts, counts) + np.arange(ends[-1])]
                 if allowed is not None:
                     entries = entries[_member(entries[:, 2], allowed)]
-                entries = entries[_rank(entries) < k]
+                if len(entries) > k:
+                    entries = entries[_rank(entries) < k]
                 nodes = nodes[~several]
                 return np.concatenate([entries[:, 2], nodes if allowed is None else nodes[_member(nodes, allowed)]])
         return nodes if allowed is None else nodes[_member(nodes, allowed)]

@@ -75,5 +75,9 @@ def test_wrong_use(tiny_bundle, tiny_index, tmp_path):
     ):
         with pytest.raises(ConfigError, match="profile is 'tiny': choose fast or lean"):
             call()
-    with pytest.raises(ConfigError, match="threads is 0"):
-        Bundle.load(tiny_bundle, threads=0)
+    for odd in ([], {}, None, np.ones(2)):
+        with pytest.raises(ConfigError, match=r"profile is .*: choose fast or lean"):
+            Bundle.load(tiny_bundle, profile=odd)  # type: ignore[arg-type]
+    for threads in (0, "2", 1.5, True, [], np.nan):
+        with pytest.raises(ConfigError, match=r"threads is .*: it must be a whole number of at least 1"):
+            Bundle.load(tiny_bundle, threads=threads)  # type: ignore[arg-type]

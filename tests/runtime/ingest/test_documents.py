@@ -68,6 +68,20 @@ def test_a_changed_file_replaces_its_chunks(index, notes, now, left):
     assert ids(index) == ["short.txt", "sub/long.md#1", "sub/long.md#2", "sub/long.md#3"]
 
 
+@pytest.mark.parametrize("now", [0, 1, 2])
+def test_chunks_beyond_a_missing_one_go_too(index, notes, now):
+    index.add_from(notes)
+    # Neither "#2x" nor "#2#9" is a chunk of the file, and "#9" says no place in a text.
+    mine = ["sub/long.md#2x", "sub/long.md#2#9", "sub/long.md#9", "sub/long.md$"]
+    index.add(["mine"] * 4, ids=mine)
+    index.delete(["sub/long.md#1"])
+    file = notes / "sub" / "long.md"
+    file.write_text(long(now)) if now else file.unlink()
+    assert index.add_from(notes).dropped == (1 if now == 2 else 2)
+    left = {0: [], 1: ["sub/long.md"], 2: ["sub/long.md#1", "sub/long.md#2"]}[now]
+    assert ids(index) == sorted(["short.txt", *mine, *left])
+
+
 def test_without_chunks_and_with_others(index, notes):
     index.add_from(notes)
     assert index.add_from(notes, chunk_tokens=0) == Added(1, 0, 1, 3)

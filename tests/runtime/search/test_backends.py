@@ -130,6 +130,9 @@ def test_choice(store, tmp_path, monkeypatch):
     assert type(open_index(store, tmp_path, "exact")) is ExactIndex
     with pytest.raises(ConfigError, match="backend is 'faiss': choose one of auto, exact, hnsw, usearch"):
         open_index(store, tmp_path, "faiss")
+    for odd in ([], {}, None, 1, np.ones(2)):
+        with pytest.raises(ConfigError, match=r"backend is .*: choose one of auto, exact"):
+            open_index(store, tmp_path, odd)
     monkeypatch.setattr(ann, "EXACT_BELOW", 10)
     if ann.installed("hnswlib"):
         assert type(open_index(store, tmp_path)) is HnswIndex

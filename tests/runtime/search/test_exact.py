@@ -170,6 +170,16 @@ def test_refused_queries():
         index.scores_of([0, 1], [4])
 
 
+@pytest.mark.parametrize("longest", [float("nan"), float("inf"), -1.0, 1e7, 10**400, "x", None])
+def test_a_length_that_is_none_is_not_believed(tmp_path, longest):
+    """With NaN every comparison is false, and a search finds nothing."""
+    index = ExactIndex(2)
+    index.add([1], np.eye(2, dtype=np.float32)[:1])
+    index._longest = longest
+    index.save(tmp_path, 1)
+    assert ExactIndex.load(tmp_path, 1, d_in=2) is None
+
+
 def test_save_and_load(tmp_path):
     folder = tmp_path / "cache"
     index = filled(np.arange(1, 101), unit(100, 8))

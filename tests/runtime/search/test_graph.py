@@ -263,6 +263,7 @@ def test_save_and_load(kind, tmp_path, vectors, capfd):
         *(("hnswlib",) if kind is HnswIndex else ("usearch", "dtype")),
         "format_version",
         "sha256",
+        "sizes",
         "crc32",
     }
     again = kind.load(tmp_path, 5, d_in=32)

@@ -1,6 +1,7 @@
 """What is usearch's own among the graph indexes: memory maps, and files that it would take as they are."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -67,6 +68,31 @@ def test_a_file_of_another_width_or_type_is_refused(tmp_path, vectors):
     (tmp_path / "usearch.bin").write_bytes((tmp_path / "narrow" / "usearch.bin").read_bytes())
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"sha256": digest}))
     assert UsearchIndex.load(tmp_path, 1, d_in=32) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows maps no graph")
+@pytest.mark.parametrize("then", ["search", "add", "remove", "save"])
+def test_a_mapped_graph_whose_file_is_cut_is_built_again(tmp_path, vectors, caplog, then):
+    """As rsync --inplace or a copy over an open index does: to touch a page that was cut off ends the process."""
+    graph, exact = pair(UsearchIndex, np.arange(1000), vectors[:1000])
+    graph.save(tmp_path, 1)
+    again = UsearchIndex.load(tmp_path, 1, d_in=32)
+    assert again._mapped
+    os.truncate(tmp_path / "usearch.bin", 100)
+    os.utime(tmp_path / "usearch.bin", (1, 1))  # within one tick of the clock the time would be the same
+    for index in (again, exact):
+        if then == "add":
+            index.add(np.arange(1000, 1100), vectors[1000:1100])
+        elif then == "remove":
+            index.remove(np.arange(100))
+    if then == "save":
+        again.save(tmp_path, 1)
+        assert UsearchIndex.load(tmp_path, 1, d_in=32)._mapped
+    for query in vectors[:100]:
+        assert [part.tolist() for part in again.search(query, 1)] == [part.tolist() for part in exact.search(query, 1)]
+    assert not again._mapped
+    assert caplog.text.count("another program has written to the cache of the graph") == 1
+    assert again.saved_generation == (1 if then == "save" else None)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -40,6 +40,11 @@ def test_refused_before_anything_is_embedded(tiny_index, monkeypatch):
     monkeypatch.setattr(tiny_index.bundle, "embed", lambda texts: 1 / 0)
     with pytest.raises(ConfigError, match="fusion is 'sum'"):
         tiny_index.search(QUERY, view="hybrid", fusion="sum")
+    for odd in ([], {}, None, np.array(["dense"] * 2), 7):
+        with pytest.raises(ConfigError, match=r"view is .*: choose dense, reconstruction"):
+            tiny_index.search(QUERY, view=odd)
+        with pytest.raises(ConfigError, match=r"fusion is .*: give 'rrf', or weights"):
+            tiny_index.search(QUERY, view="hybrid", fusion=odd)
     with pytest.raises(DataError, match="text=7"):
         tiny_index.search(np.zeros(32), view="words", text=7)
 
