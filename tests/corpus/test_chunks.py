@@ -65,7 +65,11 @@ def test_fields_with_the_names_of_a_place_are_kept(words):
     }
     # A document that fits has no place but its page.
     pages = (Section(0, {"page": 1}, True),)
-    assert cut(words, "one", sections=pages, page="ix", end=2)[0].metadata == {"document.page": "ix", "end": 2, "page": 1}
+    assert cut(words, "one", sections=pages, page="ix", end=2)[0].metadata == {
+        "document.page": "ix",
+        "end": 2,
+        "page": 1,
+    }
 
 
 def test_overlap_is_whole_sentences(words):

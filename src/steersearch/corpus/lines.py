@@ -22,6 +22,8 @@ MAX_FILE = 256 << 20
 MAX_RATIO = 200
 """Most bytes that a byte of a ``.gz`` file may unpack to, beyond `MAX_LINE`: 3 to 10 for text, 1,000 for a bomb."""
 _PIECE = 1 << 20
+_CACHED = ("datasets--", "models--", "spaces--")
+"""How the folder of a repository begins in a cache of Hugging Face."""
 
 
 class LongLine(str):
@@ -56,9 +58,15 @@ def check_regular(path: Path, mode: int) -> None:
 
 
 def check_inside(path: Path, folder: Path) -> None:
-    """Raise a `DataError` for a file that is reached by a link out of its folder: nobody asked for what is there."""
-    target, home = os.path.realpath(path), os.path.realpath(folder)
-    if not Path(target).is_relative_to(home):
+    """Raise a `DataError` for a file that is reached by a link out of its folder: nobody asked for what is there.
+
+    A snapshot in a cache of Hugging Face consists of links to the ``blobs`` of its own repository; these are taken.
+    """
+    target, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    snapshots = next((part for part in (home, *home.parents) if part.name == "snapshots"), None)
+    cached = snapshots is not None and snapshots.parent.name.startswith(_CACHED)
+    blobs = snapshots.parent / "blobs" if snapshots is not None and cached else None
+    if not target.is_relative_to(home) and target.parent != blobs:
         raise DataError(f"{path} is a link that leads out of the folder, to {target}: copy the file into the folder")
 
 
