@@ -19,6 +19,8 @@ MAX_LINE = 64 << 20
 """Most bytes in a line of a file with many documents, and characters in a record of a table."""
 MAX_FILE = 256 << 20
 """Most bytes in a file that is one document."""
+MAX_TEXT = 10_000_000
+"""Most characters of a document, two Bibles. What is longer is data and no text."""
 MAX_RATIO = 200
 """Most bytes that a byte of a ``.gz`` file may unpack to, beyond `MAX_LINE`: 3 to 10 for text, 1,000 for a bomb."""
 _PIECE = 1 << 20
