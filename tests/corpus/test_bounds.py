@@ -9,6 +9,8 @@ import pytest
 from steersearch.corpus import Corpus, documents, lines, tables
 from steersearch.errors import DataError
 
+from .making import pdf
+
 
 @pytest.fixture
 def small(monkeypatch):
@@ -82,6 +84,26 @@ def test_gzip_bombs(tmp_path, small, name):
     (tmp_path / name).write_bytes(gzip.compress(b'text\n"x"\n' + b"\n" * 1_000_000))
     with pytest.raises(DataError, match=r"unpacks to more than 200 times its size|is not JSON"):
         list(Corpus.open(tmp_path / name).documents())
+
+
+def test_parquet_bombs(tmp_path):
+    arrow = pytest.importorskip("pyarrow", reason="needs the extra parquet")
+    from pyarrow.parquet import write_table
+
+    path = tmp_path / "a.parquet"
+    write_table(arrow.table({"text": ["x" * 70_000_000]}), path, compression="zstd")
+    with pytest.raises(DataError, match=r"a\.parquet unpacks to more than 200 times its size: write it without"):
+        list(Corpus.open(path).documents())
+
+
+def test_the_text_of_a_pdf_is_bounded(tmp_path, monkeypatch):
+    pytest.importorskip("pypdf", reason="needs the extra files")
+    from steersearch.corpus import pdf as reader
+
+    monkeypatch.setattr(reader, "MAX_TEXT", 20)
+    (tmp_path / "a.pdf").write_bytes(pdf("twelve chars", "twelve chars", "not read"))
+    with pytest.raises(DataError, match=r"a\.pdf has more than 20 characters on its first 2 pages: cut it"):
+        list(Corpus.open(tmp_path / "a.pdf").documents())
 
 
 def test_a_long_line_is_not_held(tmp_path, monkeypatch):

@@ -50,6 +50,28 @@ def test_sentences_stay_whole_and_positions_are_those_of_the_text(words):
     assert cut(words, text, source="a.txt")[0].metadata["source"] == "a.txt"
 
 
+def test_fields_with_the_names_of_a_place_are_kept(words):
+    text, mine = f"{sentence(16)} {sentence(16)}", {"chunk": "x", "start": "noon", "document.start": 1, "page": 9}
+    first, _ = cut(words, text, source="a.txt", **mine)
+    assert first.metadata == {
+        "source": "a.txt",
+        "document.chunk": "x",
+        "document.document.start": "noon",
+        "document.start": 1,
+        "page": 9,
+        "chunk": 1,
+        "start": 0,
+        "end": len(sentence(16)),
+    }
+    # A document that fits has no place but its page.
+    pages = (Section(0, {"page": 1}, True),)
+    assert cut(words, "one", sections=pages, page="ix", end=2)[0].metadata == {
+        "document.page": "ix",
+        "end": 2,
+        "page": 1,
+    }
+
+
 def test_overlap_is_whole_sentences(words):
     text = " ".join(sentence(4, letter) for letter in "abcdef")
     for overlap, starts in ((0, "ae"), (3, "ae"), (4, "ad"), (8, "ac")):

@@ -157,6 +157,36 @@ def test_links_that_lead_out_of_a_folder(tmp_path):
         Corpus.open(folder)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_snapshots_of_hugging_face_consist_of_links(tmp_path):
+    """Their targets are the blobs of the same repository; another one's, or what only looks like it, is not taken."""
+    contents = {
+        "corpus.jsonl": '{"_id": "a", "text": "one"}',
+        "queries.jsonl": '{"_id": "q", "text": "why?"}',
+        "qrels/train.tsv": "query-id\tcorpus-id\tscore\nq\ta\t1\n",
+    }
+    repository = tmp_path / "datasets--BeIR--tiny"
+    snapshot = repository / "snapshots" / "0123abc"
+    for number, (name, content) in enumerate(contents.items()):
+        blob, link = repository / "blobs" / f"{number}f", snapshot / name
+        for path in (blob, link):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_text(content)
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    corpus = Corpus.open(snapshot)
+    assert [(document.id, document.text) for document in corpus.documents()] == [("a", "one")]
+    assert list(corpus.pairs()) == [("why?", "a")]
+    for name in ("datasets--BeIR--other", "my-datasets--BeIR--tiny"):
+        other = tmp_path / name / "snapshots" / "1"
+        other.mkdir(parents=True)
+        (other / "corpus.jsonl").symlink_to(repository / "blobs" / "0f")
+        with pytest.raises(DataError, match="is a link that leads out of the folder"):
+            Corpus.open(other)
+    repository.rename(tmp_path / "tiny")
+    with pytest.raises(DataError, match="is a link that leads out of the folder"):
+        Corpus.open(tmp_path / "tiny" / "snapshots" / "0123abc")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_names_that_are_not_utf8(tmp_path):
     for name in (b"caf\xe9.txt", b"caf\xe8.txt", b"caf\\udce9.txt", b"\xff/x.md"):

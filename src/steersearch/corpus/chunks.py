@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from heapq import merge
 from itertools import chain
@@ -75,7 +75,8 @@ class Chunker:
 
         A chunk is ``text[start:end]`` of its document. Its id is the document's id, a ``#`` and its number from 1. Its
         metadata is the document's, with `source` (the document's id where it has none), `chunk`, `start`, `end`, and
-        `page` or `heading` where they are known.
+        `page` or `heading` where they are known. A field of the document with one of these names is kept with a prefix,
+        ``document.page``.
         """
         text, sections = document.text, document.sections
         short = len(text) <= self._room * _CHARACTERS_PER_TOKEN and self._count([text])[0] <= self._room
@@ -83,13 +84,13 @@ class Chunker:
         pages = [s for s, end in zip(sections, ends, strict=False) if s.apart and text[s.start : end].strip()]
         if short and len(pages) < 2:
             place = (pages or sections)[0].metadata if pages or (sections and sections[0].start == 0) else {}
-            return [replace(document, metadata={**document.metadata, **place}, sections=())]
+            return [replace(document, metadata=_placed(document.metadata, place), sections=())]
         starts = [section.start for section in sections]
         chunks = []
         for number, (start, end, begins) in enumerate(self._bounds(text, sections), start=1):
             at = bisect_right(starts, begins) - 1
             place = {"chunk": number, "start": start, "end": end, **(sections[at].metadata if at >= 0 else {})}
-            metadata = {"source": document.id, **document.metadata, **place}
+            metadata = {"source": document.id, **_placed(document.metadata, place)}
             id = f"{document.id}#{number}"
             chunks.append(Document(id, text[start:end], metadata, made_up=document.made_up))
         return chunks if len(chunks) > 1 else [replace(document, sections=())]
@@ -213,6 +214,17 @@ class _Spans:
         if number > self._forgotten + _FURTHEST_BACK:
             del self._held[: number - self._forgotten]
             self._forgotten = number
+
+
+def _placed(metadata: Mapping[str, object], place: Mapping[str, object]) -> dict[str, object]:
+    """Return the metadata of a document with the place of a chunk; what had a name of the place gets a prefix."""
+    found = {name: value for name, value in metadata.items() if name not in place}
+    for name in [name for name in metadata if name in place]:
+        other = f"document.{name}"
+        while other in metadata:
+            other = f"document.{other}"
+        found[other] = metadata[name]
+    return {**found, **place}
 
 
 def _sentences(text: str, sections: tuple[Section, ...]) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
+from ..text import shown
+from .readers import doubled, listed
 
 _IDS = ("_id", "id")
 _TITLE, _TEXT, _QUERY = "title", "text", "query"
@@ -45,21 +47,21 @@ def columns_of(path: Path, names: Sequence[str], chosen: str | None) -> Columns:
 
     Raises:
         DataError: There is no such column, there are several candidates, or two columns have the same name. The message
-            has the names of all columns.
+            has the names of the first columns.
     """
-    if twice := [name for at, name in enumerate(names) if name in names[:at] and name]:
-        raise DataError(f"{path} has two columns {twice[0]!r} ({', '.join(names)}): rename one")
+    if twice := doubled(filter(None, names)):
+        raise DataError(f"{path} has two columns {shown(twice)} ({listed(names)}): rename one")
     ids = tuple(filter(None, (find_column(path, names, name) for name in _IDS)))
     title, query = (find_column(path, names, name) for name in (_TITLE, _QUERY))
     if chosen is not None:
         chosen = chosen.strip()
         if not (text := chosen if chosen in names else find_column(path, names, chosen)):
-            raise DataError(f"{path} has no column {chosen!r}, only {', '.join(names)}: choose the one with the text")
+            raise DataError(f"{path} has no column {chosen!r}, only {listed(names)}: choose the one with the text")
     elif not (text := find_column(path, names, _TEXT, "choose with --text-column")):
         others = [name for name in names if name not in (*ids, title, query)]
         if len(others) != 1:
             raise DataError(
-                f"{path} has no text column, only {', '.join(names)}: name one text, or choose with --text-column"
+                f"{path} has no text column, only {listed(names)}: name one text, or choose with --text-column"
             )
         text = others[0]
     return Columns(_TEXT, ids, title, query).with_text(text)
@@ -94,5 +96,6 @@ def find_column(path: Path, names: Sequence[str], wanted: str, cure: str = "rena
     """Return the column with a name in upper or lower case, ``""`` when there is none; a `DataError` when two are."""
     found = [name for name in names if name.lower() == wanted.lower()]
     if len(found) > 1:
-        raise DataError(f"{path} has the columns {' and '.join(found)}, which are both its {wanted.lower()}: {cure}")
+        both = " and ".join(found[:2])
+        raise DataError(f"{path} has the columns {both}, which are both its {wanted.lower()}: {cure}")
     return found[0] if found else ""

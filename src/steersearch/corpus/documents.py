@@ -12,7 +12,7 @@ from ..errors import DataError
 from ..sequences import as_list
 from .files import Folder
 from .formats import any_of, document_formats, file_formats, format_of, read_document
-from .lines import check_regular
+from .lines import MAX_TEXT, check_regular
 from .pairs import read_beir_pairs, read_pairs
 from .readers import first_file
 from .repair import encodable, encodable_name, storable
@@ -29,8 +29,6 @@ Pair = tuple[str, str]
 ROWS_PER_BLOCK = 512
 FILES_PER_BLOCK = 32
 """Documents that are embedded together. Files are fewer because they are longer."""
-MAX_TEXT = 10_000_000
-"""Most characters of a document, two Bibles. What is longer is data and no text."""
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,13 @@ MAX_LINE = 64 << 20
 """Most bytes in a line of a file with many documents, and characters in a record of a table."""
 MAX_FILE = 256 << 20
 """Most bytes in a file that is one document."""
+MAX_TEXT = 10_000_000
+"""Most characters of a document, two Bibles. What is longer is data and no text."""
 MAX_RATIO = 200
 """Most bytes that a byte of a ``.gz`` file may unpack to, beyond `MAX_LINE`: 3 to 10 for text, 1,000 for a bomb."""
 _PIECE = 1 << 20
+_CACHED = ("datasets--", "models--", "spaces--")
+"""How the folder of a repository begins in a cache of Hugging Face."""
 
 
 class LongLine(str):
@@ -56,9 +60,15 @@ def check_regular(path: Path, mode: int) -> None:
 
 
 def check_inside(path: Path, folder: Path) -> None:
-    """Raise a `DataError` for a file that is reached by a link out of its folder: nobody asked for what is there."""
-    target, home = os.path.realpath(path), os.path.realpath(folder)
-    if not Path(target).is_relative_to(home):
+    """Raise a `DataError` for a file that is reached by a link out of its folder: nobody asked for what is there.
+
+    A snapshot in a cache of Hugging Face consists of links to the ``blobs`` of its own repository; these are taken.
+    """
+    target, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    snapshots = next((part for part in (home, *home.parents) if part.name == "snapshots"), None)
+    cached = snapshots is not None and snapshots.parent.name.startswith(_CACHED)
+    blobs = snapshots.parent / "blobs" if snapshots is not None and cached else None
+    if not target.is_relative_to(home) and target.parent != blobs:
         raise DataError(f"{path} is a link that leads out of the folder, to {target}: copy the file into the folder")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import DataError
 from .columns import find_column
 from .lines import check_inside, read_lines
-from .readers import field, first_file, id_field, read_json_lines, suffix_of
+from .readers import field, first_file, id_field, listed, read_json_lines, suffix_of
 from .tables import read_table
 
 
@@ -31,7 +31,7 @@ def read_pairs(path: Path | str) -> list[tuple[str, str]]:
     header, records = read_table(path, separator, names=names)
     query, *ids = (find_column(path, header, name) for name in ("query", "_id", "id"))
     if not query or not any(ids):
-        raise DataError(f"{path} has the columns {', '.join(header)}: expected query and id")
+        raise DataError(f"{path} has the columns {listed(header)}: expected query and id")
     return [_pair(record[query], id_field(record, place, ids), place) for place, _, record in records]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import DataError
 from ..text import one_line
 from .columns import columns_of
-from .lines import check_regular
+from .lines import MAX_LINE, MAX_RATIO, check_regular
 from .rows import Row, record_row
 
 BATCH = 256
@@ -22,7 +22,8 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
     Dates become ISO strings, and decimals become numbers.
 
     Raises:
-        DataError: The file is damaged, has no text column, or a column holds values that JSON cannot hold.
+        DataError: The file is damaged, unpacks to more than `MAX_RATIO` times its size, has no text column, or a column
+            holds values that JSON cannot hold.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -30,6 +31,7 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
     try:
         check_regular(path, path.stat().st_mode)
         with pq.ParquetFile(path) as file:
+            _check_size(path, file.metadata)
             names = [name.strip() for name in file.schema_arrow.names]
             columns = columns_of(path, names, text_column)
             number = 0
@@ -44,6 +46,14 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
         raise DataError(f"{path} does not exist") from error
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet ({one_line(str(error))[:120]}): write it anew") from error
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Check that the columns do not unpack to more than `MAX_RATIO` times the file, as its metadata says."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    size = sum(group.column(at).total_uncompressed_size for group in groups for at in range(group.num_columns))
+    if size > max(MAX_LINE, MAX_RATIO * path.stat().st_size):
+        raise DataError(f"{path} unpacks to more than {MAX_RATIO} times its size: write it without compression")
 
 
 def _cells(column: Any) -> list[Any]:

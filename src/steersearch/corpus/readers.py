@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..text import one_line, shown
 from .lines import LongLine, check_inside, read_lines
 
 _BYTE_ORDER_MARKS = (
@@ -21,13 +22,14 @@ _BYTE_ORDER_MARKS = (
 )
 TOO_LONG: dict[str, Any] = {}
 """Stands for a record that is too long to be held in memory."""
+_SHOWN_NAMES = 20
+"""Names of columns or fields that a message lists."""
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} occurs twice")
+        raise ValueError(f"the key {shown(doubled(name for name, _ in pairs))} occurs twice")
     return found
 
 
@@ -79,8 +81,9 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, int, Mapping[str, object]
     Raises:
         DataError: A line is not a JSON object or has a key twice, or the file cannot be read.
     """
+    file = str(path)
     for number, line in enumerate(read_lines(path), start=1):
-        place = f"{path}, line {number}"
+        place = f"{file}, line {number}"
         if type(line) is LongLine:
             yield place, number, TOO_LONG
             continue
@@ -95,6 +98,23 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, int, Mapping[str, object]
         yield place, number, record
 
 
+def doubled(names: Iterable[str]) -> str | None:
+    """Return the first name that was there before, None when there is none."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def listed(names: Iterable[object]) -> str:
+    """Join names of columns or fields for a message, which says how many there are beyond the first twenty."""
+    known = list(names)
+    more = [f"and {len(known) - _SHOWN_NAMES:,} more"] if len(known) > _SHOWN_NAMES else []
+    return ", ".join([one_line(str(name)[:200], 80) for name in known[:_SHOWN_NAMES]] + more)
+
+
 def field(record: Mapping[str, object], name: str, place: str, *, required: bool = False) -> str:
     """Return a string of a JSON object; ``""`` when it is missing or null, unless it is required.
 
@@ -104,7 +124,7 @@ def field(record: Mapping[str, object], name: str, place: str, *, required: bool
     value = record.get(name)
     if value is None:
         if required:
-            raise DataError(f"{place} has no {name}: it has {', '.join(map(str, record)) or 'nothing'}")
+            raise DataError(f"{place} has no {name}: it has {listed(record) or 'nothing'}")
         return ""
     if not isinstance(value, str):
         raise DataError(f"{place}: {name} is a {type(value).__name__}, expected a string")
@@ -114,7 +134,7 @@ def field(record: Mapping[str, object], name: str, place: str, *, required: bool
 def title_field(record: Mapping[str, object], name: str, place: str) -> str:
     """Return the title of a record as in `field`, a number (``1984``) as its digits."""
     value = record.get(name)
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else field(record, name, place)
+    return str(value) if type(value) in (int, float) else field(record, name, place)
 
 
 def id_field(record: Mapping[str, object], place: str, names: Sequence[str] = ("_id", "id")) -> str:
@@ -127,7 +147,7 @@ def id_field(record: Mapping[str, object], place: str, names: Sequence[str] = ("
         value = record.get(name)
         if value is None or value == "" or value != value:
             continue
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if type(value) not in (str, int, float):
             raise DataError(f"{place}: {name} is a {type(value).__name__}, expected a string or a number")
         return str(value)
     return ""

@@ -11,7 +11,13 @@ _MAX_DEPTH = 100
 
 def encodable(text: str) -> str:
     r"""Replace half surrogate pairs by ``?``. JSON can hold them (``"\ud83d"``); tokenizers and UTF-8 files cannot."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
+    return text
 
 
 def encodable_name(text: str) -> str:
@@ -29,7 +35,9 @@ def storable(metadata: Mapping[str, object]) -> dict[str, object]:
 
 def _storable(value: object, depth: int) -> object:
     if isinstance(value, str):
-        return encodable(value)
+        return value if value.isascii() else encodable(value)
+    if type(value) is int:
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     # What nests deeper is refused where it is stored.

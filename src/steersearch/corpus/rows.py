@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..errors import DataError
 from .columns import Columns, columns_of, number_of, numeric_columns
 from .lines import MAX_LINE, LongLine, read_lines
-from .readers import TOO_LONG, field, id_field, read_json_lines, title_field
+from .readers import TOO_LONG, field, id_field, listed, read_json_lines, title_field
 from .sections import Section
 from .tables import read_table
 
@@ -64,14 +64,15 @@ def read_csv_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
     if any(mark in columns.text for mark in ";\t|"):
         raise DataError(f"{path}: the header {columns.text!r} is not separated by commas: save the table with commas")
     file = path.stat()
-    numbers = _numbers_in(path, ",", columns, (file.st_ino, file.st_size, file.st_mtime_ns))
+    numbers = _numbers_in(path, ",", columns, (file.st_ino, file.st_size, file.st_mtime_ns)).intersection
     for place, number, record in records:
         if record is TOO_LONG:
             yield _too_long(place, number)
             continue
-        row = record_row(record, columns, place, number)
-        cells = ((name, cell) for name, cell in row.metadata.items() if cell != "")
-        yield row._replace(metadata={name: number_of(str(c)) if name in numbers else c for name, c in cells})
+        cells: dict[str, object] = {name: cell for name, cell in record.items() if cell or name == columns.text}
+        for name in numbers(cells):
+            cells[name] = number_of(record[name])
+        yield record_row(cells, columns, place, number)
 
 
 def read_text_rows(path: Path) -> Iterator[Row]:
@@ -134,7 +135,7 @@ def record_row(record: Mapping[str, object], columns: Columns, place: str, numbe
             a key stands both in its `metadata` and beside it.
     """
     if columns.text not in record:
-        raise DataError(f"{place} has no {columns.text}: it has {', '.join(map(str, record)) or 'nothing'}")
+        raise DataError(f"{place} has no {columns.text}: it has {listed(record) or 'nothing'}")
     # A text of null counts as blank, and blank documents are left out.
     text = field(record, columns.text, place)
     title = title_field(record, columns.title, place) if columns.title else ""
@@ -143,15 +144,20 @@ def record_row(record: Mapping[str, object], columns: Columns, place: str, numbe
         # As the BEIR baselines join them.
         text = f"{title}. {text}" if text.strip() else title
     id = id_field(record, place, columns.ids)
-    used = {columns.text, columns.query} - {""}
-    # With `_id` and `id`, the one that is not the id is kept.
-    used.update(name for name in columns.ids if record.get(name) in (None, "") or str(record[name]) == id)
-    rest = {name: value for name, value in record.items() if name not in used}
-    if columns.title in rest and columns.title:
-        rest[columns.title] = title
-        if not title:
+    rest = dict(record)
+    del rest[columns.text]
+    if columns.query:
+        rest.pop(columns.query, None)
+    for name in columns.ids:
+        # With `_id` and `id`, the one that is not the id is kept.
+        if name in rest and (rest[name] in (None, "") or str(rest[name]) == id):
+            del rest[name]
+    if columns.title and columns.title in rest:
+        if title:
+            rest[columns.title] = title
+        else:
             del rest[columns.title]
-    return Row(id or str(number), text, query, _joined(rest, place), made_up=not id)
+    return Row(id or str(number), text, query, _joined(rest, place), (), not id)
 
 
 def _joined(rest: dict[str, object], place: str) -> dict[str, object]:

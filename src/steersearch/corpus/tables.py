@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import DataError
 from .lines import MAX_LINE, LongLine, read_lines
-from .readers import TOO_LONG
+from .readers import TOO_LONG, listed
 
 _MAX_FIELD = 2**31 - 1
 """Most characters in a field of a table: the largest limit that the csv module takes on every platform."""
@@ -80,9 +80,9 @@ def _records(path: Path, header: list[str], rows: Iterator[Cells]) -> Iterator[t
             yield place, number, TOO_LONG
             continue
         if len(cells) != len(header):
-            raise DataError(f"{place} has {len(cells)} fields, expected {len(header)} ({', '.join(header)})")
+            raise DataError(f"{place} has {len(cells)} fields, expected {len(header)} ({listed(header)})")
         if unnamed and any(cells[at] for at in unnamed):
-            raise DataError(f"{place} has a cell in a column without a name ({', '.join(header)}): name the column")
+            raise DataError(f"{place} has a cell in a column without a name ({listed(header)}): name the column")
         yield place, number, dict(zip(header, cells, strict=True))
 
 

@@ -209,3 +209,21 @@ def test_real_langchain_splitters(index, notes):
 def test_what_is_no_document(index, bad):
     with pytest.raises(DataError, match="expected a string or a document of LangChain"):
         index.add_from([bad])
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [('{"id": "d900", "text": "x', "line 901 is not JSON"), ('{"id": "d900"}', "line 901 has no text: it has id")],
+)
+def test_a_bad_row_costs_nothing_that_was_committed(index, tmp_path, bad, message):
+    """Blocks before it stay, the error names file and line, and a run after mending goes on where it ended."""
+    path = tmp_path / "rows.jsonl"
+    lines = [f'{{"id": "d{number}", "text": "word {number}"}}' for number in range(1000)]
+    path.write_text("\n".join([*lines[:900], bad, *lines[901:]]))
+    with pytest.raises(DataError, match=rf"rows\.jsonl, {message}"):
+        index.add_from(path)
+    assert len(index) == 512
+    assert index.get(["d0", "d511"])[1].text == "word 511"
+    path.write_text("\n".join(lines))
+    assert index.add_from(path) == Added(488, 0, 512, 0)
+    assert len(index) == 1000
