@@ -36,6 +36,14 @@ def is_writable(path: Path) -> bool:
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
 
 
+def is_shared(path: Path) -> bool:
+    """Return whether a database has a second name, as ``cp -al`` gives it: each name would have a log and a lock."""
+    try:
+        return path.stat().st_nlink > 1
+    except OSError:
+        return False
+
+
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
     """Translate SQLite's errors to those of the project.
@@ -65,6 +73,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             raise FilterError("the filter is nested too intricately for SQLite: use fewer levels, or $in") from error
         if any(part in text for part in _DAMAGED):
             raise damaged(path, error) from error
+        if "closed database" in text:
+            raise IndexFolderError(f"{path} was closed: open it again") from error
         raise IndexFolderError(f"{path} cannot be used: {error}") from error
 
 
@@ -145,6 +155,8 @@ class Database:
             cure = "open it without readonly=True to write"
             if not is_writable(self.path):
                 cure = "this user cannot write it; mend the permissions of its folder, or write to a copy"
+            elif is_shared(self.path):
+                cure = "it has a second name, a hard link, whose content would change too; write to a copy (cp -r)"
             raise StorageError(f"{self.path} was opened read-only: {cure}")
         if self._reader == threading.get_ident():
             raise IndexLockedError(f"{self.path} is being read inside snapshot(): leave it before writing")

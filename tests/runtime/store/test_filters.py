@@ -259,9 +259,7 @@ def test_a_key_that_occurs_twice_loses_no_condition(text):
 
 
 def test_an_operator_in_the_wrong_place_is_not_its_own_correction():
-    with pytest.raises(
-        FilterError, match=r'not an operator of a field; it joins whole filters: \{"\$and": \['
-    ) as caught:
+    with pytest.raises(FilterError, match=r"not an operator of a field; it joins whole filters: ") as caught:
         compile_filter({"a": {"$and": [{"$gt": 1}]}})
     assert "did you mean" not in str(caught.value)
 
