@@ -58,6 +58,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         text = str(error).lower()
+        if "closed database" in text:
+            raise IndexFolderError(f"{path} was closed: open it again") from error
         if any(part in text for part in _STORAGE):
             raise StorageError(
                 f"cannot write {path}: {error}; free space on the disk or mend its permissions. "
@@ -73,8 +75,6 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             raise FilterError("the filter is nested too intricately for SQLite: use fewer levels, or $in") from error
         if any(part in text for part in _DAMAGED):
             raise damaged(path, error) from error
-        if "closed database" in text:
-            raise IndexFolderError(f"{path} was closed: open it again") from error
         raise IndexFolderError(f"{path} cannot be used: {error}") from error
 
 
