@@ -37,7 +37,7 @@ from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
 from .store.leftovers import remove_leftovers, remove_unfinished
 from .store.row_encoding import Record, check_documents
-from .store.sqlite import is_writable
+from .store.sqlite import is_shared, is_writable
 
 __all__ = ["Hit", "SteerableIndex"]
 
@@ -114,9 +114,16 @@ class SteerableIndex:
         if width is None or (d_in is not None and d_in != width):
             raise ConfigError(f"d_in is {d_in}: give it for an index without a bundle, and only there")
         folder = absolute(path)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise IndexFolderError(f"{folder} exists and is not empty: use SteerableIndex.open")
-        meta = {**(facts_of(opened, folder) if opened else {}), "backend": backend}
+        try:
+            if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+                dangling = not folder.exists()
+                cure = (
+                    "is a link that leads nowhere: remove it" if dangling else "is not empty: use SteerableIndex.open"
+                )
+                raise IndexFolderError(f"{folder} exists and {cure}")
+            meta = {**(facts_of(opened, folder) if opened else {}), "backend": backend}
+        except (OSError, ValueError) as error:
+            raise StorageError(f"cannot make {folder}: {error}") from error
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             remove_unfinished(folder)
@@ -127,6 +134,10 @@ class SteerableIndex:
             DocumentStore.create(temporary / DATABASE, d_in=width, meta=meta).close()
             os.replace(temporary, folder)
         except OSError as error:
+            if folder.is_dir() and any(folder.iterdir()):
+                raise IndexFolderError(
+                    f"{folder} was made by another process meanwhile: use SteerableIndex.open"
+                ) from error
             raise StorageError(f"cannot make {folder}: {error}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -150,8 +161,8 @@ class SteerableIndex:
             bundle: The current path of the bundle, if it was moved. For an index without one: the bundle of the
                 embedder that made its vectors; it encodes all documents now.
             backend: As in `create`; `auto` is the stored backend.
-            readonly: Never write, not even caches. So is an index whose files this user cannot write, which a warning
-                of the log says once.
+            readonly: Never write, not even caches. So is an index whose files this user cannot write, or whose database
+                has a second name (``cp -al``); a warning of the log says so once.
             profile: `fast` or `lean`, see `Bundle.load`; ignored for an open bundle.
             threads: CPU threads per graph; ignored for an open bundle.
 
@@ -163,11 +174,17 @@ class SteerableIndex:
         """
         check_backend(backend)
         folder = absolute(path)
-        if not (folder / DATABASE).is_file():
+        # Not `Path.is_file`, which raises an OSError for a name that is too long.
+        if not os.path.isfile(folder / DATABASE):
             cure = f"make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
             raise IndexFolderError(f"{folder} is not an index: {cure}")
         if not readonly and not is_writable(folder / DATABASE):
             logger.warning("%s cannot be written by this user: it is opened for reading only", folder)
+            readonly = True
+        elif not readonly and is_shared(folder / DATABASE):
+            logger.warning(
+                "%s shares its database with another folder (hard links): it is opened for reading only", folder
+            )
             readonly = True
         store = DocumentStore.open(folder / DATABASE, readonly=readonly)
         if not readonly:

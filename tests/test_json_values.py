@@ -1,5 +1,6 @@
 import datetime as dt
 import enum
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -38,6 +39,13 @@ class Kind(enum.Enum):
         (np.bool_(True), True),
         (np.str_("x"), "x"),
         (np.datetime64("2024-01-02"), "2024-01-02"),
+        (np.datetime64("2024-01-02T03:04", "ns"), "2024-01-02T03:04:00"),
+        (np.datetime64("2024-01-02T03:04"), "2024-01-02T03:04:00"),
+        (np.datetime64("2024-01-02T03:04:05.000006"), "2024-01-02T03:04:05.000006"),
+        (np.datetime64(1, "ns"), "1970-01-01T00:00:00.000000001"),
+        (np.datetime64("300000-01-01T00:00:00"), "300000-01-01T00:00:00"),
+        (np.datetime64("2024-05"), "2024-05"),
+        (np.array([["2024-01-02"]], "M8[ns]"), [["2024-01-02T00:00:00"]]),
         (np.array([[1, 2]]), [[1, 2]]),
         (MappingProxyType({"a": (dt.date(2024, 1, 2), None)}), {"a": ["2024-01-02", None]}),
         ("plain", "plain"),
@@ -74,6 +82,11 @@ def test_the_rest_is_for_whoever_checks_json() -> None:
 def test_what_would_be_lost(value: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):
         json_value({"deep": [value]})
+
+
+def test_no_decimal_ends_in_an_error_of_python() -> None:
+    for text in ("NaN", "sNaN"):
+        assert math.isnan(json_value(Decimal(text)))  # refused by whoever checks JSON
 
 
 def test_utc_orders_as_instants_do() -> None:

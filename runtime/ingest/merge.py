@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from heapq import merge as in_order
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from ...sequences import as_list
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
 from .documents import Batch
-from .replacing import check_replaced, made_up_documents, stale_chunks
+from .replacing import check_replaced, made_up_documents, stale_chunks, unchanged
 from .shards import HEADER, Part, Shard, read_part, read_shard
 from .sources import Names, unique_prefix
 
@@ -59,7 +60,8 @@ def merge_shards(
 ) -> Merged:
     """Add the documents of shards to a store, in the order of their source, with one part in memory.
 
-    Progress is recorded: after an interruption the same call resumes. Documents with the same id are replaced. Shards
+    Progress is recorded: after an interruption the same call resumes. Shards that are merged again put back what was
+    deleted or changed since. Documents with the same id are replaced. Shards
     of several sources are merged one source after another. Arguments and result as in `SteerableIndex.merge`.
 
     Raises:
@@ -105,6 +107,9 @@ def _merge_set(store: DocumentStore, group: _Set) -> Iterator[tuple[int, int]]:
     parts = group.parts()
     key = MERGED + hashlib.sha256("".join(part.sha256 for _, part in parts).encode()).hexdigest()[:16]
     merged, _, kind = store.meta.get(key, "0 " + ("alone" if not len(store) else "added")).partition(" ")
+    if int(merged) == len(parts):
+        # All of it was merged before: what was deleted or changed since then is put back.
+        merged, kind = "0", "added"
     for number, (folder, part) in enumerate(parts):
         replaced = 0
         if number >= int(merged):
@@ -118,6 +123,12 @@ def _merge_set(store: DocumentStore, group: _Set) -> Iterator[tuple[int, int]]:
             # An interrupted run may have stored the first part without recording it.
             elif number > int(merged):
                 _check_new(store, ids, folder)
+            if kind == "added" and all(
+                old and unchanged(d, old) for d, old in zip(batch.documents, stored, strict=True)
+            ):
+                store.set_meta(key, f"{number + 1} {kind}")
+                yield part.documents, 0
+                continue
             made_up = {document.id: names.prefix for document in batch.documents if document.made_up}
             store.put(ids, texts, [d.metadata for d in batch.documents], vectors, *codes, made_up=made_up)
             store.set_meta(key, f"{number + 1} {kind}")
@@ -155,11 +166,12 @@ def _sets(folders: Sequence[Path], model_digest: str) -> list[_Set]:
         shards[shard.number] = (folder, shard)
     for group in sets.values():
         folder, shard = next(iter(group.shards.values()))
-        missing = [str(number) for number in range(1, shard.of + 1) if number not in group.shards]
+        # The first ten: a header may say that there are a billion.
+        missing = [str(n) for n in islice((n for n in range(1, shard.of + 1) if n not in group.shards), 10)]
         if missing:
             others = " that saw the same source with the same options" if len(sets) > 1 else ""
             raise DataError(
-                f"of the {shard.of} shards of {shard.source} (one is {folder}) {', '.join(missing[:10])} "
+                f"of the {shard.of} shards of {shard.source} (one is {folder}) {', '.join(missing)} "
                 f"{'is' if len(missing) == 1 else 'are'} missing{others}: embed what is missing first"
             )
     return list(sets.values())

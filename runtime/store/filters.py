@@ -52,17 +52,27 @@ def read_filter(text: str | None, name: str) -> dict[str, Any] | None:
     """Parse a filter from the JSON text of the argument `name`; return None for None.
 
     Raises:
-        FilterError: The text is not a JSON object. `compile_filter` checks its content.
+        FilterError: The text is not a JSON object, or a key occurs twice in one. `compile_filter` checks its content.
     """
     if text is None:
         return None
     try:
-        filter = json.loads(text)
+        filter = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise FilterError(f'{name} is not JSON ({error}): write it like {{"year": {{"$gte": 2024}}}}') from None
     if not isinstance(filter, dict):
         raise FilterError(f'{name} is {text!r:.80}: it must be a JSON object like {{"year": {{"$gte": 2024}}}}')
     return filter
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; a ValueError when a key is in it twice, of which JSON would drop the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {short(twice)} occurs twice; write its conditions in one object, or use $and")
+    return found
 
 
 def check_filter(filter: object) -> Mapping[str, Any] | None:
@@ -249,6 +259,8 @@ def _has_operators(value: object) -> bool:
 def _hint(word: object) -> str:
     if not isinstance(word, str):
         return ""
+    if word in OPERATORS:
+        return f'; it joins whole filters: {{"{word}": [{{"a": 1}}, {{"b": 2}}]}}' if word in ("$and", "$or") else ""
     close: Iterable[str] = difflib.get_close_matches("$" + word.lower().lstrip("$"), OPERATORS, n=2, cutoff=0.7)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 

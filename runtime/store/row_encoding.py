@@ -196,7 +196,7 @@ def _check_json(value: object, where: str, depth: int) -> None:
             if not isinstance(key, str):
                 raise DataError(f"{where} has the key {short(key)} ({type(key).__name__}): keys must be strings")
             _check_json(key, where, depth)
-            _check_json(item, f"{where}, key {short(key)},", depth + 1)
+            _check_json(item, f"{where.removesuffix(',')}, key {short(key)},", depth + 1)
     elif isinstance(value, list | tuple):
         for item in value:
             _check_json(item, where, depth + 1)

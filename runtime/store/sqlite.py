@@ -40,6 +40,14 @@ def is_writable(path: Path) -> bool:
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
 
 
+def is_shared(path: Path) -> bool:
+    """Return whether a database has a second name, as ``cp -al`` gives it: each name would have a log and a lock."""
+    try:
+        return path.stat().st_nlink > 1
+    except OSError:
+        return False
+
+
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
     """Translate SQLite's errors to those of the project.
@@ -54,6 +62,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         text = str(error).lower()
+        if "closed database" in text:
+            raise IndexFolderError(f"{path} was closed: open it again") from error
         if any(part in text for part in _STORAGE):
             raise StorageError(
                 f"cannot write {path}: {error}; free space on the disk or mend its permissions. "
@@ -149,6 +159,8 @@ class Database:
             cure = "open it without readonly=True to write"
             if not is_writable(self.path):
                 cure = "this user cannot write it; mend the permissions of its folder, or write to a copy"
+            elif is_shared(self.path):
+                cure = "it has a second name, a hard link, whose content would change too; write to a copy (cp -r)"
             raise StorageError(f"{self.path} was opened read-only: {cure}")
         if self._reader == threading.get_ident():
             raise IndexLockedError(f"{self.path} is being read inside snapshot(): leave it before writing")

@@ -14,6 +14,7 @@ Everything else is returned as it is, for whoever checks JSON.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
@@ -65,9 +66,22 @@ def _of_numpy(value: Any, depth: int) -> Any:
     if value.dtype.kind in "mM":
         if np.isnat(value).any():
             raise DataError("a time is NaT, which does not exist: leave it out, or use None")
-        return np.datetime_as_string(value).tolist() if value.dtype.kind == "M" else value
+        return _of_times(value) if value.dtype.kind == "M" else value
     plain = value.tolist()
     return json_value(plain, depth + 1) if isinstance(plain, list) or type(plain) in _PLAIN else value
+
+
+def _of_times(value: Any) -> Any:
+    """Return times of NumPy as a `datetime` or `date` of the same instant is written, so that filters find them."""
+    if value.ndim:
+        return [_of_times(item) for item in value]
+    unit = np.datetime_data(value.dtype)[0]
+    rounded = value.astype("M8[D]" if unit in ("Y", "M", "W", "D") else "M8[us]")
+    plain = rounded.item()
+    # Months, what is finer than a microsecond, and the year 10000 keep NumPy's own text.
+    if unit in ("Y", "M") or not isinstance(plain, date) or rounded.astype(value.dtype) != value:
+        return str(np.datetime_as_string(value))
+    return _iso(plain)
 
 
 def _iso(value: datetime | date | time) -> str:
@@ -83,7 +97,7 @@ def _iso(value: datetime | date | time) -> str:
 
 def _number(value: Decimal) -> int | float:
     if not value.is_finite():
-        return float(value)  # refused by whoever checks JSON
+        return math.nan if value.is_nan() else float(value)  # refused by whoever checks JSON
     number = int(value) if value == value.to_integral_value() and abs(value) < 2**53 else float(value)
     if Decimal(repr(number)) != value:
         raise DataError(f"{value!r} has more digits than a number of JSON keeps: give str(value) or float(value)")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steersearch.errors import IndexLockedError, StorageError
+from steersearch.errors import IndexFolderError, IndexLockedError, StorageError
 from steersearch.runtime import Bundle, SteerableIndex
 from steersearch.runtime.store.write_lock import WriterLock
 
@@ -72,6 +72,60 @@ def test_the_umask_decides_who_may_read(tmp_path, opened_bundle):
         assert path.stat().st_mode & 0o777 == folder_mode
         for file in (path / "documents.sqlite", path / "commits", path / "cache" / "vectors.npy"):
             assert file.stat().st_mode & 0o777 == file_mode
+
+
+@unix
+def test_a_copy_made_of_hard_links_is_read_and_neither_name_is_written(tmp_path, opened_bundle, caplog):
+    path = make(tmp_path / "index", opened_bundle)
+    shutil.copytree(path, tmp_path / "copy", copy_function=os.link)
+    for folder in (path, tmp_path / "copy"):
+        with SteerableIndex.open(folder, bundle=opened_bundle) as index:
+            assert len(index.search("number 3", 9)) == 5
+            with pytest.raises(StorageError, match="has a second name, a hard link"):
+                index.add(["new"], ids=["new"])
+        assert "opened for reading only" in caplog.text
+        caplog.clear()
+    shutil.copytree(path, tmp_path / "whole")
+    with SteerableIndex.open(tmp_path / "whole", bundle=opened_bundle) as index:
+        index.add(["new"], ids=["new"])
+        assert len(index) == 6
+
+
+def test_places_where_no_index_can_be_are_one_line(tmp_path, opened_bundle):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to("gone")
+    for name, said in (
+        ("loop", "leads nowhere|loop"),
+        ("nowhere", "leads nowhere"),
+        ("x" * 300, "x"),
+        ("\0", "cannot"),
+    ):
+        with pytest.raises((StorageError, IndexFolderError), match=said):
+            SteerableIndex.create(tmp_path / name, opened_bundle)
+        with pytest.raises(IndexFolderError, match="is not an index"):
+            SteerableIndex.open(tmp_path / name)
+
+
+def test_whoever_makes_an_index_second_is_told_to_open_it(tmp_path, opened_bundle, monkeypatch):
+    def replace(source, target):
+        """Do what another process did a moment before."""
+        monkeypatch.undo()
+        make(tmp_path / "index", opened_bundle)
+        os.replace(source, target)
+
+    monkeypatch.setattr("steersearch.runtime.index.os.replace", replace)
+    with pytest.raises(IndexFolderError, match="made by another process meanwhile: use Steer"):
+        SteerableIndex.create(tmp_path / "index", opened_bundle)
+    with SteerableIndex.open(tmp_path / "index", bundle=opened_bundle) as index:
+        assert len(index) == 5
+
+
+def test_a_closed_index_says_that_it_is_closed(tmp_path, opened_bundle):
+    index = SteerableIndex.create(tmp_path / "index", opened_bundle)
+    index.close()
+    for use in (lambda: len(index), lambda: index.add(["a"]), lambda: index.get(["a"]), index.stats):
+        with pytest.raises(IndexFolderError, match="was closed: open it again"):
+            use()
 
 
 NOBODY = """

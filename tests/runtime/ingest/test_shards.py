@@ -171,6 +171,34 @@ def test_merging_into_an_index_replaces(shards, alone, opened_bundle, tmp_path):
         assert index.get(["d1"])[0].text.startswith("The number 1 ")
 
 
+def test_merging_again_puts_back_what_is_gone(opened_bundle, tmp_path):
+    for name in "abc":
+        (tmp_path / "docs").mkdir(exist_ok=True)
+        (tmp_path / "docs" / f"{name}.txt").write_text(f"the text of {name}", encoding="utf-8")
+    embed_shard(tmp_path / "docs", opened_bundle, tmp_path / "shards")
+    with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
+        index.merge([tmp_path / "shards"])
+        index.delete(["b.txt"])
+        assert index.merge([tmp_path / "shards"]).replaced == 0
+        assert [r and r.text for r in index.get(["b.txt"])] == ["the text of b"]
+        rows = index._store.rowids().tolist()
+        # What is as it was is not stored again.
+        index.merge([tmp_path / "shards"])
+        assert index._store.rowids().tolist() == rows
+
+
+def test_a_shard_of_a_billion_is_refused_at_once(opened_bundle, tmp_path):
+    (tmp_path / "a.txt").write_text("a text", encoding="utf-8")
+    folder, _ = embed_shard(tmp_path / "a.txt", opened_bundle, tmp_path / "shards")
+    header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+    (folder / HEADER).write_text(json.dumps(header | {"of": 10**12}), encoding="utf-8")
+    with (
+        SteerableIndex.create(tmp_path / "index", opened_bundle) as index,
+        pytest.raises(DataError, match="2, 3, 4, 5, 6, 7, 8, 9, 10, 11 are missing"),
+    ):
+        index.merge([tmp_path / "shards"])
+
+
 def test_shards_can_fill_another_engine(made, alone, opened_bundle):
     batches = list(shard_batches([made], opened_bundle))
     records, vectors, latents, values, _ = content(alone, opened_bundle)

@@ -252,6 +252,18 @@ def test_a_filter_in_json():
     assert read_filter('{"year": {"$gte": 2024}}', "where") == {"year": {"$gte": 2024}}
 
 
+@pytest.mark.parametrize("text", ['{"a": {"$gt": 1}, "a": {"$lt": 5}}', '{"a": {"$gt": 1, "$gt": 2}}'])
+def test_a_key_that_occurs_twice_loses_no_condition(text):
+    with pytest.raises(FilterError, match="occurs twice; write its conditions in one object, or use"):
+        read_filter(text, "--where")
+
+
+def test_an_operator_in_the_wrong_place_is_not_its_own_correction():
+    with pytest.raises(FilterError, match=r"not an operator of a field; it joins whole filters: ") as caught:
+        compile_filter({"a": {"$and": [{"$gt": 1}]}})
+    assert "did you mean" not in str(caught.value)
+
+
 def test_too_deep_and_too_many():
     with pytest.raises(FilterError, match="deeper than 32 levels"):
         compile_filter(nested(MAX_DEPTH + 1))
