@@ -37,6 +37,20 @@ def test_replace_file_leaves_one_whole_file(tmp_path: Path) -> None:
     assert sha256_of(path) == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_only_a_file_is_replaced(tmp_path: Path) -> None:
+    """A rename would put a file in the place of a device: of /dev/full, or of what /dev/stdout leads to."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name, what in (("folder", "a folder"), ("pipe", "a device or a pipe"), ("link", "a device or a pipe")):
+        before = os.lstat(tmp_path / name)
+        with pytest.raises(OSError, match=f"it is {what}, not a file: .*{name}"):
+            replace_file(tmp_path / name, b"new")
+        assert os.lstat(tmp_path / name).st_ino == before.st_ino
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+
+
 def test_temporary_names_are_random_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {make_temporary(tmp_path / "a.bin").name for _ in range(20)}
     found |= {make_temporary_folder(tmp_path / "a.bin").name for _ in range(20)}

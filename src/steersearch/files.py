@@ -1,5 +1,6 @@
 """Files: places, checksums, replacement that survives a power cut, and the check of a format's version."""
 
+import errno
 import hashlib
 import os
 import re
@@ -34,8 +35,11 @@ def make_temporary(path: Path) -> Path:
     Its mode is what the umask leaves of 666.
 
     Raises:
-        OSError: The folder cannot be written.
+        OSError: The folder cannot be written, or `path` is a folder, a device or a pipe, which a rename would replace.
     """
+    if path.exists() and not path.is_file():
+        what, code = ("a folder", errno.EISDIR) if path.is_dir() else ("a device or a pipe", errno.EINVAL)
+        raise OSError(code, f"it is {what}, not a file", str(path))
     temporary = _random_name(path)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o666))
     return temporary
