@@ -37,6 +37,14 @@ def test_replace_file_leaves_one_whole_file(tmp_path: Path) -> None:
     assert sha256_of(path) == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437"
 
 
+def test_temporary_files_of_killed_runs_are_removed_by_the_next(tmp_path: Path) -> None:
+    old, new, other = make_temporary(tmp_path / "a"), make_temporary(tmp_path / "a"), make_temporary(tmp_path / "a.b")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    replace_file(tmp_path / "a", b"x")
+    assert {p.name for p in tmp_path.iterdir()} == {"a", new.name, other.name}
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
 def test_only_a_file_is_replaced(tmp_path: Path) -> None:
     """A rename would put a file in the place of a device: of /dev/full, or of what /dev/stdout leads to."""
