@@ -83,8 +83,8 @@ def run(app: typer.Typer, name: str) -> NoReturn:
 def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
     """Run an app, print its error, and return the exit code."""
     # Typer's own `main` ends with 1 and in a traceback or a box where ours is one line.
-    command = typer.main.get_command(app)
     try:
+        command = typer.main.get_command(app)
         with command.make_context(name, _arguments()) as context:
             command.invoke(context)
         return 0
@@ -117,6 +117,9 @@ def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
             return 1
         if isinstance(error, SystemExit) or os.environ.get(TRACEBACK):
             raise
+        if _was_stopped(error):
+            stderr.print("stopped")
+            return STOPPED
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         tell(
@@ -125,6 +128,13 @@ def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
             f"{TRACEBACK}=1 shows",
         )
         return 1
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    """Return whether an error comes of Ctrl-C: an extension module that is being loaded makes an ImportError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _arguments() -> list[str]:
