@@ -117,24 +117,26 @@ def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
             return 1
         if isinstance(error, SystemExit) or os.environ.get(TRACEBACK):
             raise
-        if _was_stopped(error):
-            stderr.print("stopped")
-            return STOPPED
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        tell(
-            "error",
-            f"{type(error).__name__}: {error} (in {where}): this is a fault of steersearch, please report it with what "
-            f"{TRACEBACK}=1 shows",
-        )
-        return 1
+        return _tell_fault(error)
 
 
-def _was_stopped(error: BaseException | None) -> bool:
-    """Return whether an error comes of Ctrl-C: an extension module that is being loaded makes an ImportError of it."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
+def _tell_fault(error: BaseException) -> int:
+    """Print an error that nobody expected, and return the exit code."""
+    cause: BaseException | None = error
+    # An extension module that is being loaded makes an ImportError of Ctrl-C.
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        stderr.print("stopped")
+        return STOPPED
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    tell(
+        "error",
+        f"{type(error).__name__}: {error} (in {where}): this is a fault of steersearch, please report it with what "
+        f"{TRACEBACK}=1 shows",
+    )
+    return 1
 
 
 def _arguments() -> list[str]:

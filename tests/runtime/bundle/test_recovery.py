@@ -164,13 +164,14 @@ def test_a_replacement_waits_for_who_edits(out, monkeypatch):
     """Else the next one who edits would lock the new folder, and write over what the first one writes."""
     monkeypatch.setattr(write, "PATIENCE", 0.1)
     new = {path.name: path.read_bytes() for path in out.iterdir()}
-    with (
-        hold(out),
-        pytest.raises(StorageError, match="is being written by another process: try again"),
-        staged_folder(out, overwrite=True) as folder,
-    ):
-        for name, content in new.items():
-            (folder / name).write_bytes(content)
+
+    def replace() -> None:
+        with staged_folder(out, overwrite=True) as folder:
+            for name, content in new.items():
+                (folder / name).write_bytes(content)
+
+    with hold(out), pytest.raises(StorageError, match="is being written by another process: try again"):
+        replace()
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
