@@ -96,10 +96,10 @@ def check_folder(folder: Path) -> None:
     modules = read_json(folder / "modules.json")
     if not isinstance(modules, list) or not modules:
         raise DataError(f"{folder / 'modules.json'} is not a list of modules: copy the model again")
-    names = [str(module.get("name")) if isinstance(module, dict) else "" for module in modules]
+    names = [str(module["name"]) for module in modules if isinstance(module, dict) and "name" in module]
     # A later module of the same name would take the place of the first.
     if len(set(names)) < len(names):
-        raise DataError(f"{folder / 'modules.json'} gives two modules the same name or none: copy the model again")
+        raise DataError(f"{folder / 'modules.json'} gives two modules the same name: copy the model again")
     # The main folder too: for some models sentence-transformers ignores modules.json and reads a Transformer there.
     _check_transformer(folder)
     for module in modules:

@@ -230,9 +230,13 @@ def test_what_warnings_and_log_lines_were_is_put_back(sae_here):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGINT")
 @pytest.mark.parametrize(
-    "error", ["KeyboardInterrupt", "ImportError('initialization failed') from KeyboardInterrupt()"]
+    ("error", "place"),
+    [
+        ("KeyboardInterrupt", "steersearch.cli.commands"),
+        ("KeyboardInterrupt", "steersearch.runtime"),
+        ("ImportError('initialization failed') from KeyboardInterrupt()", "steersearch.runtime"),
+    ],
 )
-@pytest.mark.parametrize("place", ["steersearch.cli.commands", "steersearch.runtime"])
 def test_stopped_while_modules_are_loaded(error, place):
     """An extension module makes an ImportError of what Ctrl-C raises in it."""
     code = (
