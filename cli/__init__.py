@@ -1,61 +1,43 @@
 """The command line: one typer app, `sae`, thin over the API.
 
 Commands import what they need when they run: `sae search` works where torch is not installed, and `--help` is quick.
+Here nothing is imported before `main` is called, so that Ctrl-C is met from the start.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from .. import __version__
-from .choices import TYPER, ChoosingCommand
-from .demo import demo
-from .embed import embed
-from .evaluate import evaluate
-from .export import export
-from .features import features_app
-from .index import index_app
-from .mcp import mcp
-from .process import run
-from .search import explain, search
-from .train import train
-
-app = typer.Typer(
-    **TYPER,
-    name="sae",
-    no_args_is_help=True,
-    help="Dense retrieval that you can read and steer.\n\n"
-    "Start with `sae demo`. With your own documents: `sae train`, `sae export`, `sae index`, `sae search`.",
-)
-app.command("demo")(demo)
-app.command("train")(train)
-app.command("export")(export)
-app.add_typer(index_app, name="index")
-app.command("embed")(embed)
-app.command("search", cls=ChoosingCommand)(search)
-app.command("explain", cls=ChoosingCommand)(explain)
-app.add_typer(features_app, name="features")
-app.command("eval")(evaluate)
-app.command("mcp", cls=ChoosingCommand)(mcp)
-
-export_app = typer.Typer(**TYPER)
-export_app.command()(export)
-
-
-@app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
-    if version:
-        typer.echo(f"steersearch {__version__}")
-        raise typer.Exit
+if TYPE_CHECKING:
+    from .commands import app as app
+    from .commands import export_app as export_app
 
 
 def main() -> None:
     """Run ``sae``."""
-    run(app, "sae")
+    _run("app", "sae")
 
 
 def main_export() -> None:
     """Run ``sae-export``."""
-    run(export_app, "sae-export")
+    _run("export_app", "sae-export")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("app", "export_app"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import commands
+
+    return getattr(commands, name)
+
+
+def _run(app: str, name: str) -> None:
+    try:
+        from . import commands
+        from .process import run
+    except KeyboardInterrupt:
+        # As `process.run` ends, which was not there yet.
+        sys.stderr.write("stopped\n")
+        sys.exit(130)
+    run(getattr(commands, app), name)

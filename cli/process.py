@@ -83,8 +83,8 @@ def run(app: typer.Typer, name: str) -> NoReturn:
 def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
     """Run an app, print its error, and return the exit code."""
     # Typer's own `main` ends with 1 and in a traceback or a box where ours is one line.
-    command = typer.main.get_command(app)
     try:
+        command = typer.main.get_command(app)
         with command.make_context(name, _arguments()) as context:
             command.invoke(context)
         return 0
@@ -117,14 +117,26 @@ def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
             return 1
         if isinstance(error, SystemExit) or os.environ.get(TRACEBACK):
             raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        tell(
-            "error",
-            f"{type(error).__name__}: {error} (in {where}): this is a fault of steersearch, please report it with what "
-            f"{TRACEBACK}=1 shows",
-        )
-        return 1
+        return _tell_fault(error)
+
+
+def _tell_fault(error: BaseException) -> int:
+    """Print an error that nobody expected, and return the exit code."""
+    cause: BaseException | None = error
+    # An extension module that is being loaded makes an ImportError of Ctrl-C.
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        stderr.print("stopped")
+        return STOPPED
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    tell(
+        "error",
+        f"{type(error).__name__}: {error} (in {where}): this is a fault of steersearch, please report it with what "
+        f"{TRACEBACK}=1 shows",
+    )
+    return 1
 
 
 def _arguments() -> list[str]:

@@ -58,6 +58,28 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
             read_small(path, 5)
 
 
+def test_temporary_files_of_killed_runs_are_removed_by_the_next(tmp_path: Path) -> None:
+    old, new, other = make_temporary(tmp_path / "a"), make_temporary(tmp_path / "a"), make_temporary(tmp_path / "a.b")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    replace_file(tmp_path / "a", b"x")
+    assert {p.name for p in tmp_path.iterdir()} == {"a", new.name, other.name}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_only_a_file_is_replaced(tmp_path: Path) -> None:
+    """A rename would put a file in the place of a device: of /dev/full, or of what /dev/stdout leads to."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name, what in (("folder", "a folder"), ("pipe", "a device or a pipe"), ("link", "a device or a pipe")):
+        before = os.lstat(tmp_path / name)
+        with pytest.raises(OSError, match=f"it is {what}, not a file: .*{name}"):
+            replace_file(tmp_path / name, b"new")
+        assert os.lstat(tmp_path / name).st_ino == before.st_ino
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+
+
 def test_temporary_names_are_random_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {make_temporary(tmp_path / "a.bin").name for _ in range(20)}
     found |= {make_temporary_folder(tmp_path / "a.bin").name for _ in range(20)}

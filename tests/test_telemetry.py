@@ -129,3 +129,15 @@ class TestFromOutside:
             pytest.skip("this onnxruntime has no telemetry")
         assert any(file.endswith("deviceid") for file in files)
         assert calls
+
+
+@pytest.mark.parametrize(
+    ("before", "setting", "told"),
+    [("onnxruntime", {}, True), ("onnxruntime", {"ORT_DISABLE_TELEMETRY": "1"}, False), ("json", {}, False)],
+)
+def test_importing_onnxruntime_first_is_told(before, setting, told):
+    """A module of that name stands for the library, which would send."""
+    code = f"import sys, json; sys.modules.setdefault({before!r}, json); import steersearch"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | setting
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert ("onnxruntime was imported before steersearch" in done.stderr) == told

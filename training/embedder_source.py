@@ -175,7 +175,8 @@ def _weight_files(folder: Path) -> list[Path]:
     for pattern in ("*.safetensors", "pytorch_model*.bin"):
         by_folder: dict[Path, list[Path]] = {}
         for path in folder.rglob(pattern):
-            if path.relative_to(folder).parts[0] not in ("onnx", "openvino"):
+            # Neither a folder nor a pipe, which would be read for ever.
+            if path.is_file() and path.relative_to(folder).parts[0] not in ("onnx", "openvino"):
                 by_folder.setdefault(path.parent, []).append(path)
         found = by_folder | found
     return sorted(path for paths in found.values() for path in paths)
@@ -210,7 +211,7 @@ def positions_of(folder: Path) -> int | None:
     if type(value) is not int or not MIN_LENGTH <= value < UNLIMITED:
         return None
     # These count positions from the padding's id on, usually 1: 514 rows are for 512 tokens.
-    if config.get("model_type") in _POSITIONS_AFTER_PADDING and isinstance(pad, int) and 0 <= pad < value:
+    if str(config.get("model_type")) in _POSITIONS_AFTER_PADDING and isinstance(pad, int) and 0 <= pad < value:
         return max(value - pad - 1, MIN_LENGTH)
     return value
 

@@ -1,7 +1,7 @@
 """Texts to unit vectors with a sentence-transformers model, in torch."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from os import PathLike
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import FloatArray, IntArray
 from ..corpus.repair import encodable
 from ..errors import ConfigError, DataError
+from ..text import first_line
 from .embedder_source import EmbedderSource, resolve_embedder
 from .sentence_model import open_model
 
@@ -55,9 +56,13 @@ class Embedder:
         self._model.max_seq_length = self.source.max_length
         self.fingerprint: str = self.source.fingerprint() + (" bf16" if self._rough else "")
         """Identifies weights, tokenizer, pooling and `max_length`: embeddings with equal fingerprints can be mixed."""
-        self.d_in: int = self.embed(["width"]).shape[1]
-        """Width of the embeddings."""
-        self._try_longest()
+        with self._tried("the text 'width'", "copy the model again, or choose another embedder"):
+            self.d_in: int = self.embed(["width"]).shape[1]
+            """Width of the embeddings."""
+        if self.max_length <= TRIED_LENGTH:
+            cure = "lower max_seq_length in its sentence_bert_config.json"
+            with self._tried(f"a text of {self.max_length} tokens, its max_seq_length", cure):
+                self.embed(["a " * self.max_length])
 
     @property
     def max_length(self) -> int:
@@ -145,18 +150,20 @@ class Embedder:
         assert rows is not None  # a block is never empty
         return rows
 
-    def _try_longest(self) -> None:
-        """Embed a text of `max_length` tokens, so that a model that cannot fails before the training."""
-        if self.max_length > TRIED_LENGTH:
-            return
+    @contextmanager
+    def _tried(self, what: str, cure: str) -> Iterator[None]:
+        """Turn what a model raises that cannot embed a text into a DataError, before the training."""
         try:
-            self.embed(["a " * self.max_length])
-        # The table of positions is too short, or the memory; each device has its own error.
-        except (IndexError, RuntimeError) as error:
-            raise DataError(
-                f"{self.source.id} cannot embed a text of {self.max_length} tokens, its max_seq_length ({error}): "
-                "lower max_seq_length in its sentence_bert_config.json"
-            ) from error
+            yield
+        except DataError:
+            raise
+        # A table that is too short, the memory, a tokenizer that gives up: each library and device has its own. A
+        # fault in Rust is below BaseException only.
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            reason = first_line(str(error), type(error).__name__)
+            raise DataError(f"{self.source.id} cannot embed {what} ({reason}): {cure}") from error
 
     def _products(self) -> AbstractContextManager[Any]:
         import torch

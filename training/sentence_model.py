@@ -26,6 +26,8 @@ MODULES = (
 )
 """Modules that are opened: classes of sentence-transformers that are made of numbers and a tokenizer. Their import
 paths differ between its versions."""
+MOST_LAYERS = 10_000
+"""Layers of a model; the largest have some hundred."""
 _CLASS = re.compile(rf"sentence_transformers(\.[a-z_A-Z]+)*\.({'|'.join(MODULES)})")
 _ACTIVATION = re.compile(
     r"torch\.nn\.(modules\.(activation|linear)\.)?"
@@ -88,9 +90,16 @@ def check_folder(folder: Path) -> None:
     Raises:
         DataError: It does, or a file of it cannot be read.
     """
+    for path in folder.rglob("*"):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise DataError(f"{path} is a device or a pipe, which would be read for ever: copy the model again")
     modules = read_json(folder / "modules.json")
     if not isinstance(modules, list) or not modules:
         raise DataError(f"{folder / 'modules.json'} is not a list of modules: copy the model again")
+    names = [str(module["name"]) for module in modules if isinstance(module, dict) and "name" in module]
+    # A later module of the same name would take the place of the first.
+    if len(set(names)) < len(names):
+        raise DataError(f"{folder / 'modules.json'} gives two modules the same name: copy the model again")
     # The main folder too: for some models sentence-transformers ignores modules.json and reads a Transformer there.
     _check_transformer(folder)
     for module in modules:
@@ -112,8 +121,10 @@ def read_json(path: Path) -> Any:
     """Read a JSON file of a model; None when it is not there.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, or is a device or a pipe.
     """
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is not a file: copy the model again")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -134,6 +145,18 @@ def _check_transformer(folder: Path) -> None:
         # transformers takes "owner/name" as code on the Hugging Face hub, and runs it.
         if name.endswith("attn_implementation") and "/" in json.dumps(value):
             raise DataError(f"{folder / 'config.json'} has {name} {value!r}, which names code: {CODE_CURE}")
+        # The checksum of the weights is that of the files in the folder.
+        if name == "transformers_weights" and value is not None:
+            raise DataError(f"{folder / 'config.json'} has {name} {str(value)[:80]!r}: call them model.safetensors")
+        # Each is made before the weights are read, without an end.
+        if "layer" in name and type(value) is int and value > MOST_LAYERS:
+            raise DataError(f"{folder / 'config.json'} has {name} {value:,}: at most {MOST_LAYERS:,} are loaded")
+    for path in sorted(folder.glob("*.index.json")):
+        index = read_json(path)
+        parts = index.get("weight_map") if isinstance(index, dict) else None
+        for part in parts.values() if isinstance(parts, dict) else [parts]:
+            if not isinstance(part, str) or not part or PurePosixPath(part.replace("\\", "/")).name != part:
+                raise DataError(f"{path} names the weights {str(part)[:80]!r}: they must be files beside it")
 
 
 def _check_settings(path: Path) -> None:

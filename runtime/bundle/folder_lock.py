@@ -21,7 +21,7 @@ PAUSE = 0.05
 
 @contextmanager
 def hold(folder: Path, patience: float = 0.0) -> Iterator[bool]:
-    """Hold the lock of a folder during the block; it follows the folder when that is renamed.
+    """Hold the lock of the folder that is there now, during the block; it follows the folder when that is renamed.
 
     The kernel gives it back when the process ends, however it ends. On Windows it is a file beside the folder, which is
     removed at the end.
@@ -48,15 +48,21 @@ def hold(folder: Path, patience: float = 0.0) -> Iterator[bool]:
         finally:
             lock.release()
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield _acquire(descriptor, patience)
-    finally:
-        os.close(descriptor)
-
-
-def _acquire(descriptor: int, patience: float) -> bool:
     until = time.monotonic() + patience
+    while True:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            held = _acquire(descriptor, until)
+            # While this waited, another folder may have taken the place; its lock is another one.
+            if held and not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+                continue
+            yield held
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _acquire(descriptor: int, until: float) -> bool:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -135,19 +135,26 @@ def _publish(folder: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     if not out.exists():
         os.rename(folder, out)
-    elif not _exchange(folder, out):
-        old = out.with_name(f".{out.name}.{secrets.token_hex(4)}.old")
+    else:
+        # Who edits features beside it holds this lock: with another folder in its place, the next would not wait.
         with hold(out, PATIENCE) as held:
             if not held:
                 raise StorageError(f"{out} is being written by another process: try again")
-            os.rename(out, old)
-            try:
-                os.rename(folder, out)
-            except BaseException:
-                os.rename(old, out)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
+            if not _exchange(folder, out):
+                _replace(folder, out)
     sync_folder(out.parent)
+
+
+def _replace(folder: Path, out: Path) -> None:
+    """Rename `folder` to `out`, which has a hidden name of its own in between."""
+    old = out.with_name(f".{out.name}.{secrets.token_hex(4)}.old")
+    os.rename(out, old)
+    try:
+        os.rename(folder, out)
+    except BaseException:
+        os.rename(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:

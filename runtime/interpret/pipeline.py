@@ -15,6 +15,7 @@ import numpy as np
 
 from ...arrays import FloatArray, unit_rows
 from ...embedding_cache import Side, default_cache_dir, embed_cached
+from ...errors import ConfigError
 from ...sequences import as_list
 from ..bundle.bundle import Bundle
 from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern
@@ -85,9 +86,12 @@ def interpret(
         progress: Called during every step.
 
     Raises:
+        ConfigError: `seed` is negative.
         DataError: Too few documents, or documents that are not texts.
         StorageError: The cache cannot be written.
     """
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}: it must be a whole number of at least 0")
     report = progress or (lambda step, done, total: None)
     ids, texts, queries = as_list(ids, "ids"), as_list(texts, "texts"), as_list(queries, "queries")
     embed = CachedEmbedder(bundle, cache_dir or default_cache_dir(), report)

@@ -1,15 +1,19 @@
 """Files: places, checksums, replacement that survives a power cut, and the check of a format's version."""
 
+import errno
 import hashlib
 import os
 import re
 import secrets
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from .errors import FormatVersionError, SteersearchError
 
+LEFT = 3600.0
+"""Seconds after which a temporary file is nobody's any more: one is written in seconds."""
 # Windows has no such flags, and makes links for administrators only.
 _NO_FOLLOW, _NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 
@@ -32,11 +36,19 @@ def make_temporary(path: Path) -> Path:
     """Make an empty file beside `path`, to be written and renamed to it, and return its path.
 
     Its name, ``.NAME.RANDOM.tmp``, cannot be guessed, and it is new: a file or link of that name is never written to.
-    Its mode is what the umask leaves of 666.
+    Its mode is what the umask leaves of 666. Those of killed runs, made for `path` more than `LEFT` seconds ago, are
+    removed.
 
     Raises:
-        OSError: The folder cannot be written.
+        OSError: The folder cannot be written, or `path` is a folder, a device or a pipe, which a rename would replace.
     """
+    if path.exists() and not path.is_file():
+        what, code = ("a folder", errno.EISDIR) if path.is_dir() else ("a device or a pipe", errno.EINVAL)
+        raise OSError(code, f"it is {what}, not a file", str(path))
+    for left in _temporaries(path):
+        with suppress(OSError):
+            if left.is_file(follow_symlinks=False) and time.time() - left.stat().st_mtime > LEFT:
+                os.unlink(left)
     temporary = _random_name(path)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o666))
     return temporary
@@ -51,10 +63,7 @@ def make_temporary_folder(path: Path) -> Path:
 
 def temporary_folders(path: Path) -> list[Path]:
     """Return the folders that `make_temporary_folder` made for `path` and that are still there."""
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
-    with suppress(OSError), os.scandir(path.parent) as entries:
-        return [Path(e.path) for e in entries if pattern.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
-    return []
+    return [Path(entry.path) for entry in _temporaries(path) if entry.is_dir(follow_symlinks=False)]
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -124,6 +133,14 @@ def check_format(
     if found > known:
         cure = "pip install -U steersearch"
         raise error(f"{path} has format_version {found}, this steersearch reads up to {known}: {cure}")
+
+
+def _temporaries(path: Path) -> list[os.DirEntry[str]]:
+    """Return what there is beside `path` under a name of `_random_name`."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        return [entry for entry in entries if pattern.fullmatch(entry.name)]
+    return []
 
 
 def _random_name(path: Path) -> Path:

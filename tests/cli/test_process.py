@@ -226,3 +226,26 @@ def test_what_warnings_and_log_lines_were_is_put_back(sae_here):
     before = (warnings.showwarning, logging.getLogger().handlers[:])
     sae_here("--version")
     assert (warnings.showwarning, logging.getLogger().handlers) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGINT")
+@pytest.mark.parametrize(
+    ("error", "place"),
+    [
+        ("KeyboardInterrupt", "steersearch.cli.commands"),
+        ("KeyboardInterrupt", "steersearch.runtime"),
+        ("ImportError('initialization failed') from KeyboardInterrupt()", "steersearch.runtime"),
+    ],
+)
+def test_stopped_while_modules_are_loaded(error, place):
+    """An extension module makes an ImportError of what Ctrl-C raises in it."""
+    code = (
+        "import importlib.abc, sys\n"
+        "class Finder(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {place!r}: raise {error}\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from steersearch.cli import main; sys.argv = ['sae', 'search', 'x']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,8 @@ def with_module(folder: Path, kind: str, path: str = "") -> None:
     (folder / "modules.json").write_text(json.dumps([*modules, {"idx": 3, "name": "3", "path": path, "type": kind}]))
 
 
+HUNGRY = {"type": "Split", "pattern": {"Regex": "(?=(.+)+\\d)"}, "behavior": "Isolated", "invert": False}
+"""A step of a tokenizer whose expression tries every way to cut a text."""
 CASES = {
     "a class of a file in the folder": lambda f: with_module(f, "evil.Evil"),
     "of a name that begins like ours": lambda f: with_module(f, "sentence_transformers_evil.Pooling"),
@@ -74,6 +77,14 @@ CASES = {
     "a kernel of the hub": lambda f: change(f / "config.json", attn_implementation="evil/kernel"),
     "a nested kernel": lambda f: change(f / "config.json", text_config={"_attn_implementation": {"": "evil/kernel"}}),
     "an adapter": lambda f: change(f / "adapter_config.json", auto_mapping={"parent_library": "evil"}),
+    "weights of another folder": lambda f: change(f / "config.json", transformers_weights="../other.safetensors"),
+    "a list of weights of another folder": lambda f: change(
+        f / "model.safetensors.index.json", metadata={}, weight_map={"a": "../other.safetensors"}
+    ),
+    "ten million layers": lambda f: change(f / "config.json", num_hidden_layers=10_000_000),
+    "two modules of one name": lambda f: (f / "modules.json").write_text(
+        json.dumps([module | {"name": "0"} for module in json.loads((f / "modules.json").read_text())])
+    ),
     "no list": lambda f: (f / "modules.json").write_text("{}"),
     "nested too deep": lambda f: (f / "modules.json").write_text("[" * 100_000),
 }
@@ -227,6 +238,46 @@ def test_a_setting_without_room_for_a_word(folder):
     change(folder / "sentence_bert_config.json", max_seq_length=2)
     with pytest.raises(DataError, match="max_seq_length 2: it must be at least 3"):
         resolve_embedder(folder)
+
+
+def test_a_type_that_is_no_text_is_named(folder):
+    change(folder / "config.json", model_type=["bert"])
+    with pytest.raises(DataError, match="cannot be loaded as a sentence-transformers model"):
+        Embedder(folder, device="cpu")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pytest.mark.parametrize("name", ["config.json", "README.md", "config_sentence_transformers.json", "1_Pooling/x"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_would_be_read_for_ever_is_refused(name, kind, folder):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name) if kind == "pipe" else (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=f"{name} is (not a file|a device or a pipe)"):
+        Embedder(folder, device="cpu")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_a_pipe_is_no_weights(folder):
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(DataError, match="has no weights"):
+        resolve_embedder(folder)
+
+
+@pytest.mark.parametrize(
+    ("change_of", "why"),
+    [
+        (lambda body: body["model"].update(vocab={}), r"the text 'width' \(WordPiece error: Missing \[UNK\]"),
+        # A panic in Rust, which is no Exception.
+        (lambda body: body.update(pre_tokenizer=HUNGRY), r"a text of 64 tokens, .*\(Onig: Regex search error"),
+    ],
+)
+def test_a_tokenizer_that_gives_up_is_tried_before_training(change_of, why, folder):
+    body = json.loads((folder / "tokenizer.json").read_text())
+    change_of(body)
+    (folder / "tokenizer.json").write_text(json.dumps(body))
+    with pytest.raises(DataError, match=f"cannot embed {why}"):
+        Embedder(folder, device="cpu")
 
 
 def test_a_long_text_is_tried_before_training(folder):

@@ -158,3 +158,41 @@ def test_edits_wait_for_each_other(out, monkeypatch):
         editor.save()
     editor.save()
     assert Bundle.load(out).features[1].label == "stars at night"
+
+
+def test_a_replacement_waits_for_who_edits(out, monkeypatch):
+    """Else the next one who edits would lock the new folder, and write over what the first one writes."""
+    monkeypatch.setattr(write, "PATIENCE", 0.1)
+    new = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def replace() -> None:
+        with staged_folder(out, overwrite=True) as folder:
+            for name, content in new.items():
+                (folder / name).write_bytes(content)
+
+    with hold(out), pytest.raises(StorageError, match="is being written by another process: try again"):
+        replace()
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_who_waits_locks_the_folder_that_came_meanwhile(out):
+    first, waiting = hold(out), threading.Event()
+    got = []
+
+    def wait() -> None:
+        waiting.set()
+        with hold(out, 0.3) as held:
+            got.append(held)
+
+    with first:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert waiting.wait(5)
+        time.sleep(0.1)
+        os.rename(out, out.with_name("old"))
+        out.mkdir()
+        second = hold(out)
+        assert second.__enter__()
+    thread.join()
+    second.__exit__(None, None, None)
+    assert got == [False]

@@ -153,6 +153,11 @@ def test_labels_of_another_kind_are_chosen_and_scored_on_different_halves(found,
     assert training_auc(bundle, found, rare, text) is None
 
 
+def test_a_negative_seed_is_refused(opened_bundle, topic_texts, tmp_path):
+    with pytest.raises(ConfigError, match="seed is -1: it must be a whole number of at least 0"):
+        interpret(opened_bundle, topic_texts.ids, topic_texts.texts, corpus="docs", seed=-1, cache_dir=tmp_path)
+
+
 def test_bad_input(opened_bundle, topic_texts, tmp_path):
     with pytest.raises(DataError, match="3 documents: interpreting features takes at least 20"):
         interpret(opened_bundle, ["a", "b", "c"], ["x", "y", "z"], corpus="docs", cache_dir=tmp_path)

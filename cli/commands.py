@@ -1,0 +1,47 @@
+"""The typer apps `sae` and `sae-export`, with all their commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .choices import TYPER, ChoosingCommand
+from .demo import demo
+from .embed import embed
+from .evaluate import evaluate
+from .export import export
+from .features import features_app
+from .index import index_app
+from .mcp import mcp
+from .search import explain, search
+from .train import train
+
+app = typer.Typer(
+    **TYPER,
+    name="sae",
+    no_args_is_help=True,
+    help="Dense retrieval that you can read and steer.\n\n"
+    "Start with `sae demo`. With your own documents: `sae train`, `sae export`, `sae index`, `sae search`.",
+)
+app.command("demo")(demo)
+app.command("train")(train)
+app.command("export")(export)
+app.add_typer(index_app, name="index")
+app.command("embed")(embed)
+app.command("search", cls=ChoosingCommand)(search)
+app.command("explain", cls=ChoosingCommand)(explain)
+app.add_typer(features_app, name="features")
+app.command("eval")(evaluate)
+app.command("mcp", cls=ChoosingCommand)(mcp)
+
+export_app = typer.Typer(**TYPER)
+export_app.command()(export)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        typer.echo(f"steersearch {__version__}")
+        raise typer.Exit
