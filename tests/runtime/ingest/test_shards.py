@@ -83,8 +83,8 @@ def test_the_merged_index_is_that_of_one_process(shards, alone, opened_bundle, t
     assert sizes[0] > sizes[1] > sizes[2] > 200  # two blocks, two blocks of which one is short, one block
     seen = []
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
-        total, problems, replaced = index.merge([shards], progress=lambda *done: seen.append(done))
-        assert (total, problems, replaced, len(index)) == (sum(sizes), {}, 0, sum(sizes))
+        total, problems, replaced, dropped = index.merge([shards], progress=lambda *done: seen.append(done))
+        assert (total, problems, replaced, dropped, len(index)) == (sum(sizes), {}, 0, 0, sum(sizes))
         assert seen[-1] == (total, total)
         assert index.merge([shards])[0] == total  # nothing is put there twice
         assert index._store.generation == len(seen)
