@@ -59,11 +59,6 @@ def stop(done, total):
             '{"text": "moon"}\n',
             ["2#1", "2#2", "2#3"],
         ),
-            "x.jsonl",
-            f'{{"text": "moon"}}\n{{"text": {json.dumps(long(3))}}}\n',
-            '{"text": "moon"}\n',
-            ["2#1", "2#2", "2#3"],
-        ),
         ("x.jsonl", '{"text": "the moon"}\n', '{"id": "own", "text": "the moon"}\n', ["1"]),
     ],
 )
