@@ -20,7 +20,8 @@ from ..sequences import as_list
 from .bundle.bundle import Bundle
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adding import MODEL_DIGEST, Added, add_from, adopt, facts_of, put
-from .ingest.documents import COMMIT_EVERY, FOLDERS, Source, unpack
+from .ingest.documents import COMMIT_EVERY, Source, unpack
+from .ingest.earlier import FOLDERS
 from .ingest.merge import Merged, merge_shards
 from .maintenance import IndexStats, Progress, Verification, size_of, stats_of, verify
 from .search.backends import Backend, check_backend, stored_backend
@@ -257,7 +258,8 @@ class SteerableIndex:
 
         A document with an unchanged text is not embedded again; changed metadata is stored. If an id occurs again, the
         later document replaces the earlier one, and `Added.replaced` counts them. The chunks of a document replace all
-        its earlier chunks; adding a folder again removes the documents of deleted files.
+        its earlier chunks. Adding a file or folder again removes the documents without ids of their own (lines, files)
+        that it no longer has, when all of it was read.
 
         Documents without ids get some that no others have. Lines and files have their number or path, as it is in the
         first source of an empty index, with a prefix (``two.txt:1``, ``docs/readme.txt``) in every other; adding a
@@ -294,7 +296,7 @@ class SteerableIndex:
             progress: Called with (documents merged, total).
 
         Returns:
-            Number of documents, the unreadable files (id -> reason), and how many documents were replaced.
+            Number of documents, the unreadable files (id -> reason), and how many documents were replaced and dropped.
 
         Raises:
             DataError: A shard is missing, duplicate, unfinished, of another bundle or damaged; or as in `add_from`.

@@ -28,7 +28,7 @@ from .checksums import (
 )
 from .epochs import Epochs, Origin
 from .filters import compile_filter
-from .owners import owners_of, remove_owners, set_owners
+from .owners import made_up_by, owners_of, remove_owners, set_owners
 from .row_encoding import (
     Record,
     check_documents,
@@ -177,6 +177,10 @@ class DocumentStore:
     def owners_of(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the documents of `ids` whose id a source made up: id -> the prefix of that source."""
         return owners_of(self._database, storable_ids(ids))
+
+    def made_up_by(self, source: str) -> list[str]:
+        """Return the ids that the source with this prefix made up."""
+        return made_up_by(self._database, source)
 
     def without_epoch(self, ids: Sequence[str]) -> list[str]:
         """Return those of `ids` whose documents were added before the first known epoch, by an older version."""
@@ -335,10 +339,6 @@ class DocumentStore:
     def in_place(self) -> bool:
         """Whether the path still names the file that was opened."""
         return self._database.in_place
-
-    def check_in_place(self) -> None:
-        """Check, before a file beside the database is written, that it belongs to it; an IndexFolderError if not."""
-        self._database.check_in_place()
 
     def put(
         self,
@@ -531,7 +531,7 @@ class DocumentStore:
                 self._check_ids()
                 yield
                 commits = self._state().commits
-                self.check_in_place()
+                self._database.check_in_place()
             # The number is of this file, and not of one that replaced it meanwhile.
             if self._database.in_place:
                 save_commit_count(watermark_of(self.path), commits)
