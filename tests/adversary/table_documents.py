@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .hostile import PENDING, SLOW, anything, error, gives, gives_or_error, holds, row
+from .hostile import SLOW, anything, error, gives, gives_or_error, holds, row
 from .hostile_inputs import (
     GOOD,
     gzip_bomb,
