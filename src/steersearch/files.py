@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import FormatVersionError, SteersearchError
+from .errors import FormatVersionError, SteersearchError, StorageError
 
 LEFT = 3600.0
 """Seconds after which a temporary file is nobody's any more: one is written in seconds."""
@@ -52,6 +52,19 @@ def make_temporary(path: Path) -> Path:
     temporary = _random_name(path)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o666))
     return temporary
+
+
+def check_place(path: Path) -> None:
+    """Check that a file can be written, before the work whose result it is to hold; its folder is made.
+
+    Raises:
+        StorageError: It cannot be.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_temporary(path).unlink()
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error}; choose another place") from error
 
 
 def make_temporary_folder(path: Path) -> Path:
