@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..files import check_place
 from .console import console, harmless, stderr
 from .live import progress_bars
 from .options import Json
@@ -52,6 +53,9 @@ def demo(
 
     if any((out / name).exists() for name in ("bundle", "index")) and not overwrite:
         raise ConfigError(f"{out} holds an earlier demo: add --overwrite, or choose another --out")
+    checkpoint = out / "model.pt"
+    # Here, and not after the work.
+    check_place(checkpoint)
     # Half the usual batch: this corpus is small, and the demo should end while you watch.
     training = TrainConfig(steps=steps, queries_per_step=64, random_documents=64, extra_documents=128, max_queries=6000)
     shape = SaeConfig(n_latents=latents, k=k)
@@ -60,7 +64,6 @@ def demo(
     documents = list(corpus.documents())
     texts, ids = [d.text for d in documents], [d.id for d in documents]
     stderr.print(f"{len(texts):,} documents: the documentation of this Python installation")
-    checkpoint = out / "model.pt"
     # An interrupted demo continues with the same command.
     unfinished = out / f"model.pt.{latents}-{k}-{steps}.resume"
     with progress_bars(quiet=json) as show:

@@ -10,6 +10,7 @@ import typer
 
 from ..corpus.formats import row_formats
 from ..errors import ConfigError
+from ..files import absolute, check_place
 from .console import stderr
 from .live import training_table
 from .options import Json
@@ -78,6 +79,9 @@ def train(
     # Here, and not when hours of training are to be saved.
     if not out.name or out.is_dir():
         raise ConfigError(f"--out is {str(out)!r}, a folder: name the file to write, such as {out / 'model.pt'}")
+    log_path = metrics or out.with_suffix(".metrics.jsonl")
+    for path in (out, log_path):
+        check_place(absolute(path))
     recipe = TrainConfig.paper if loss == "paper" else TrainConfig
     training = recipe(loss=loss, steps=steps, seed=seed, device=device, patience=patience)
     started = time.monotonic()
@@ -91,7 +95,7 @@ def train(
             cache_dir=cache,
             resume_path=out.with_name(out.name + ".resume"),
             resume=resume,
-            log_path=metrics or out.with_suffix(".metrics.jsonl"),
+            log_path=log_path,
             progress=show,
         )
     # Of several processes only the first writes.

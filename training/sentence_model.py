@@ -14,7 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
-from ..text import first_line
+from ..replacements import check_growth
+from ..text import first_line, shown
+from .sentence_weights import check_tokens, check_weights
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -61,19 +63,26 @@ def open_model(folder: str | Path, *, device: str | None, **model_kwargs: Any) -
         model_kwargs: Arguments of ``transformers.AutoModel.from_pretrained``.
 
     Raises:
-        DataError: The files cannot be loaded, or name code or a kind of module that is not on the list.
+        DataError: The files cannot be loaded, or name code or a kind of module that is not on the list. Weights are
+            missing, or the tokenizer has tokens that the model has no vector for.
     """
     check_folder(Path(folder))
     from sentence_transformers import SentenceTransformer
 
     try:
-        return SentenceTransformer(
+        model = SentenceTransformer(
             str(folder),
             device=device,
             local_files_only=True,
             trust_remote_code=False,
             model_kwargs=model_kwargs or None,
         )
+        for place, module in zip(read_json(Path(folder) / "modules.json"), model, strict=False):
+            check_weights(Path(folder) / place["path"], module)
+            check_tokens(Path(folder) / place["path"], module)
+        return model
+    except DataError:
+        raise
     # transformers, tokenizers, safetensors and torch each raise their own. A fault in Rust is below BaseException only.
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
@@ -93,6 +102,11 @@ def check_folder(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise DataError(f"{path} is a device or a pipe, which would be read for ever: copy the model again")
+    for path in folder.rglob("tokenizer.json"):
+        try:
+            check_growth(read_json(path))
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{path} cannot be used ({error}): choose another embedder") from error
     modules = read_json(folder / "modules.json")
     if not isinstance(modules, list) or not modules:
         raise DataError(f"{folder / 'modules.json'} is not a list of modules: copy the model again")
@@ -145,6 +159,9 @@ def _check_transformer(folder: Path) -> None:
         # transformers takes "owner/name" as code on the Hugging Face hub, and runs it.
         if name.endswith("attn_implementation") and "/" in json.dumps(value):
             raise DataError(f"{folder / 'config.json'} has {name} {value!r}, which names code: {CODE_CURE}")
+        # transformers imports the library that it names, whatever is installed.
+        if name in ("quantization_config", "compression_config") and value is not None:
+            raise DataError(f"{folder / 'config.json'} has {name} {shown(value)}: save the model without quantisation")
         # The checksum of the weights is that of the files in the folder.
         if name == "transformers_weights" and value is not None:
             raise DataError(f"{folder / 'config.json'} has {name} {str(value)[:80]!r}: call them model.safetensors")

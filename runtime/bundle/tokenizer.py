@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer
 
 from ...errors import BundleError
+from ...replacements import check_growth
 from ...text import first_line
 from .manifest import CURE
 from .reading import MALFORMED, read_json
 
 MAX_BYTES = 2**28
 """Of tokenizer.json; 250,000 words of many languages take 17 MB."""
-MAX_GROWTH = 256
-"""How many times longer the replacements of a normaliser may make a text. Memory that is not there ends the process."""
 
 
 def open_tokenizer(path: Path, max_length: int) -> Tokenizer:
@@ -28,11 +25,7 @@ def open_tokenizer(path: Path, max_length: int) -> Tokenizer:
         BundleError: It cannot be read, makes texts much longer, or adds so many special tokens that none is left.
     """
     try:
-        growth = _growth(read_json(path, MAX_BYTES).get("normalizer"))
-        if growth > MAX_GROWTH:
-            raise ValueError(
-                f"its replacements make a text {growth:.3g} times longer, at most {MAX_GROWTH} are allowed"
-            )
+        check_growth(read_json(path, MAX_BYTES))
         with no_panic(f"{path} cannot be read"):
             tokenizer = Tokenizer.from_file(str(path))
             special = tokenizer.num_special_tokens_to_add(False)
@@ -57,18 +50,3 @@ def no_panic(what: str) -> Iterator[None]:
             raise
         reason = first_line(str(error), type(error).__name__)
         raise BundleError(f"{what} ({reason[:200]}): {CURE}") from error
-
-
-def _growth(normalizer: Any) -> float:
-    """Return how many times longer a normaliser can make a text, by its replacements alone."""
-    growths, waiting = [1.0], [normalizer]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, list):
-            waiting += each
-        elif isinstance(each, dict):
-            waiting += each.values()
-            if each.get("type") == "Replace":
-                # A pattern may match between all characters.
-                growths.append(1.0 + len(str(each.get("content", ""))))
-    return math.prod(growths)

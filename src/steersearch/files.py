@@ -65,6 +65,19 @@ def make_temporary(path: Path) -> Path:
     return temporary
 
 
+def check_place(path: Path) -> None:
+    """Check that a file can be written, before the work whose result it is to hold; its folder is made.
+
+    Raises:
+        StorageError: It cannot be.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_temporary(path).unlink()
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error}; choose another place") from error
+
+
 def make_temporary_folder(path: Path) -> Path:
     """Make a folder beside `path` as `make_temporary` makes a file; its mode is what the umask leaves of 777."""
     temporary = _random_name(path)

@@ -51,6 +51,7 @@ def with_module(folder: Path, kind: str, path: str = "") -> None:
     (folder / "modules.json").write_text(json.dumps([*modules, {"idx": 3, "name": "3", "path": path, "type": kind}]))
 
 
+DOUBLING = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
 HUNGRY = {"type": "Split", "pattern": {"Regex": "(?=(.+)+\\d)"}, "behavior": "Isolated", "invert": False}
 """A step of a tokenizer whose expression tries every way to cut a text."""
 CASES = {
@@ -81,6 +82,8 @@ CASES = {
     "a list of weights of another folder": lambda f: change(
         f / "model.safetensors.index.json", metadata={}, weight_map={"a": "../other.safetensors"}
     ),
+    "a quantiser": lambda f: change(f / "config.json", quantization_config={"quant_method": "bitsandbytes"}),
+    "a quantiser of a part": lambda f: change(f / "config.json", text_config={"quantization_config": {"x": 1}}),
     "ten million layers": lambda f: change(f / "config.json", num_hidden_layers=10_000_000),
     "two modules of one name": lambda f: (f / "modules.json").write_text(
         json.dumps([module | {"name": "0"} for module in json.loads((f / "modules.json").read_text())])
@@ -111,7 +114,11 @@ def test_one_function_opens_embedders():
                     name = ast.unparse(node.func).split(".")[-1]
                     if name in ("SentenceTransformer", "from_pretrained", "pipeline", "import_from_string"):
                         found.add((str(path.relative_to(root)), name))
-    assert found == {("training/sentence_model.py", "SentenceTransformer")}
+    # The second reads the weights again of a model that is open, so of a folder that was checked.
+    assert found == {
+        ("training/sentence_model.py", "SentenceTransformer"),
+        ("training/sentence_weights.py", "from_pretrained"),
+    }
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -285,3 +292,68 @@ def test_a_long_text_is_tried_before_training(folder):
     assert Embedder(replace(source, max_length=128), device="cpu").max_length == 128
     with pytest.raises(DataError, match=r"cannot embed a text of 129 tokens, its max_seq_length .*: lower"):
         Embedder(replace(source, max_length=129), device="cpu")
+
+
+def test_replacements_that_multiply_are_refused(folder):
+    change(folder / "tokenizer.json", normalizer={"type": "Sequence", "normalizers": [DOUBLING] * 40})
+    with pytest.raises(
+        DataError, match=r"tokenizer\.json cannot be used \(its replacements make a text 1\.22e\+19 times"
+    ):
+        open_model(folder, device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch"])
+@pytest.mark.parametrize(
+    ("lost", "refused"),
+    [
+        (
+            lambda name: name.startswith("encoder.layer.1"),
+            r"lacks 16 weights of its model, such as encoder\.layer\.1\.",
+        ),
+        (lambda name: name == "embeddings.LayerNorm.bias", r"lacks 1 weights of its model, such as embeddings\."),
+        # No module reads the pooler.
+        (lambda name: name.startswith("pooler."), None),
+    ],
+)
+def test_weights_that_are_missing(lost, refused, kind, folder):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    before = Embedder(folder, device="cpu").embed(["a storm"])
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if not lost(name)}
+    assert len(kept) < len(weights)
+    if kind == "safetensors":
+        save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    else:
+        (folder / "model.safetensors").unlink()
+        torch.save(kept, folder / "pytorch_model.bin")
+    if refused:
+        with pytest.raises(DataError, match=refused):
+            Embedder(folder, device="cpu")
+    else:
+        assert Embedder(folder, device="cpu").embed(["a storm"]) == pytest.approx(before)
+
+
+@pytest.mark.parametrize(
+    "renamed", [lambda name: f"bert.{name}", lambda name: name.replace("LayerNorm.weight", "LayerNorm.gamma")]
+)
+def test_weights_under_other_names_are_not_missing(renamed, folder):
+    from safetensors.torch import load_file, save_file
+
+    before = Embedder(folder, device="cpu").embed(["a storm"])
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {renamed(name): tensor for name, tensor in weights.items()}, folder / "model.safetensors", {"format": "pt"}
+    )
+    assert Embedder(folder, device="cpu").embed(["a storm"]) == pytest.approx(before)
+
+
+def test_tokens_that_the_model_has_no_vector_for(folder):
+    """Only a text with such a word would show it."""
+    body = json.loads((folder / "tokenizer.json").read_text())
+    rows = json.loads((folder / "config.json").read_text())["vocab_size"]
+    body["model"]["vocab"]["zyzzyva"] = rows
+    (folder / "tokenizer.json").write_text(json.dumps(body))
+    with pytest.raises(DataError, match=rf"the id {rows} \(of 'zyzzyva'\), but its model has {rows} tokens"):
+        open_model(folder, device="cpu")
