@@ -128,7 +128,7 @@ def verify(
     Ends with 0 when all is well and with 1 when something is wrong. Nothing is written.
     """
     from ..runtime import SteerableIndex
-    from ..runtime.index import DATABASE
+    from ..runtime.store.folder import DATABASE
 
     documents = embedded = 0
     problems: list[str] = []

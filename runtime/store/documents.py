@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from ...arrays import FloatArray, IntArray
 from ...bounded_cache import BoundedCache
 from ...errors import DataError, IndexFolderError, StorageError
-from ...sequences import as_list
 from .checksums import (
     CODE,
     METADATA,
@@ -32,6 +31,7 @@ from .owners import made_up_by, owners_of, remove_owners, set_owners
 from .row_encoding import (
     Record,
     check_documents,
+    check_ids,
     check_strings,
     decode_codes,
     decode_metadata,
@@ -40,6 +40,7 @@ from .row_encoding import (
     encode_rows,
     is_unicode,
     short,
+    storable_ids,
 )
 from .schema import RESERVED, check_schema, fill_schema, watermark_of
 from .sqlite import Database, chunks, create_database, damaged
@@ -567,21 +568,6 @@ class DocumentStore:
 
     def _next_generation(self) -> None:
         self._database.rows("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
-
-
-def storable_ids(ids: Sequence[str]) -> list[str]:
-    """Return the distinct ids without those that hold a lone surrogate, which SQLite cannot bind."""
-    return [id for id in dict.fromkeys(check_ids(ids)) if is_unicode(id)]
-
-
-def check_ids(ids: object) -> list[str]:
-    """Return ids to look up as a list, by position; a DataError for what is no list of strings."""
-    if isinstance(ids, str):
-        raise DataError(f"ids is {short(ids)}: expected a list of strings")
-    wanted = as_list(ids, "ids")
-    if not all(isinstance(id, str) for id in wanted):
-        raise DataError(f"ids is {short(wanted)}: expected a list of strings")
-    return wanted
 
 
 def _rowid_list(rowids: ArrayLike) -> list[int]:

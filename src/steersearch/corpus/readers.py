@@ -154,6 +154,7 @@ def id_field(record: Mapping[str, object], place: str, names: Sequence[str] = ("
             raise DataError(f"{place}: {name} is a {type(value).__name__}, expected a string or a number")
         if isinstance(value, float) and math.isinf(value):
             raise DataError(f"{place}: {name} is a number that no float holds: write it as a string")
-        whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-        return str(int(value) if whole else value)
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            value = int(value)
+        return str(value)
     return ""
