@@ -221,10 +221,9 @@ class DocumentStore:
     def vectors_by_id(self, ids: Sequence[str]) -> list[FloatArray | None]:
         """Return the vectors of `ids`, in that order, shape (d_in,) each; None for an unknown id."""
         ids, found = check_ids(ids), dict[str, bytes]()
-        wanted = storable_ids(ids)
         with self.snapshot(), self._damage_errors():
             self._check_ids()
-            for marks, part in chunks(wanted):
+            for marks, part in chunks(storable_ids(ids)):
                 sql = f"SELECT rowid, checks, id, metadata, vector FROM documents WHERE id IN ({marks})"
                 for rowid, checks, id, metadata, vector in self._database.rows(sql, part):
                     check_part(rowid, checks, METADATA, id, metadata)
@@ -550,8 +549,7 @@ class DocumentStore:
 
     def _last_row(self) -> int:
         """Return the last row id that was given, also if its document was removed; 0 before the first."""
-        sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents'"
-        return int(self._database.rows(sql)[0][0])
+        return int(self._database.rows("SELECT max(seq) FROM sqlite_sequence WHERE name = 'documents'")[0][0] or 0)
 
     def _epochs(self) -> Epochs:
         with self._damage_errors():

@@ -34,7 +34,6 @@ class World:
         self.spoilt = False
         self.prefixes: dict[str, str] = {}
         """Source of the walk -> the prefix of its made-up ids."""
-        self.listed: dict[str, set[str]] = {}
         """Folder -> its files when it was added last."""
         self.wanted = self.found = 0
         """Documents among the k best of searches of a graph, and those of them that it found."""
@@ -111,10 +110,7 @@ class World:
             (path / file).write_text(text)
         prefix = self._prefix_of(name, f"{name}/")
         documents = {f"{prefix}{file}": (files[file], {"source": f"{prefix}{file}"}) for file in sorted(files)}
-        gone = [f"{prefix}{file}" for file in self.listed.get(name, set()) - set(files)]
-        docs = self.reference.docs
-        if self._add_source(path, prefix, documents, [id for id in gone if id in docs and docs[id].owner == prefix]):
-            self.listed[name] = set(files)
+        self._add_source(path, prefix, documents)
 
     def _prefix_of(self, source: str, wanted: str) -> str:
         """Return the prefix of a source: none for the first one of an empty index, else one that nobody has."""
@@ -127,26 +123,29 @@ class World:
             self.prefixes[source] = prefix
         return self.prefixes[source]
 
-    def _add_source(self, path: Path, prefix: str, documents: dict[str, Any], gone: list[str] | None = None) -> bool:
-        """Add a source whose ids are made up; it is refused where it would replace what another one added."""
+    def _add_source(self, path: Path, prefix: str, documents: dict[str, Any]) -> None:
+        """Add a source whose ids are made up; it is refused where it would replace what another one added.
+
+        What it added before and no longer has goes.
+        """
         docs = self.reference.docs
+        gone = [id for id, document in docs.items() if document.owner == prefix and id not in documents]
         stored = {id: (docs[id].text, docs[id].metadata) for id in documents if id in docs}
         if any(stored[id] != documents[id] and docs[id].owner != prefix for id in stored):
             try:
                 added = self.index.add_from(path)
             except DataError:
-                return False
+                return
             raise Mismatch(f"a document of somebody else was replaced: {added}")
         other = sum(stored[id][0] != documents[id][0] for id in stored)
         same = sum(stored[id] == documents[id] for id in stored)
         added = self.index.add_from(path)
         found = (added.embedded, added.replaced, added.unchanged, added.dropped)
-        expected = (len(documents) - len(stored) + other, other, same, len(gone or []))
+        expected = (len(documents) - len(stored) + other, other, same, len(gone))
         check(found == expected, "other counts of a source", added, expected)
         for id, (text, metadata) in documents.items():
             self.reference.put(id, text, metadata, owner=prefix)
-        self.reference.delete(gone or [])
-        return True
+        self.reference.delete(gone)
 
     def _refused_chunks(self, id: str, words: list[str]) -> None:
         """A chunk replaces chunks of its own document only, and is replaced by nothing else."""
@@ -399,7 +398,6 @@ class World:
         for doc in docs:
             self.reference.put(doc.id, doc.text, doc.metadata, doc.vector)
         self.prefixes.clear()
-        self.listed.clear()
         self.index = SteerableIndex.open(self.path, bundle=self.bundle)
         for query in (docs[at].text, text):
             for view in ("dense", "latent", "words"):
