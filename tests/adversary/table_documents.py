@@ -291,7 +291,7 @@ row(
     rows_of("a.txt.gz", gzip_bomb(2, b"\n" * 2**14)),
     error("DataError"),
     SLOW,
-    seconds=4,
+    seconds=6,
 )
 row("rows: an unclosed quote", rows_of("a.csv", 'id,text\na,"moon\n' + "b,star\n" * 100_000), error("DataError"))
 row(

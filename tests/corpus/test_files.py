@@ -283,6 +283,7 @@ def test_files_of_many_documents_in_a_folder_are_named_once(tmp_path, caplog):
     for _ in range(2):
         assert [document.id for document in corpus.documents()] == ["a.md"]
     assert corpus.problems == {}
+    assert [block for block, _ in Corpus.open(tmp_path).blocks(lambda block: block == 1)] == []
     said = "3 files are not one document and left out, first b.csv: index it by itself"
     assert caplog.messages == [f"{tmp_path}: {said}"]
     (tmp_path / "a.md").unlink()

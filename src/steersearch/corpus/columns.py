@@ -16,6 +16,7 @@ _TITLE, _TEXT, _QUERY = "title", "text", "query"
 _NEVER_NUMBERS = frozenset({*_IDS, _TITLE, _TEXT, _QUERY})
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,17}")
+_WHOLE_FLOAT = re.compile(r"(0|-?[1-9][0-9]{0,14})\.0")
 _NO_NUMBER = frozenset({"nan", "NaN", "inf", "-inf", "Infinity", "-Infinity"})
 """How programs write numbers that JSON does not have."""
 
@@ -77,19 +78,26 @@ def number_of(cell: str) -> int | float | None:
 def numeric_columns(columns: Columns, names: Iterable[str], records: Iterable[Mapping[str, str]]) -> frozenset[str]:
     """Return the columns whose every cell is a number, by `number_of`, empty, or a name of no number (``NaN``).
 
-    Ids, titles, texts and queries never hold numbers. The records are read as long as a column may be one of numbers.
+    Titles, texts and queries never hold numbers. Ids do only where some are empty and all others end in ``.0``, as
+    pandas writes integers with gaps. The records are read as long as a column may be one of numbers.
     """
     possible = {name for name in names if name.lower() not in _NEVER_NUMBERS} - {columns.text}
     found: set[str] = set()
+    ids, gaps = set(columns.ids), set[str]()
     for record in records:
-        if not possible:
+        if not possible and not ids:
             break
+        for name in [name for name in ids if name in record]:
+            if not record[name]:
+                gaps.add(name)
+            elif not _WHOLE_FLOAT.fullmatch(record[name]):
+                ids.discard(name)
         for name in [name for name in possible if record.get(name)]:
             if number_of(record[name]) is not None:
                 found.add(name)
             elif record[name] not in _NO_NUMBER:
                 possible.discard(name)
-    return frozenset(found & possible)
+    return frozenset(found & possible | ids & gaps)
 
 
 def find_column(path: Path, names: Sequence[str], wanted: str, cure: str = "rename one") -> str:

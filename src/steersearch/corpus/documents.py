@@ -207,6 +207,7 @@ class Corpus:
         """Yield (position in the source, row) of the rows that are not blank."""
         seen: set[str] = set()
         blank = 0
+        made_up = False
         self._problems = {}
         for position, row in self._source(mine):
             id = encodable_name(row.id)
@@ -221,8 +222,10 @@ class Corpus:
             if not row.text.strip():
                 blank += 1
                 continue
+            made_up |= row.made_up
             if id in seen:
-                raise DataError(f"{self.name}: two documents have the id {id!r}: every id must occur once")
+                hint = ", and a document without one takes its number" if made_up else ""
+                raise DataError(f"{self.name}: two documents have the id {id!r}: every id must occur once{hint}")
             seen.add(id)
             text, query, metadata = encodable(row.text), encodable(row.query), storable(row.metadata)
             yield position, Row(id, text, query, metadata, row.sections, row.made_up)

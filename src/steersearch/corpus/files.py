@@ -14,6 +14,8 @@ from .repair import encodable_name
 from .rows import Row
 
 logger = logging.getLogger(__name__)
+left_out_logger = logging.getLogger("steersearch.corpus.left_out")
+"""Not the one of `problems`, which a program that lists them turns off."""
 
 
 class Folder:
@@ -61,9 +63,10 @@ class Folder:
     def rows(self, ids: Sequence[str], wanted: Callable[[int], bool]) -> Iterator[tuple[int, Row]]:
         """Yield (position, row) of the files whose position among `ids` is wanted; open no others."""
         files = self.files()
-        if not self._warned and (left_out := self.left_out()):
-            logger.warning("%s: %s", self.path, left_out)
-        self._warned = True
+        # Only in the process that reads the first file, should several share the work.
+        if not self._warned and wanted(0) and (left_out := self.left_out()):
+            left_out_logger.warning("%s: %s", self.path, left_out)
+            self._warned = True
         for position, id in enumerate(ids):
             if not wanted(position):
                 continue

@@ -141,7 +141,7 @@ def title_field(record: Mapping[str, object], name: str, place: str) -> str:
 def id_field(record: Mapping[str, object], place: str, names: Sequence[str] = ("_id", "id")) -> str:
     """Return the first of these fields that is not empty, a number as its digits; ``""`` when there is none.
 
-    A float that is whole is written as an integer: a column of integers with gaps becomes one of floats in pandas.
+    See `id_text` for floats: a column of integers with gaps becomes one of floats in pandas.
 
     Raises:
         DataError: It is neither a string nor a number, or it is infinite (``1e400``).
@@ -154,7 +154,12 @@ def id_field(record: Mapping[str, object], place: str, names: Sequence[str] = ("
             raise DataError(f"{place}: {name} is a {type(value).__name__}, expected a string or a number")
         if isinstance(value, float) and math.isinf(value):
             raise DataError(f"{place}: {name} is a number that no float holds: write it as a string")
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-            value = int(value)
-        return str(value)
+        return id_text(value)
     return ""
+
+
+def id_text(value: object) -> str:
+    """Return a value as an id has it: a float that is whole as an integer."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value)

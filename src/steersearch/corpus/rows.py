@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..errors import DataError
 from .columns import Columns, columns_of, number_of, numeric_columns
 from .lines import MAX_LINE, LongLine, read_lines
-from .readers import TOO_LONG, field, id_field, listed, read_json_lines, title_field
+from .readers import TOO_LONG, field, id_field, id_text, listed, read_json_lines, title_field
 from .sections import Section
 from .tables import read_table
 
@@ -162,7 +162,7 @@ def record_row(record: Mapping[str, object], columns: Columns, place: str, numbe
         rest.pop(columns.query, None)
     for name in columns.ids:
         # With `_id` and `id`, the one that is not the id is kept.
-        if name in rest and (rest[name] in (None, "") or str(rest[name]) == id):
+        if name in rest and (rest[name] in (None, "") or id_text(rest[name]) == id):
             del rest[name]
     if columns.title and columns.title in rest:
         if title:
