@@ -77,8 +77,8 @@ def build(
 
     A document whose id is already there is replaced; one that is unchanged is not embedded again, so an interrupted run
     goes on where it was when it is repeated. A long document is cut into chunks, `guide.md#1`, `guide.md#2` …, that
-    say where they stand. A folder that is indexed again drops the files that are gone from it. Further fields of
-    .jsonl, .csv and .parquet become metadata for `sae search --filter`.
+    say where they stand. A folder or file that is indexed again drops the files, or lines without ids, that are gone
+    from it. Further fields of .jsonl, .csv and .parquet become metadata for `sae search --filter`.
 
     Ends with 1 when a file of a folder could not be read; all others are indexed then.
     """
