@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 MAX_GROWTH = 256
-"""How many times longer the replacements of a normaliser may make a text. Memory that is not there ends the process."""
+"""How many times longer the steps of a tokenizer may make a text. Memory that is not there ends the process."""
 
 
 def check_growth(tokenizer: Any) -> None:
@@ -16,16 +16,22 @@ def check_growth(tokenizer: Any) -> None:
         ValueError: Its replacements make a text more than `MAX_GROWTH` times longer.
         AttributeError: It is no object.
     """
-    growths, waiting = [1.0], [tokenizer.get("normalizer")]
+    growths, waiting = [1.0], [tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")]
     while waiting:
         each = waiting.pop()
         if isinstance(each, list):
             waiting += each
         elif isinstance(each, dict):
             waiting += each.values()
-            if each.get("type") == "Replace":
-                # A pattern may match between all characters.
-                growths.append(1.0 + len(str(each.get("content", ""))))
+            match each.get("type"):
+                case "Replace":
+                    # A pattern may match between all characters.
+                    growths.append(1.0 + len(str(each.get("content", ""))))
+                case "Prepend":
+                    growths.append(1.0 + len(str(each.get("prepend", ""))))
+                case "ByteLevel":
+                    # A character for each byte of a character, which has two bytes itself.
+                    growths.append(4.0)
     growth = math.prod(growths)
     if growth > MAX_GROWTH:
         raise ValueError(f"its replacements make a text {growth:.3g} times longer, at most {MAX_GROWTH} are allowed")
