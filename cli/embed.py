@@ -20,6 +20,7 @@ from .options import (
     ChunkTokens,
     DataOption,
     DocumentsArgument,
+    IndexBundle,
     IndexPath,
     Json,
     NoChunks,
@@ -85,7 +86,7 @@ def embed(
 def merge(
     shards: Annotated[list[Path], typer.Argument(help="Folders that `sae embed` wrote: shards, or folders of shards.")],
     index: IndexPath = Path("index"),
-    bundle: BundlePath = Path("bundle"),
+    bundle: IndexBundle = None,
     backend: BackendOption = "auto",
     json: Json = False,
 ) -> None:
@@ -95,16 +96,20 @@ def merge(
     """
     from ..runtime import SteerableIndex
 
-    open_or_create = SteerableIndex.open if absolute(index).exists() else SteerableIndex.create
-    with open_or_create(index, bundle=bundle, backend=backend) as opened, progress_bars(json) as show:
+    if absolute(index).exists():
+        opened = SteerableIndex.open(index, bundle=bundle, backend=backend)
+    else:
+        opened = SteerableIndex.create(index, bundle or Path("bundle"), backend=backend)
+    with opened, progress_bars(json) as show:
         merged = opened.merge(shards, progress=lambda done, total: show("merge documents", done, total))
         count = len(opened)
     if json:
-        figures = {"merged": merged.documents, "replaced": merged.replaced, "documents": count}
-        print_json({"index": str(index), **figures, "problems": merged.problems})
+        figures = {"merged": merged.documents, "replaced": merged.replaced, "dropped": merged.dropped}
+        print_json({"index": str(index), **figures, "documents": count, "problems": merged.problems})
     else:
+        dropped = f", dropped {merged.dropped:,} that are gone" if merged.dropped else ""
         replaced = f", replaced {merged.replaced:,}" if merged.replaced else ""
-        stderr.print(f"{index}: merged {merged.documents:,}{replaced}, now {count:,} documents")
+        stderr.print(f"{index}: merged {merged.documents:,}{replaced}{dropped}, now {count:,} documents")
         report_problems(merged.problems, count)
     if merged.problems:
         raise typer.Exit(1)

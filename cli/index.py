@@ -23,6 +23,7 @@ from .options import (
     ChunkTokens,
     DataOption,
     DocumentsArgument,
+    IndexBundle,
     IndexPath,
     Json,
     MovedBundle,
@@ -60,9 +61,7 @@ index_app = typer.Typer(
 def build(
     path: DocumentsArgument = None,
     data: DataOption = None,
-    bundle: Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")] = Path(
-        "bundle"
-    ),
+    bundle: IndexBundle = None,
     out: Annotated[
         Path, typer.Option("--out", "--index", "-i", help="The index folder; documents are added when it is there.")
     ] = Path("index"),
@@ -88,9 +87,10 @@ def build(
 
     corpus = Corpus.open(one_path(path, data), text_column=text_column)
     total = len(corpus) if corpus.folder is None else len(corpus.folder.ids())
-    loaded = Bundle.load(bundle, profile=profile)
-    open_or_create = SteerableIndex.open if absolute(out).exists() else SteerableIndex.create
-    opened = open_or_create(out, bundle=loaded, backend=backend)
+    if absolute(out).exists():
+        opened = SteerableIndex.open(out, bundle=bundle, backend=backend, profile=profile)
+    else:
+        opened = SteerableIndex.create(out, Bundle.load(bundle or Path("bundle"), profile=profile), backend=backend)
     # They log oddities of files; what cannot be read is reported at the end.
     with opened, quiet("pypdf", "steersearch.corpus.files", "steersearch.corpus.problems"), progress_bars() as show:
         added = opened.add_from(
@@ -128,7 +128,7 @@ def verify(
     Ends with 0 when all is well and with 1 when something is wrong. Nothing is written.
     """
     from ..runtime import SteerableIndex
-    from ..runtime.index import DATABASE
+    from ..runtime.store.folder import DATABASE
 
     documents = embedded = 0
     problems: list[str] = []

@@ -21,6 +21,10 @@ else:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
 IndexPath = Annotated[Path, typer.Option("--index", "-i", help="The folder that `sae index` wrote.")]
+IndexBundle = Annotated[
+    Path | None,
+    typer.Option("--bundle", "-b", help="The bundle; by default that of the index, and `bundle` for a new one."),
+]
 MovedBundle = Annotated[Path | None, typer.Option("--bundle", "-b", help="Where the bundle is now, if it was moved.")]
 ProfileOption = Annotated[
     MemoryProfile,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +14,14 @@ import numpy as np
 
 from ..arrays import FloatArray, IntArray, check_unit_rows
 from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
-from ..files import absolute, make_temporary_folder
+from ..files import absolute
 from ..forks import never_free, renew_after_fork
 from ..sequences import as_list
 from .bundle.bundle import Bundle
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adding import MODEL_DIGEST, Added, add_from, adopt, facts_of, put
-from .ingest.documents import COMMIT_EVERY, FOLDERS, Source, unpack
+from .ingest.documents import COMMIT_EVERY, Source, unpack
+from .ingest.earlier import FOLDERS
 from .ingest.merge import Merged, merge_shards
 from .maintenance import IndexStats, Progress, Verification, size_of, stats_of, verify
 from .search.backends import Backend, check_backend, stored_backend
@@ -35,15 +35,14 @@ from .steering.request import DEFAULT_KEEP, Boost, Key, Steering
 from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
+from .store.folder import DATABASE, check_free, is_only_read, make_folder
 from .store.leftovers import remove_leftovers, remove_unfinished
 from .store.row_encoding import Record, check_documents
-from .store.sqlite import is_shared, is_writable
 
 __all__ = ["Hit", "SteerableIndex"]
 
 logger = logging.getLogger(__name__)
 
-DATABASE = "documents.sqlite"
 CACHE = "cache"
 _OPENED = ("_store", "_views", "_documents", "_resolver")
 """Attributes that hold open files."""
@@ -114,33 +113,8 @@ class SteerableIndex:
         if width is None or (d_in is not None and d_in != width):
             raise ConfigError(f"d_in is {d_in}: give it for an index without a bundle, and only there")
         folder = absolute(path)
-        try:
-            if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-                dangling = not folder.exists()
-                cure = (
-                    "is a link that leads nowhere: remove it" if dangling else "is not empty: use SteerableIndex.open"
-                )
-                raise IndexFolderError(f"{folder} exists and {cure}")
-            meta = {**(facts_of(opened, folder) if opened else {}), "backend": backend}
-        except (OSError, ValueError) as error:
-            raise StorageError(f"cannot make {folder}: {error}") from error
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            remove_unfinished(folder)
-            temporary = make_temporary_folder(folder)
-        except OSError as error:
-            raise StorageError(f"cannot make {folder}: {error}") from error
-        try:
-            DocumentStore.create(temporary / DATABASE, d_in=width, meta=meta).close()
-            os.replace(temporary, folder)
-        except OSError as error:
-            if folder.is_dir() and any(folder.iterdir()):
-                raise IndexFolderError(
-                    f"{folder} was made by another process meanwhile: use SteerableIndex.open"
-                ) from error
-            raise StorageError(f"cannot make {folder}: {error}") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        check_free(folder)
+        make_folder(folder, d_in=width, meta={**(facts_of(opened, folder) if opened else {}), "backend": backend})
         return cls(folder, DocumentStore.open(folder / DATABASE), opened, backend)
 
     @classmethod
@@ -178,14 +152,7 @@ class SteerableIndex:
         if not os.path.isfile(folder / DATABASE):
             cure = f"make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
             raise IndexFolderError(f"{folder} is not an index: {cure}")
-        if not readonly and not is_writable(folder / DATABASE):
-            logger.warning("%s cannot be written by this user: it is opened for reading only", folder)
-            readonly = True
-        elif not readonly and is_shared(folder / DATABASE):
-            logger.warning(
-                "%s shares its database with another folder (hard links): it is opened for reading only", folder
-            )
-            readonly = True
+        readonly = readonly or is_only_read(folder)
         store = DocumentStore.open(folder / DATABASE, readonly=readonly)
         if not readonly:
             remove_unfinished(folder)
@@ -291,7 +258,8 @@ class SteerableIndex:
 
         A document with an unchanged text is not embedded again; changed metadata is stored. If an id occurs again, the
         later document replaces the earlier one, and `Added.replaced` counts them. The chunks of a document replace all
-        its earlier chunks; adding a folder again removes the documents of deleted files.
+        its earlier chunks. Adding a file or folder again removes the documents without ids of their own (lines, files)
+        that it no longer has, when all of it was read.
 
         Documents without ids get some that no others have. Lines and files have their number or path, as it is in the
         first source of an empty index, with a prefix (``two.txt:1``, ``docs/readme.txt``) in every other; adding a
@@ -328,7 +296,7 @@ class SteerableIndex:
             progress: Called with (documents merged, total).
 
         Returns:
-            Number of documents, the unreadable files (id -> reason), and how many documents were replaced.
+            Number of documents, the unreadable files (id -> reason), and how many documents were replaced and dropped.
 
         Raises:
             DataError: A shard is missing, duplicate, unfinished, of another bundle or damaged; or as in `add_from`.

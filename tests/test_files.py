@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from steersearch.errors import CheckpointError, FormatVersionError
+from steersearch.errors import CheckpointError, FormatVersionError, StorageError
 from steersearch.files import (
     absolute,
     check_format,
@@ -134,3 +134,14 @@ def test_a_path_is_absolute_and_the_home_folder_is_known(tmp_path: Path, monkeyp
     assert absolute("./~/a") == tmp_path / "~" / "a"  # how a folder of that name is reached
     # Not resolved: a link that is set to another folder is followed there.
     assert absolute("a/../b") == tmp_path / "a" / ".." / "b"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the current folder")
+def test_a_path_in_a_current_folder_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StorageError, match="notes is relative to the current folder, which was removed: go to one"):
+        absolute("notes")
+    assert absolute(tmp_path / "notes") == tmp_path / "notes"

@@ -50,7 +50,7 @@ def check_tokens(folder: Path, module: Any) -> None:
     tokenizer, model = getattr(module, "tokenizer", None), getattr(module, "auto_model", None)
     table = getattr(module, "embedding", None) if model is None else model.get_input_embeddings()
     rows = getattr(table, "num_embeddings", None)
-    if rows is None or not hasattr(tokenizer, "get_vocab"):
+    if rows is None or tokenizer is None or not hasattr(tokenizer, "get_vocab"):
         return
     token, largest = max(tokenizer.get_vocab().items(), key=lambda entry: entry[1], default=("", -1))
     if largest >= rows:

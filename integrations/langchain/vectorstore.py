@@ -21,9 +21,9 @@ from ...arrays import FloatArray
 from ...errors import ConfigError
 from ...files import absolute
 from ...runtime import Backend, Bundle, Hit, SteerableIndex, SteeredQuery
-from ...runtime.index import DATABASE
 from ...runtime.ingest.documents import COMMIT_EVERY
 from ...runtime.steering.request import SteeringArguments
+from ...runtime.store.folder import DATABASE
 from ...runtime.store.row_encoding import check_documents
 from ...sequences import as_list
 from ...steering_warnings import gathered, warn

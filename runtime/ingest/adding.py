@@ -17,18 +17,9 @@ from ...json_values import json_values
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
 from ..store.row_encoding import Record, check_documents, encode_json
-from .documents import (
-    Batch,
-    Source,
-    batches,
-    chunker_for,
-    missing_files,
-    open_source,
-    record_files,
-    recorded_files,
-)
-from .earlier import take_over
-from .replacing import check_replaced, made_up_documents, stale_chunks
+from .documents import Batch, Source, batches, chunker_for, open_source
+from .earlier import recorded_files, take_over
+from .replacing import check_replaced, gone_documents, made_up_documents, stale_chunks
 from .sources import Names, wanted_prefix
 
 BATCH = 512
@@ -49,7 +40,7 @@ class Added:
     unchanged: int = 0
     """Documents that did not change."""
     dropped: int = 0
-    """Chunks that their document no longer has, and documents whose file was deleted."""
+    """Chunks that their document no longer has, and documents without ids that their source no longer has."""
     replaced: int = 0
     """Of those embedded, the documents that took the place of another text under their id."""
 
@@ -81,10 +72,11 @@ def add_from(
     numbered = source.blocks() if isinstance(source, Corpus) else source
     chunker = chunker_for(bundle, chunk_tokens, overlap) if corpus is not None or chunk_tokens else None
     done, added = 0, Added()
+    seen: set[str] = set()
     with store.writing():
         names = Names(store, corpus.origin, wanted_prefix(corpus)) if corpus is not None else Names(store, "", "")
         if corpus is not None and corpus.folder is not None and not names.is_recorded:
-            take_over(store, names, recorded_files(folder, corpus))
+            take_over(store, names, recorded_files(folder, corpus.folder.path))
 
         def check(chunks: list[Document]) -> None:
             check_replaced(store, chunks, store.get([chunk.id for chunk in chunks]), names)
@@ -94,15 +86,14 @@ def add_from(
             added += _add_batch(store, bundle, batch, names)
             if corpus is not None or chunker is not None:
                 prefixes = {id: names.prefix for id in made_up_documents(batch)}
+                seen.update(prefixes)
                 added += _drop(store, stale_chunks(store, batch.counts, prefixes))
             done += len(batch.counts)
             if progress:
                 progress(done, total)
-        if corpus is not None and corpus.folder is not None:
-            missing = [names.id_of(id) for id in missing_files(folder, corpus)]
-            added += _drop(store, stale_chunks(store, dict.fromkeys(missing, 0), {id: names.prefix for id in missing}))
-            store.check_in_place()
-            record_files(folder, corpus)
+        if corpus is not None:
+            # Only now: an interrupted run has not seen all.
+            added += _drop(store, gone_documents(store, names, seen, corpus.problems))
     return added
 
 

@@ -1,35 +1,25 @@
-"""Documents of any source as batches of chunks, and the files that an index holds of a folder."""
+"""Documents of any source as batches of chunks."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...corpus import Corpus, Document
 from ...corpus.chunks import Chunker
 from ...corpus.rows import content_id, read_objects
-from ...errors import DataError, StorageError
-from ...files import read_small, replace_file
+from ...errors import DataError
 from ...sequences import in_order
 from ..bundle.bundle import Bundle
 from ..store.row_encoding import short
 
-logger = logging.getLogger(__name__)
-
 COMMIT_EVERY = 512
 """Most documents that are embedded and stored together."""
-FOLDERS = "folders"
-"""Folder of an index that records the files it holds of each source folder."""
-_LONGEST_RECORD = 1 << 28  # bytes; a million files of long names
 
 Source = Corpus | str | PathLike[str] | Iterable[object]
 """The sources of `add_from`: a path, a corpus, or documents in memory."""
@@ -119,45 +109,6 @@ def unpack(
         [uuid.uuid4().hex if row.made_up else row.id for row in rows] if ids is None else ids,
         [row.metadata for row in rows] if metadata is None else metadata,
     )
-
-
-def missing_files(folder: Path, corpus: Corpus) -> list[str]:
-    """Return the recorded files of a folder that no longer exist; none if a part of it is unreadable."""
-    assert corpus.folder is not None
-    now = set(corpus.folder.ids())
-    if not now.issuperset(corpus.problems):
-        return []
-    return sorted(recorded_files(folder, corpus) - now)
-
-
-def recorded_files(folder: Path, corpus: Corpus) -> set[str]:
-    """Return the files of a folder that were recorded when it was last indexed; none if it never was."""
-    path = _record_path(folder, corpus)
-    try:
-        before = json.loads(read_small(path, _LONGEST_RECORD))
-        return {id for id in before if isinstance(id, str)}
-    except FileNotFoundError:
-        return set()
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        logger.warning("%s cannot be read (%s): files that are gone stay in the index", path, error)
-        return set()
-
-
-def record_files(folder: Path, corpus: Corpus) -> None:
-    """Record the files that the index holds of a folder; StorageError if the disk is full."""
-    assert corpus.folder is not None
-    path = _record_path(folder, corpus)
-    try:
-        path.parent.mkdir(exist_ok=True)
-        replace_file(path, json.dumps(corpus.folder.ids()).encode())
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _record_path(folder: Path, corpus: Corpus) -> Path:
-    assert corpus.folder is not None
-    name = hashlib.sha256(str(corpus.folder.path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return folder / FOLDERS / f"{name}.json"
 
 
 def _in_memory(source: Iterable[object]) -> Iterator[Document]:

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
+from ...files import read_small
 from ..store.documents import DocumentStore
 from ..store.row_encoding import short
 from .sources import Names
 
 logger = logging.getLogger(__name__)
 
+FOLDERS = "folders"
+"""Folder of an index in which older versions recorded the files that it holds of each source folder."""
+_LONGEST_RECORD = 1 << 28  # bytes; a million files of long names
+
 
 def is_chunk(id: str, metadata: Mapping[str, object]) -> bool:
     """Return whether a document is a chunk that a chunker made, and not one whose id looks like it."""
     return {"chunk", "start", "end"} <= metadata.keys() and id.endswith(f"#{metadata['chunk']}")
+
+
+def recorded_files(folder: Path, source: Path) -> set[str]:
+    """Return the files of a source folder that an older version recorded in the index in `folder`; none if it did not.
+
+    A record that cannot be read counts as none, and a warning says so.
+    """
+    name = hashlib.sha256(str(source.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    path = folder / FOLDERS / f"{name}.json"
+    try:
+        before = json.loads(read_small(path, _LONGEST_RECORD))
+        return {id for id in before if isinstance(id, str)}
+    except FileNotFoundError:
+        return set()
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        logger.warning("%s cannot be read (%s): files that are gone stay in the index", path, error)
+        return set()
 
 
 def take_over(store: DocumentStore, names: Names, files: Collection[str]) -> None:

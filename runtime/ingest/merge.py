@@ -17,7 +17,7 @@ from ...sequences import as_list
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
 from .documents import Batch
-from .replacing import check_replaced, made_up_documents, stale_chunks, unchanged
+from .replacing import check_replaced, gone_documents, made_up_documents, stale_chunks, unchanged
 from .shards import HEADER, Part, Shard, read_part, read_shard
 from .sources import Names, unique_prefix
 
@@ -34,6 +34,8 @@ class Merged(NamedTuple):
     """Unreadable files: id -> reason."""
     replaced: int = 0
     """Documents that took the place of another text under their id."""
+    dropped: int = 0
+    """Chunks that their document no longer has, and documents without ids that their source no longer has."""
 
 
 class _Set(NamedTuple):
@@ -51,6 +53,10 @@ class _Set(NamedTuple):
         each = [[(part.block, folder, part) for part in shard.parts] for folder, shard in self.shards.values()]
         return [(folder, part) for _, folder, part in in_order(*each, key=lambda part: part[0])]
 
+    def problems(self) -> dict[str, str]:
+        """Return what could not be read: id -> reason."""
+        return {id: why for _, shard in self.shards.values() for id, why in shard.problems.items()}
+
 
 def merge_shards(
     store: DocumentStore,
@@ -61,8 +67,9 @@ def merge_shards(
     """Add the documents of shards to a store, in the order of their source, with one part in memory.
 
     Progress is recorded: after an interruption the same call resumes. Shards that are merged again put back what was
-    deleted or changed since. Documents with the same id are replaced. Shards
-    of several sources are merged one source after another. Arguments and result as in `SteerableIndex.merge`.
+    deleted or changed since. Documents with the same id are replaced. Shards of several sources are merged one source
+    after another. What none of the shards of a source has is dropped at the end if it has no id of its own. Arguments
+    and result as in `SteerableIndex.merge`.
 
     Raises:
         DataError: A shard is missing, duplicate, unfinished, damaged, or made with another bundle (nothing was merged);
@@ -71,15 +78,23 @@ def merge_shards(
     """
     sets = _sets(folders, model_digest)
     total = sum(shard.documents for group in sets for _, shard in group.shards.values())
-    done = replaced = 0
+    done = replaced = dropped = 0
+    problems: dict[str, dict[str, str]] = {}
+    seen: dict[str, set[str]] = {}
     with store.writing():
         for group in sets:
-            for documents, others in _merge_set(store, group):
-                done, replaced = done + documents, replaced + others
+            origin = group.first.origin
+            problems.setdefault(origin, {}).update(group.problems())
+            for documents, others, stale in _merge_set(store, group, seen.setdefault(origin, set())):
+                done, replaced, dropped = done + documents, replaced + others, dropped + stale
                 if progress:
                     progress(done, total)
-    problems = {id: why for group in sets for _, shard in group.shards.values() for id, why in shard.problems.items()}
-    return Merged(total, problems, replaced)
+        # After all of them: several sets may be of one path, embedded on machines that have other files there.
+        for origin, ids in seen.items():
+            gone = gone_documents(store, Names(store, origin, ""), ids, problems[origin])
+            dropped += store.delete(gone) if gone else 0
+    every = {id: why for of_source in problems.values() for id, why in of_source.items()}
+    return Merged(total, every, replaced, dropped)
 
 
 def shard_batches(
@@ -101,8 +116,11 @@ def shard_batches(
             yield batch._replace(documents=documents, counts=counts), vectors, codes
 
 
-def _merge_set(store: DocumentStore, group: _Set) -> Iterator[tuple[int, int]]:
-    """Merge one part after another; yield the number of documents of each, and of those that were replaced."""
+def _merge_set(store: DocumentStore, group: _Set, seen: set[str]) -> Iterator[tuple[int, int, int]]:
+    """Merge one part after another; yield the number of documents of each, of those replaced, and of stale chunks.
+
+    `seen` receives the ids in the index of the documents whose id the source made up.
+    """
     names = Names(store, group.first.origin, group.first.prefix)
     parts = group.parts()
     key = MERGED + hashlib.sha256("".join(part.sha256 for _, part in parts).encode()).hexdigest()[:16]
@@ -111,15 +129,17 @@ def _merge_set(store: DocumentStore, group: _Set) -> Iterator[tuple[int, int]]:
         # All of it was merged before: what was deleted or changed since then is put back.
         merged, kind = "0", "added"
     for number, (folder, part) in enumerate(parts):
-        replaced = 0
-        if number >= int(merged):
+        replaced = dropped = 0
+        if number >= int(merged) or names.is_recorded:
             batch, vectors, codes = read_part(folder, part)
             batch, prefixes = _named(batch, names)
+            seen.update(prefixes)
+        if number >= int(merged):
             ids, texts = [d.id for d in batch.documents], [d.text for d in batch.documents]
             stored = store.get(ids)
             if kind == "added":
                 check_replaced(store, batch.documents, stored, names)
-                store.delete(stale_chunks(store, batch.counts, prefixes))
+                dropped = store.delete(stale_chunks(store, batch.counts, prefixes))
             # An interrupted run may have stored the first part without recording it.
             elif number > int(merged):
                 _check_new(store, ids, folder)
@@ -127,13 +147,13 @@ def _merge_set(store: DocumentStore, group: _Set) -> Iterator[tuple[int, int]]:
                 old and unchanged(d, old) for d, old in zip(batch.documents, stored, strict=True)
             ):
                 store.set_meta(key, f"{number + 1} {kind}")
-                yield part.documents, 0
+                yield part.documents, 0, dropped
                 continue
             made_up = {document.id: names.prefix for document in batch.documents if document.made_up}
             store.put(ids, texts, [d.metadata for d in batch.documents], vectors, *codes, made_up=made_up)
             store.set_meta(key, f"{number + 1} {kind}")
             replaced = sum(old is not None and old.text != text for old, text in zip(stored, texts, strict=True))
-        yield part.documents, replaced
+        yield part.documents, replaced, dropped
 
 
 def _named(batch: Batch, names: Names) -> tuple[Batch, dict[str, str]]:

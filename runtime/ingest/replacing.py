@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ...corpus import Document
 from ...errors import DataError
@@ -88,6 +88,37 @@ def stale_chunks(store: DocumentStore, counts: Mapping[str, int], prefixes: Mapp
         for name, record in found.items()
         if (name == stale[name] or is_chunk(name, record.metadata)) and owners.get(name) == prefixes.get(stale[name])
     ]
+
+
+def gone_documents(store: DocumentStore, names: Names, seen: Collection[str], problems: Collection[str]) -> list[str]:
+    """Return the ids that a source made up and no longer has, after a pass over all of it.
+
+    Nothing else is ever dropped: the store knows which source made up an id, and forgets it where a person puts another
+    document under it.
+
+    Args:
+        store: The documents of the index.
+        names: The source.
+        seen: The documents with made-up ids of this pass, by their ids in the index and without chunks.
+        problems: What the pass could not read, as the source calls it: documents, files, or folders of files. It keeps
+            what it had.
+    """
+    if not names.origin or not names.is_recorded or "." in problems:
+        return []
+    gone = []
+    for id in store.made_up_by(names.prefix):
+        base, _, _ = id.rpartition("#")
+        document = base if base and _number_of(id, base) else id
+        if id not in seen and document not in seen and not _is_within(names.made_up_id(document), problems):
+            gone.append(id)
+    return gone
+
+
+def _is_within(id: str, problems: Collection[str]) -> bool:
+    """Return whether an id is one of `problems`, or a file in a folder that is."""
+    return bool(problems) and (
+        id in problems or any(id[:at] in problems for at, character in enumerate(id) if character == "/")
+    )
 
 
 def _number_of(chunk: str, document: str) -> int:

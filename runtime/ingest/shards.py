@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -31,6 +32,8 @@ from .sources import wanted_prefix
 FORMAT_VERSION = 2
 """Version 1 did not say which ids its source made up; they are taken for the source's own."""
 HEADER = "shard.json"
+BEGINNING = 1 << 16
+"""Bytes of each file that the stamp of a source depends on."""
 
 
 class Part(NamedTuple):
@@ -51,7 +54,7 @@ class Shard:
     source: str
     """Name of the corpus."""
     stamp: str
-    """Checksum of the names and sizes of its files."""
+    """Checksum of the names, sizes and beginnings of its files."""
     model_digest: str
     chunk_tokens: int
     overlap: int
@@ -122,7 +125,7 @@ def embed_shard(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with WriterLock(folder).held():
-            header = _resume(folder, header, resume)
+            header = _resume(folder, header, resume, lambda: _stamp(absolute(data), corpus, beginnings=False))
             if header.complete:
                 return folder, header
             _remove_unlisted(folder, header)
@@ -211,11 +214,13 @@ def _write_header(folder: Path, shard: Shard) -> Shard:
     return shard
 
 
-def _resume(folder: Path, new: Shard, resume: bool) -> Shard:
-    """Return the existing header of this shard, or write a new one."""
+def _resume(folder: Path, new: Shard, resume: bool, earlier_stamp: Callable[[], str]) -> Shard:
+    """Return the existing header of this shard, or write a new one; `earlier_stamp` is that of an earlier version."""
     if not (folder / HEADER).exists():
         return _write_header(folder, new)
     existing = read_shard(folder)
+    if existing.stamp != new.stamp and existing.stamp == earlier_stamp():
+        new = replace(new, stamp=existing.stamp)
     # Parts of both versions would not agree about made-up ids.
     version = () if existing.complete else ("format_version",)
     for name in ("source", "stamp", "model_digest", "chunk_tokens", "overlap", *version):
@@ -237,8 +242,11 @@ def _remove_unlisted(folder: Path, shard: Shard) -> None:
             path.unlink()
 
 
-def _stamp(path: Path, corpus: Corpus) -> str:
-    """Return a checksum of the names and sizes of a source's files, which must be equal for all its shards."""
+def _stamp(path: Path, corpus: Corpus, *, beginnings: bool = True) -> str:
+    """Return a checksum of the files of a source, which must be equal for all its shards.
+
+    It is one of their names, sizes and, with `beginnings`, first 64 KiB; earlier versions did not look into the files.
+    """
     if corpus.folder is not None:
         found = corpus.folder.files()
         files = {id: found[id] for id in sorted(found)}
@@ -246,7 +254,21 @@ def _stamp(path: Path, corpus: Corpus) -> str:
         file = path if path.is_file() else first_file(path, "corpus.jsonl", "corpus.jsonl.gz") or path
         files = {file.name: file}
     sizes = {id: file.stat().st_size if file.exists() else -1 for id, file in files.items()}
-    return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(sizes).encode())
+    for file in files.values() if beginnings else ():
+        digest.update(_beginning(file))
+    return digest.hexdigest()
+
+
+def _beginning(file: Path) -> bytes:
+    """Return a checksum of the first bytes of a file; of none if it cannot be read, which is reported later."""
+    content = b""
+    # A link may lead to a pipe, which would wait for its writer.
+    with suppress(OSError):
+        if file.is_file():
+            with file.open("rb") as opened:
+                content = opened.read(BEGINNING)
+    return hashlib.sha256(content).digest()
 
 
 def _blocks_of(shard: Shard) -> Callable[[int], bool]:

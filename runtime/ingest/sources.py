@@ -93,6 +93,11 @@ class Names:
         others = [prefix for prefix in self._sources.values() if prefix]
         return f"./{id}" if id.startswith(tuple(others)) else id
 
+    def made_up_id(self, id: str) -> str:
+        """Return the id that the source made up for one in the index, the reverse of `id_of`."""
+        # No source makes up a path that begins with a dot and a slash.
+        return id.removeprefix(self.prefix or "./")
+
     def document(self, document: Document) -> Document:
         """Return a document, or a chunk, with its id in the index; `source` in its metadata follows."""
         if not document.made_up:

@@ -38,13 +38,13 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
         ChecksumError: Another bundle is in the folder now, which is unchanged.
         StorageError: The disk is full or the folder cannot be replaced; it is unchanged then.
     """
-    files = {
-        INTERPRETATION: _interpretation_bytes(result.interpretation),
-        TOKEN_MODEL: _token_model_bytes(result.token_model, result.calibration),
-        FEATURES: _features_bytes(bundle.path / FEATURES, result.interpretation.entries),
-    }
     # Labelling takes minutes, and somebody may have exported another model to the folder meanwhile.
     with staged_folder(bundle.path, overwrite=True) as folder, bundle.files.unchanged(*bundle.manifest.files):
+        files = {
+            INTERPRETATION: _interpretation_bytes(result.interpretation),
+            TOKEN_MODEL: _token_model_bytes(result.token_model, result.calibration),
+            FEATURES: _features_bytes(bundle.path / FEATURES, result.interpretation.entries),
+        }
         for name in set(bundle.manifest.files) - set(files):
             _link_or_copy(bundle.path / name, folder / name)
         for name, content in files.items():

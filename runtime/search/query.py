@@ -36,7 +36,7 @@ class Query:
 def cosines(ranked: RankedRows) -> RankedRows:
     """Return ranked rows whose scores are cosines: the product of two unit rows of float32 may be 1.0000001."""
     rows, scores = ranked
-    return rows, np.minimum(scores, np.float32(1))
+    return rows, np.clip(scores, np.float32(-1), np.float32(1))
 
 
 def best_rows(rows: IntArray, scores: FloatArray, k: int) -> RankedRows:

@@ -52,7 +52,8 @@ def check_search(query: object, k: object, view: object, fusion: Fusion, text: o
     if not isinstance(view, str) or view not in VIEWS:
         *names, last = VIEWS
         raise ConfigError(f"view is {shown(view)}: choose {', '.join(names)} or {last}")
-    check_fusion(fusion)
+    if not (isinstance(fusion, str) and fusion == "rrf"):
+        check_fusion(fusion)
     words = query if text is None else text
     if not isinstance(words, str) and (text is not None or VIEWS[view].needs_words):
         given = "a vector" if text is None else f"a vector with text={text!r:.80}"
@@ -91,7 +92,8 @@ class Views:
         A new filter is first applied to the best documents of an unfiltered search. If `k` of them match, they are the
         answer, and the metadata of all other documents need not be read.
         """
-        filter = check_filter(filter)
+        if filter is not None:
+            filter = check_filter(filter)
         with self.snapshot():
             searched = self._synced(view)
             if filter and searched.allows_post_filter and not self._store.filter_is_cached(filter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -221,7 +222,7 @@ class Concept:
         """Read a concept from a file; errors as in `from_json`, and a ConfigError when it is missing."""
         path = absolute(path)
         # A pipe may never end, and gigabytes are no concept.
-        if path.exists() and not (path.is_file() and path.stat().st_size <= MAX_BYTES):
+        if os.path.exists(path) and not (os.path.isfile(path) and os.path.getsize(path) <= MAX_BYTES):
             raise ConfigError(
                 f"{path} is no saved concept: name a file that `Concept.save` wrote, of at most {MAX_BYTES:,} bytes"
             )

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from ...arrays import FloatArray, IntArray
 from ...bounded_cache import BoundedCache
 from ...errors import DataError, IndexFolderError, StorageError
-from ...sequences import as_list
 from .checksums import (
     CODE,
     METADATA,
@@ -28,10 +27,11 @@ from .checksums import (
 )
 from .epochs import Epochs, Origin
 from .filters import compile_filter
-from .owners import owners_of, remove_owners, set_owners
+from .owners import made_up_by, owners_of, remove_owners, set_owners
 from .row_encoding import (
     Record,
     check_documents,
+    check_ids,
     check_strings,
     decode_codes,
     decode_metadata,
@@ -40,6 +40,7 @@ from .row_encoding import (
     encode_rows,
     is_unicode,
     short,
+    storable_ids,
 )
 from .schema import RESERVED, check_schema, fill_schema, watermark_of
 from .sqlite import Database, chunks, create_database, damaged
@@ -177,6 +178,10 @@ class DocumentStore:
     def owners_of(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the documents of `ids` whose id a source made up: id -> the prefix of that source."""
         return owners_of(self._database, storable_ids(ids))
+
+    def made_up_by(self, source: str) -> list[str]:
+        """Return the ids that the source with this prefix made up."""
+        return made_up_by(self._database, source)
 
     def without_epoch(self, ids: Sequence[str]) -> list[str]:
         """Return those of `ids` whose documents were added before the first known epoch, by an older version."""
@@ -335,10 +340,6 @@ class DocumentStore:
     def in_place(self) -> bool:
         """Whether the path still names the file that was opened."""
         return self._database.in_place
-
-    def check_in_place(self) -> None:
-        """Check, before a file beside the database is written, that it belongs to it; an IndexFolderError if not."""
-        self._database.check_in_place()
 
     def put(
         self,
@@ -531,7 +532,7 @@ class DocumentStore:
                 self._check_ids()
                 yield
                 commits = self._state().commits
-                self.check_in_place()
+                self._database.check_in_place()
             # The number is of this file, and not of one that replaced it meanwhile.
             if self._database.in_place:
                 save_commit_count(watermark_of(self.path), commits)
@@ -567,21 +568,6 @@ class DocumentStore:
 
     def _next_generation(self) -> None:
         self._database.rows("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
-
-
-def storable_ids(ids: Sequence[str]) -> list[str]:
-    """Return the distinct ids without those that hold a lone surrogate, which SQLite cannot bind."""
-    return [id for id in dict.fromkeys(check_ids(ids)) if is_unicode(id)]
-
-
-def check_ids(ids: object) -> list[str]:
-    """Return ids to look up as a list, by position; a DataError for what is no list of strings."""
-    if isinstance(ids, str):
-        raise DataError(f"ids is {short(ids)}: expected a list of strings")
-    wanted = as_list(ids, "ids")
-    if not all(isinstance(id, str) for id in wanted):
-        raise DataError(f"ids is {short(wanted)}: expected a list of strings")
-    return wanted
 
 
 def _rowid_list(rowids: ArrayLike) -> list[int]:

@@ -19,6 +19,12 @@ def owners_of(database: Database, ids: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def made_up_by(database: Database, source: str) -> list[str]:
+    """Return the ids that a source, named by its prefix, made up."""
+    found = database.rows("SELECT id FROM made_up WHERE source = ?", (source,)) if _has_table(database) else []
+    return [id for (id,) in found]
+
+
 def set_owners(database: Database, owners: Mapping[str, str]) -> None:
     """Record the sources of documents; the caller holds a transaction."""
     if owners:

@@ -84,6 +84,21 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def storable_ids(ids: Sequence[str]) -> list[str]:
+    """Return the distinct ids without those that hold a lone surrogate, which SQLite cannot bind."""
+    return [id for id in dict.fromkeys(check_ids(ids)) if is_unicode(id)]
+
+
+def check_ids(ids: object) -> list[str]:
+    """Return ids to look up as a list, by position; a DataError for what is no list of strings."""
+    if isinstance(ids, str):
+        raise DataError(f"ids is {short(ids)}: expected a list of strings")
+    wanted = as_list(ids, "ids")
+    if not all(isinstance(id, str) for id in wanted):
+        raise DataError(f"ids is {short(wanted)}: expected a list of strings")
+    return wanted
+
+
 def check_documents(ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, object]]) -> list[str]:
     """Check documents and return the metadata of each as JSON; arguments and errors as in `encode_rows`."""
     ids, texts, metadata = check_strings("ids", ids), check_strings("texts", texts), as_list(metadata, "metadata")

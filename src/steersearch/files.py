@@ -28,8 +28,19 @@ def sha256_of(path: Path) -> str:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return a path made absolute, with ``~`` as the home folder, so that it is the same place after a `chdir`."""
-    return Path(os.path.expanduser(path)).absolute()
+    """Return a path made absolute, with ``~`` as the home folder, so that it is the same place after a `chdir`.
+
+    Raises:
+        StorageError: The path is relative and the current folder was removed, so that it names no place.
+    """
+    expanded = Path(os.path.expanduser(path))
+    try:
+        return expanded.absolute()
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"{expanded} is relative to the current folder, which was removed: go to one that exists, or give an "
+            "absolute path"
+        ) from error
 
 
 def make_temporary(path: Path) -> Path:

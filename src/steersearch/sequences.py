@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, KeysView, Mapping, Set, ValuesView
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def as_list(values: object, name: str) -> list[Any]:
@@ -33,6 +34,9 @@ def in_order(values: object, name: str) -> Iterable[Any]:
     if isinstance(values, list | tuple | KeysView | ValuesView | ItemsView):
         return values
     _refuse_others(values, name)
+    # Not at the top, because the help of the command line loads this module.
+    import numpy as np
+
     if isinstance(values, np.ma.MaskedArray):
         values = unmasked(values, name)
     for method in ("to_pylist", "tolist", "to_list"):
@@ -66,6 +70,8 @@ def _refuse_others(values: object, name: str) -> None:
 
 def unmasked(values: np.ma.MaskedArray[Any, Any], name: str) -> np.ndarray[Any, Any]:
     """Return the content of a masked array of which nothing is masked; a DataError otherwise."""
+    import numpy as np
+
     masked = np.argwhere(np.ma.getmaskarray(values))
     if len(masked):
         place = ", ".join(map(str, masked[0].tolist()))

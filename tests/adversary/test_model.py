@@ -19,8 +19,9 @@ from steersearch.runtime import Bundle
 from steersearch.runtime.search.backends import BACKENDS
 
 from .operations import OF_THOUSANDS, VOCABULARY, Operation, generate, mixture
+from .other_process import Process
 from .reference import Mismatch
-from .world import Process, World
+from .world import World
 
 BUNDLE = Path(__file__).parents[1] / "data" / "tiny_bundle"
 SEED = int(os.environ.get("STEERSEARCH_MODEL_SEED", "20260"))

@@ -126,3 +126,26 @@ def test_sources_without_ids_stand_side_by_side(tiny_bundle, tmp_path):
     assert refused.returncode == 1
     assert len(refused.stderr.strip().splitlines()) == 1
     assert "'1' is the id of a document here" in refused.stderr
+
+
+def test_an_index_knows_its_bundle(tiny_bundle, tmp_path):
+    """No folder `bundle` is here: more documents need no --bundle, and a new index says which is missing."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text(f"an integer {name}\n")
+    new = sae("index", tmp_path / "two.txt", "-i", tmp_path / "new")
+    assert new.returncode == 1
+    assert "bundle" in new.stderr
+    assert len(new.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+    sae("index", tmp_path / "one.txt", "-b", tiny_bundle, "-i", tmp_path / "i")
+    more = sae("index", tmp_path / "two.txt", "-i", tmp_path / "i")
+    assert more.returncode == 0, more.stderr
+    assert "added 1, now 2 documents" in more.stderr
+    (tmp_path / "two.txt").write_text("\n\nan error\n")
+    sae("embed", tmp_path / "two.txt", "-b", tiny_bundle, "--out", tmp_path / "t")
+    merged = sae("index", "merge", tmp_path / "t", "-i", tmp_path / "i")
+    assert merged.returncode == 0, merged.stderr
+    assert "merged 1, dropped 1 that are gone, now 2 documents" in merged.stderr
+    (tmp_path / "one.txt").write_text("\nan integer\n")
+    again = sae("index", tmp_path / "one.txt", "-i", tmp_path / "i", "--json")
+    assert json.loads(again.stdout)["dropped"] == 1

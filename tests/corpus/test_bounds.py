@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
 import tracemalloc
+from collections import deque
+from itertools import islice
 
 import pytest
 
@@ -20,6 +23,7 @@ def small(monkeypatch):
     for module in (lines, tables):
         monkeypatch.setattr(module, "MAX_LINE", 500)
     monkeypatch.setattr(lines, "_PIECE", 7)
+    monkeypatch.setattr(lines, "_LEAST_LINE", 1)
 
 
 def read(path, content):
@@ -86,6 +90,20 @@ def test_gzip_bombs(tmp_path, small, name):
         list(Corpus.open(tmp_path / name).documents())
 
 
+def test_packed_blank_lines_are_refused_while_they_are_unpacked(tmp_path, monkeypatch):
+    """Each line takes time, so 4 MB of blank ones count as 256 MB, and what comes behind them is not reached."""
+    path = tmp_path / "a.txt.gz"
+    noise = os.urandom(1 << 20).hex().encode()
+    path.write_bytes(gzip.compress(b"\n" * (4 << 20)) + gzip.compress(noise))
+    with pytest.raises(DataError, match=r"a\.txt\.gz unpacks to more than 200 times its size: unpack it first"):
+        deque(lines.read_lines(path), maxlen=0)
+    assert len(list(islice(lines.read_lines(path), 1 << 20))) == 1 << 20
+    # Short lines of text are no bomb.
+    monkeypatch.setattr(lines, "MAX_LINE", 500)
+    path.write_bytes(gzip.compress(b"".join(b"%d\n" % (n * n % 7919) for n in range(5000))))
+    assert len(list(lines.read_lines(path))) == 5000
+
+
 def test_parquet_bombs(tmp_path):
     arrow = pytest.importorskip("pyarrow", reason="needs the extra parquet")
     from pyarrow.parquet import write_table
@@ -108,13 +126,15 @@ def test_the_text_of_a_pdf_is_bounded(tmp_path, monkeypatch):
 
 def test_a_long_line_is_not_held(tmp_path, monkeypatch):
     for module in (lines, tables):
-        monkeypatch.setattr(module, "MAX_LINE", 1 << 20)
+        monkeypatch.setattr(module, "MAX_LINE", 1 << 16)
     path = tmp_path / "a.csv"
-    path.write_text('id,text\n1,"' + "word, and word\n" * 1_000_000 + '"\n2,two\n')
+    # 1.5 MB, which takes twice as much as a string with its record.
+    path.write_text('id,text\n1,"' + "word, and word\n" * 100_000 + '"\n2,two\n')
+    list(Corpus.open(path).documents())
     tracemalloc.start()
     try:
         assert [document.id for document in Corpus.open(path).documents()] == ["2"]
-        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
 

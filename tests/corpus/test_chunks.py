@@ -130,6 +130,18 @@ def test_sizes_out_of_range(words, tokens, overlap, message):
         Chunker(words, 100, tokens, overlap)
 
 
+def test_long_headings_are_shortened_in_metadata():
+    """Every chunk repeats them; the text keeps them whole."""
+    text = f"# {'a' * 200}\n\n## {'b' * 201}\n\n" + "".join(f"{'#' * level} c\n" for level in range(3, 9))
+    names = [str(section.metadata["heading"]).split(" > ") for section in markdown_sections(text)]
+    assert names[0] == ["a" * 200]
+    assert names[1] == ["a" * 200, "b" * 199 + "…"]
+    # Six levels: more than six hashes are no heading.
+    assert names[2:] == [[*names[1], *["c"] * depth] for depth in range(1, 5)]
+    (hashes,) = markdown_sections("# " * 60_000)
+    assert hashes.metadata == {"heading": "# " * 99 + "#…"}
+
+
 def test_a_damaged_tokenizer(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(DataError, match="export the bundle again"):

@@ -181,3 +181,46 @@ def test_a_message_names_the_first_columns(tmp_path):
     header = ",".join(f"c{number}" for number in range(25))
     said = refusal(tmp_path / "a.csv", f"{header}\n{header}\n")
     assert "c18, c19, and 5 more: name one text" in said
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_the_line_of_excel_that_names_the_separator(tmp_path, separator, quote):
+    header = separator.join(["id", "text", "n"])
+    row = separator.join(["a", '"one, two; three"', "5"])
+    content = f"\ufeff{quote}sep={separator}{quote}\r\n{header}\r\n{row}\r\n"
+    assert documents(tmp_path / "a.csv", content) == [("a", "one, two; three", {"n": 5})]
+    # Lines keep their numbers.
+    said = refusal(tmp_path / "a.csv", f"{content}b{separator}two\n")
+    assert "a.csv, line 4 has 2 fields, expected 3 (id, text, n)" in said
+
+
+def test_other_first_lines_are_headers(tmp_path):
+    assert documents(tmp_path / "a.csv", "sep=x\nsep=;\n") == [("2", "sep=;", {})]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,text\ra,one\rb,two\r", "line 1: a cell without quotes holds a carriage return: save the table with LF"),
+        ('id,text\na,"one\n', "line 2: unexpected end of data: close the quotes of its last cell"),
+    ],
+)
+def test_tables_that_cannot_be_read_are_refused_in_our_words(tmp_path, content, message):
+    assert message in refusal(tmp_path / "a.csv", content)
+
+
+@pytest.mark.parametrize(("id", "text"), [("1.0", "1"), ("-0.0", "0"), ("1.5", "1.5"), ("1e300", "1e+300")])
+def test_an_id_that_is_a_whole_float_is_an_integer(tmp_path, id, text):
+    assert [found for found, _, _ in documents(tmp_path / "a.jsonl", f'{{"id": {id}, "text": "x"}}')] == [text]
+
+
+def test_an_id_that_no_float_holds(tmp_path):
+    said = refusal(tmp_path / "a.jsonl", '{"id": 1e400, "text": "x"}')
+    assert said.endswith("line 1: id is a number that no float holds: write it as a string")
+
+
+def test_lines_of_a_text_file_end_with_cr_lf_or_both(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one\rtwo\r\nthree\r\r\nfour\n\rsix")
+    found = [(d.id, d.text) for d in Corpus.open(tmp_path / "a.txt").documents()]
+    assert found == [("1", "one"), ("2", "two"), ("3", "three"), ("4", "four"), ("6", "six")]

@@ -1,4 +1,5 @@
 import codecs
+import gzip
 import os
 import sys
 
@@ -265,3 +266,32 @@ def test_only_the_wanted_blocks_of_a_folder_are_opened(tmp_path):
     assert [d.id for _, d in corpus.blocks(lambda block: block == 2)] == [f"{n}.txt" for n in range(64, 70)]
     assert corpus.problems == {}
     assert corpus.positions == 70
+
+
+def test_files_of_many_documents_in_a_folder_are_named_once(tmp_path, caplog):
+    """A packed file of lines is none of one document either, and is not called binary."""
+    (tmp_path / "a.md").write_text("fine")
+    (tmp_path / "image.png").write_bytes(b"\0")
+    corpus = Corpus.open(tmp_path)
+    assert len(corpus) == 1
+    assert caplog.messages == []
+    (tmp_path / "x.txt.gz").write_bytes(gzip.compress(b"moon\nstar"))
+    (tmp_path / "b.csv").write_text("text\nmoon\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "c.jsonl").write_text('{"text": "moon"}')
+    corpus = Corpus.open(tmp_path)
+    for _ in range(2):
+        assert [document.id for document in corpus.documents()] == ["a.md"]
+    assert corpus.problems == {}
+    said = "3 files are not one document and left out, first b.csv: index it by itself"
+    assert caplog.messages == [f"{tmp_path}: {said}"]
+    (tmp_path / "a.md").unlink()
+    with pytest.raises(DataError, match=rf"holds no corpus: expected .*\.pdf files; {said}"):
+        Corpus.open(tmp_path)
+
+
+def test_a_packed_page_is_unpacked_first(tmp_path, caplog):
+    (tmp_path / "a.txt").write_text("fine")
+    (tmp_path / "b.md.gz").write_bytes(gzip.compress(b"moon"))
+    assert len(Corpus.open(tmp_path)) == 1
+    assert caplog.messages == [f"{tmp_path}: 1 file is not one document and left out, first b.md.gz: unpack it"]

@@ -70,6 +70,13 @@ def test_front_matter_is_metadata(tmp_path):
         ("+++\ntitle = 'T'\nyear = 2024\n+++\nx", {"title": "T", "year": 2024}, "x"),
         ("---\ntags:\n- a\n- b\n---\nx", {"tags": ["a", "b"]}, "x"),
         ("---\n---\nx", {}, "x"),
+        # A quoted scalar begins at its first quote: what looks like a comment in it is none, a comment may hold quotes.
+        ('---\nb: "x # y" # z\n---\nx', {"b": "x # y"}, "x"),
+        ("---\nb: \"x # y\" # \"z\"\nc: 'it''s # x' # 'z'\n---\nx", {"b": "x # y", "c": "it's # x"}, "x"),
+        ('---\nb: "a \\" # b" #z\n---\nx', {"b": 'a " # b'}, "x"),
+        ('---\nb:\n- "x # y" # z\n- w # z\n---\nx', {"b": ["x # y", "w"]}, "x"),
+        ('---\nb: ["x # y", "]", c#d] # z]\n---\nx', {"b": ["x # y", "]", "c#d"]}, "x"),
+        ("---\nb: [a, # c]\n---\nx", {"b": "[a, # c]"}, "x"),
         ("---\n# only a comment\n---\nx", {}, "x"),
         ("---\ntags: [a,\n  b]\n---\n", {"tags": ["a", "b"]}, ""),
         # What is broken, or beyond these rules, stays as it is written.

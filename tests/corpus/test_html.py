@@ -49,6 +49,14 @@ def test_pages(page, expected):
     assert text(page) == expected
 
 
+def test_long_titles_and_headings_are_shortened_in_metadata():
+    words = "word " * 10_000
+    text, sections, metadata = read_html("a.html", f"<title>{words}</title><h1>{words}</h1><p>{words}".encode())
+    short = ("word " * 40)[:199] + "…"
+    assert (metadata, sections[0].metadata) == ({"title": short}, {"heading": short})
+    assert text == "\n\n".join([words.strip()] * 2)
+
+
 def test_titles_and_headings():
     page = b"<title>A &amp; <i>B</i>\n</title><h1>One <b>two</b></h1>text<H3>Three</H3><svg><title>no</title></svg>"
     text, sections, metadata = read_html("a.html", page)

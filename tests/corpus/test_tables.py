@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from steersearch.corpus import Corpus
+from steersearch.corpus import parquet as reader
 from steersearch.errors import DataError
+from steersearch.json_values import json_values
 
 
 def contents(corpus):
@@ -62,6 +64,52 @@ def test_parquet(parquet):
     assert list(corpus.pairs()) == [("why?", "7")]
 
 
+def test_values_of_parquet_are_those_of_documents_in_memory(parquet):
+    """Times with a zone are in UTC, so that texts order as the instants do."""
+    arrow = pytest.importorskip("pyarrow")
+    zone = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
+    when = datetime.datetime(2024, 5, 1, 1, 30, tzinfo=zone)
+    metadata = {
+        "when": when,
+        "plain": datetime.datetime(2024, 5, 1, 1, 30),
+        "clock": datetime.time(1, 30),
+        "price": decimal.Decimal("1.50"),
+        "whole": decimal.Decimal("20"),
+        "inside": [{"when": when}],
+    }
+    inside = arrow.list_(arrow.struct([("when", arrow.timestamp("us", "+05:30"))]))
+    columns = {name: [value] for name, value in metadata.items()}
+    columns["inside"] = arrow.array(columns["inside"], inside)
+    # The year 10000, which Python does not have.
+    late = arrow.array([253_402_300_800_000], arrow.timestamp("ms", "+05:30"))
+    ((_, _, found),) = contents(Corpus.open(parquet(text=["one"], late=late, **columns)))
+    assert found.pop("late") == "10000-01-01T00:00:00.000+00:00"
+    assert found == json_values(metadata)
+    assert found["when"] == "2024-04-30T20:00:00+00:00"
+    assert (found["price"], found["whole"]) == (1.5, 20)
+
+
+def test_ids_of_parquet_with_gaps(parquet):
+    """Arrow and pandas make floats of them."""
+    found = contents(Corpus.open(parquet(id=[1.0, None, float("nan"), 12.0], text=["a", "b", "c", "d"])))
+    assert [id for id, _, _ in found] == ["1", "2", "3", "12"]
+
+
+def test_batches_of_parquet_are_small_where_a_value_may_be_repeated(parquet, monkeypatch):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import ParquetFile
+
+    def sizes(**columns):
+        with ParquetFile(parquet(**columns)) as file:
+            return [len(batch) for batch in reader._batches(file)]
+
+    monkeypatch.setattr(reader, "BATCH_BYTES", 250_000)
+    # One value of 100 kB for all 150 rows in two row groups: two rows at a time; ten bytes are no limit.
+    assert sizes(text=arrow.array(["x" * 100_000] * 150).dictionary_encode()) == [2] * 75
+    assert sizes(text=["x" * 10] * 150) == [100, 50]
+    assert sizes(text=["x" * 300_000] * 3) == [1] * 3
+
+
 def test_parquet_is_read_in_batches(parquet):
     corpus = Corpus.open(parquet(body=[f"text {i}" for i in range(1000)]))
     assert [d.id for d in corpus.documents()] == [str(i) for i in range(1, 1001)]
@@ -74,6 +122,12 @@ def test_parquet_is_read_in_batches(parquet):
         ({"text": [1, 2]}, "row 1: text is a int, expected a string"),
         ({"text": ["x", "y"], "raw": [None, b"bytes"]}, "row 2: the column raw holds bytes"),
         ({"id": ["k", "k"], "text": ["x", "y"]}, "two documents have the id 'k'"),
+        ({"text": ["x"], "": ["y"], " ": ["z"]}, r"a\.parquet has 2 columns without a name \(text, , \): name them"),
+        (
+            {"text": ["x"], "n": [decimal.Decimal("0.12345678901234567890")]},
+            r"row 1: the column n holds 0\.12345678901234567890, which no number of JSON is: make it text",
+        ),
+        ({"text": ["x"], "n": [decimal.Decimal(2**70)]}, "row 1: the column n holds 1180591620717411303424"),
     ],
 )
 def test_parquet_that_cannot_be_used(parquet, columns, message):

@@ -122,7 +122,8 @@ class Corpus:
             folder = Folder(path)
             if not folder.ids():
                 expected = any_of(document_formats())
-                raise DataError(f"{path} holds no corpus: expected corpus.jsonl[.gz], or {expected} files")
+                left_out = f"; {others}" if (others := folder.left_out()) else ""
+                raise DataError(f"{path} holds no corpus: expected corpus.jsonl[.gz], or {expected} files{left_out}")
             return cls(name, tuple, folder=folder, origin=_absolute(path))
         # No other split is opened here, so that nothing is trained on test queries.
         has_pairs = (path / "qrels" / "train.tsv").is_file()

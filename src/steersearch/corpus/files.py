@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import DataError, MissingExtraError
-from .formats import format_of, read_document
+from .formats import format_of, read_document, reads_rows
 from .lines import check_inside
 from .repair import encodable_name
 from .rows import Row
@@ -21,13 +21,14 @@ class Folder:
 
     Hidden files and folders (their names begin with a dot) are left out. Links to folders are not followed, so that
     there are no loops. A file that cannot be read, or is a link that leads out of the folder, is left out and named in
-    `problems`.
+    `problems`. Files that hold many documents or are packed are left out with one warning, see `left_out`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problems: dict[str, str] = {}
         """Id -> reason why it could not be read."""
+        self._warned = False
 
     def ids(self) -> list[str]:
         """List the ids of all files with a format that can be read, sorted."""
@@ -39,22 +40,30 @@ class Folder:
         An id is the path in the folder with ``/``. Bytes of a name that are not UTF-8 are written out (``\\udce9``).
         """
         found: dict[str, Path] = {}
-        for folder, inner, names in os.walk(self.path, onerror=self._unreadable):
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
-            here = Path(folder)
-            for name in sorted(names):
-                path = here / name
-                if not name.startswith(".") and _is_document(path):
-                    id = self._id(path)
-                    while id in found:
-                        # A file may be called as another one is written out.
-                        id += "'"
-                    found[id] = path
+        for path in self._walk():
+            if _is_document(path):
+                id = self._id(path)
+                while id in found:
+                    # A file may be called as another one is written out.
+                    id += "'"
+                found[id] = path
         return found
+
+    def left_out(self) -> str:
+        """Name the first file with a known format that is not one document, and its cure; ``""`` if there is none."""
+        others = [path for path in self._walk() if format_of(path) and path.is_file() and not _is_document(path)]
+        if not others:
+            return ""
+        count = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+        cure = "index it by itself" if reads_rows(others[0]) else "unpack it"
+        return f"{count} not one document and left out, first {self._id(others[0])}: {cure}"
 
     def rows(self, ids: Sequence[str], wanted: Callable[[int], bool]) -> Iterator[tuple[int, Row]]:
         """Yield (position, row) of the files whose position among `ids` is wanted; open no others."""
         files = self.files()
+        if not self._warned and (left_out := self.left_out()):
+            logger.warning("%s: %s", self.path, left_out)
+        self._warned = True
         for position, id in enumerate(ids):
             if not wanted(position):
                 continue
@@ -72,6 +81,12 @@ class Folder:
                     logger.warning("%s: files that cannot be read are left out, first %s", self.path, problem)
                 self.problems[id] = problem
 
+    def _walk(self) -> Iterator[Path]:
+        """Yield all files that are not hidden, in the same order on every machine."""
+        for folder, inner, names in os.walk(self.path, onerror=self._unreadable):
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            yield from (Path(folder) / name for name in sorted(names) if not name.startswith("."))
+
     def _id(self, path: Path) -> str:
         return encodable_name(path.relative_to(self.path).as_posix())
 
@@ -82,4 +97,6 @@ class Folder:
 
 def _is_document(path: Path) -> bool:
     format = format_of(path)
-    return format is not None and format.read_document is not None and (path.is_file() or path.is_symlink())
+    if format is None or format.read_document is None or path.suffix.lower() == ".gz":
+        return False
+    return path.is_file() or path.is_symlink()

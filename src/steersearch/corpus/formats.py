@@ -87,6 +87,13 @@ def format_of(path: Path) -> Format | None:
     return next((format for format in FORMATS if suffix in format.suffixes), None)
 
 
+def reads_rows(path: Path) -> bool:
+    """Whether a file can be opened as one with many documents, by its name."""
+    format = format_of(path)
+    packed = path.suffix.lower() == ".gz"
+    return format is not None and format.read_rows is not None and (format.gzip or not packed)
+
+
 def read_document(path: Path, id: str) -> Row:
     """Read one file as one document; its metadata names the file.
 

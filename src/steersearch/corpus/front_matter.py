@@ -18,7 +18,10 @@ _CLOSING = {"---": re.compile(r"^(?:---|\.\.\.)[ \t]*\r?$", re.M), "+++": re.com
 _NAME = r"""("[^"\n]+"|'[^'\n]+'|[^\s"'\[\]{}:=#&*!|>%@`,?-][^:=\n]*?)"""
 _KEY = {"---": re.compile(_NAME + r"[ \t]*:(?=\s|$)(.*)"), "+++": re.compile(_NAME + r"[ \t]*=(.*)")}
 _ITEM = re.compile(r"\s*-(?:\s+(.*))?$")
-_ITEMS = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}"']+)\s*(?:,|$)""")
+_QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'"""
+_QUOTED_SCALAR = re.compile(rf"({_QUOTED})(?:\s+#.*)?\s*", re.S)
+_ITEMS = re.compile(rf"""\s*({_QUOTED}|[^,\[\]{{}}"']+)\s*(?:,|(?=\]))""")
+_END = re.compile(r"\s*\](?:\s+#.*)?\s*", re.S)
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[+-]?")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -113,13 +116,11 @@ def _scalar(name: str, text: str) -> object:
 
 def _list(name: str, text: str) -> object:
     """Return a list of scalars (``[a, "b, c"]``); one that nests or is not closed stays text."""
-    bare = _COMMENT.sub("", text).strip()
-    if not bare.endswith("]"):
-        return text
-    items, position, inner = [], 0, bare[1:-1].strip()
-    while position < len(inner):
-        match = _ITEMS.match(inner, position)
-        if match is None:
+    items: list[object] = []
+    position = 1
+    while not _END.fullmatch(text, position):
+        match = _ITEMS.match(text, position)
+        if match is None or (match[1][0] not in "\"'" and _COMMENT.search(match[1])):
             return text
         items.append(_scalar(name, match[1]))
         position = match.end()
@@ -128,7 +129,9 @@ def _list(name: str, text: str) -> object:
 
 def _quoted(text: str) -> str | None:
     """Return the content of a quoted scalar, None when it is not closed."""
-    text = text if text[-1] == text[0] else _COMMENT.sub("", text).strip()
+    # From its start, for a comment behind it may hold quotes, and it may hold what looks like a comment.
+    if match := _QUOTED_SCALAR.fullmatch(text):
+        text = match[1]
     if len(text) < 2 or text[-1] != text[0]:
         return None
     if text[0] == "'":

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import DataError
 from .html_bounds import check_page
 from .readers import encoding_mark
-from .sections import Content, headings
+from .sections import Content, headings, short_heading
 
 _DROPPED = frozenset("noscript template svg nav title script style rt rp iframe noembed noframes".split())
 _BLOCKS = frozenset(
@@ -64,7 +64,7 @@ def read_html(path: Path, data: bytes) -> Content:
             found.append((position, int(block[1]), _BLANKS.sub(" ", text)))
         pieces.append(text)
         position += len(text) + 2
-    title = _BLANKS.sub(" ", titles[0]).strip() if titles else ""
+    title = short_heading(_BLANKS.sub(" ", titles[0]).strip()) if titles else ""
     return "\n\n".join(pieces), headings(iter(found)), {"title": title} if title else {}
 
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import DataError
 
@@ -23,6 +24,8 @@ MAX_TEXT = 10_000_000
 """Most characters of a document, two Bibles. What is longer is data and no text."""
 MAX_RATIO = 200
 """Most bytes that a byte of a ``.gz`` file may unpack to, beyond `MAX_LINE`: 3 to 10 for text, 1,000 for a bomb."""
+_LEAST_LINE = 64
+"""Bytes that a line counts as in this ratio, however short it is, because each takes time; blank ones too."""
 _PIECE = 1 << 20
 _CACHED = ("datasets--", "models--", "spaces--")
 """How the folder of a repository begins in a cache of Hugging Face."""
@@ -93,8 +96,8 @@ def read_lines(path: Path, shorten: Callable[[str], str] = lambda piece: "") -> 
             a `LongLine`.
 
     Raises:
-        DataError: The file is missing or unreadable, is not UTF-8, or its gzip stream is damaged or unpacks to more
-            than `MAX_RATIO` times its size.
+        DataError: The file is missing or unreadable, is not UTF-8, or its gzip stream is damaged, or what was unpacked
+            so far is more than `MAX_RATIO` times what was read so far.
     """
     number, descriptor, size = 0, -1, 0
     try:
@@ -102,11 +105,13 @@ def read_lines(path: Path, shorten: Callable[[str], str] = lambda piece: "") -> 
         # after its stream, which would then warn that nobody closed it.
         descriptor = open_file(path)
         packed = path.suffix.lower() == ".gz"
-        most = max(MAX_LINE, MAX_RATIO * os.fstat(descriptor).st_size) if packed else sys.maxsize
+        most = MAX_LINE if packed else sys.maxsize
         with open(descriptor, "rb", closefd=False) as raw:
             stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
             for number, piece in enumerate(iter(partial(stream.readline, MAX_LINE), b""), start=1):
-                size += len(piece)
+                size += max(len(piece), _LEAST_LINE)
+                if size > most:
+                    most = _most(path, size, raw)
                 if len(piece) == MAX_LINE and not piece.endswith(b"\n"):
                     decoder = codecs.getincrementaldecoder("utf-8")()
                     kept = [shorten(decoder.decode(piece))]
@@ -114,10 +119,10 @@ def read_lines(path: Path, shorten: Callable[[str], str] = lambda piece: "") -> 
                         piece = stream.readline(_PIECE)
                         size += len(piece)
                         kept.append(shorten(decoder.decode(piece, final=not piece)))
-                        _check_ratio(path, size, most)
+                        if size > most:
+                            most = _most(path, size, raw)
                     yield LongLine("".join(kept))
                     continue
-                _check_ratio(path, size, most)
                 yield piece.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
@@ -133,6 +138,9 @@ def read_lines(path: Path, shorten: Callable[[str], str] = lambda piece: "") -> 
             os.close(descriptor)
 
 
-def _check_ratio(path: Path, size: int, most: int) -> None:
+def _most(path: Path, size: int, packed: BinaryIO) -> int:
+    """Return the most bytes that may come of what was read so far; a `DataError` if `size` is more."""
+    most = max(MAX_LINE, MAX_RATIO * packed.tell())
     if size > most:
         raise DataError(f"{path} unpacks to more than {MAX_RATIO} times its size: unpack it first if that is right")
+    return most

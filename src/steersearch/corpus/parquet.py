@@ -1,29 +1,31 @@
 """Parquet files as documents (extra ``parquet``), read in small batches."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, time
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..json_values import json_value
 from ..text import one_line
 from .columns import columns_of
 from .lines import MAX_LINE, MAX_RATIO, check_regular
+from .readers import listed
 from .rows import Row, record_row
 
 BATCH = 256
-"""Rows that are held in memory together."""
+"""Most rows that are held in memory together."""
+BATCH_BYTES = 256 << 20
+"""Most bytes of them, as long as a single row has fewer."""
 
 
 def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
     """Yield the rows of a .parquet file with the columns of `read_csv_rows`; the row number replaces a missing id.
 
-    Dates become ISO strings, and decimals become numbers.
+    Times and decimals are written as in memory, see `json_values`: times with a zone in UTC. NaN becomes None.
 
     Raises:
-        DataError: The file is damaged, unpacks to more than `MAX_RATIO` times its size, has no text column, or a column
-            holds values that JSON cannot hold.
+        DataError: The file is damaged, unpacks to more than `MAX_RATIO` times its size, has no text column or two
+            without a name, or a column holds values that JSON cannot hold.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -34,8 +36,10 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
             _check_size(path, file.metadata)
             names = [name.strip() for name in file.schema_arrow.names]
             columns = columns_of(path, names, text_column)
+            if names.count("") > 1:
+                raise DataError(f"{path} has {names.count('')} columns without a name ({listed(names)}): name them")
             number = 0
-            for batch in file.iter_batches(batch_size=BATCH):
+            for batch in _batches(file):
                 for cells in zip(*map(_cells, batch.columns), strict=True):
                     number += 1
                     place = f"{path}, row {number}"
@@ -56,6 +60,20 @@ def _check_size(path: Path, metadata: Any) -> None:
         raise DataError(f"{path} unpacks to more than {MAX_RATIO} times its size: write it without compression")
 
 
+def _batches(file: Any) -> Iterator[Any]:
+    """Yield the rows of all row groups in batches that fit into `BATCH_BYTES`.
+
+    A value of a dictionary is written once and may be that of every row, so the largest one, of which nothing but the
+    size of its column is known, is counted for each.
+    """
+    for at in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(at)
+        chunks = [group.column(number) for number in range(group.num_columns)]
+        size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.has_dictionary_page)
+        size += sum(chunk.total_uncompressed_size for chunk in chunks) // max(1, group.num_rows)
+        yield from file.iter_batches(batch_size=max(1, min(BATCH, BATCH_BYTES // max(1, size))), row_groups=[at])
+
+
 def _cells(column: Any) -> list[Any]:
     """Return the cells of a column; times that Python cannot hold (the year 10000) as Arrow writes them."""
     try:
@@ -74,20 +92,23 @@ def _cell(scalar: Any) -> Any:
             return {name: _cell(item) for name, item in scalar.items()}
         if isinstance(scalar, pa.ListScalar):
             return [_cell(item) for item in scalar.values]
-        return str(scalar.cast("string")).replace(" ", "T", 1)
+        if pa.types.is_timestamp(scalar.type) and scalar.type.tz is not None:
+            scalar = scalar.cast(pa.timestamp(scalar.type.unit, "UTC"))
+        text = str(scalar.cast("string")).replace(" ", "T", 1)
+        return f"{text[:-1]}+00:00" if text.endswith("Z") else text
 
 
 def _plain(cell: Any, place: str, name: str) -> Any:
-    if cell is None or isinstance(cell, str | int):
-        return cell
     if isinstance(cell, float):
         return cell if cell == cell and abs(cell) != float("inf") else None
-    if isinstance(cell, datetime | date | time):
-        return cell.isoformat()
-    if isinstance(cell, Decimal):
-        return float(cell)
     if isinstance(cell, list | tuple):
         return [_plain(item, place, name) for item in cell]
     if isinstance(cell, dict):
         return {str(key): _plain(item, place, name) for key, item in cell.items()}
+    try:
+        plain = json_value(cell)
+    except DataError as error:
+        raise DataError(f"{place}: the column {name} holds {cell}, which no number of JSON is: make it text") from error
+    if plain is None or isinstance(plain, str | int | float):
+        return plain
     raise DataError(f"{place}: the column {name} holds {type(cell).__name__}, which is no metadata: drop the column")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,10 @@ def title_field(record: Mapping[str, object], name: str, place: str) -> str:
 def id_field(record: Mapping[str, object], place: str, names: Sequence[str] = ("_id", "id")) -> str:
     """Return the first of these fields that is not empty, a number as its digits; ``""`` when there is none.
 
+    A float that is whole is written as an integer: a column of integers with gaps becomes one of floats in pandas.
+
     Raises:
-        DataError: It is neither a string nor a number.
+        DataError: It is neither a string nor a number, or it is infinite (``1e400``).
     """
     for name in names:
         value = record.get(name)
@@ -149,5 +152,9 @@ def id_field(record: Mapping[str, object], place: str, names: Sequence[str] = ("
             continue
         if type(value) not in (str, int, float):
             raise DataError(f"{place}: {name} is a {type(value).__name__}, expected a string or a number")
+        if isinstance(value, float) and math.isinf(value):
+            raise DataError(f"{place}: {name} is a number that no float holds: write it as a string")
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            value = int(value)
         return str(value)
     return ""

@@ -76,14 +76,26 @@ def read_csv_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
 
 
 def read_text_rows(path: Path) -> Iterator[Row]:
-    """Yield one row per line of a .txt file, its id the line number; raise a `DataError` where it is binary."""
-    for number, line in enumerate(read_lines(path), start=1):
+    """Yield one row per line of a .txt file, its id the line number; raise a `DataError` where it is binary.
+
+    A line ends with LF, CRLF or, as on old Macs, CR.
+    """
+    for number, line in enumerate(_universal_lines(path), start=1):
         if "\0" in line:
             raise DataError(f"{path}, line {number} is binary: expected text")
         if type(line) is LongLine:
             yield _too_long(f"{path}, line {number}", number)
         else:
             yield Row(str(number), line.strip(), made_up=True)
+
+
+def _universal_lines(path: Path) -> Iterator[str]:
+    for line in read_lines(path):
+        if type(line) is LongLine or "\r" not in line:
+            yield line
+        else:
+            # CRLF, also where it became CRCRLF, is one end.
+            yield from line.rstrip("\r\n").split("\r")
 
 
 def read_objects(items: Iterable[object]) -> Iterator[Row]:

@@ -11,6 +11,8 @@ from .readers import decode
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)$")
 _SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
+_LONGEST_HEADING = 200
+"""Most characters of a heading in metadata, because every chunk below it repeats it."""
 
 
 class Section(NamedTuple):
@@ -47,6 +49,8 @@ def markdown_sections(text: str) -> tuple[Section, ...]:
 def headings(found: Iterator[tuple[int, int, str]]) -> tuple[Section, ...]:
     """Return sections of (start, level, title). Each is named by its own heading and the headings above it.
 
+    Levels are 1 to 6, so at most six headings name a section. See `short_heading` for long ones.
+
     >>> headings(iter([(0, 1, "Install"), (20, 2, "Linux"), (40, 2, "Windows")]))[2].metadata
     {'heading': 'Install > Windows'}
     """
@@ -54,9 +58,14 @@ def headings(found: Iterator[tuple[int, int, str]]) -> tuple[Section, ...]:
     sections = []
     for start, level, title in found:
         above = [(outer, name) for outer, name in above if outer < level]
-        above.append((level, title))
+        above.append((level, short_heading(title)))
         sections.append(Section(start, {"heading": " > ".join(name for _, name in above)}))
     return tuple(sections)
+
+
+def short_heading(title: str) -> str:
+    """Return a heading or a title as it is, or its first 199 characters and ``…`` when it has more than 200."""
+    return title if len(title) <= _LONGEST_HEADING else title[: _LONGEST_HEADING - 1].rstrip() + "…"
 
 
 def _markdown_headings(text: str) -> Iterator[tuple[int, int, str]]:

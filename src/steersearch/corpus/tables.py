@@ -15,10 +15,17 @@ from .readers import TOO_LONG, listed
 
 _MAX_FIELD = 2**31 - 1
 """Most characters in a field of a table: the largest limit that the csv module takes on every platform."""
-_CELL_TEXT = re.compile(r'[^",\t\r\n]+(?:""[^",\t\r\n]*)*')
+_CELL_TEXT = re.compile(r'[^",;|\t\r\n]+(?:""[^",;|\t\r\n]*)*')
 """Text of a cell that does not decide where the cell ends; a doubled quote in it does not either."""
 _INSIDE = re.compile(r'[^"]*(?:""[^"]*)*')
 """What comes before the end of quotes."""
+_SEPARATOR = re.compile(r'"?sep=([,;|\t])"?[,;|\t]*\s*', re.I)
+"""The line with which Excel names the separator of a table, before its header."""
+_CURES = {
+    "new-line": "a cell without quotes holds a carriage return: save the table with LF or CRLF line ends",
+    "unexpected end": "unexpected end of data: close the quotes of its last cell",
+}
+"""Beginnings of messages of the csv module, and what is said instead."""
 Cells = tuple[int, list[str] | None]
 """(line number, cells), None for a record that is too long."""
 
@@ -30,7 +37,7 @@ def read_table(
 
     Args:
         path: The file; it may end in .gz.
-        separator: ``","`` or a tab.
+        separator: ``","`` or a tab. A .csv file may name another one in a line before its header, ``sep=;``.
         names: Names of the columns when the first line is no header. A line with none of these names is no header.
 
     Returns:
@@ -45,7 +52,7 @@ def read_table(
     lines = _RecordLines(path)
     if separator == ",":
         # Without `strict` a quote that is never closed would take the rest of the file.
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, delimiter=lines.named_separator() or separator, strict=True)
     else:
         reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
     body = _rows(path, reader, lines)
@@ -65,10 +72,12 @@ def _rows(path: Path, reader: Any, lines: _RecordLines) -> Iterator[Cells]:
         for cells in reader:
             # Spreadsheets end with rows of nothing but commas.
             if any(cells):
-                yield reader.line_num, None if lines.too_long else cells
+                yield lines.before + reader.line_num, None if lines.too_long else cells
             lines.next_record()
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+        said = str(error)
+        problem = next((cure for start, cure in _CURES.items() if said.startswith(start)), said)
+        raise DataError(f"{path}, line {lines.before + reader.line_num}: {problem}") from error
 
 
 def _records(path: Path, header: list[str], rows: Iterator[Cells]) -> Iterator[tuple[str, int, dict[str, str]]]:
@@ -94,9 +103,21 @@ class _RecordLines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines = read_lines(path, _shape)
+        self._lines: Iterator[str] = read_lines(path, _shape)
+        self.before = 0
+        """Lines before the header: 1 when the first one names the separator."""
         self._size = self._kept = 0
         self.too_long = False
+
+    def named_separator(self) -> str | None:
+        """Return the separator that the first line names, which is then no part of the table; None for another line."""
+        line = next(self._lines, "")
+        found = _SEPARATOR.fullmatch(line)
+        if found:
+            self.before = 1
+            return found[1]
+        self._lines = chain([line], self._lines)
+        return None
 
     def next_record(self) -> None:
         """Begin with the next record."""

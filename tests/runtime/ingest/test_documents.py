@@ -1,6 +1,5 @@
 """Documents of every source in an index: chunks, what is replaced, and what goes."""
 
-import json
 import re
 import tracemalloc
 from itertools import repeat
@@ -114,17 +113,6 @@ def test_a_file_that_cannot_be_read_keeps_what_it_had(index, notes):
     corpus = Corpus.open(notes)
     assert index.add_from(corpus) == Added(0, 0, 3, 0)
     assert "byte 0xff is not UTF-8" in corpus.problems["short.txt"]
-    assert len(index) == 4
-
-
-def test_a_damaged_memory_drops_nothing(index, notes, caplog):
-    index.add_from(notes)
-    (memory,) = (index.path / "folders").iterdir()
-    assert json.loads(memory.read_text()) == ["short.txt", "sub/long.md"]
-    (notes / "short.txt").unlink()
-    memory.write_text("[")
-    assert index.add_from(notes).dropped == 0
-    assert "files that are gone stay in the index" in caplog.text
     assert len(index) == 4
 
 

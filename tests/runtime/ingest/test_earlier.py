@@ -1,5 +1,7 @@
 """Sources of an index that was made by a version that recorded no sources."""
 
+import hashlib
+import json
 import sqlite3
 
 import pytest
@@ -38,6 +40,12 @@ def make_old(folder):
     database.close()
 
 
+def record(folder, notes):
+    """Write the list of files that older versions kept of a folder, and return its path."""
+    path = folder / "folders" / f"{hashlib.sha256(str(notes).encode()).hexdigest()[:16]}.json"
+    return write(path, json.dumps(sorted(file.name for file in notes.iterdir())))
+
+
 def ids(index):
     return sorted(index.documents()[0])
 
@@ -54,6 +62,7 @@ def notes(tmp_path, folder, opened):
         assert ids(index)[:2] == ["a.txt", "gone.txt"]
         assert len(index) > 5
     make_old(folder)
+    record(folder, notes)
     return notes
 
 
@@ -69,6 +78,15 @@ def test_a_folder_keeps_its_ids_and_is_updated(notes, opened, caplog):
         assert index._store.owners_of(ids(index)) == {"a.txt": "", "long.md": ""}
         assert index.add_from(notes, chunk_tokens=32) == Added(0, 0, 2, 0)
     assert "older version" not in caplog.text
+
+
+def test_a_damaged_record_drops_nothing(notes, folder, opened, caplog):
+    record(folder, notes).write_text("[")
+    (notes / "gone.txt").unlink()
+    with opened() as index:
+        assert index.add_from(notes, chunk_tokens=32).dropped == 0
+        assert "files that are gone stay in the index" in caplog.text
+        assert {"gone.txt", "a.txt", "notes/a.txt"} <= set(ids(index))
 
 
 def test_an_interrupted_upgrade_goes_on(notes, opened):

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from steersearch.corpus import Corpus
 from steersearch.errors import ConfigError, DataError, IndexLockedError, StorageError
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.ingest import shards as module
@@ -83,8 +84,8 @@ def test_the_merged_index_is_that_of_one_process(shards, alone, opened_bundle, t
     assert sizes[0] > sizes[1] > sizes[2] > 200  # two blocks, two blocks of which one is short, one block
     seen = []
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
-        total, problems, replaced = index.merge([shards], progress=lambda *done: seen.append(done))
-        assert (total, problems, replaced, len(index)) == (sum(sizes), {}, 0, sum(sizes))
+        total, problems, replaced, dropped = index.merge([shards], progress=lambda *done: seen.append(done))
+        assert (total, problems, replaced, dropped, len(index)) == (sum(sizes), {}, 0, 0, sum(sizes))
         assert seen[-1] == (total, total)
         assert index.merge([shards])[0] == total  # nothing is put there twice
         assert index._store.generation == len(seen)
@@ -289,3 +290,39 @@ def test_a_full_disk(documents, opened_bundle, small_disk):
     with pytest.raises(StorageError, match=r"free space, then --resume"):
         embed_shard(documents, opened_bundle, disk, (1, 3))
     assert not read_shard(disk / "00001-of-00003").complete
+
+
+def test_sources_that_differ_in_their_content_only(opened_bundle, tmp_path):
+    """Equal names and sizes, as the parts of a data set have them."""
+    for name in ("a", "b"):
+        (tmp_path / name / "docs").mkdir(parents=True)
+        (tmp_path / name / "docs" / "x.txt").write_text(f"the module {name}")
+        embed_shard(tmp_path / name / "docs", opened_bundle, tmp_path / "s" / name)
+    with pytest.raises(ConfigError, match="begun with another stamp"):
+        embed_shard(tmp_path / "b" / "docs", opened_bundle, tmp_path / "s" / "a", resume=True)
+    with SteerableIndex.create(tmp_path / "index", opened_bundle) as index:
+        index.merge([tmp_path / "s" / "a", tmp_path / "s" / "b"])
+        assert sorted(index.documents()[1]) == ["the module a", "the module b"]
+
+
+def test_only_the_beginning_of_a_file_is_in_the_stamp(opened_bundle, tmp_path):
+    """Its cost is bounded: a source may be of terabytes."""
+    source = tmp_path / "x.jsonl"
+    first = '{"text": "' + "a" * module.BEGINNING + '"}\n'
+    stamps = []
+    for last in ('{"text": "moon"}\n', '{"text": "star"}\n'):
+        source.write_text(first + last)
+        stamps.append(module._stamp(source, Corpus.open(source)))
+    source.write_text(first.replace("a", "b") + last)
+    assert stamps[0] == stamps[1] != module._stamp(source, Corpus.open(source))
+
+
+def test_a_shard_that_an_earlier_version_began_goes_on(opened_bundle, tmp_path):
+    source = tmp_path / "x.txt"
+    source.write_text("the moon\n")
+    folder, _ = embed_shard(source, opened_bundle, tmp_path / "s")
+    header = json.loads((folder / HEADER).read_text())
+    earlier = module._stamp(source, Corpus.open(source), beginnings=False)
+    assert earlier != header["stamp"]
+    (folder / HEADER).write_text(json.dumps(header | {"stamp": earlier}))
+    assert embed_shard(source, opened_bundle, tmp_path / "s", resume=True)[1].stamp == earlier
