@@ -330,6 +330,14 @@ CASES = {
             }
         ),
     ),
+    "100,000 added tokens": lambda f: tokenizer(
+        f,
+        added_tokens=[
+            {"id": i, "content": f"t{i}", "special": False}
+            | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+            for i in range(100_000)
+        ],
+    ),
     "a beginning of a megabyte": lambda f: tokenizer(f, normalizer={"type": "Prepend", "prepend": "x" * 10**6}),
     "bytes of bytes": lambda f: tokenizer(f, pre_tokenizer={"type": "Sequence", "pretokenizers": [GROWING] * 20}),
     # Features.

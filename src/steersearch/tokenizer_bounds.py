@@ -1,4 +1,4 @@
-"""How much longer the tokenizer of a file can make a text, read before the file is opened."""
+"""What the tokenizer of a file may ask for, read before the file is opened."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import Any
 MAX_GROWTH = 256
 """How many times longer the steps of a tokenizer may make a text. Memory that is not there ends the process."""
 
+MAX_ADDED = 2**15
+"""Tokens beside the vocabulary: opening takes time by their square, 1 s for these; real models have up to 6,500."""
 
-def check_growth(tokenizer: Any) -> None:
+
+def check_tokenizer(tokenizer: Any) -> None:
     """Check the content of a tokenizer.json.
 
     Raises:
-        ValueError: Its replacements make a text more than `MAX_GROWTH` times longer.
+        ValueError: Its steps make a text more than `MAX_GROWTH` times longer, or it adds more than `MAX_ADDED` tokens.
         AttributeError: It is no object.
     """
+    added = tokenizer.get("added_tokens")
+    if isinstance(added, list) and len(added) > MAX_ADDED:
+        raise ValueError(f"it has {len(added):,} added tokens, at most {MAX_ADDED:,} are allowed")
     growths, waiting = [1.0], [tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")]
     while waiting:
         each = waiting.pop()
