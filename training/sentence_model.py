@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
-from ..tokenizer_bounds import check_tokenizer
 from ..text import first_line, shown
+from ..tokenizer_bounds import check_tokenizer
 from .sentence_weights import check_tokens, check_weights
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BundleError
+from ...typed_records import check_record
 from .reading import MALFORMED, check_version, json_lines
-from .typed_records import check_record
 
 FORMAT_VERSION = 1
 

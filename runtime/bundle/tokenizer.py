@@ -9,8 +9,8 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ...errors import BundleError
-from ...tokenizer_bounds import check_tokenizer
 from ...text import first_line
+from ...tokenizer_bounds import check_tokenizer
 from .manifest import CURE
 from .reading import MALFORMED, read_json
 
