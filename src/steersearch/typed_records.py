@@ -20,7 +20,8 @@ def check_record(record: Any, *, skip: str = "") -> None:
     Raises:
         TypeError: One has another type, or a number is not finite.
     """
-    for name, check in _checks(type(record)):
+    kind: Any = type(record)
+    for name, check in _checks(kind):
         value = getattr(record, name)
         if name != skip and not check(value):
             raise TypeError(f"{name} is {shown(value)}")

@@ -463,6 +463,15 @@ def test_a_pipe_is_not_read(name, folder):
         Bundle.load(folder)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe")
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_edits_that_would_be_read_for_ever(kind, folder):
+    path = folder.with_name("bundle.edits.json")
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match=r"bundle\.edits\.json cannot be read .*it is no regular file"):
+        Bundle.load(folder)
+
+
 def test_a_relative_path_stays_the_same_folder(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     bundle = Bundle.load("bundle")
