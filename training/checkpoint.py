@@ -16,6 +16,7 @@ from torch import Tensor
 from .. import __version__
 from ..errors import CheckpointError, ConfigError, StorageError
 from ..files import check_format, make_temporary
+from ..typed_records import check_record
 from .config import SaeConfig
 
 FORMAT_VERSION = 3
@@ -120,10 +121,16 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
             shape = {"encoder_depth": 1} | shape
             found = dict.fromkeys(("step_size", "b_step"), torch.zeros(0, shape["n_latents"])) | found
         config = SaeConfig(**shape)
+        for name, value in dataclasses.asdict(config).items():
+            if type(value) is not int:
+                raise TypeError(f"{name} is {value!r}, expected a whole number")
         info = CheckpointInfo(**payload["info"])
+        # A measurement that could not be made is NaN.
+        check_record(info, skip="metrics")
         check_embedder(info.embedder)
         state = {name: found[name] for name in PARAMETERS}
-    except (KeyError, TypeError, AttributeError, ConfigError) as error:
+    # RuntimeError: a size that torch refuses.
+    except (KeyError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}): train it again") from error
     d_in, n_latents = config.d_in, config.n_latents
     shapes = {"W_enc": (d_in, n_latents), "b_enc": (n_latents,), "W_dec": (n_latents, d_in), "b_dec": (d_in,)}
@@ -133,6 +140,9 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
             raise CheckpointError(f"{path}: {name} is no dense tensor of floating-point numbers: train it again")
         if tuple(tensor.shape) != shapes[name]:
             raise CheckpointError(f"{path}: {name} has shape {tuple(tensor.shape)}, its config says {shapes[name]}")
+        # One number may stand for all, and a tensor without a device has none.
+        if tensor.device.type != "cpu" or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+            raise CheckpointError(f"{path}: {name} holds fewer numbers than its shape says: train it again")
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinite numbers: train it again")
     return config, info, state

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
-from ..replacements import check_growth
 from ..text import first_line, shown
+from ..tokenizer_bounds import check_tokenizer
 from .sentence_weights import check_tokens, check_weights
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def check_folder(folder: Path) -> None:
             raise DataError(f"{path} is a device or a pipe, which would be read for ever: copy the model again")
     for path in folder.rglob("tokenizer.json"):
         try:
-            check_growth(read_json(path))
+            check_tokenizer(read_json(path))
         except (ValueError, AttributeError) as error:
             raise DataError(f"{path} cannot be used ({error}): choose another embedder") from error
     modules = read_json(folder / "modules.json")

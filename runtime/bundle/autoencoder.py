@@ -60,7 +60,7 @@ class Autoencoder:
         for start in range(0, len(rows), BATCH):
             block = slice(start, start + BATCH)
             ids, activations = run(self._encoder, _CODE, {"embeddings": rows[block]})
-            indices[block], values[block] = self._checked(ids, activations, len(rows[block]))
+            indices[block], values[block] = self._checked(np.asarray(ids), np.asarray(activations), len(rows[block]))
         return indices, values
 
     def decode(self, indices: IntArray, values: FloatArray) -> FloatArray:
@@ -121,8 +121,10 @@ class Autoencoder:
 
     def _decoded(self, ids: IntArray, values: FloatArray) -> FloatArray:
         """Run the decoder; a BundleError when it does not give embeddings."""
-        rows: FloatArray = run(self._decoder, ["reconstruction"], {"sae_indices": ids, "sae_values": values})[0]
-        if rows.shape != (len(ids), self.d_in) or not np.isfinite(rows).all():
+        # A graph may also give a list of arrays.
+        rows = np.asarray(run(self._decoder, ["reconstruction"], {"sae_indices": ids, "sae_values": values})[0])
+        good = rows.shape == (len(ids), self.d_in) and rows.dtype == np.float32
+        if not good or not np.isfinite(rows).all():
             raise BundleError(
                 f"{self._folder / DECODER} gave {rows.dtype} {rows.shape}, expected finite numbers of shape "
                 f"{(len(ids), self.d_in)}: {CURE}"

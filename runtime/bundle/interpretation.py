@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import BundleError
+from ...typed_records import check_record
 from .reading import MALFORMED, check_version, json_lines
 
 FORMAT_VERSION = 1
 
 LONGEST = 2**22
 """Bytes of a latent's line; 10,000 are usual."""
+QUANTILES = 5
 BYTES_PER_LATENT = 256
 """Of the first line, which has each latent's position and family."""
 UNCLEAR = 0.65
@@ -94,7 +96,7 @@ class Entry:
     """Documents on which it fires: its activation is at least a quarter of the typical one."""
     active: int = 0
     """Documents on which it is active."""
-    quantiles: tuple[float, ...] = (0.0,) * 5
+    quantiles: tuple[float, ...] = (0.0,) * QUANTILES
     """Of the activation where it is active: 50, 75, 90, 95, 100 %."""
     top: tuple[Passage, ...] = ()
     """From its strongest documents, strongest first."""
@@ -168,16 +170,22 @@ def read_interpretation_file(path: Path, n_latents: int) -> Interpretation:
 
 
 def _check_latents(interpretation: Interpretation, n_latents: int) -> None:
-    """Check what is looked up by number: latents, and a position for each or for none; a ValueError or TypeError."""
+    """Check the types, and what is looked up by number: latents, quantiles, and a position for each latent or for none.
+
+    Raises:
+        TypeError, ValueError: They do not fit.
+    """
+    for entry in interpretation.entries:
+        check_record(entry)
+        if len(entry.quantiles) != QUANTILES:
+            raise ValueError(f"latent {entry.latent} has {len(entry.quantiles)} quantiles")
+    # Those that were just checked need not be.
+    check_record(replace(interpretation, entries=()))
     pairs = [pair for entry in interpretation.entries for pair in (*entry.companions, *entry.similar)]
     latents = [latent for latent, _ in pairs] + [latent for family in interpretation.families for latent in family]
-    numbers = [number for _, number in pairs] + [number for x, y in interpretation.positions for number in (x, y)]
     for latent in latents:
-        if type(latent) is not int or not 0 <= latent < n_latents:
-            raise ValueError(f"latent {str(latent)[:40]}")
-    for number in numbers:
-        if type(number) not in (int, float) or not abs(number) < float("inf"):
-            raise ValueError(f"number {str(number)[:40]}")
+        if not 0 <= latent < n_latents:
+            raise ValueError(f"latent {latent}")
     if len(interpretation.positions) not in (0, n_latents):
         raise ValueError(f"{len(interpretation.positions)} positions")
 

@@ -168,11 +168,14 @@ class OnnxEmbedder:
         feeds: dict[str, Any] = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
         if "token_type_ids" in self._inputs:
             feeds["token_type_ids"] = np.zeros_like(ids)
-        result = run(self.session, [OUTPUT], {name: feeds[name] for name in self._inputs})[0]
-        rows_made: FloatArray = np.asarray(result, np.float32)
-        if rows_made.shape != (len(rows), self.d_in):
-            raise BundleError(f"the embedder gave {rows_made.shape}, expected {(len(rows), self.d_in)}: {CURE}")
-        return rows_made
+        result = np.asarray(run(self.session, [OUTPUT], {name: feeds[name] for name in self._inputs})[0])
+        # Texts would be read as numbers.
+        if result.dtype.kind != "f" or result.shape != (len(rows), self.d_in):
+            raise BundleError(
+                f"the embedder gave {result.dtype} {result.shape}, expected numbers of shape {(len(rows), self.d_in)}: "
+                f"{CURE}"
+            )
+        return result.astype(np.float32, copy=False)
 
 
 def open_onnx(folder: Path, manifest: Manifest, threads: int | None, profile: MemoryProfile) -> OnnxEmbedder:

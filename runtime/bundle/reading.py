@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ChecksumError
-from ...files import check_format, sha256_of
+from ...files import check_format, read_small, sha256_of
 from .manifest import CURE, Manifest
 
 MALFORMED = (
@@ -34,13 +34,9 @@ def read_json(path: Path, limit: int) -> Any:
     """Read a JSON file of at most `limit` bytes.
 
     Raises:
-        ValueError and others of `MALFORMED`: It is larger, or not JSON.
+        ValueError and others of `MALFORMED`: It is larger, a pipe or a device, or not JSON.
     """
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"it has more than {limit:,} bytes")
-    return json.loads(content.decode("utf-8"))
+    return json.loads(read_small(path, limit).decode("utf-8"))
 
 
 def json_lines(path: Path, *, first: int, longest: int, most: int) -> Iterator[Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ...errors import BundleError
-from ...replacements import check_growth
 from ...text import first_line
+from ...tokenizer_bounds import check_tokenizer
 from .manifest import CURE
 from .reading import MALFORMED, read_json
 
@@ -25,7 +25,7 @@ def open_tokenizer(path: Path, max_length: int) -> Tokenizer:
         BundleError: It cannot be read, makes texts much longer, or adds so many special tokens that none is left.
     """
     try:
-        check_growth(read_json(path, MAX_BYTES))
+        check_tokenizer(read_json(path, MAX_BYTES))
         with no_panic(f"{path} cannot be read"):
             tokenizer = Tokenizer.from_file(str(path))
             special = tokenizer.num_special_tokens_to_add(False)

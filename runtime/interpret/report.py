@@ -52,7 +52,9 @@ def write_report(interpretation: Interpretation, features: Features, out: Path, 
 def report_data(interpretation: Interpretation, features: Features) -> dict[str, Any]:
     """Return the data of the page as plain values: figures of all features together, then a record of each."""
     shown = [entry for entry in interpretation.entries if not features[entry.latent].hidden]
-    records = [_record(entry, features[entry.latent], interpretation.positions[entry.latent]) for entry in shown]
+    # A file may have no positions: then all are in the middle.
+    positions = interpretation.positions or ((0.5, 0.5),) * len(features)
+    records = [_record(entry, features[entry.latent], positions[entry.latent]) for entry in shown]
     alive = [record for record in records if record["fires"]]
     return {
         "corpus": interpretation.corpus,

@@ -127,3 +127,40 @@ def test_weights_that_are_no_numbers(saved, wrong):
     torch.save(payload, path)
     with pytest.raises(CheckpointError, match="b_dec is no dense tensor of floating-point numbers"):
         SparseAutoencoder.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (lambda p: p["config"].update(k=4.0), r"k is 4\.0, expected a whole number"),
+        (lambda p: p["config"].update(k=True), "k is True, expected a whole number"),
+        (lambda p: (p.update(format_version=1), p["config"].update(n_latents=-4)), "incomplete"),
+        (lambda p: p["state"].update(W_enc=p["state"]["W_enc"].to("meta")), "fewer numbers than its shape"),
+        (lambda p: p["info"].update(features=None), "features is None"),
+        (lambda p: p["info"].update(reference_mean="abc"), "reference_mean is 'abc'"),
+        (lambda p: p["info"].update(sample_texts=[1]), r"sample_texts is \[1\]"),
+        (lambda p: p["info"].update(corpus=[1]), r"corpus is \[1\]"),
+        (lambda p: p["info"].update(metrics={"l0": float("nan")}), None),
+    ],
+)
+def test_odd_values_of_somebody_elses_checkpoint(change, refused, tiny_checkpoint, tmp_path):
+    payload = torch.load(tiny_checkpoint, weights_only=True)
+    change(payload)
+    torch.save(payload, tmp_path / "odd.pt")
+    if refused is None:
+        SparseAutoencoder.load(tmp_path / "odd.pt")
+    else:
+        with pytest.raises(CheckpointError, match=refused):
+            SparseAutoencoder.load(tmp_path / "odd.pt")
+
+
+def test_a_number_that_stands_for_many_takes_no_memory(tiny_checkpoint, tmp_path):
+    payload, many = torch.load(tiny_checkpoint, weights_only=True), 10**12
+    config = payload["config"]
+    config["n_latents"], one = many, torch.zeros(())
+    shapes = {"W_enc": (config["d_in"], many), "b_enc": (many,), "W_dec": (many, config["d_in"])}
+    shapes |= dict.fromkeys(("step_size", "b_step"), (config["encoder_depth"] - 1, many))
+    payload["state"] |= {name: one.expand(shape) for name, shape in shapes.items()}
+    torch.save(payload, tmp_path / "odd.pt")
+    with pytest.raises(CheckpointError, match="W_enc holds fewer numbers than its shape says"):
+        SparseAutoencoder.load(tmp_path / "odd.pt")

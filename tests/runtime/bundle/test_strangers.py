@@ -33,6 +33,7 @@ from steersearch.runtime.bundle.manifest import (
     _digest,
     read_manifest,
 )
+from steersearch.runtime.interpret.report import report_data
 from steersearch.runtime.interpret.storage import read_graph
 
 TINY = Path(__file__).parents[2] / "data" / "tiny_bundle"
@@ -224,6 +225,30 @@ def announced(folder: Path) -> None:
             archive.writestr(f"{each}.npy", file.getvalue() if each == "table" else content.getvalue())
 
 
+SCORE = dict.fromkeys(("auc", "auc_near", "auc_random", "p_value", "precision", "recall"), 0.5) | {"positives": 3}
+PASSAGE = {"document": "d", "text": "the moon", "activation": 1.0, "spans": [[0, 3, 0.5]], "minimal": [0, 3]}
+GROWING = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+
+
+def entry(folder: Path, **values) -> None:
+    """An interpretation whose first latent has these values."""
+    interpreted(folder, [HEAD, {"latent": 0, "label": "x", "score": SCORE} | values, *ENTRIES[1:]])
+
+
+def gives_texts(folder: Path, name: str, output: str, column: str, kind: int, *inputs: str) -> None:
+    """A graph that gives texts like "1" in the place of numbers."""
+    nodes = [
+        helper.make_node("Cast", [column], ["c"], to=FLOAT),
+        helper.make_node("ReduceMean", ["c"], ["m"], axes=[1]),
+        helper.make_node("Mul", ["m", "row"], ["r"]),
+        helper.make_node("Cast", ["r"], [output], to=TensorProto.STRING),
+    ]
+    kinds = [value(each, FLOAT if each == "sae_values" else INT, "n", "m") for each in inputs]
+    # Not used, but a decoder has as many weights as the manifest says.
+    weights = {"row": np.zeros((1, D_IN), np.float32), "more": np.zeros((N_LATENTS, D_IN), np.float32)}
+    write(folder / name, nodes, kinds, [value(output, kind, "n", D_IN)], weights)
+
+
 TOO_WIDE = [*range(K), 0]
 CASES = {
     # Graphs.
@@ -265,6 +290,12 @@ CASES = {
     "an endless loop": loop,
     "functions": functions,
     "graphs in graphs": nested,
+    "an embedder that gives texts": lambda f: gives_texts(
+        f, EMBEDDER, "sentence_embedding", "input_ids", TensorProto.STRING, "input_ids", "attention_mask"
+    ),
+    "a decoder that gives texts": lambda f: gives_texts(
+        f, DECODER, "reconstruction", "sae_values", TensorProto.STRING, "sae_indices", "sae_values"
+    ),
     # The manifest.
     "max_length 1": lambda f: sign(f, max_length=1),
     "max_length 2": lambda f: sign(f, max_length=2),
@@ -299,6 +330,16 @@ CASES = {
             }
         ),
     ),
+    "100,000 added tokens": lambda f: tokenizer(
+        f,
+        added_tokens=[
+            {"id": i, "content": f"t{i}", "special": False}
+            | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+            for i in range(100_000)
+        ],
+    ),
+    "a beginning of a megabyte": lambda f: tokenizer(f, normalizer={"type": "Prepend", "prepend": "x" * 10**6}),
+    "bytes of bytes": lambda f: tokenizer(f, pre_tokenizer={"type": "Sequence", "pretokenizers": [GROWING] * 20}),
     # Features.
     "a version that is no number": lambda f: change_json(f / FEATURES, lambda c: c.update(format_version=float("nan"))),
     "p95 below 0": lambda f: latent(f, p95=-1),
@@ -327,6 +368,22 @@ CASES = {
     ),
     "families of words": lambda f: interpreted(f, [HEAD | {"families": [["a", "b"]]}, *ENTRIES]),
     "one position": lambda f: interpreted(f, [HEAD | {"positions": [[0.5, 0.5]]}, *ENTRIES]),
+    "a label that is a list": lambda f: entry(f, label=["x"]),
+    "no phrases": lambda f: entry(f, phrases=None),
+    "a score of words": lambda f: entry(f, score=SCORE | {"auc": "high"}),
+    "a score that is no number": lambda f: entry(f, score=SCORE | {"p_value": float("nan")}),
+    "a count of words": lambda f: entry(f, fires="many"),
+    "one quantile": lambda f: entry(f, active=3, quantiles=[1.0]),
+    "a passage that is a number": lambda f: entry(f, top=[PASSAGE | {"text": 7}]),
+    "a span of words": lambda f: entry(f, top=[PASSAGE | {"spans": [["a", "b", "c"]]}]),
+    "half a minimal span": lambda f: entry(f, near_misses=[PASSAGE | {"minimal": [1]}]),
+    "a saliency of 400 digits": lambda f: entry(f, top=[PASSAGE | {"spans": [[0, 3, 10**400]]}]),
+    "a query without an activation": lambda f: entry(f, queries=[["q"]]),
+    "a pattern of numbers": lambda f: entry(f, patterns=[{"tokens": [[1]], "weight": 1.0, "support": 1}]),
+    "a corpus that is an object": lambda f: interpreted(f, [HEAD | {"corpus": {}}, *ENTRIES]),
+    "one share": lambda f: interpreted(f, [HEAD | {"covered": [0.5]}, *ENTRIES]),
+    "settings that are a list": lambda f: interpreted(f, [HEAD | {"settings": [1]}, *ENTRIES]),
+    "latents that are no whole numbers": lambda f: interpreted(f, [HEAD, *({"latent": float(n)} for n in range(48))]),
     "no gzip": lambda f: (interpreted(f, GOOD), (f / INTERPRETATION).write_bytes(b"\x1f\x8b" + bytes(99))),
     "half a gzip": lambda f: (interpreted(f, GOOD), os.truncate(f / INTERPRETATION, 60)),
     "no zip": lambda f: (interpreted(f, GOOD), (f / TOKEN_MODEL).write_bytes(b"PK\x03\x04" + bytes(99))),
@@ -356,9 +413,13 @@ def test_it_is_an_error_of_ours_in_bounded_time_and_memory(case, folder):
 
 def test_the_bundle_itself_is_used(folder):
     """Otherwise the cases above could fail for another reason."""
-    interpreted(folder, GOOD)
+    entry(folder, active=3, top=[PASSAGE], quantiles=[1, 1.0, 1.0, 1.0, 2], queries=[["q", 1.0]])
     sign(folder)
     use(folder)
+    opened = Bundle.load(folder)
+    assert opened.interpretation is not None
+    # It has no positions.
+    assert report_data(opened.interpretation, opened.features)["features"][0]["at"] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("name", [ENCODER, DECODER, EMBEDDER, TOKENIZER, INTERPRETATION, TOKEN_MODEL])
@@ -399,6 +460,15 @@ def test_a_pipe_is_not_read(name, folder):
     (folder / name).unlink()
     os.mkfifo(folder / name)
     with pytest.raises(BundleError):
+        Bundle.load(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe")
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_edits_that_would_be_read_for_ever(kind, folder):
+    path = folder.with_name("bundle.edits.json")
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match=r"bundle\.edits\.json cannot be read .*it is no regular file"):
         Bundle.load(folder)
 
 
