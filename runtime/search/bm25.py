@@ -184,6 +184,8 @@ class Bm25:
                 raise ValueError(str(error)) from error
             view._rows, view._lengths = np.array(found, np.int64).reshape(-1, 2).T
             view._removed, view.saved_generation = int(facts["removed"]), facts["generation"]
+            if not 0 <= view._removed < 2**63:
+                raise ValueError("its number of removed documents is out of range")
             return view
 
         return read_cache(folder, "words.json", ("words.sqlite",), _parameters(), read, fits=fits)

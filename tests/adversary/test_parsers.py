@@ -36,6 +36,7 @@ SMALLEST: list[tuple[Any, ...]] = [
     ("documents in memory", {"texts": ["moon"], "embeddings": [[], 1]}),
     ("concept values", {"name": "x", "source": "latents", "weights": {"f3": HUGE}}),
     ("sidecars", ["hnsw.json", "removed", [-(2**63) - 1]]),
+    ("sidecars", ["words.json", "removed", HUGE]),
     ("database bytes", lambda content: content.replace(b"id TEXT NOT", b"id `EXT NOT")),
 ]
 """Target, the smallest input that it failed on or how a valid one is altered, and `PENDING` while it does."""

@@ -77,7 +77,7 @@ def test_the_index_is_that_of_one_process_although_a_worker_was_killed(cluster, 
     with SteerableIndex.create(tmp_path / "alone", tiny_bundle) as alone:
         alone.add_from(documents)
         with SteerableIndex.create(tmp_path / "index", tiny_bundle) as index:
-            assert index.merge([tmp_path / "shards"]) == (ROWS, {}, 0)
+            assert index.merge([tmp_path / "shards"]) == (ROWS, {}, 0, 0)
             for one, other in zip(index.documents(), alone.documents(), strict=True):
                 assert np.array_equal(one, other)
             rows = index._store.rowids()
