@@ -23,8 +23,6 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-import numpy as np
-
 from .errors import DataError
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -51,6 +49,9 @@ def json_value(value: Any, depth: int = 0) -> Any:
         return [json_value(item, depth + 1) for item in value]
     if isinstance(value, Enum):
         return json_value(value.value, depth + 1)
+    # Not at the top, because the help of the command line loads this module.
+    import numpy as np
+
     if isinstance(value, np.ndarray | np.generic):
         return _of_numpy(value, depth)
     if isinstance(value, datetime | date | time):
@@ -63,6 +64,8 @@ def json_value(value: Any, depth: int = 0) -> Any:
 
 
 def _of_numpy(value: Any, depth: int) -> Any:
+    import numpy as np
+
     if value.dtype.kind in "mM":
         if np.isnat(value).any():
             raise DataError("a time is NaT, which does not exist: leave it out, or use None")
@@ -73,6 +76,8 @@ def _of_numpy(value: Any, depth: int) -> Any:
 
 def _of_times(value: Any) -> Any:
     """Return times of NumPy as a `datetime` or `date` of the same instant is written, so that filters find them."""
+    import numpy as np
+
     if value.ndim:
         return [_of_times(item) for item in value]
     unit = np.datetime_data(value.dtype)[0]

@@ -140,12 +140,12 @@ def test_an_index_knows_its_bundle(tiny_bundle, tmp_path):
     sae("index", tmp_path / "one.txt", "-b", tiny_bundle, "-i", tmp_path / "i")
     more = sae("index", tmp_path / "two.txt", "-i", tmp_path / "i")
     assert more.returncode == 0, more.stderr
-    assert "added 1, now 2 documents" in more.stderr
+    assert "added 1, now 2 documents" in " ".join(more.stderr.split())
     (tmp_path / "two.txt").write_text("\n\nan error\n")
     sae("embed", tmp_path / "two.txt", "-b", tiny_bundle, "--out", tmp_path / "t")
     merged = sae("index", "merge", tmp_path / "t", "-i", tmp_path / "i")
     assert merged.returncode == 0, merged.stderr
-    assert "merged 1, dropped 1 that are gone, now 2 documents" in merged.stderr
+    assert "merged 1, dropped 1 that are gone, now 2 documents" in " ".join(merged.stderr.split())
     (tmp_path / "one.txt").write_text("\nan integer\n")
     again = sae("index", tmp_path / "one.txt", "-i", tmp_path / "i", "--json")
     assert json.loads(again.stdout)["dropped"] == 1

@@ -137,6 +137,8 @@ def test_ctrl_c_in_the_midst_of_output(places):
         "main()", "app.command('long')(lambda: [console.print('x' * 100) for _ in range(10000)]); main()"
     )
     code = code.replace("import main", "import main, app; from steersearch.cli.console import console")
+    # A job in the background of a shell inherits that SIGINT is ignored.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + code
     process = started(["long"], places, code=code)
     assert process.stdout.read(100) == b"x" * 100
     time.sleep(0.1)
