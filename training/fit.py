@@ -199,7 +199,7 @@ def fit_embeddings(
 def _open(corpus: str | Path | Sequence[str] | Corpus | FloatArray) -> tuple[Corpus | None, FloatArray | None]:
     # An array of one dimension holds texts, as a column of a table does.
     if isinstance(corpus, np.ndarray) and (corpus.ndim != 1 or corpus.dtype.kind not in "OUT"):
-        return None, unmasked(corpus, "corpus") if np.ma.isMaskedArray(corpus) else corpus
+        return None, unmasked(corpus, "corpus")
     if isinstance(corpus, str | Path) and Path(corpus).suffix == ".npy":
         try:
             return None, np.load(corpus, mmap_mode="r", allow_pickle=False)

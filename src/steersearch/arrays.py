@@ -40,15 +40,14 @@ def as_numbers(values: object, name: str, has: str = "has") -> NDArray[Any]:
     Raises:
         DataError: They are no real numbers, some are masked, the rows differ in length, or they have no order.
     """
-    if isinstance(values, np.ma.MaskedArray):
-        values = unmasked(values, name)
+    values = unmasked(values, name)
     shape = getattr(values, "shape", None)
     if not isinstance(values, np.ndarray) and not (isinstance(shape, tuple) and len(shape) > 1):
         values = as_list(values, name)
     if isinstance(values, np.ndarray) and values.dtype == object and values.ndim == 1:
         values = list(values)
     if isinstance(values, list):
-        values = [unmasked(row, f"{name}[{i}]") if np.ma.isMaskedArray(row) else row for i, row in enumerate(values)]
+        values = [unmasked(row, f"{name}[{i}]") for i, row in enumerate(values)]
     try:
         given = np.asarray(values)
         # Objects are numbers of other libraries; NumPy would parse strings among them.

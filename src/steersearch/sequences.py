@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import ItemsView, Iterable, KeysView, Mapping, Set, ValuesView
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import DataError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def as_list(values: object, name: str) -> list[Any]:
@@ -34,11 +32,7 @@ def in_order(values: object, name: str) -> Iterable[Any]:
     if isinstance(values, list | tuple | KeysView | ValuesView | ItemsView):
         return values
     _refuse_others(values, name)
-    # Not at the top, because the help of the command line loads this module.
-    import numpy as np
-
-    if isinstance(values, np.ma.MaskedArray):
-        values = unmasked(values, name)
+    values = unmasked(values, name)
     for method in ("to_pylist", "tolist", "to_list"):
         # Of pyarrow, of NumPy and pandas, of polars: Python's own values, by position.
         if callable(convert := getattr(values, method, None)):
@@ -68,11 +62,19 @@ def _refuse_others(values: object, name: str) -> None:
         raise DataError(f"{name} is a {kind} of shape {shape}: give one column or a list, with one item per document")
 
 
-def unmasked(values: np.ma.MaskedArray[Any, Any], name: str) -> np.ndarray[Any, Any]:
-    """Return the content of a masked array of which nothing is masked; a DataError otherwise."""
+def unmasked(values: Any, name: str) -> Any:
+    """Return the content of a masked array of which nothing is masked, and other values as they are.
+
+    Raises:
+        DataError: Something is masked; the message names the first place.
+    """
+    # Whoever has a masked array has imported this module, which NumPy by itself does not: it takes 15 ms.
+    ma = sys.modules.get("numpy.ma")
+    if ma is None or not isinstance(values, ma.MaskedArray):
+        return values
     import numpy as np
 
-    masked = np.argwhere(np.ma.getmaskarray(values))
+    masked = np.argwhere(ma.getmaskarray(values))
     if len(masked):
         place = ", ".join(map(str, masked[0].tolist()))
         raise DataError(f"{name} is a masked array, and {name}[{place}] is masked: fill or leave out what is masked")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 BUNDLE = Path(__file__).parents[1] / "data" / "tiny_bundle"
-PENDING, SLOW = "pending", "slow"
+SLOW = "slow"
 SECONDS, MEGABYTES = 2.0, 300
 
 
@@ -28,7 +28,7 @@ class Row:
     expected: Callable[[Callable[[], Any]], None]
     """`error`, `gives`, `holds` or `refused`; called with the run, raises an AssertionError."""
     marks: tuple[str, ...]
-    """`PENDING` where the product of today fails; `SLOW` for large inputs."""
+    """`SLOW` for large inputs."""
     seconds: float
     """Most CPU time, with the making of the input."""
     megabytes: int

@@ -1,6 +1,6 @@
 """The table of hostile inputs: a name, what is run, what must come of it, and the marks and limits that differ.
 
-A row is written for what must be, whether the product does it or not; `PENDING` marks those that it does not do yet.
+A row is written for what must be.
 """
 
 from . import table_bundles, table_commands, table_documents, table_indexes

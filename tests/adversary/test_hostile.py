@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .hostile import PENDING, SLOW
+from .hostile import SLOW
 from .hostile_table import ROWS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="forks, reads /proc")
@@ -62,10 +62,7 @@ def server() -> Iterator[Server]:
 
 
 def marks(row: Any) -> list[pytest.MarkDecorator]:
-    found = [pytest.mark.slow] if SLOW in row.marks else []
-    if PENDING in row.marks:
-        found.append(pytest.mark.xfail(strict=True, raises=AssertionError, reason="not mended yet"))
-    return found
+    return [pytest.mark.slow] if SLOW in row.marks else []
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name, marks=marks(row)) for row in ROWS])

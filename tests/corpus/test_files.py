@@ -296,3 +296,15 @@ def test_a_packed_page_is_unpacked_first(tmp_path, caplog):
     (tmp_path / "b.md.gz").write_bytes(gzip.compress(b"moon"))
     assert len(Corpus.open(tmp_path)) == 1
     assert caplog.messages == [f"{tmp_path}: 1 file is not one document and left out, first b.md.gz: unpack it"]
+
+
+def test_a_corpus_stays_the_same_place_after_chdir(tmp_path, monkeypatch):
+    """It is read later than it is opened, and once for every pass."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("one")
+    (tmp_path / "rows.txt").write_text("two\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    opened = [Corpus.open("docs"), Corpus.open("rows.txt")]
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert [document.text for corpus in opened for document in corpus] == ["one", "two"]

@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import absolute
 from ..sequences import as_list
 from .files import Folder
 from .formats import any_of, document_formats, file_formats, format_of, read_document
@@ -106,7 +107,7 @@ class Corpus:
             # A corpus is read several times, and a generator only once.
             items = as_list(source, "documents")
             return cls("texts", lambda: read_objects(items))
-        path = Path(fspath(source)).expanduser()
+        path = absolute(source)
         if not path.exists():
             raise DataError(f"{path} does not exist: expected {file_formats()}, or a folder")
         if path.is_dir():
