@@ -17,6 +17,7 @@ import steersearch
 from steersearch.telemetry import SWITCHES, switch_off
 
 ROOT = Path(__file__).parent.parent
+ONNXRUNTIME = tuple(map(int, version("onnxruntime").split(".")[:2]))
 SECONDS = 30
 """onnxruntime 1.32 first looks its collector up 9 seconds after it is imported."""
 LONG_LIVED = """
@@ -122,10 +123,7 @@ class TestFromOutside:
         command = [sys.executable, "-c", "from steersearch.cli import main; main()", "mcp", "--index", index]
         assert calls_of(command, tmp_path, stop_early=False) == ([], [])
 
-    @pytest.mark.skipif(
-        tuple(map(int, version("onnxruntime").split(".")[:2])) < (1, 29),
-        reason="onnxruntime before 1.29 has no telemetry",
-    )
+    @pytest.mark.skipif(ONNXRUNTIME < (1, 29), reason="onnxruntime before 1.29 has no telemetry")
     def test_it_would_be_seen(self, index, tmp_path):
         """Without the switch, onnxruntime makes its files and looks its collector up."""
         command = [sys.executable, "-c", LONG_LIVED, index]

@@ -33,7 +33,8 @@ def problem(path, name, data):
     if not name.endswith(".txt"):
         with pytest.raises((DataError, MissingExtraError)) as caught:
             list(Corpus.open(path / name).documents())
-        assert str(caught.value) == said[1]
+        named = f"{path / name} cannot be read: " if isinstance(caught.value, MissingExtraError) else ""
+        assert f"{named}{caught.value}" == said[1]
     return said[1]
 
 
@@ -115,7 +116,8 @@ def test_bad_pages(tmp_path, name, data, message):
 def test_a_missing_library_leaves_the_other_files(tmp_path, monkeypatch, library, name):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, "steersearch.corpus.pdf", raising=False)
-    assert problem(tmp_path, name, b"x") == f"{library} is not installed: pip install 'steersearch[files]'"
+    why = f"{library} is not installed: pip install 'steersearch[files]'"
+    assert problem(tmp_path, name, b"x") == f"{tmp_path / name} cannot be read: {why}"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")

@@ -79,7 +79,9 @@ class Folder:
                     check_inside(path, self.path)
                 yield position, read_document(path, id)
             except (DataError, MissingExtraError) as error:
-                problem = encodable_name(str(error))
+                # The error of a missing library does not know for which file it was needed.
+                why = f"{path} cannot be read: {error}" if isinstance(error, MissingExtraError) else str(error)
+                problem = encodable_name(why)
                 if not self.problems:
                     logger.warning("%s: files that cannot be read are left out, first %s", self.path, problem)
                 self.problems[id] = problem
