@@ -1,4 +1,7 @@
-"""What is fuzzed: a maker of inputs, and a look that gives one to the product and checks what comes of it."""
+"""What is fuzzed: a maker of inputs, and a look that gives one to the product and checks what comes of it.
+
+``python -m tests.adversary.fuzz_targets NAME FOLDER`` fuzzes one, as `test_parsers.py` does.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import gzip
 import json
 import random
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +29,7 @@ from steersearch.runtime.bundle.manifest import Manifest, _digest
 from steersearch.runtime.store.cache_files import UNREADABLE, read_sidecar
 
 from ..corpus.making import pdf
-from .fuzzing import BYTES, VALUES, Look, altered_bytes, altered_value, any_value
+from .fuzzing import BYTES, VALUES, Look, altered_bytes, altered_value, any_value, fuzz
 from .hostile import BUNDLE
 from .hostile_inputs import interpretation_lines, npz, reseal, reseal_cache
 
@@ -36,6 +41,15 @@ class Place:
     bundle: Bundle
     index: SteerableIndex
     folder: Path
+
+
+@contextmanager
+def opened_place(folder: Path) -> Iterator[Place]:
+    bundle = Bundle.load(BUNDLE, threads=1)
+    folder.mkdir(exist_ok=True)
+    with SteerableIndex.create(folder / "documents", bundle) as index:
+        index.add(["moon and star", "bread and cheese", "piano"], ["a", "b", "c"], [{"n": 1}, {"tag": ["x"]}, {}])
+        yield Place(bundle, index, folder)
 
 
 class Made(NamedTuple):
@@ -379,3 +393,13 @@ def _database(place: Place) -> Made:
             assert answers(index) == before
 
     return Made(lambda rng: altered_bytes(rng, content), look, content)
+
+
+def main(name: str, folder: Path) -> None:
+    with opened_place(folder / "place") as place:
+        made = TARGETS[name](place)
+        fuzz(name, made.make, made.look, folder / "counter")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,6 +1,7 @@
 """Makes altered inputs, gives them to a parser for some seconds, and shortens those that it fails on.
 
 `STEERSEARCH_FUZZ_SEED=7` repeats or varies the inputs, and `STEERSEARCH_FUZZ_SECONDS=600` lengthens every target.
+Without it a fast machine stops at `INPUTS`, so that it tries nothing that a slow one, given time, did not.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from steersearch.errors import SteersearchError
 SEED = os.environ.get("STEERSEARCH_FUZZ_SEED", "20260")
 SECONDS = float(os.environ.get("STEERSEARCH_FUZZ_SECONDS", "6"))
 """For each target."""
+INPUTS = math.inf if "STEERSEARCH_FUZZ_SECONDS" in os.environ else 5000
+"""Most inputs of a target."""
 LOOK_SECONDS = 10
 """Longest that one input may take, on a busy machine."""
 MOST_FAILURES = 6
@@ -146,21 +149,33 @@ Look = Callable[[Any], object]
 """Gives an input to a parser, and checks what comes of it."""
 
 
-def fuzz(name: str, make: Callable[[random.Random], Any], look: Look) -> None:
-    """Give inputs to a parser until the time is over, and report every failure."""
+def fuzz(name: str, make: Callable[[random.Random], Any], look: Look, counter: Path) -> None:
+    """Give inputs to a parser until the time is over, and report every failure.
+
+    The number of the input is written into a file before it is tried: a library may end the process.
+    """
     rng = random.Random(f"{SEED} {name}")
     print("seed", SEED)
     found: dict[str, str] = {}
     end, count = time.monotonic() + SECONDS, 0
-    while time.monotonic() < end and len(found) < MOST_FAILURES:
+    written = os.open(counter, os.O_WRONLY | os.O_CREAT)
+    while time.monotonic() < end and count < INPUTS and len(found) < MOST_FAILURES:
         given = make(rng)
         count += 1
+        os.pwrite(written, b"%9d" % count, 0)
         failed = failure(look, given)
         if failed and failed.place not in found:
             least = shortest(given, failed.place, look)
             found[failed.place] = f"input {count}, {failed.place}: {failed.message:.300}\n  {least!r:.2000}"
+    os.close(written)
     print(f"{name}: {count} inputs")
     assert not found, f"{name}:\n" + "\n".join(found.values())
+
+
+def input_number(name: str, make: Callable[[random.Random], Any], number: int) -> Any:
+    """Make an input of `fuzz` again."""
+    rng = random.Random(f"{SEED} {name}")
+    return [make(rng) for _ in range(number)][-1]
 
 
 class Failure(NamedTuple):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from steersearch.runtime import Bundle, SteerableIndex
-
-from .fuzz_targets import TARGETS, Place
-from .fuzzing import failure, fuzz
-from .hostile import BUNDLE
+from .fuzz_targets import TARGETS, opened_place
+from .fuzzing import SECONDS, failure, input_number
 
 HUGE = 10**400
 LATENT = {"id": 0, "density": 0.1, "mean": 0.5, "p95": 0.5, "max": 0.5}
@@ -42,19 +41,27 @@ SMALLEST: list[tuple[str, Any]] = [
 """Target, the smallest input that it failed on or how a valid one is altered."""
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    bundle = Bundle.load(BUNDLE, threads=1)
-    with SteerableIndex.create(tmp_path / "documents", bundle) as index:
-        index.add(["moon and star", "bread and cheese", "piano"], ["a", "b", "c"], [{"n": 1}, {"tag": ["x"]}, {}])
-        yield Place(bundle, index, tmp_path)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
-def test_altered_inputs(place, name):
-    made = TARGETS[name](place)
-    fuzz(name, made.make, made.look)
+def test_altered_inputs(tmp_path, name):
+    command = [sys.executable, "-m", "tests.adversary.fuzz_targets", name, str(tmp_path)]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env=env, capture_output=True, text=True, timeout=10 * SECONDS + 300
+    )
+    print(ended.stdout)
+    if ended.returncode < 0:
+        with opened_place(tmp_path / "again") as place:
+            number = int((tmp_path / "counter").read_text())
+            given = input_number(name, TARGETS[name](place).make, number)
+        raise AssertionError(f"{name}: input {number} ended the process: {ended.stderr:.300}\n  {given!r:.2000}")
+    assert ended.returncode == 0, ended.stderr[-8000:]
+
+
+@pytest.fixture
+def place(tmp_path):
+    with opened_place(tmp_path) as place:
+        yield place
 
 
 @pytest.mark.parametrize(("name", "given"), [pytest.param(*row, id=f"{row[0]} {n}") for n, row in enumerate(SMALLEST)])

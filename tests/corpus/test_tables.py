@@ -1,5 +1,7 @@
 import datetime
 import decimal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -100,8 +102,9 @@ def test_batches_of_parquet_are_small_where_a_value_may_be_repeated(parquet, mon
     from pyarrow.parquet import ParquetFile
 
     def sizes(**columns):
-        with ParquetFile(parquet(**columns)) as file:
-            return [len(batch) for batch in reader._batches(file)]
+        path = parquet(**columns)
+        with ParquetFile(path) as file:
+            return [len(batch) for batch in reader._batches(path, file)]
 
     monkeypatch.setattr(reader, "BATCH_BYTES", 250_000)
     # One value of 100 kB for all 150 rows in two row groups: two rows at a time; ten bytes are no limit.
@@ -142,6 +145,28 @@ def test_damaged_parquet(parquet):
         path.write_bytes(data)
         with pytest.raises(DataError, match="cannot be read as Parquet"):
             contents(Corpus.open(path))
+
+
+def test_parquet_with_any_one_byte_damaged(parquet, tmp_path):
+    """In another process, which a C++ exception of the metadata would end."""
+    whole = parquet(id=["a", "b"], text=["moon", "é"], n=[1, 2]).read_bytes()
+    (tmp_path / "whole").write_bytes(whole)
+    code = """
+import pathlib, sys
+from steersearch.corpus import Corpus
+from steersearch.errors import DataError
+folder = pathlib.Path(sys.argv[1])
+whole, path, refused = (folder / "whole").read_bytes(), folder / "a.parquet", 0
+for at in range(len(whole)):
+    for bit in (1, 2, 64):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+        try:
+            list(Corpus.open(path).documents())
+        except DataError:
+            refused += 1
+assert refused > len(whole), (refused, len(whole))
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
 
 def loaded(text, id=None, **metadata):

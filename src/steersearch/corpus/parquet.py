@@ -33,13 +33,14 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
     try:
         check_regular(path, path.stat().st_mode)
         with pq.ParquetFile(path) as file:
-            _check_size(path, file.metadata)
+            groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+            _check_size(path, sum(group.total_byte_size for group in groups))
             names = [name.strip() for name in file.schema_arrow.names]
             columns = columns_of(path, names, text_column)
             if names.count("") > 1:
                 raise DataError(f"{path} has {names.count('')} columns without a name ({listed(names)}): name them")
             number = 0
-            for batch in _batches(file):
+            for batch in _batches(path, file):
                 for cells in zip(*map(_cells, batch.columns), strict=True):
                     number += 1
                     place = f"{path}, row {number}"
@@ -48,29 +49,35 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
                     yield record_row(record, columns, place, number)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as Parquet ({one_line(str(error))[:120]}): write it anew") from error
 
 
-def _check_size(path: Path, metadata: Any) -> None:
-    """Check that the columns do not unpack to more than `MAX_RATIO` times the file, as its metadata says."""
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    size = sum(group.column(at).total_uncompressed_size for group in groups for at in range(group.num_columns))
+def _check_size(path: Path, size: int) -> None:
+    """Check that columns do not unpack to more than `MAX_RATIO` times the file, as its metadata says."""
     if size > max(MAX_LINE, MAX_RATIO * path.stat().st_size):
         raise DataError(f"{path} unpacks to more than {MAX_RATIO} times its size: write it without compression")
 
 
-def _batches(file: Any) -> Iterator[Any]:
+def _batches(path: Path, file: Any) -> Iterator[Any]:
     """Yield the rows of all row groups in batches that fit into `BATCH_BYTES`.
 
     A value of a dictionary is written once and may be that of every row, so the largest one, of which nothing but the
     size of its column is known, is counted for each.
+
+    One row is read before a column's metadata is looked at. Where it is damaged, reading is a Python error, and
+    looking ends the process: `RowGroupMetaData.column` lets no C++ exception through.
     """
+    unpacked = 0
     for at in range(file.metadata.num_row_groups):
+        next(file.iter_batches(batch_size=1, row_groups=[at]), None)
         group = file.metadata.row_group(at)
         chunks = [group.column(number) for number in range(group.num_columns)]
-        size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.has_dictionary_page)
-        size += sum(chunk.total_uncompressed_size for chunk in chunks) // max(1, group.num_rows)
+        sizes = [chunk.total_uncompressed_size for chunk in chunks]
+        unpacked += sum(sizes)
+        _check_size(path, unpacked)
+        size = sum(size for size, chunk in zip(sizes, chunks, strict=True) if chunk.has_dictionary_page)
+        size += sum(sizes) // max(1, group.num_rows)
         yield from file.iter_batches(batch_size=max(1, min(BATCH, BATCH_BYTES // max(1, size))), row_groups=[at])
 
 
