@@ -55,7 +55,10 @@ def scores_of(source: Source, terms: Sequence[Term], rows: IntArray, similar: Wi
         rows: Row ids, ascending, shape (n,).
         similar: What stands for the query's condition, 1 where it is half met, shape (n,).
     """
-    return np.sum([term.value(z) for term, z in zip(terms, presences(source, terms, rows, similar), strict=True)], 0)
+    total = np.zeros(len(rows))
+    for term, z in zip(terms, presences(source, terms, rows, similar), strict=True):
+        total += term.value(z)
+    return total
 
 
 def presences(

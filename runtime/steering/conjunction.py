@@ -17,8 +17,8 @@ from .scales import SAMPLE, Scales
 from .terms import ABOUT, ABSENT, CONCEPT_WORDS, EXCLUDED, EXCLUDED_WORDS, PRESENT, QUERY_WORDS, Term
 
 AIM, FARTHEST = 0.3, 0.6
-"""Length of the step from a query of length 1 towards a concept of strength 1, about 16 degrees, and the longest step. Of
-the ten best by all terms, 99.4 % and more are among the 100 documents nearest to there, on newsgroups and news."""
+"""Length of the step from a query of length 1 towards a concept of strength 1, about 16 degrees, and the longest step.
+Of the ten best by all terms, 99.4 % and more are among the 100 documents nearest to there, on newsgroups and news."""
 Code = tuple[IntArray, WideArray]
 """Latents and activations, shape (m,) each, whose combination of atoms is a concept's direction."""
 

@@ -117,8 +117,8 @@ class Explanation:
     parts: Parts
     """One per feature of the query and the concepts, largest absolute contribution first."""
     rest: float
-    """Contribution that no active feature expresses: ``(b_dec + residual) . d``; with `terms` also of words, and what the
-    average document would have."""
+    """Contribution that no active feature expresses: ``(b_dec + residual) . d``; with `terms` also of words, and the
+    score of the average document."""
     terms: tuple[TermValue, ...] = ()
     """The conditions, the query's first; empty if the score is an inner product."""
 
@@ -190,8 +190,8 @@ def explain_terms(
     """Decompose the scores of documents that are ranked by terms.
 
     A term's value at z, less that of the average document (z = 0), is divided among what z is the sum of, in
-    proportion; see `Term.slope`. Of z each feature has ``coefficient * W_dec[f] . (d - mean)``, of the query's direction
-    ``q = sum_f z_f W_dec[f] + (b_dec + residual)``.
+    proportion; see `Term.slope`. Of z each feature has ``coefficient * W_dec[f] . (d - mean)``; the query's direction
+    is ``q = sum_f z_f W_dec[f] + (b_dec + residual)``.
 
     Args:
         ids: Of the documents.

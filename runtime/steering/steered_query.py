@@ -37,7 +37,7 @@ class SteeredQuery:
     blend: Blend = "both"
     """How the boost works."""
     terms: tuple[Term, ...] = field(default=(), repr=False, compare=False)
-    """The conditions that documents are ranked by, the query's own first; empty if similarity to `vector` ranks them."""
+    """The conditions that documents are ranked by, the query's own first; empty if similarity to `vector` ranks."""
     about: FloatArray | None = field(default=None, repr=False, compare=False)
     """The vector of the query's own condition: `original` as clamps, and with `blend="move"` boosts, move it."""
 

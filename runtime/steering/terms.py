@@ -62,7 +62,7 @@ class Term:
     def __post_init__(self) -> None:
         object.__setattr__(self, "offset", -float(self.direction @ self.mean))
 
-    def presence(self, rows: FloatArray, words: FloatArray | float = 0.0) -> WideArray:
+    def presence(self, rows: FloatArray, words: WideArray | float = 0.0) -> WideArray:
         """Return z of documents.
 
         Each is computed from its own row in one order of summation, so that it is the same to the last bit beside any
