@@ -56,7 +56,7 @@ class WordSets:
     @property
     def needs_rebuild(self) -> bool:
         """Whether so many documents were removed that the sets should be made anew."""
-        return np.count_nonzero(self._alive) < (1 - _COMPACT_ABOVE) * len(self._alive)
+        return bool(np.count_nonzero(self._alive) < (1 - _COMPACT_ABOVE) * len(self._alive))
 
     def add(self, blocks: Iterable[tuple[IntArray, Sequence[str]]]) -> None:
         """Add documents in blocks of (row ids, texts); row ids are ascending and greater than all before."""
@@ -111,10 +111,10 @@ class WordSets:
         total = np.count_nonzero(self._alive)
         weights: WideArray = np.log(1 + (total - counts + 0.5) / (counts + 0.5))
         which, found = self._words_at(np.searchsorted(self._rows, rows))
-        places = np.minimum(np.searchsorted(words, found), len(words) - 1)
-        matches = words[places] == found
-        found_weights: WideArray = np.bincount(which[matches], weights[places[matches]], len(rows))
-        return found_weights / float(weights.sum())
+        which_word = np.minimum(np.searchsorted(words, found), len(words) - 1)
+        matches = words[which_word] == found
+        sums: WideArray = np.bincount(which[matches], weights[which_word[matches]], len(rows))
+        return sums / float(weights.sum())
 
     def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the sets as ``sets-*.npy`` and ``sets.json``; errors as in `write_cache`."""
