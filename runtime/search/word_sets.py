@@ -113,7 +113,7 @@ class WordSets:
         which, found = self._words_at(np.searchsorted(self._rows, rows))
         which_word = np.minimum(np.searchsorted(words, found), len(words) - 1)
         matches = words[which_word] == found
-        sums: WideArray = np.bincount(which[matches], weights[which_word[matches]], len(rows))
+        sums = np.bincount(which[matches], weights[which_word[matches]], len(rows)).astype(np.float64, copy=False)
         return sums / float(weights.sum())
 
     def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
