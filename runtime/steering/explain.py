@@ -15,6 +15,7 @@ from ..bundle.feature import Feature
 from ..bundle.features import Features
 from .change import Change, shifted
 from .steered_query import SteeredQuery
+from .terms import presences
 
 Shares: TypeAlias = Callable[[str], WideArray]
 """From a text to the share of its words that each of some documents has, shape (n,)."""
@@ -210,8 +211,8 @@ def explain_terms(
     projections = rows @ atoms[latents].astype(np.float64).T  # (n, m)
     contributions, steered = np.zeros_like(projections), np.zeros_like(projections)
     scores, values = np.zeros(len(rows)), []
-    for term, share in zip(terms, shares, strict=True):
-        z, coefficients = term.presence(documents, share), np.zeros(len(latents))
+    for term, z, share in zip(terms, *presences(terms, documents, shares), strict=True):
+        coefficients = np.zeros(len(latents))
         np.add.at(coefficients, np.searchsorted(latents, term.latents), term.amounts)
         slope = term.slope(z)[:, None]
         centred = projections - atoms[latents].astype(np.float64) @ term.mean

@@ -1,8 +1,9 @@
 """`Term`: one condition on documents, as a part of their score. Pure NumPy.
 
 A sum of similarities is an "or": a document that is very much about one thing needs nothing of the other. Here each
-thing that a document should be about is a condition of its own, ``log sigmoid(SLOPE (z - threshold))``, which costs
-little once it is met and much while it is not; the score is their sum, the logarithm of an "and".
+thing that a document should be about is a condition of its own, which costs little once it is met; the score is the sum
+of the conditions, the logarithm of an "and". A condition on a concept costs at most ``-log FLOOR``, so that among
+documents that have nothing of it the query alone decides.
 
 References:
     Fagin 1996, "Combining Fuzzy Information from Multiple Systems", PODS (conjunctions of graded conditions);
@@ -11,6 +12,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,12 +21,14 @@ from ...arrays import FloatArray, IntArray, WideArray
 from .concepts import Concept
 
 SLOPE = 2.0
-ABOUT, PRESENT, ABSENT = 1.2, 0.6, 0.6
+FLOOR = 0.08
+"""How far a document without a concept is believed to be about it nevertheless: a direction is no certainty."""
+ABOUT, PRESENT, ABSENT = 1.2, 0.5, 0.6
 """Where a condition is half met, as a share of how much the most similar hundredth of the documents stands out: for the
 query, for a concept, which more documents are about, and for what documents should not be about."""
 EXCLUDED = 4.0
 """Weight of the condition that a document is not about something excluded."""
-QUERY_WORDS, CONCEPT_WORDS, EXCLUDED_WORDS = 1.0, 1.0, 2.0
+QUERY_WORDS, CONCEPT_WORDS, EXCLUDED_WORDS = 1.5, 1.0, 2.0
 """Standard deviations that a document with all words of the query, or of a phrase, gains, rare words counting most."""
 
 
@@ -32,7 +36,9 @@ QUERY_WORDS, CONCEPT_WORDS, EXCLUDED_WORDS = 1.0, 1.0, 2.0
 class Term:
     """A condition: documents should be about something, or, with a negative weight, should not.
 
-    ``z = direction . (d - mean) + word_weight * share of the words in the document``.
+    ``z = direction . (d - mean) + word_weight * share of the words in the document``. The query's is
+    ``log sigmoid(SLOPE (z - threshold))``, a concept's ``weight * log(FLOOR + (1 - FLOOR) sigmoid(...))``, and of one
+    that documents should not be about ``|weight| * log sigmoid(-...)``.
     """
 
     name: str
@@ -75,11 +81,29 @@ class Term:
         z: WideArray = np.einsum("ij,j->i", rows.astype(np.float64), self.direction) + self.offset
         return z + self.word_weight * np.asarray(words, np.float64)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether documents should be about its concept."""
+        return self.concept is not None and self.weight > 0
+
+    def met(self, z: WideArray) -> WideArray:
+        """Return how far the condition is met, 0 to 1."""
+        made: WideArray = np.exp(-np.logaddexp(0.0, self._sign * SLOPE * (self.threshold - z)))
+        return made
+
     def value(self, z: WideArray | float) -> WideArray:
         """Return the term's part of the score, at most 0."""
-        sign = 1.0 if self.weight > 0 else -1.0
-        made: WideArray = -abs(self.weight) * np.logaddexp(0.0, -sign * SLOPE * (np.asarray(z) - self.threshold))
+        z = np.asarray(z, np.float64)
+        made: WideArray
+        if self.wanted:
+            made = self.weight * np.log(FLOOR + (1 - FLOOR) * self.met(z))
+        else:
+            made = -abs(self.weight) * np.logaddexp(0.0, self._sign * SLOPE * (self.threshold - z))
         return made
+
+    @property
+    def _sign(self) -> float:
+        return 1.0 if self.weight > 0 else -1.0
 
     def slope(self, z: WideArray) -> WideArray:
         """Return ``(value(z) - value(0)) / z``, the part of the score for each standard deviation; at 0 the derivative.
@@ -91,3 +115,23 @@ class Term:
         z = np.where(near, 1e-6, z)
         made: WideArray = (self.value(z) - self.value(0.0)) / z
         return made
+
+
+def presences(
+    terms: Sequence[Term], rows: FloatArray, shares: Sequence[WideArray]
+) -> tuple[list[WideArray], list[WideArray]]:
+    """Return z of documents for each term, and the shares of words that count in it.
+
+    Words of the query count where a document is about the concepts: they tell apart documents that are about both, and
+    those that are about none keep the order of the query alone.
+
+    Args:
+        terms: The query's own first.
+        rows: Vectors of the documents, shape (n, d_in).
+        shares: For each term the share of its words that documents have, shape (n,).
+    """
+    counted = list(shares)
+    found = [term.presence(rows, share) for term, share in zip(terms[1:], shares[1:], strict=True)]
+    met = [term.met(z) for term, z in zip(terms[1:], found, strict=True) if term.wanted]
+    counted[0] = shares[0] * np.min(met, axis=0) if met else 0.0 * shares[0]
+    return [terms[0].presence(rows, counted[0]), *found], counted
