@@ -1,0 +1,196 @@
+"""Finds a cue at a place of a sentence, and tells whether it counts there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from . import english
+from .english import Cue, Kind
+from .words import Word
+
+
+class Found(NamedTuple):
+    """A cue in a text."""
+
+    cue: Cue
+    first: int
+    """Index of its first word, the words that join it included."""
+    end: int
+    """Index behind its last word."""
+    bare: bool
+    """Whether it stands in the middle of a clause."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence, with what decides whether a cue counts in it."""
+
+    words: Sequence[Word]
+    """Of the whole text."""
+    first: int
+    """Index of its first word."""
+    end: int
+    """Index behind its last word."""
+    kind: Kind
+    shouted: bool
+    """Whether the text is in capitals, so that a capital marks no title."""
+
+    def has(self, words: frozenset[str]) -> bool:
+        """Return whether it has one of the words."""
+        return any(word.low in words for word in self.words[self.first : self.end])
+
+
+_PATTERNS: dict[str, list[tuple[Cue, tuple[tuple[str, bool], ...]]]] = {}
+"""First word -> the cues that begin with it, each with its words and whether one may be missing."""
+for _cue in english.CUES:
+    _parts = tuple((part.rstrip("?"), part.endswith("?")) for part in _cue.pattern.split())
+    for _word in english.CLASSES.get(_parts[0][0], frozenset((_parts[0][0],))):
+        _PATTERNS.setdefault(_word, []).append((_cue, _parts))
+_IDIOMS: dict[str, list[tuple[str, ...]]] = {}
+"""First word -> idioms that begin with it."""
+for _idiom in english.IDIOMS:
+    _IDIOMS.setdefault(_idiom.split()[0], []).append(tuple(_idiom.split()))
+
+
+def find_cue(sentence: Sentence, at: int) -> Found | None:
+    """Return the longest cue that begins at a word of a sentence and counts there; None without one.
+
+    Args:
+        sentence: Where it is looked for.
+        at: Index of the word in `sentence.words`.
+    """
+    words = sentence.words
+    candidates = _PATTERNS.get(words[at].low)
+    if not candidates or _in_title(sentence, at) or _in_idiom(sentence, at):
+        return None
+    best: Found | None = None
+    for cue, parts in candidates:
+        end = _match(words, at, sentence.end, parts)
+        if end is None or end >= sentence.end or (best is not None and end <= best.end):
+            continue
+        first = _joined(sentence, at)
+        bare = first == at and not _breaks(sentence, at)
+        if _counts(sentence, cue, first, end, bare, at):
+            best = Found(cue, first, end, bare)
+    return best
+
+
+def _match(words: Sequence[Word], at: int, limit: int, parts: tuple[tuple[str, bool], ...]) -> int | None:
+    """Return the index behind a pattern that begins at a word; None where the words differ."""
+    for part, optional in parts:
+        group = english.CLASSES.get(part)
+        if at < limit and (words[at].low in group if group else words[at].low == part):
+            at += 1
+        elif not optional:
+            return None
+    return at
+
+
+def _in_title(sentence: Sentence, at: int) -> bool:
+    """Return whether a capital makes the word part of a title; a word in capitals throughout is stressed instead."""
+    word, words = sentence.words[at], sentence.words
+    if sentence.shouted or not word.capital or (word.text.isupper() and len(word.text) > 1):
+        return False
+    if at == sentence.first or words[at - 1].stops:
+        behind = words[at + 1] if at + 1 < sentence.end else word
+        # "Gone. Without a Trace" has a full stop of its own; "Not Without My Daughter" opens the text.
+        return behind.capital and behind.low in english.CLASSES["NOT"]
+    near = [words[at - 1], *words[at + 1 : at + 2]]
+    return any(other.capital for other in near) or words[at - 1].low in english.ABBREVIATIONS
+
+
+def _in_idiom(sentence: Sentence, at: int) -> bool:
+    """Return whether the word belongs to an idiom, which begins at most two words before it."""
+    words = sentence.words
+    for start in range(max(sentence.first, at - 2), at + 1):
+        for idiom in _IDIOMS.get(words[start].low, ()):
+            end = start + len(idiom)
+            if at < end <= sentence.end and all(
+                word.low == low for word, low in zip(words[start:end], idiom, strict=True)
+            ):
+                return True
+    return False
+
+
+def _breaks(sentence: Sentence, at: int) -> bool:
+    """Return whether a clause begins at a word."""
+    if at == sentence.first:
+        return True
+    before = sentence.words[at - 1]
+    return before.breaks or before.opens
+
+
+def _joined(sentence: Sentence, at: int) -> int:
+    """Return the first of the words before a cue that belong to it: `, but please` in `, but please do not mention X`."""
+    words = sentence.words
+    moved = True
+    first = at
+    while moved and first > sentence.first:
+        moved = False
+        before = words[first - 1]
+        if before.low in english.JOINING and (before.low != "only" or first < at):
+            first, moved = first - 1, True
+            continue
+        for phrase in english.JOINING_PHRASES:
+            parts = phrase.split()
+            start = first - len(parts)
+            if start < sentence.first or not (
+                _breaks(sentence, start) or words[start - 1].low in english.JOINING
+            ):
+                continue
+            if [word.low for word in words[start:first]] == parts:
+                first, moved = start, True
+                break
+    return first
+
+
+def _counts(sentence: Sentence, cue: Cue, first: int, end: int, bare: bool, at: int) -> bool:
+    """Return whether a cue counts where it stands; see the fields of `Cue`."""
+    words = sentence.words
+    if sentence.kind not in cue.kinds or words[end].stops or words[end].closes or words[end].breaks:
+        return False
+    opening = first == 0 and at == 0
+    if opening and not cue.opens:
+        return False
+    if cue.other and not sentence.has(english.OTHER):
+        return False
+    if cue.compares and sentence.has(english.ALSO) and not sentence.has(english.OTHER):
+        return False
+    low = words[end].low
+    if cue.strength is not None and (low[:1].isdigit() or low in ("than", "and", "or", "to", "of")):
+        return False
+    if cue.pattern in ("no", "not", "but not", "minus") and low[:1].isdigit() and cue.pattern != "but not":
+        return False
+    if low in english.ASKING and (cue.compares or cue.strength is not None):
+        return False
+    if cue.strength is not None and (low in english.UNWISHED or low.endswith("ly")):
+        return False
+    if cue.pattern in ("not", "but not") and not _names(sentence, first, end, bare):
+        return False
+    if not bare:
+        # "cheap and not touristy" describes one thing; "cheap, and not touristy" is a wish of its own.
+        joined = first < at and words[first].low in ("and", "or") and not _breaks(sentence, first)
+        return not (joined and (cue.strength is not None or cue.kinds in (english.NAMED, english.LISTS)))
+    if sentence.kind not in cue.bare:
+        return False
+    return not cue.wants or any(
+        word.low in cue.wants for word in words[max(sentence.first, at - 8) : at]
+    )
+
+
+def _names(sentence: Sentence, first: int, end: int, bare: bool) -> bool:
+    """Return whether something that can be excluded stands behind `not`, and not the report of a fault."""
+    words = sentence.words
+    low = words[end].low
+    before = words[first - 1].low if first > sentence.first else ""
+    if low in english.FAULTS or low in english.ASKING or before in english.AUXILIARIES | {"need", "ought", "and", "or"}:
+        return False
+    if low.endswith("ing") and low not in english.PREPOSITIONS and not words[end].capital:
+        return False
+    if not bare:
+        return True
+    if words[sentence.end - 1].text == "." and sentence.end - sentence.first > 10:
+        return False
+    return not (low.endswith("ed") and low not in english.PREPOSITIONS)

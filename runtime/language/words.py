@@ -1,0 +1,156 @@
+"""A text as words, brackets and sentences, each with its place."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from . import english
+from .english import Kind
+
+_WORD = re.compile(
+    # A quoted title is one word, so that no cue is seen in it.
+    r"\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|«[^»\n]{1,200}»|(?<![\w'’])['‘](?=\w)[^'’\n]{1,100}['’](?!\w)"
+    r"|\w+(?:['’./&+#@:_-]+\w+)*['’]?|[()\[\]]|[.!?？。]+|[,;:–—]|(?<=\s)-+(?=\s)"
+)
+_OPENING, _CLOSING, _STOPS, _BREAKS = "([", ")]", ".!?？。", ",;:–—-"
+_QUOTES = "\"“«'‘"
+
+
+class Word(NamedTuple):
+    """A word, a quoted title, or a punctuation mark."""
+
+    text: str
+    low: str
+    """In lower case, with straight apostrophes; empty for a quoted title, which is no cue."""
+    start: int
+    end: int
+    """Offsets in the text, in characters."""
+
+    @property
+    def capital(self) -> bool:
+        """Whether it begins with a capital, or is a quoted title."""
+        return self.text[0].isupper() or self.text[0] in _QUOTES
+
+    @property
+    def word(self) -> bool:
+        """Whether it is a word or a title, and no mark."""
+        return self.text[0].isalnum() or self.text[0] == "_" or not self.low
+
+    @property
+    def opens(self) -> bool:
+        """Whether it opens a bracket."""
+        return self.text in _OPENING
+
+    @property
+    def closes(self) -> bool:
+        """Whether it closes a bracket."""
+        return self.text in _CLOSING
+
+    @property
+    def breaks(self) -> bool:
+        """Whether it parts clauses: a comma, semicolon, colon or dash."""
+        return self.text[0] in _BREAKS
+
+    @property
+    def stops(self) -> bool:
+        """Whether it is a mark that can end a sentence."""
+        return self.text[0] in _STOPS
+
+
+def words_of(text: str) -> list[Word]:
+    """Return the words and marks of a text in order."""
+    found = []
+    for match in _WORD.finditer(text):
+        word = match[0]
+        low = "" if word[0] in _QUOTES else word.lower().replace("’", "'")
+        found.append(Word(word, low, match.start(), match.end()))
+    return found
+
+
+def sentences_of(words: list[Word], text: str) -> list[tuple[int, int]]:
+    """Return (first, end) of each sentence, as indices of `words`; the mark at its end belongs to it."""
+    found, first = [], 0
+    for at, word in enumerate(words):
+        if word.stops and at + 1 < len(words) and not _abbreviates(words, at, text):
+            found.append((first, at + 1))
+            first = at + 1
+    if first < len(words):
+        found.append((first, len(words)))
+    return found
+
+
+def _abbreviates(words: list[Word], at: int, text: str) -> bool:
+    """Return whether a full stop belongs to the word before it, or to the one behind."""
+    if words[at].text != ".":
+        return False
+    if not text[words[at].end].isspace():
+        return True
+    before = words[at - 1].low if at else ""
+    return len(before) == 1 and before.isalpha() or before in english.ABBREVIATIONS
+
+
+def kind_of(words: list[Word]) -> Kind:
+    """Return what a sentence does, by its first words and its verbs."""
+    lows = [word.low for word in words if word.word]
+    first = 0
+    while first < len(lows) and lows[first] in english.GREETINGS:
+        first += 1
+    lows = lows[first:] or lows
+    if not lows:
+        return Kind.PHRASE
+    if lows[0] in english.PREPOSITIONS and len(lows) > 1 and lows[1] in english.ASKING:
+        lows = lows[1:]
+    if lows[0] in english.AUXILIARIES and len(lows) > 2 and lows[1] == "you":
+        lows = lows[3:] if lows[2] in english.GREETINGS and len(lows) > 3 else lows[2:]
+        if lows[0] not in english.REQUESTS:
+            return Kind.DOING if lows[0] not in english.ASKING else Kind.QUESTION
+    if lows[0] in english.REQUESTS:
+        return _request(lows)
+    if lows[0] in english.ASKING or lows[0] in english.AUXILIARIES:
+        return _question(lows)
+    ended = words[-1].text == "."
+    return Kind.STATEMENT if _states(lows, ended) else Kind.PHRASE
+
+
+def _request(lows: list[str]) -> Kind:
+    """Return the kind of a sentence that begins with a verb of requests: tell me how to is a question of how to."""
+    for at, low in enumerate(lows[1:6], 1):
+        if low in ("how", "why", "whether", "if"):
+            return Kind.DOING if _does(lows[at:]) else Kind.QUESTION if low != "how" else Kind.REQUEST
+    return Kind.REQUEST
+
+
+def _question(lows: list[str]) -> Kind:
+    if _does(lows):
+        return Kind.DOING
+    return Kind.LIST if lows[0] in english.LISTING else Kind.QUESTION
+
+
+def _does(lows: list[str]) -> bool:
+    """Return whether somebody does something: how to, how do I, can you, is it possible."""
+    if lows[:2] == ["how", "to"] or lows[:3] in (["is", "it", "possible"], ["is", "there", "way"]):
+        return True
+    rest = lows[1:] if lows[0] == "how" else lows
+    return len(rest) > 1 and rest[0] in english.AUXILIARIES and rest[1] in english.PERSONS
+
+
+def _states(lows: list[str], ended: bool) -> bool:
+    """Return whether the words state something: they have a verb that is in no relative clause.
+
+    Args:
+        lows: The words in lower case.
+        ended: Whether a full stop follows.
+    """
+    if lows[0] in english.SUBJECTS:
+        return True
+    related = False
+    for at, low in enumerate(lows[1:], 1):
+        if low in english.RELATIVES:
+            related = True
+        elif low in english.AUXILIARIES or low in english.STATING or (ended and low in english.DOUBTFUL):
+            if not related:
+                return True
+            # The verb of the clause; one that "and" does not join to it is another.
+            related = at + 1 < len(lows) and lows[at + 1] in english.JOINING
+    return False
