@@ -63,12 +63,13 @@ def find_cue(sentence: Sentence, at: int) -> Found | None:
     """
     words = sentence.words
     candidates = _PATTERNS.get(words[at].low)
-    if not candidates or _in_title(sentence, at) or _in_idiom(sentence, at):
+    if not candidates or _in_title(sentence, at):
         return None
+    idiom = _idiom_end(sentence, at)
     best: Found | None = None
     for cue, parts in candidates:
         end = _match(words, at, sentence.end, parts)
-        if end is None or end >= sentence.end or (best is not None and end <= best.end):
+        if end is None or end >= sentence.end or end <= idiom or (best is not None and end <= best.end):
             continue
         first = _joined(sentence, at)
         bare = first == at and not _breaks(sentence, at)
@@ -101,17 +102,18 @@ def _in_title(sentence: Sentence, at: int) -> bool:
     return any(other.capital for other in near) or words[at - 1].low in english.ABBREVIATIONS
 
 
-def _in_idiom(sentence: Sentence, at: int) -> bool:
-    """Return whether the word belongs to an idiom, which begins at most two words before it."""
+def _idiom_end(sentence: Sentence, at: int) -> int:
+    """Return the index behind the idiom that a word belongs to, which begins at most two words before; 0 without one.
+
+    A cue that reaches beyond it counts: `life without` is an idiom, `his life without mentioning X` is none.
+    """
     words = sentence.words
     for start in range(max(sentence.first, at - 2), at + 1):
         for idiom in _IDIOMS.get(words[start].low, ()):
             end = start + len(idiom)
-            if at < end <= sentence.end and all(
-                word.low == low for word, low in zip(words[start:end], idiom, strict=True)
-            ):
-                return True
-    return False
+            if at < end <= sentence.end and tuple(word.low for word in words[start:end]) == idiom:
+                return end
+    return 0
 
 
 def _breaks(sentence: Sentence, at: int) -> bool:
@@ -149,21 +151,23 @@ def _joined(sentence: Sentence, at: int) -> int:
 def _counts(sentence: Sentence, cue: Cue, first: int, end: int, bare: bool, at: int) -> bool:
     """Return whether a cue counts where it stands; see the fields of `Cue`."""
     words = sentence.words
-    if sentence.kind not in cue.kinds or words[end].stops or words[end].closes or words[end].breaks:
+    if sentence.kind not in cue.kinds or not (words[end].word or words[end].opens):
         return False
     opening = first == 0 and at == 0
     if opening and not cue.opens:
         return False
-    if cue.other and not sentence.has(english.OTHER):
-        return False
-    if cue.compares and sentence.has(english.ALSO) and not sentence.has(english.OTHER):
+    # "Besides X, she also plays Y" adds; "which Y does she play besides X" excludes.
+    adds = sentence.kind is not Kind.LIST and sentence.has(english.ALSO)
+    if (cue.other or (cue.compares and adds)) and not sentence.has(english.OTHER):
         return False
     low = words[end].low
     if cue.strength is not None and (low[:1].isdigit() or low in ("than", "and", "or", "to", "of")):
         return False
     if cue.pattern in ("no", "not", "but not", "minus") and low[:1].isdigit() and cue.pattern != "but not":
         return False
-    if low in english.ASKING and (cue.compares or cue.strength is not None):
+    if low in english.ASKING | {"that", "as", "if"} and (cue.compares or cue.strength is not None):
+        return False
+    if cue.wants and not any(word.low in cue.wants for word in words[sentence.first : at]):
         return False
     if cue.strength is not None and (low in english.UNWISHED or low.endswith("ly")):
         return False
@@ -173,11 +177,7 @@ def _counts(sentence: Sentence, cue: Cue, first: int, end: int, bare: bool, at: 
         # "cheap and not touristy" describes one thing; "cheap, and not touristy" is a wish of its own.
         joined = first < at and words[first].low in ("and", "or") and not _breaks(sentence, first)
         return not (joined and (cue.strength is not None or cue.kinds in (english.NAMED, english.LISTS)))
-    if sentence.kind not in cue.bare:
-        return False
-    return not cue.wants or any(
-        word.low in cue.wants for word in words[max(sentence.first, at - 8) : at]
-    )
+    return sentence.kind in cue.bare
 
 
 def _names(sentence: Sentence, first: int, end: int, bare: bool) -> bool:
@@ -185,9 +185,11 @@ def _names(sentence: Sentence, first: int, end: int, bare: bool) -> bool:
     words = sentence.words
     low = words[end].low
     before = words[first - 1].low if first > sentence.first else ""
-    if low in english.FAULTS or low in english.ASKING or before in english.AUXILIARIES | {"need", "ought", "and", "or"}:
+    if low in english.FAULTS or low in english.ASKING or before in english.AUXILIARIES | {"need", "ought"}:
         return False
-    if low.endswith("ing") and low not in english.PREPOSITIONS and not words[end].capital:
+    if before in ("and", "or") and not sentence.has(english.CLASSES["FOCUSING"]):
+        return False
+    if low.endswith("ing") and low not in english.PREPOSITIONS | english.CLASSES["NEWS"] and not words[end].capital:
         return False
     if not bare:
         return True

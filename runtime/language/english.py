@@ -48,7 +48,7 @@ class Cue:
     other: bool = False
     """Counts only beside one of `OTHER`: it adds otherwise."""
     wants: frozenset[str] = frozenset()
-    """Counts in the middle of a clause only behind one of these words."""
+    """Counts only behind one of these words, in the same sentence."""
 
 
 CLASSES: dict[str, frozenset[str]] = {
@@ -57,28 +57,31 @@ CLASSES: dict[str, frozenset[str]] = {
     "BE": frozenset("is are was were be am i'm being".split()),
     "BENT": frozenset("aren't isn't wasn't weren't".split()),
     "DONT": frozenset("doesn't don't didn't dont".split()),
+    "CANNOT": frozenset("cannot can't".split()),
     "DO": frozenset("do does did should must".split()),
     "WHICH": frozenset("that which who".split()),
     "MENTION": frozenset(
         "mention mentioning include including discuss discussing reference referencing cover covering consider "
         "considering involve involving describe describing address addressing incorporate incorporating "
-        "highlight highlighting emphasize emphasizing emphasise emphasising detail detailing".split()
+        "quote quoting cite citing highlight highlighting emphasize emphasizing emphasise emphasising detail detailing".split()
     ),
     "TALK": frozenset("talk talking refer referring relate relating allude alluding speak speaking think".split()),
     "TELL": frozenset("provide providing give giving show showing tell telling list listing add adding use using".split()),
     "BRING": frozenset("bring bringing".split()),
     "TAKE": frozenset("take taking".split()),
-    "TOUCH": frozenset("touch touching focus focusing dwell dwelling draw drawing rely relying elaborate".split()),
+    "TOUCH": frozenset("touch touching focus focusing dwell dwelling draw drawing rely relying go going get getting delve delving elaborate".split()),
     "ON": frozenset("on upon from about into".split()),
     "TO": frozenset("about to of on".split()),
     "NEWS": frozenset(
         "information info details detail mention mentions reference references discussion anything facts data "
         "context content regard regards".split()
     ),
-    "LEAVE": frozenset("leave leaving".split()),
-    "EXCLUDE": frozenset("exclude omit skip ignore disregard avoid".split()),
+    "LEAVE": frozenset("leave leaving left rule ruling ruled".split()),
+    "REFRAIN": frozenset("refrain refraining".split()),
+    "EXCLUDE": frozenset("exclude excludes omit skip ignore disregard avoid block".split()),
     "EXCLUDING": frozenset("omitting skipping ignoring disregarding avoiding".split()),
     "LINKED": frozenset("related connected linked tied".split()),
+    "HAS": frozenset("has have had".split()),
     "HAVE": frozenset("include contain involve have feature mention require use need".split()),
     "EMPHASIS": frozenset("focus emphasis".split()),
     "ESPECIALLY": frozenset("especially particularly preferably ideally".split()),
@@ -119,7 +122,7 @@ _COMPARING = (
     "exclusive of",
     "not counting",
 )
-_ADDING = ("in addition to", "on top of", "beyond", "outside of", "outside", "beside")
+_ADDING = ("on top of", "beyond", "outside of", "beside")
 _NOT_MENTIONING = (
     "NOT NEVER? MENTION",
     "NOT NEVER? TALK TO?",
@@ -132,14 +135,28 @@ _NOT_MENTIONING = (
     "DO not NEVER? BRING up",
     "DO not NEVER? TAKE into account",
     "NOT NEVER? making? any? NEWS TO",
+    "NOT TELL NEVER? specific? NEWS",
+    "not to MENTION",
+    "not to TALK TO?",
+    "not to TELL",
+    "REFRAIN from MENTION",
+    "REFRAIN from TALK TO?",
+    "REFRAIN from TELL",
     "with no NEWS TO",
+    "makes no NEWS of",
+    "making no NEWS of",
     "without any? NEWS TO",
+    "except as it relates to",
+    "except as they relate to",
 )
 _NOT_WANTED = (
     "DO not NEVER? TELL me?",
     "DO not want to? hear? read? see? find? get?",
     "DO not need",
     "DO not care about",
+    "CANNOT NEVER? MENTION",
+    "CANNOT NEVER? TALK TO?",
+    "CANNOT NEVER? TELL",
     "don't NEVER? TELL me?",
     "don't want to? hear? read? see? find? get?",
     "don't need",
@@ -148,6 +165,8 @@ _NOT_WANTED = (
     "BE not asking for? about?",
     "BE not looking for",
     "not interested in",
+    "not looking for",
+    "not asking for? about?",
     "no NEWS about",
     "no NEWS of",
     "no NEWS on",
@@ -174,6 +193,7 @@ _LEAVING_OUT = (
     "sans",
     "barring",
 )
+_CONTRASTING = ("rather than", "instead of", "as opposed to")
 _RELATIVE = (
     "WHICH BE not",
     "WHICH BENT",
@@ -184,29 +204,35 @@ _RELATIVE = (
     "WHICH BE independent of",
     "WHICH BE unrelated to",
     "WHICH BE other than",
+    "WHICH HAS nothing to do with",
+    "WHICH DO not belong to",
 )
 _STATED = ASKED | {Kind.STATEMENT}
 
 CUES: tuple[Cue, ...] = (
     *(Cue(words, bare=ASKED, opens=True, compares=True) for words in _COMPARING),
     *(Cue(words, bare=ASKED, opens=True, compares=True, other=True) for words in _ADDING),
-    Cue("along with", opens=True, compares=True, other=True),
-    Cue("alongside", opens=True, compares=True, other=True),
+    Cue("in addition to", kinds=frozenset({Kind.LIST}), bare=frozenset({Kind.LIST}), opens=True, compares=True),
+    Cue("in addition to", bare=ASKED, opens=True, compares=True, other=True),
     Cue("excluding", bare=ASKED, opens=True),
     Cue("not including", bare=ASKED, opens=True),
     *(Cue(words, kinds=_STATED, bare=ASKED - {Kind.DOING}, opens=True) for words in _NOT_MENTIONING),
     *(Cue(words, kinds=_STATED) for words in _NOT_WANTED),
-    *(Cue(words) for words in _LEAVING_OUT),
+    *(Cue(words, opens=True) for words in _LEAVING_OUT),
+    *(Cue(words, opens=True, other=True) for words in ("regardless of", "irrespective of")),
     *(Cue(words, kinds=LISTS, bare=LISTS) for words in _RELATIVE),
     Cue("but not", kinds=LISTS, bare=LISTS),
     Cue("not", kinds=LISTS, bare=frozenset({Kind.PHRASE})),
-    Cue("without", kinds=LISTS, bare=LISTS, wants=COLLECTED),
-    Cue("with no", kinds=LISTS, bare=LISTS, wants=COLLECTED),
+    Cue("not", bare=ASKED, wants=CLASSES["FOCUSING"] | {"interested"}),
+    Cue("not LINKED to", bare=ASKED, wants=CLASSES["FOCUSING"] | {"interested"}),
+    Cue("not LINKED to"),
     Cue("no", kinds=NAMED),
     Cue("neither", kinds=NAMED, bare=frozenset({Kind.PHRASE})),
-    Cue("rather than", kinds=LISTS, bare=NAMED, wants=COLLECTED | CLASSES["FOCUSING"]),
-    Cue("instead of", kinds=LISTS, bare=NAMED, wants=COLLECTED | CLASSES["FOCUSING"]),
-    Cue("as opposed to", kinds=LISTS, bare=NAMED, wants=COLLECTED | CLASSES["FOCUSING"]),
+    *(Cue(words, kinds=LISTS, bare=frozenset({Kind.REQUEST})) for words in ("without", "with no")),
+    *(Cue(words, kinds=LISTS, bare=LISTS, wants=COLLECTED) for words in ("without", "with no")),
+    *(Cue(words, kinds=LISTS) for words in _CONTRASTING),
+    *(Cue(words, kinds=NAMED, bare=NAMED, wants=COLLECTED) for words in _CONTRASTING),
+    *(Cue(words, bare=ASKED, wants=CLASSES["FOCUSING"] | {"interested"}) for words in _CONTRASTING),
     Cue("ESPECIALLY", strength=1.0),
     Cue("in particular", strength=1.0),
     Cue("FOCUSING only? solely? mainly? on", strength=1.0),
@@ -236,7 +262,6 @@ IDIOMS = (
     "not yet",
     "not sure",
     "not so much",
-    "not to",
     "not guilty",
     "not null",
     "not equal",
@@ -285,13 +310,6 @@ IDIOMS = (
     "less so",
     "less likely",
     "less often",
-    "except that",
-    "except when",
-    "except if",
-    "except as",
-    "except where",
-    "except who",
-    "except what",
     "try except",
     "exclude from",
     "with or without",
@@ -305,19 +323,25 @@ IDIOMS = (
     "sans serif",
     "rather than not",
     "without further ado",
+    "life without",
+    "world without",
+    "without borders",
+    "not to be",
+    "not to worry",
 )
 """Words in which a cue is none. They are found wherever they overlap it."""
 FAULTS = frozenset(
-    "be been have do does seen known whether able allowed available enough compatible detected recognized recognised defined supported possible found installed "
+    "to be been have do does seen known whether able allowed available enough compatible detected recognized recognised defined supported possible found installed "
     "connected reachable visible present valid known true false empty equal working responding loading".split()
 )
 """Behind `not` these describe a fault, such as `printer not found`, and exclude nothing."""
-UNWISHED = frozenset("known because since when if as after before while given where so those these likely".split())
+UNWISHED = frozenset("known without not because since when if as after before while given where so those these likely".split())
 """Behind `especially` these explain, and wish for nothing."""
 WEAK = frozenset("too very so overly really that particularly especially all much quite".split())
 """Left out before what is excluded."""
 
-JOINING = frozenset("but please and while also just though although yet or specifically let's lets so only".split())
+JOINING = frozenset("but please and while also just though although yet or specifically let's lets so only temporarily especially particularly "
+    "deliberately purposefully intentionally explicitly completely entirely".split())
 """Words that belong to the cue behind them."""
 _REMARKS = ("keeping in mind that", "keep in mind that", "please note that", "note that", "remember that")
 JOINING_PHRASES = (
@@ -329,6 +353,11 @@ JOINING_PHRASES = (
     "answer",
     "i would like you to",
     "i'd like you to",
+    "it",
+    "can you",
+    "could you",
+    "remember",
+    "making sure to",
     "make sure to",
     "be sure to",
     "make sure you",
@@ -383,10 +412,11 @@ REQUESTS = frozenset(
     "tell give list name show find provide describe explain discuss examine explore analyze analyse investigate compare "
     "introduce recommend suggest summarize summarise write search get look help share outline identify present "
     "elaborate detail want need prefer like love enjoy looking searching bring fetch assess evaluate review offer "
-    "propose trace highlight consider study detail".split()
+    "propose trace highlight consider study walk estimate exclude omit avoid ignore leave refrain focus remember make rank "
+    "gather talk clarify".split()
 )
 """Verbs that open a request."""
-GREETINGS = frozenset("please pls hi hello hey ok okay now i i'd i'm we would just also then additionally and so".split())
+GREETINGS = frozenset("but briefly kindly quickly please pls hi hello hey ok okay now i i'd i'm we would just also then additionally and so".split())
 """Words before the verb of a request, or before a question."""
 STATING = frozenset(
     "occur occurs occurred leads led induces induced requires required promotes promoted inhibits inhibited prevents "
@@ -394,7 +424,7 @@ STATING = frozenset(
     "binds interacts regulates depend depends suggests encodes mediates seem seems seemed appear appears appeared "
     "contributes contributed enhances enhanced activates suppresses predicts arise arises arose differ differs reduces "
     "reduced decreases decreased increased says said argue argues argued conclude concludes concluded allege alleges "
-    "claims claimed found finds forces forced fits allows allowed emit emits agree agrees lays casts holds cannot need "
+    "claims claimed finds forced fits allows allowed emit emits agree agrees lays casts holds cannot need "
     "ought worsens proves proved shows showed gives gave makes made takes took goes went gets got comes came tells".split()
 )
 """Verbs of statements, besides auxiliaries."""

@@ -84,7 +84,7 @@ def _sentences(words: list[Word], text: str) -> list[Sentence]:
     made = []
     for first, end in sentences_of(words, text):
         # What opens a sentence, such as "apart from X", says nothing about its kind.
-        sentence = Sentence(words, first, end, Kind.REQUEST, shouted)
+        sentence = Sentence(words, first, end, Kind.LIST, shouted)
         found = find_cue(sentence, first)
         behind = _end_of_opening(sentence, found) if found and found.cue.opens else None
         made.append(replace(sentence, kind=kind_of(words[behind or first : end])))
@@ -174,7 +174,11 @@ def _end(sentence: Sentence, found: Found) -> int:
             relative = relative or word.low in english.RELATIVES
             if _begins_clause(sentence, at) or _next_cue(sentence, at):
                 return at
-            if word.breaks and not _goes_on(sentence, at, listed, inside, found):
+            if relative and found.cue.pattern.startswith("WHICH") and word.low in english.CLASSES["WHICH"]:
+                return at
+            if word.low == "but" and found.cue.strength is None:
+                return at
+            if word.breaks and word.low and not _goes_on(sentence, at, listed, inside, found):
                 return at
             if found.cue.compares and _leaves(sentence, at, found):
                 return at
@@ -229,7 +233,7 @@ def _is_list(sentence: Sentence, found: Found) -> bool:
 def _goes_on(sentence: Sentence, at: int, listed: bool, inside: bool, found: Found) -> bool:
     """Return whether what a cue names goes on behind a comma."""
     words = sentence.words
-    if at + 1 >= sentence.end or words[at].text not in (",", ":", "-", "–", "—"):
+    if at + 1 >= sentence.end or words[at].text not in (",", "，", ":", "-", "–", "—"):
         return words[at].text == ":"
     behind = words[at + 1]
     between = found.first > sentence.first and words[found.first - 1].breaks
@@ -272,7 +276,7 @@ def _trim(words: Sequence[Word], first: int, end: int, found: Found) -> tuple[in
     moved = True
     while moved and first < end:
         moved = False
-        while end > first and (words[end - 1].breaks or words[end - 1].stops):
+        while end > first and not words[end - 1].word and not words[end - 1].closes:
             end -= 1
         for phrase in english.ENDINGS:
             parts = phrase.split()
@@ -297,7 +301,7 @@ def _trim(words: Sequence[Word], first: int, end: int, found: Found) -> tuple[in
             if behind > news + 1:
                 first, moved = behind, True
                 continue
-        if words[first].low in english.LEADING | english.WEAK | {"any"} and end - first > 1:
+        if words[first].low in english.LEADING | english.WEAK | {"any", "a", "an"} and end - first > 1:
             first, moved = first + 1, True
     return first, end
 
@@ -352,9 +356,9 @@ def _remaining(text: str, words: Sequence[Word], spans: list[_Span]) -> str | No
         # Brackets that would be empty, and the comma before what is gone.
         if first > at and end < len(words) and words[first - 1].opens and words[end].closes:
             first, end = first - 1, end + 1
-        while first > at and words[first - 1].breaks:
+        while first > at and words[first - 1].breaks and words[first - 1].low:
             first -= 1
-        while end < len(words) and words[end].breaks and (
+        while end < len(words) and words[end].breaks and words[end].low and (
             not kept and first == 0 or not _needed(words, end)
         ):
             end += 1
@@ -375,7 +379,7 @@ def _remaining(text: str, words: Sequence[Word], spans: list[_Span]) -> str | No
 
 def _needed(words: Sequence[Word], at: int) -> bool:
     """Return whether a comma still parts two clauses, where what stood before it is gone."""
-    return at + 1 < len(words) and (words[at + 1].low in ("and", "but", "or") or words[at].text != ",")
+    return at + 1 < len(words) and (words[at + 1].low in ("and", "but", "or") or words[at].text not in ",，")
 
 
 def _cut(text: str, words: Sequence[Word], first: int, end: int) -> str:

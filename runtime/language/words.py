@@ -11,9 +11,9 @@ from .english import Kind
 _WORD = re.compile(
     # A quoted title is one word, so that no cue is seen in it.
     r"\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|«[^»\n]{1,200}»|(?<![\w'’])['‘](?=\w)[^'’\n]{1,100}['’](?!\w)"
-    r"|\w+(?:['’./&+#@:_-]+\w+)*['’]?|[()\[\]]|[.!?？。]+|[,;:–—]|(?<=\s)-+(?=\s)"
+    r"|\w+(?:['’./&+#@:_-]+\w+)*['’]?|[()\[\]]|[.!?？。]+|[,;:–—，、；：]|(?<=\s)-+(?=\s)"
 )
-_OPENING, _CLOSING, _STOPS, _BREAKS = "([", ")]", ".!?？。", ",;:–—-"
+_OPENING, _CLOSING, _STOPS, _BREAKS = "([", ")]", ".!?？。", ",;:–—-，、；："
 _QUOTES = "\"“«'‘"
 
 
@@ -49,8 +49,8 @@ class Word(NamedTuple):
 
     @property
     def breaks(self) -> bool:
-        """Whether it parts clauses: a comma, semicolon, colon or dash."""
-        return self.text[0] in _BREAKS
+        """Whether it parts clauses: a comma, semicolon, colon or dash; a title may end in a comma."""
+        return self.text[0] in _BREAKS or (not self.low and self.text[-2] in ",，")
 
     @property
     def stops(self) -> bool:
@@ -87,7 +87,7 @@ def _abbreviates(words: list[Word], at: int, text: str) -> bool:
     if not text[words[at].end].isspace():
         return True
     before = words[at - 1].low if at else ""
-    return len(before) == 1 and before.isalpha() or before in english.ABBREVIATIONS
+    return (len(before.rpartition(".")[2]) == 1 and before[-1].isalpha()) or before in english.ABBREVIATIONS
 
 
 def kind_of(words: list[Word]) -> Kind:
@@ -103,14 +103,20 @@ def kind_of(words: list[Word]) -> Kind:
         lows = lows[1:]
     if lows[0] in english.AUXILIARIES and len(lows) > 2 and lows[1] == "you":
         lows = lows[3:] if lows[2] in english.GREETINGS and len(lows) > 3 else lows[2:]
-        if lows[0] not in english.REQUESTS:
+        if lows[0] not in english.REQUESTS and lows[1:2] not in (["me"], ["us"]):
             return Kind.DOING if lows[0] not in english.ASKING else Kind.QUESTION
-    if lows[0] in english.REQUESTS:
+    if lows[0] in english.REQUESTS or lows[1:2] in (["me"], ["us"]):
         return _request(lows)
     if lows[0] in english.ASKING or lows[0] in english.AUXILIARIES:
         return _question(lows)
-    ended = words[-1].text == "."
-    return Kind.STATEMENT if _states(lows, ended) else Kind.PHRASE
+    states = _states(lows, words[-1].text == ".")
+    if words[-1].text[0] in "?？" and not states:
+        for at in range(1, len(words) - 1):
+            if words[at - 1].breaks and words[at].low in english.ASKING:
+                return kind_of(words[at:])
+    if not states:
+        return Kind.PHRASE
+    return Kind.QUESTION if words[-1].text[0] in "?？" else Kind.STATEMENT
 
 
 def _request(lows: list[str]) -> Kind:
@@ -148,6 +154,8 @@ def _states(lows: list[str], ended: bool) -> bool:
     for at, low in enumerate(lows[1:], 1):
         if low in english.RELATIVES:
             related = True
+        elif lows[at - 1] == "but" and lows[at + 1 : at + 2] == ["not"]:
+            continue
         elif low in english.AUXILIARIES or low in english.STATING or (ended and low in english.DOUBTFUL):
             if not related:
                 return True
