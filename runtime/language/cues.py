@@ -169,6 +169,10 @@ def _counts(sentence: Sentence, cue: Cue, first: int, end: int, bare: bool, at: 
         return False
     if cue.wants and not any(word.low in cue.wants for word in words[sentence.first : at]):
         return False
+    # "While not cheap, it is good" concedes; "no pain, no gain" is a saying.
+    opened = sentence.first < at and words[sentence.first].low in ("no", "not")
+    if cue.pattern in ("no", "not") and (opened or words[first].low == "while"):
+        return False
     if cue.strength is not None and (low in english.UNWISHED or low.endswith("ly")):
         return False
     if cue.pattern in ("not", "but not") and not _names(sentence, first, end, bare):

@@ -387,14 +387,14 @@ ENDINGS = (
 """Courtesies behind what is excluded, left out."""
 OF = frozenset(
     "of about on to from regarding concerning related relating specific associated pertaining with in by into "
-    "surrounding involving including".split()
+    "surrounding involving including specifically".split()
 )
 """Words that join a noun of `CLASSES["NEWS"]` to what is excluded."""
-BEFORE = frozenset("any some mention mentioning discussing referring referencing all further specific specialized".split())
+BEFORE = frozenset("any some mentioning discussing referring referencing all further specific specialized".split())
 """Words before a noun of `CLASSES["NEWS"]`, left out with it."""
 WISHED = ("in terms of", "in regard to", "with regard to", "in regards to", "with respect to", "regarding", "concerning")
 """Left out before what is wished for."""
-LEADING = frozenset("of about on from by in at with to".split())
+LEADING = frozenset("of about on from by in at with to related relating regarding concerning pertaining".split())
 """Prepositions left out before what is excluded. `for` stays: not for children."""
 
 ASKING = frozenset("what which who whom whose where when why how".split())
@@ -421,7 +421,7 @@ GREETINGS = frozenset("but briefly kindly quickly please pls hi hello hey ok oka
 STATING = frozenset(
     "occur occurs occurred leads led induces induced requires required promotes promoted inhibits inhibited prevents "
     "prevented improves improved affects affected exhibits remain remains remained become becomes became contain contains "
-    "binds interacts regulates depend depends suggests encodes mediates seem seems seemed appear appears appeared "
+    "binds interacts refers regulates depend depends suggests encodes mediates seem seems seemed appear appears appeared "
     "contributes contributed enhances enhanced activates suppresses predicts arise arises arose differ differs reduces "
     "reduced decreases decreased increased says said argue argues argued conclude concludes concluded allege alleges "
     "claims claimed finds forced fits allows allowed emit emits agree agrees lays casts holds cannot need "
@@ -432,7 +432,7 @@ DOUBTFUL = frozenset(
     "show lead cause causes increase increases decrease reduce induce require promote inhibit produce produces make give "
     "play plays prevent improve affect result results form forms work works mean means stop stops contribute enhance "
     "activate suppress predict express experience see support supports upset progress bind interact regulate found find "
-    "head heads invest".split()
+    "head heads invest forces influence influences".split()
 )
 """Verbs of statements that may be nouns or belong to a request. They count in a sentence with a full stop."""
 SUBJECTS = frozenset(
@@ -440,6 +440,8 @@ SUBJECTS = frozenset(
     "however yet but".split()
 )
 """Words that open a statement."""
+CLAUSES = frozenset("who whom whose which where when".split())
+"""Of the words that open a question, those that may open a relative clause too."""
 RELATIVES = frozenset("that which who whom whose where when if because while".split())
 """Words whose clause describes a thing: a verb in it makes no statement."""
 PREPOSITIONS = frozenset(
@@ -454,3 +456,10 @@ ABBREVIATIONS = frozenset(
     "ed eds mt ft lt col gen capt".split()
 )
 """Words whose full stop does not end a sentence."""
+FOREIGN = frozenset(
+    "en una para por que y et les une pour avec dans sur der das und nicht ohne mit für eine von não uma het een niet "
+    "zonder voor".split()
+)
+"""Words of other languages that share `no` or `sans` with English. A text that has them and no `COMMON` is not read."""
+COMMON = PREPOSITIONS | DETERMINERS | frozenset("and or is are not what which how that to".split())
+"""Words that nearly every English text has."""

@@ -63,6 +63,9 @@ def understand(text: str) -> Request:
 def _take(text: str, boost: dict[str, float], exclude: list[str]) -> str | None:
     """Return a text without what it wishes for and excludes, which is added to the two; None without a cue."""
     words = words_of(text)
+    lows = {word.text for word in words}
+    if lows & english.FOREIGN and not lows & english.COMMON:
+        return None
     spans = [span for sentence in _sentences(words, text) for span in _spans(sentence)]
     if not spans:
         return None
@@ -136,7 +139,9 @@ def _end_of_opening(sentence: Sentence, found: Found) -> int | None:
             continue
         if any(word.low in english.OTHER for word in words[at : at + 5]):
             return at
-        if first is None and words[at - 1].breaks:
+        if words[at - 1].breaks and (first is None or (
+            words[first].low in english.CLAUSES and words[at].low not in english.CLAUSES
+        )):
             first = at
     return first
 
@@ -245,7 +250,7 @@ def _goes_on(sentence: Sentence, at: int, listed: bool, inside: bool, found: Fou
         return True
     if words[at - 1].low[:1].isdigit() and behind.low[:1].isdigit():
         return True
-    if sentence.kind is Kind.PHRASE:
+    if sentence.kind is Kind.PHRASE or (sentence.kind is Kind.REQUEST and behind.low in english.PREPOSITIONS):
         return False
     if found.cue.strength is not None and sentence.kind not in english.NAMED:
         return False
@@ -329,6 +334,7 @@ def _items(words: Sequence[Word], first: int, end: int, found: Found) -> tuple[t
         or any(len(item) > 3 for item in named)
         or any(word.low in english.PREPOSITIONS | english.RELATIVES or not word.word for item in named for word in item)
         or all(item[0].capital for item in named)
+        or len({item[-1].capital for item in named}) > 1
         or named[0][0].low in english.DETERMINERS and named[-1][0].low not in english.DETERMINERS
     ):
         return ((first, end),)
@@ -351,8 +357,7 @@ def _remaining(text: str, words: Sequence[Word], spans: list[_Span]) -> str | No
     """Return the query: the text without the spans, in one line; None where nothing is left of it."""
     kept: list[str] = []
     at = 0
-    for span in spans:
-        first, end = span.first, span.end
+    for first, end in _together(words, spans):
         # Brackets that would be empty, and the comma before what is gone.
         if first > at and end < len(words) and words[first - 1].opens and words[end].closes:
             first, end = first - 1, end + 1
@@ -372,9 +377,24 @@ def _remaining(text: str, words: Sequence[Word], spans: list[_Span]) -> str | No
     if not query.endswith(("?", "？")):
         query = query.rstrip(" .,;:!-–—")
     query = query.lstrip(" ,;:.")
+    for phrase in english.ENDINGS:
+        if query.lower().endswith(f"? {phrase}"):
+            query = query[: -len(phrase) - 1]
     left = [word.low for word in words_of(query) if word.word]
     empty = english.GREETINGS | english.JOINING | english.DETERMINERS | english.REQUESTS | {"me", "about"}
     return query if any(low not in empty for low in left) else None
+
+
+def _together(words: Sequence[Word], spans: list[_Span]) -> list[tuple[int, int]]:
+    """Return (first, end) of spans; those that only marks or joining words part are one."""
+    joined: list[tuple[int, int]] = []
+    for span in spans:
+        between = words[joined[-1][1] : span.first] if joined else []
+        if joined and all(word.breaks or word.low in english.JOINING for word in between):
+            joined[-1] = (joined[-1][0], span.end)
+        else:
+            joined.append((span.first, span.end))
+    return joined
 
 
 def _needed(words: Sequence[Word], at: int) -> bool:

@@ -52,7 +52,8 @@ class Request:
 
     def __str__(self) -> str:
         """Return the query and its chips on one line: `cafés in Rome  + for families  − touristy`."""
-        chips = [f"{'+' if strength > 0 else '−'} {_chip(words, strength)}" for words, strength in self.boost.items()]
+        wishes = sorted(self.boost.items(), key=lambda item: item[1] <= 0)
+        chips = [f"{'+' if strength > 0 else '−'} {_chip(words, strength)}" for words, strength in wishes]
         chips += [f"− {one_line(words)}" for words in self.exclude]
         return visible("  ".join([one_line(self.query), *chips]))
 

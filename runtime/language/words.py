@@ -10,7 +10,7 @@ from .english import Kind
 
 _WORD = re.compile(
     # A quoted title is one word, so that no cue is seen in it.
-    r"\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|«[^»\n]{1,200}»|(?<![\w'’])['‘](?=\w)[^'’\n]{1,100}['’](?!\w)"
+    r"\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|«[^»\n]{1,200}»|(?<![\w'’])['‘](?=[\w.])[^'’\n]{1,100}['’](?!\w)"
     r"|\w+(?:['’./&+#@:_-]+\w+)*['’]?|[()\[\]]|[.!?？。]+|[,;:–—，、；：]|(?<=\s)-+(?=\s)"
 )
 _OPENING, _CLOSING, _STOPS, _BREAKS = "([", ")]", ".!?？。", ",;:–—-，、；："
@@ -82,7 +82,7 @@ def sentences_of(words: list[Word], text: str) -> list[tuple[int, int]]:
 
 def _abbreviates(words: list[Word], at: int, text: str) -> bool:
     """Return whether a full stop belongs to the word before it, or to the one behind."""
-    if words[at].text != ".":
+    if words[at].text[0] != ".":
         return False
     if not text[words[at].end].isspace():
         return True
@@ -151,14 +151,16 @@ def _states(lows: list[str], ended: bool) -> bool:
     if lows[0] in english.SUBJECTS:
         return True
     related = False
+    # Where the verbs of a relative clause end: an auxiliary, a negation, and a verb.
+    clause = 0
     for at, low in enumerate(lows[1:], 1):
+        before = lows[at - 1]
         if low in english.RELATIVES:
             related = True
-        elif lows[at - 1] == "but" and lows[at + 1 : at + 2] == ["not"]:
+        elif at < clause or before == "to" or (before == "but" and lows[at + 1 : at + 2] == ["not"]):
             continue
         elif low in english.AUXILIARIES or low in english.STATING or (ended and low in english.DOUBTFUL):
-            if not related:
+            if not related and before not in english.JOINING:
                 return True
-            # The verb of the clause; one that "and" does not join to it is another.
-            related = at + 1 < len(lows) and lows[at + 1] in english.JOINING
+            related, clause = False, at + 3
     return False
