@@ -177,6 +177,8 @@ def _counts(sentence: Sentence, cue: Cue, first: int, end: int, bare: bool, at: 
         return False
     if cue.pattern in ("not", "but not") and not _names(sentence, first, end, bare):
         return False
+    if cue.pattern == "not" and first < at and words[at - 1].low == "but" and words[at - 2].word:
+        return False  # the cue is "but not"
     if not bare:
         # "cheap and not touristy" describes one thing; "cheap, and not touristy" is a wish of its own.
         joined = first < at and words[first].low in ("and", "or") and not _breaks(sentence, first)

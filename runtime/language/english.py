@@ -221,12 +221,14 @@ CUES: tuple[Cue, ...] = (
     *(Cue(words, opens=True) for words in _LEAVING_OUT),
     *(Cue(words, opens=True, other=True) for words in ("regardless of", "irrespective of")),
     *(Cue(words, kinds=LISTS, bare=LISTS) for words in _RELATIVE),
-    Cue("but not", kinds=LISTS, bare=LISTS),
+    Cue("but not", kinds=LISTS, bare=NAMED),
+    Cue("but not", kinds=LISTS, bare=LISTS, wants=CLASSES["BE"]),
     Cue("not", kinds=LISTS, bare=frozenset({Kind.PHRASE})),
     Cue("not", bare=ASKED, wants=CLASSES["FOCUSING"] | {"interested"}),
     Cue("not LINKED to", bare=ASKED, wants=CLASSES["FOCUSING"] | {"interested"}),
     Cue("not LINKED to"),
     Cue("no", kinds=NAMED),
+    Cue("nothing", kinds=NAMED),
     Cue("neither", kinds=NAMED, bare=frozenset({Kind.PHRASE})),
     *(Cue(words, kinds=LISTS, bare=frozenset({Kind.REQUEST})) for words in ("without", "with no")),
     *(Cue(words, kinds=LISTS, bare=LISTS, wants=COLLECTED) for words in ("without", "with no")),
@@ -291,6 +293,11 @@ IDIOMS = (
     "no wonder",
     "no fault",
     "no go",
+    *(
+        f"no {lost}"
+        for lost in "sound audio signal display picture power response internet connection output access result results "
+        "effect change luck wifi".split()
+    ),
     "yes or no",
     "nothing but",
     "nothing other than",
@@ -332,7 +339,7 @@ IDIOMS = (
 """Words in which a cue is none. They are found wherever they overlap it."""
 FAULTS = frozenset(
     "to be been have do does seen known whether able allowed available enough compatible detected recognized recognised defined supported possible found installed "
-    "connected reachable visible present valid known true false empty equal working responding loading".split()
+    "connected reachable visible present valid known true false empty equal working responding loading due again ready far out quite".split()
 )
 """Behind `not` these describe a fault, such as `printer not found`, and exclude nothing."""
 UNWISHED = frozenset("known without not because since when if as after before while given where so those these likely".split())
@@ -412,7 +419,7 @@ REQUESTS = frozenset(
     "tell give list name show find provide describe explain discuss examine explore analyze analyse investigate compare "
     "introduce recommend suggest summarize summarise write search get look help share outline identify present "
     "elaborate detail want need prefer like love enjoy looking searching bring fetch assess evaluate review offer "
-    "propose trace highlight consider study walk estimate exclude omit avoid ignore leave refrain focus remember make rank "
+    "propose trace highlight consider study walk estimate exclude omit avoid ignore leave refrain focus remember rank "
     "gather talk clarify".split()
 )
 """Verbs that open a request."""

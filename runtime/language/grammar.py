@@ -72,6 +72,8 @@ def _take(text: str, boost: dict[str, float], exclude: list[str]) -> str | None:
     query = _remaining(text, words, spans)
     if query is None:
         return None
+    if " same " in query and spans[0].first == 0:
+        query = _name(text, words, spans[0]) + query
     for span in spans:
         for first, end in span.parts:
             named = _plain(text[words[first].start : words[end - 1].end])
@@ -138,7 +140,7 @@ def _end_of_opening(sentence: Sentence, found: Found) -> int | None:
         if not _starts(words, at, sentence.end):
             continue
         if any(word.low in english.OTHER for word in words[at : at + 5]):
-            return at
+            return first if first is not None and words[first].low in english.AUXILIARIES | english.REQUESTS else at
         if words[at - 1].breaks and (first is None or (
             words[first].low in english.CLAUSES and words[at].low not in english.CLAUSES
         )):
@@ -172,6 +174,8 @@ def _end(sentence: Sentence, found: Found) -> int:
                 return at
             depth -= 1
         elif depth:
+            continue
+        elif word.stops and words[min(at + 1, sentence.end - 1)].closes:
             continue
         elif word.stops and at + 1 == sentence.end:
             return at
@@ -383,6 +387,18 @@ def _remaining(text: str, words: Sequence[Word], spans: list[_Span]) -> str | No
     left = [word.low for word in words_of(query) if word.word]
     empty = english.GREETINGS | english.JOINING | english.DETERMINERS | english.REQUESTS | {"me", "about"}
     return query if any(low not in empty for low in left) else None
+
+
+def _name(text: str, words: Sequence[Word], span: _Span) -> str:
+    """Return the last name in what is excluded, with a comma: what is left speaks of `the same name`."""
+    last = span.parts[-1][1]
+    while last > span.parts[0][0] and not words[last - 1].capital:
+        last -= 1
+    first = last
+    while first > span.parts[0][0] and words[first - 1].capital:
+        first -= 1
+    name = _cut(text, words, first, last).strip(",")
+    return f"{name}, " if name else ""
 
 
 def _together(words: Sequence[Word], spans: list[_Span]) -> list[tuple[int, int]]:

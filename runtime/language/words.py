@@ -72,7 +72,8 @@ def sentences_of(words: list[Word], text: str) -> list[tuple[int, int]]:
     """Return (first, end) of each sentence, as indices of `words`; the mark at its end belongs to it."""
     found, first = [], 0
     for at, word in enumerate(words):
-        if word.stops and at + 1 < len(words) and not _abbreviates(words, at, text):
+        inside = at + 1 < len(words) and words[at + 1].closes
+        if word.stops and at + 1 < len(words) and not inside and not _abbreviates(words, at, text):
             found.append((first, at + 1))
             first = at + 1
     if first < len(words):
@@ -101,7 +102,7 @@ def kind_of(words: list[Word]) -> Kind:
         return Kind.PHRASE
     if lows[0] in english.PREPOSITIONS and len(lows) > 1 and lows[1] in english.ASKING:
         lows = lows[1:]
-    if lows[0] in english.AUXILIARIES and len(lows) > 2 and lows[1] == "you":
+    if lows[0] in english.AUXILIARIES and len(lows) > 2 and lows[1] == "you" and lows[2] not in ("have", "know", "sell"):
         lows = lows[3:] if lows[2] in english.GREETINGS and len(lows) > 3 else lows[2:]
         if lows[0] not in english.REQUESTS and lows[1:2] not in (["me"], ["us"]):
             return Kind.DOING if lows[0] not in english.ASKING else Kind.QUESTION
@@ -130,14 +131,20 @@ def _request(lows: list[str]) -> Kind:
 def _question(lows: list[str]) -> Kind:
     if _does(lows):
         return Kind.DOING
+    if lows[0] in english.AUXILIARIES and lows[1:2] == ["there"]:
+        return Kind.LIST
+    if lows[0] == "do" and lows[1:2] == ["you"]:
+        return Kind.REQUEST
     return Kind.LIST if lows[0] in english.LISTING else Kind.QUESTION
 
 
 def _does(lows: list[str]) -> bool:
     """Return whether somebody does something: how to, how do I, can you, is it possible."""
-    if lows[:2] == ["how", "to"] or lows[:3] in (["is", "it", "possible"], ["is", "there", "way"]):
+    if lows[:2] == ["how", "to"] or lows[:3] == ["is", "it", "possible"] or "way" in lows[2:4]:
         return True
     rest = lows[1:] if lows[0] == "how" else lows
+    if rest[:2] == ["do", "you"] and rest[2:3] and rest[2] in ("have", "know", "sell"):
+        return False
     return len(rest) > 1 and rest[0] in english.AUXILIARIES and rest[1] in english.PERSONS
 
 
