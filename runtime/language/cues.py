@@ -98,6 +98,8 @@ def _in_title(sentence: Sentence, at: int) -> bool:
         behind = words[at + 1] if at + 1 < sentence.end else word
         # "Gone. Without a Trace" has a full stop of its own; "Not Without My Daughter" opens the text.
         return behind.capital and behind.low in english.CLASSES["NOT"]
+    if _breaks(sentence, at) and word.low not in english.SMALL:
+        return False
     near = [words[at - 1], *words[at + 1 : at + 2]]
     return any(other.capital for other in near) or words[at - 1].low in english.ABBREVIATIONS
 
@@ -175,7 +177,7 @@ def _counts(sentence: Sentence, cue: Cue, first: int, end: int, bare: bool, at: 
         return False
     if cue.strength is not None and (low in english.UNWISHED or low.endswith("ly")):
         return False
-    if cue.pattern in ("not", "but not") and not _names(sentence, first, end, bare):
+    if cue.pattern in ("not", "but not") and not _names(sentence, first, at, end, bare):
         return False
     if cue.pattern == "not" and first < at and words[at - 1].low == "but" and words[at - 2].word:
         return False  # the cue is "but not"
@@ -186,7 +188,7 @@ def _counts(sentence: Sentence, cue: Cue, first: int, end: int, bare: bool, at: 
     return sentence.kind in cue.bare
 
 
-def _names(sentence: Sentence, first: int, end: int, bare: bool) -> bool:
+def _names(sentence: Sentence, first: int, at: int, end: int, bare: bool) -> bool:
     """Return whether something that can be excluded stands behind `not`, and not the report of a fault."""
     words = sentence.words
     low = words[end].low
@@ -201,4 +203,5 @@ def _names(sentence: Sentence, first: int, end: int, bare: bool) -> bool:
         return True
     if words[sentence.end - 1].text == "." and sentence.end - sentence.first > 10:
         return False
-    return not (low.endswith("ed") and low not in english.PREPOSITIONS)
+    described = low in english.PREPOSITIONS or words[end].capital or words[at].low == "but"
+    return described or not low.endswith("ed")

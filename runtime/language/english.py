@@ -122,7 +122,7 @@ _COMPARING = (
     "exclusive of",
     "not counting",
 )
-_ADDING = ("on top of", "beyond", "outside of", "beside")
+_ADDING = ("on top of", "beyond", "outside of", "outside", "beside")
 _NOT_MENTIONING = (
     "NOT NEVER? MENTION",
     "NOT NEVER? TALK TO?",
@@ -468,5 +468,7 @@ FOREIGN = frozenset(
     "zonder voor".split()
 )
 """Words of other languages that share `no` or `sans` with English. A text that has them and no `COMMON` is not read."""
+SMALL = frozenset("not no without nothing neither more less except besides minus".split())
+"""Cues that titles have."""
 COMMON = PREPOSITIONS | DETERMINERS | frozenset("and or is are not what which how that to".split())
 """Words that nearly every English text has."""

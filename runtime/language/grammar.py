@@ -181,9 +181,10 @@ def _end(sentence: Sentence, found: Found) -> int:
             return at
         elif at > found.end:
             relative = relative or word.low in english.RELATIVES
-            if _begins_clause(sentence, at) or _next_cue(sentence, at):
+            if (not inside and _begins_clause(sentence, at)) or _next_cue(sentence, at):
                 return at
-            if relative and found.cue.pattern.startswith("WHICH") and word.low in english.CLASSES["WHICH"]:
+            again = word.low in english.CLASSES["WHICH"] and not words[at - 1].breaks
+            if again and found.cue.pattern.startswith("WHICH"):
                 return at
             if word.low == "but" and found.cue.strength is None:
                 return at
@@ -218,7 +219,7 @@ def _begins_clause(sentence: Sentence, at: int) -> bool:
         if words[at].breaks and lows[:1] == ["and"]:
             lows = lows[1:]
             low = "and"
-        if not lows:
+        if not lows or (words[at - 1].capital and words[at + 1].capital):
             return False
         if lows[0] in english.PREPOSITIONS and low == "and" and words[at].breaks:
             return True
@@ -266,11 +267,12 @@ def _goes_on(sentence: Sentence, at: int, listed: bool, inside: bool, found: Fou
 def _leaves(sentence: Sentence, at: int, found: Found) -> bool:
     """Return whether a preposition behind a name goes on with the query: actors besides X in the film Y."""
     words = sentence.words
+    name = found.end + (words[found.end].low in english.DETERMINERS)
     return (
         found.bare
-        and words[found.end].capital
+        and words[name].capital
         and words[at - 1].capital
-        and words[at].low in ("in", "by", "from", "on", "at", "during", "that", "who")
+        and words[at].low in ("in", "by", "from", "on", "at", "during", "that", "who", "when", "while")
     )
 
 

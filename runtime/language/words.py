@@ -164,7 +164,7 @@ def _states(lows: list[str], ended: bool) -> bool:
         before = lows[at - 1]
         if low in english.RELATIVES:
             related = True
-        elif at < clause or before == "to" or (before == "but" and lows[at + 1 : at + 2] == ["not"]):
+        elif at < clause or before == "to" or (low in english.DOUBTFUL and before in english.COMMON) or (before == "but" and lows[at + 1 : at + 2] == ["not"]):
             continue
         elif low in english.AUXILIARIES or low in english.STATING or (ended and low in english.DOUBTFUL):
             if not related and before not in english.JOINING:
