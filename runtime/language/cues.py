@@ -46,8 +46,12 @@ _PATTERNS: dict[str, list[tuple[Cue, tuple[tuple[str, bool], ...]]]] = {}
 """First word -> the cues that begin with it, each with its words and whether one may be missing."""
 for _cue in english.CUES:
     _parts = tuple((part.rstrip("?"), part.endswith("?")) for part in _cue.pattern.split())
-    for _word in english.CLASSES.get(_parts[0][0], frozenset((_parts[0][0],))):
-        _PATTERNS.setdefault(_word, []).append((_cue, _parts))
+    # A first word that may be missing stands for the second too.
+    for _part, _optional in _parts:
+        for _word in english.CLASSES.get(_part, frozenset((_part,))):
+            _PATTERNS.setdefault(_word, []).append((_cue, _parts))
+        if not _optional:
+            break
 _IDIOMS: dict[str, list[tuple[str, ...]]] = {}
 """First word -> idioms that begin with it."""
 for _idiom in english.IDIOMS:
@@ -140,9 +144,7 @@ def _joined(sentence: Sentence, at: int) -> int:
         for phrase in english.JOINING_PHRASES:
             parts = phrase.split()
             start = first - len(parts)
-            if start < sentence.first or not (
-                _breaks(sentence, start) or words[start - 1].low in english.JOINING
-            ):
+            if start < sentence.first or not (_breaks(sentence, start) or words[start - 1].low in english.JOINING):
                 continue
             if [word.low for word in words[start:first]] == parts:
                 first, moved = start, True

@@ -54,7 +54,7 @@ class Cue:
 CLASSES: dict[str, frozenset[str]] = {
     "NOT": frozenset("not don't dont doesn't didn't never without".split()),
     "NEVER": frozenset("specifically explicitly even really actually directly further please any".split()),
-    "BE": frozenset("is are was were be am i'm being".split()),
+    "BE": frozenset("is are was were be being".split()),
     "BENT": frozenset("aren't isn't wasn't weren't".split()),
     "DONT": frozenset("doesn't don't didn't dont".split()),
     "CANNOT": frozenset("cannot can't".split()),
@@ -63,13 +63,17 @@ CLASSES: dict[str, frozenset[str]] = {
     "MENTION": frozenset(
         "mention mentioning include including discuss discussing reference referencing cover covering consider "
         "considering involve involving describe describing address addressing incorporate incorporating "
-        "quote quoting cite citing highlight highlighting emphasize emphasizing emphasise emphasising detail detailing".split()
+        "quote quoting cite citing reveal revealing spoil spoiling highlight highlighting emphasize emphasizing emphasise emphasising detail detailing".split()
     ),
     "TALK": frozenset("talk talking refer referring relate relating allude alluding speak speaking think".split()),
-    "TELL": frozenset("provide providing give giving show showing tell telling list listing add adding use using".split()),
+    "TELL": frozenset(
+        "provide providing give giving show showing tell telling list listing add adding use using".split()
+    ),
     "BRING": frozenset("bring bringing".split()),
     "TAKE": frozenset("take taking".split()),
-    "TOUCH": frozenset("touch touching focus focusing dwell dwelling draw drawing rely relying go going get getting delve delving elaborate".split()),
+    "TOUCH": frozenset(
+        "touch touching focus focusing dwell dwelling draw drawing rely relying go going get getting delve delving elaborate".split()
+    ),
     "ON": frozenset("on upon from about into".split()),
     "TO": frozenset("about to of on".split()),
     "NEWS": frozenset(
@@ -81,6 +85,8 @@ CLASSES: dict[str, frozenset[str]] = {
     "EXCLUDE": frozenset("exclude excludes omit skip ignore disregard avoid block".split()),
     "EXCLUDING": frozenset("omitting skipping ignoring disregarding avoiding".split()),
     "LINKED": frozenset("related connected linked tied".split()),
+    "AM": frozenset("i'm am".split()),
+    "GIVE": frozenset("give giving".split()),
     "HAS": frozenset("has have had".split()),
     "HAVE": frozenset("include contain involve have feature mention require use need".split()),
     "EMPHASIS": frozenset("focus emphasis".split()),
@@ -102,7 +108,7 @@ COLLECTED = frozenset(
     "restaurant restaurants place places trip trips hike hikes beach beaches tour tours holiday holidays flat flats "
     "apartment apartments house houses room rooms laptop laptops phone phones camera cameras car cars bike bikes "
     "app apps tool tools library libraries framework frameworks tutorial tutorials example examples course courses "
-    "article articles paper papers study studies review reviews gift gifts idea ideas option options exercises "
+    "works article articles paper papers study studies review reviews gift gifts idea ideas option options exercises "
     "workout workouts job jobs product products toy toys".split()
 )
 """What people collect and choose from. `recipes without nuts` chooses; `mice without a gene` is about the absence."""
@@ -129,6 +135,7 @@ _NOT_MENTIONING = (
     "NOT NEVER? TOUCH ON",
     "NOT NEVER? BRING up",
     "NOT NEVER? TAKE into account",
+    "NOT NEVER? GIVE away",
     "DO not NEVER? MENTION",
     "DO not NEVER? TALK TO?",
     "DO not NEVER? TOUCH ON",
@@ -161,12 +168,9 @@ _NOT_WANTED = (
     "don't want to? hear? read? see? find? get?",
     "don't need",
     "don't care about",
-    "BE not interested in",
-    "BE not asking for? about?",
-    "BE not looking for",
-    "not interested in",
-    "not looking for",
-    "not asking for? about?",
+    "AM? not interested in",
+    "AM? not looking for NEWS? TO?",
+    "AM? not asking for? about?",
     "no NEWS about",
     "no NEWS of",
     "no NEWS on",
@@ -221,6 +225,7 @@ CUES: tuple[Cue, ...] = (
     *(Cue(words, opens=True) for words in _LEAVING_OUT),
     *(Cue(words, opens=True, other=True) for words in ("regardless of", "irrespective of")),
     *(Cue(words, kinds=LISTS, bare=LISTS) for words in _RELATIVE),
+    Cue("unrelated to", kinds=LISTS, bare=LISTS, wants=COLLECTED | CLASSES["NEWS"]),
     Cue("but not", kinds=LISTS, bare=NAMED),
     Cue("but not", kinds=LISTS, bare=LISTS, wants=CLASSES["BE"]),
     Cue("not", kinds=LISTS, bare=frozenset({Kind.PHRASE})),
@@ -342,13 +347,17 @@ FAULTS = frozenset(
     "connected reachable visible present valid known true false empty equal working responding loading due again ready far out quite".split()
 )
 """Behind `not` these describe a fault, such as `printer not found`, and exclude nothing."""
-UNWISHED = frozenset("known without not because since when if as after before while given where so those these likely".split())
+UNWISHED = frozenset(
+    "known without not because since when if as after before while given where so those these likely".split()
+)
 """Behind `especially` these explain, and wish for nothing."""
 WEAK = frozenset("too very so overly really that particularly especially all much quite".split())
 """Left out before what is excluded."""
 
-JOINING = frozenset("but please and while also just though although yet or specifically let's lets so only temporarily especially particularly "
-    "deliberately purposefully intentionally explicitly completely entirely".split())
+JOINING = frozenset(
+    "but please and while also just though although yet or specifically let's lets so only temporarily especially particularly "
+    "deliberately purposefully intentionally explicitly completely entirely".split()
+)
 """Words that belong to the cue behind them."""
 _REMARKS = ("keeping in mind that", "keep in mind that", "please note that", "note that", "remember that")
 JOINING_PHRASES = (
@@ -385,6 +394,7 @@ ENDINGS = (
     "in the answer",
     "in this answer",
     "in the process",
+    "at the same time",
     "please",
     "thank you",
     "thanks",
@@ -399,7 +409,15 @@ OF = frozenset(
 """Words that join a noun of `CLASSES["NEWS"]` to what is excluded."""
 BEFORE = frozenset("any some mentioning discussing referring referencing all further specific specialized".split())
 """Words before a noun of `CLASSES["NEWS"]`, left out with it."""
-WISHED = ("in terms of", "in regard to", "with regard to", "in regards to", "with respect to", "regarding", "concerning")
+WISHED = (
+    "in terms of",
+    "in regard to",
+    "with regard to",
+    "in regards to",
+    "with respect to",
+    "regarding",
+    "concerning",
+)
 """Left out before what is wished for."""
 LEADING = frozenset("of about on from by in at with to related relating regarding concerning pertaining".split())
 """Prepositions left out before what is excluded. `for` stays: not for children."""
@@ -423,7 +441,11 @@ REQUESTS = frozenset(
     "gather talk clarify".split()
 )
 """Verbs that open a request."""
-GREETINGS = frozenset("but briefly kindly quickly please pls hi hello hey ok okay now i i'd i'm we would just also then additionally and so".split())
+REQUEST_PHRASES = ("go over", "go through", "run through", "look up", "fill in")
+"""Verbs of two words that open a request."""
+GREETINGS = frozenset(
+    "but briefly kindly quickly please pls hi hello hey ok okay now i i'd i'm we would just also then additionally and so".split()
+)
 """Words before the verb of a request, or before a question."""
 STATING = frozenset(
     "occur occurs occurred leads led induces induced requires required promotes promoted inhibits inhibited prevents "

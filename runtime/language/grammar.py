@@ -141,9 +141,9 @@ def _end_of_opening(sentence: Sentence, found: Found) -> int | None:
             continue
         if any(word.low in english.OTHER for word in words[at : at + 5]):
             return first if first is not None and words[first].low in english.AUXILIARIES | english.REQUESTS else at
-        if words[at - 1].breaks and (first is None or (
-            words[first].low in english.CLAUSES and words[at].low not in english.CLAUSES
-        )):
+        if words[at - 1].breaks and (
+            first is None or (words[first].low in english.CLAUSES and words[at].low not in english.CLAUSES)
+        ):
             first = at
     return first
 
@@ -163,7 +163,11 @@ def _end(sentence: Sentence, found: Found) -> int:
     words, depth = sentence.words, 0
     listed = _is_list(sentence, found)
     inside = found.first > sentence.first and words[found.first - 1].opens
-    subject = found.cue.compares and sentence.kind is not Kind.PHRASE and not any(word.low in english.AUXILIARIES for word in words[sentence.first : found.first])
+    subject = (
+        found.cue.compares
+        and sentence.kind is not Kind.PHRASE
+        and not any(word.low in english.AUXILIARIES for word in words[sentence.first : found.first])
+    )
     relative = False
     for at in range(found.end, sentence.end):
         word = words[at]
@@ -272,7 +276,7 @@ def _leaves(sentence: Sentence, at: int, found: Found) -> bool:
         found.bare
         and words[name].capital
         and words[at - 1].capital
-        and words[at].low in ("in", "by", "from", "on", "at", "during", "that", "who", "when", "while")
+        and words[at].low in ("in", "by", "from", "on", "at", "during", "to", "that", "who", "when", "while")
     )
 
 
@@ -305,7 +309,12 @@ def _trim(words: Sequence[Word], first: int, end: int, found: Found) -> tuple[in
         news = first
         while news < end - 1 and words[news].low in english.BEFORE | english.DETERMINERS:
             news += 1
-        if words[news].low in english.CLASSES["NEWS"] and words[news].low not in ("context", "data", "content", "facts"):
+        if words[news].low in english.CLASSES["NEWS"] and words[news].low not in (
+            "context",
+            "data",
+            "content",
+            "facts",
+        ):
             behind = news + 1
             while behind < end - 1 and words[behind].low in english.OF:
                 behind += 1
@@ -341,7 +350,8 @@ def _items(words: Sequence[Word], first: int, end: int, found: Found) -> tuple[t
         or any(word.low in english.PREPOSITIONS | english.RELATIVES or not word.word for item in named for word in item)
         or all(item[0].capital for item in named)
         or len({item[-1].capital for item in named}) > 1
-        or named[0][0].low in english.DETERMINERS and named[-1][0].low not in english.DETERMINERS
+        or named[0][0].low in english.DETERMINERS
+        and named[-1][0].low not in english.DETERMINERS
     ):
         return ((first, end),)
     return tuple(items)
@@ -369,8 +379,11 @@ def _remaining(text: str, words: Sequence[Word], spans: list[_Span]) -> str | No
             first, end = first - 1, end + 1
         while first > at and words[first - 1].breaks and words[first - 1].low:
             first -= 1
-        while end < len(words) and words[end].breaks and words[end].low and (
-            not kept and first == 0 or not _needed(words, end)
+        while (
+            end < len(words)
+            and words[end].breaks
+            and words[end].low
+            and (not kept and first == 0 or not _needed(words, end))
         ):
             end += 1
         kept += [_cut(text, words, at, first)]
@@ -384,7 +397,7 @@ def _remaining(text: str, words: Sequence[Word], spans: list[_Span]) -> str | No
         query = query.rstrip(" .,;:!-–—")
     query = query.lstrip(" ,;:.")
     for phrase in english.ENDINGS:
-        if query.lower().endswith(f"? {phrase}"):
+        if query.lower().endswith((f"? {phrase}", f". {phrase}")):
             query = query[: -len(phrase) - 1]
     left = [word.low for word in words_of(query) if word.word]
     empty = english.GREETINGS | english.JOINING | english.DETERMINERS | english.REQUESTS | {"me", "about"}

@@ -31,7 +31,9 @@ class Request:
         if not isinstance(self.query, str):
             raise ConfigError(f"query is {shown(self.query)}: it must be a text")
         if not isinstance(self.boost, Mapping):
-            raise ConfigError(f"boost is {shown(self.boost)}: it must map words to strengths, for example {{'jazz': 1}}")
+            raise ConfigError(
+                f"boost is {shown(self.boost)}: it must map words to strengths, for example {{'jazz': 1}}"
+            )
         for words, strength in self.boost.items():
             number = isinstance(strength, int | float) and not isinstance(strength, bool)
             if not isinstance(words, str) or not number or not abs(strength) < float("inf"):

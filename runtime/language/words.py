@@ -102,11 +102,16 @@ def kind_of(words: list[Word]) -> Kind:
         return Kind.PHRASE
     if lows[0] in english.PREPOSITIONS and len(lows) > 1 and lows[1] in english.ASKING:
         lows = lows[1:]
-    if lows[0] in english.AUXILIARIES and len(lows) > 2 and lows[1] == "you" and lows[2] not in ("have", "know", "sell"):
+    if (
+        lows[0] in english.AUXILIARIES
+        and len(lows) > 2
+        and lows[1] == "you"
+        and lows[2] not in ("have", "know", "sell")
+    ):
         lows = lows[3:] if lows[2] in english.GREETINGS and len(lows) > 3 else lows[2:]
-        if lows[0] not in english.REQUESTS and lows[1:2] not in (["me"], ["us"]):
+        if not _requests(lows):
             return Kind.DOING if lows[0] not in english.ASKING else Kind.QUESTION
-    if lows[0] in english.REQUESTS or lows[1:2] in (["me"], ["us"]):
+    if _requests(lows):
         return _request(lows)
     if lows[0] in english.ASKING or lows[0] in english.AUXILIARIES:
         return _question(lows)
@@ -118,6 +123,11 @@ def kind_of(words: list[Word]) -> Kind:
     if not states:
         return Kind.PHRASE
     return Kind.QUESTION if words[-1].text[0] in "?？" else Kind.STATEMENT
+
+
+def _requests(lows: list[str]) -> bool:
+    """Return whether words begin with a verb that asks for something."""
+    return lows[0] in english.REQUESTS or lows[1:2] in (["me"], ["us"]) or " ".join(lows[:2]) in english.REQUEST_PHRASES
 
 
 def _request(lows: list[str]) -> Kind:
@@ -164,10 +174,15 @@ def _states(lows: list[str], ended: bool) -> bool:
         before = lows[at - 1]
         if low in english.RELATIVES:
             related = True
-        elif at < clause or before == "to" or (low in english.DOUBTFUL and before in english.COMMON) or (before == "but" and lows[at + 1 : at + 2] == ["not"]):
+        elif (
+            at < clause
+            or before == "to"
+            or (low in english.DOUBTFUL and before in english.COMMON)
+            or (before == "but" and lows[at + 1 : at + 2] == ["not"])
+        ):
             continue
         elif low in english.AUXILIARIES or low in english.STATING or (ended and low in english.DOUBTFUL):
-            if not related and before not in english.JOINING:
+            if not related and before not in ("and", "or", "but"):
                 return True
             related, clause = False, at + 3
     return False

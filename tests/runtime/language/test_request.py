@@ -60,7 +60,9 @@ def test_less_of_what_is_excluded_is_no_contradiction():
     assert Request("a", {"b": -1}, ["b"]).exclude == ("b",)
 
 
-@pytest.mark.parametrize("values", [None, [], {}, {"query": "a", "more": 1}, {"query": 3}, {"query": "a", "exclude": 3}])
+@pytest.mark.parametrize(
+    "values", [None, [], {}, {"query": "a", "more": 1}, {"query": 3}, {"query": "a", "exclude": 3}]
+)
 def test_values_that_are_no_request(values):
     with pytest.raises(DataError, match="request"):
         Request.from_dict(values)
