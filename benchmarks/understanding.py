@@ -37,21 +37,24 @@ REAL = frozenset({"What, besides cipro, penicillin, and drugs containing dairy p
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 """A word, as the labels count them."""
 CUES = frozenset(
-    "not without except excepting excluding exclude besides apart aside don't don’t aren't isn't wasn't weren't mention "
-    "mentioning including avoiding avoid disregarding ignoring ignore omit omitting skip instead exception".split()
+    "not without except excepting excluding exclude besides apart aside don't don’t aren't isn't wasn't "
+    "weren't mention mentioning including avoiding avoid disregarding ignoring ignore omit omitting skip "
+    "instead exception".split()
 )
 """Words of cues: as many may remain in the query as a person left there."""
 EITHER = CUES | frozenset(
-    "a an the and or but of to in on at for from by with as about any some all no nor neither than other others beside "
-    "excludes excluded do does doesn't did didn't please also only solely just while that which who is are was were be "
-    "been being if so then it its they include included mentions mentioned information info detail details anything "
-    "everything something nothing references reference referencing referring refer related relating relation regarding "
-    "regardless concerning specific specialized specifically discuss discussing discussion discussions consider "
-    "considering note i i'm am interested asking leave leaving looking out let's let rather addition top outside beyond "
-    "refrain refraining delving touch touching bring bringing up giving give away cite focus focusing focused more less "
-    "especially particularly preferably fact association associated connected independent drawing involving involve "
-    "provide provides provided unrelated thank thanks you your response keeping mind into account taking further lets we can can't "
-    "cannot itself mainly primarily emphasis emphasizing terms regard respect aren’t".split()
+    "a an the and or but of to in on at for from by with as about any some all no nor neither than other "
+    "others beside excludes excluded do does doesn't did didn't please also only solely just while that "
+    "which who is are was were be been being if so then it its they include included mentions mentioned "
+    "information info detail details anything everything something nothing references reference referencing "
+    "referring refer related relating relation regarding regardless concerning specific specialized "
+    "specifically discuss discussing discussion discussions consider considering note i i'm am interested "
+    "asking leave leaving looking out let's let rather addition top outside beyond refrain refraining "
+    "delving touch touching bring bringing up giving give away cite focus focusing focused more less "
+    "especially particularly preferably fact association associated connected independent drawing involving "
+    "involve provide provides provided unrelated thank thanks you your response keeping mind into account "
+    "taking further lets we can can't cannot itself mainly primarily emphasis emphasizing terms regard "
+    "respect aren’t".split()
 )
 """Words of grammar, of cues and of talking about an answer. They may go with the query, with what is excluded, or away."""
 

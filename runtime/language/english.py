@@ -61,9 +61,10 @@ CLASSES: dict[str, frozenset[str]] = {
     "DO": frozenset("do does did should must".split()),
     "WHICH": frozenset("that which who".split()),
     "MENTION": frozenset(
-        "mention mentioning include including discuss discussing reference referencing cover covering consider "
-        "considering involve involving describe describing address addressing incorporate incorporating "
-        "quote quoting cite citing reveal revealing spoil spoiling highlight highlighting emphasize emphasizing emphasise emphasising detail detailing".split()
+        "mention mentioning include including discuss discussing reference referencing cover covering "
+        "consider considering involve involving describe describing address addressing incorporate "
+        "incorporating quote quoting cite citing reveal revealing spoil spoiling highlight highlighting "
+        "emphasize emphasizing emphasise emphasising detail detailing".split()
     ),
     "TALK": frozenset("talk talking refer referring relate relating allude alluding speak speaking think".split()),
     "TELL": frozenset(
@@ -72,13 +73,14 @@ CLASSES: dict[str, frozenset[str]] = {
     "BRING": frozenset("bring bringing".split()),
     "TAKE": frozenset("take taking".split()),
     "TOUCH": frozenset(
-        "touch touching focus focusing dwell dwelling draw drawing rely relying go going get getting delve delving elaborate".split()
+        "touch touching focus focusing dwell dwelling draw drawing rely relying go going get getting delve "
+        "delving elaborate".split()
     ),
     "ON": frozenset("on upon from about into".split()),
     "TO": frozenset("about to of on".split()),
     "NEWS": frozenset(
-        "information info details detail mention mentions reference references discussion anything facts data "
-        "context content regard regards".split()
+        "information info details detail mention mentions reference references discussion anything facts "
+        "data context content regard regards".split()
     ),
     "LEAVE": frozenset("leave leaving left rule ruling ruled".split()),
     "REFRAIN": frozenset("refrain refraining".split()),
@@ -95,21 +97,23 @@ CLASSES: dict[str, frozenset[str]] = {
     "FOR": frozenset(("for",)),
     "AUDIENCE": frozenset(
         "beginners families kids children toddlers teenagers teens adults students experts professionals "
-        "researchers developers programmers teachers parents seniors couples women men patients clinicians doctors "
-        "nurses dummies laypeople laymen vegetarians vegans tourists travellers travelers groups dogs cats".split()
+        "researchers developers programmers teachers parents seniors couples women men patients clinicians "
+        "doctors nurses dummies laypeople laymen vegetarians vegans tourists travellers travelers groups "
+        "dogs cats".split()
     ),
 }
 """Name -> words that stand in its place."""
 
 COLLECTED = frozenset(
-    "recipe recipes dish dishes meal meals dessert desserts snack snacks breakfast breakfasts salad salads soup soups "
-    "cake cakes pasta pizza film films movie movies book books novel novels story stories song songs album albums music "
-    "game games series show shows podcast podcasts hotel hotels hostel hostels cafe cafes café cafés bar bars "
-    "restaurant restaurants place places trip trips hike hikes beach beaches tour tours holiday holidays flat flats "
-    "apartment apartments house houses room rooms laptop laptops phone phones camera cameras car cars bike bikes "
-    "app apps tool tools library libraries framework frameworks tutorial tutorials example examples course courses "
-    "works article articles paper papers study studies review reviews gift gifts idea ideas option options exercises "
-    "workout workouts job jobs product products toy toys".split()
+    "recipe recipes dish dishes meal meals dessert desserts snack snacks breakfast breakfasts salad salads "
+    "soup soups cake cakes pasta pizza film films movie movies book books novel novels story stories song "
+    "songs album albums music game games series show shows podcast podcasts hotel hotels hostel hostels cafe "
+    "cafes café cafés bar bars restaurant restaurants place places trip trips hike hikes beach beaches tour "
+    "tours holiday holidays flat flats apartment apartments house houses room rooms laptop laptops phone "
+    "phones camera cameras car cars bike bikes app apps tool tools library libraries framework frameworks "
+    "tutorial tutorials example examples course courses works article articles paper papers study studies "
+    "review reviews gift gifts idea ideas option options exercises workout workouts job jobs product "
+    "products toy toys".split()
 )
 """What people collect and choose from. `recipes without nuts` chooses; `mice without a gene` is about the absence."""
 
@@ -343,8 +347,9 @@ IDIOMS = (
 )
 """Words in which a cue is none. They are found wherever they overlap it."""
 FAULTS = frozenset(
-    "to be been have do does seen known whether able allowed available enough compatible detected recognized recognised defined supported possible found installed "
-    "connected reachable visible present valid known true false empty equal working responding loading due again ready far out quite".split()
+    "to be been have do does seen known whether able allowed available enough compatible detected recognized "
+    "recognised defined supported possible found installed connected reachable visible present valid known "
+    "true false empty equal working responding loading due again ready far out quite".split()
 )
 """Behind `not` these describe a fault, such as `printer not found`, and exclude nothing."""
 UNWISHED = frozenset(
@@ -355,8 +360,8 @@ WEAK = frozenset("too very so overly really that particularly especially all muc
 """Left out before what is excluded."""
 
 JOINING = frozenset(
-    "but please and while also just though although yet or specifically let's lets so only temporarily especially particularly "
-    "deliberately purposefully intentionally explicitly completely entirely".split()
+    "but please and while also just though although yet or specifically let's lets so only temporarily "
+    "especially particularly deliberately purposefully intentionally explicitly completely entirely".split()
 )
 """Words that belong to the cue behind them."""
 _REMARKS = ("keeping in mind that", "keep in mind that", "please note that", "note that", "remember that")
@@ -403,8 +408,8 @@ ENDINGS = (
 )
 """Courtesies behind what is excluded, left out."""
 OF = frozenset(
-    "of about on to from regarding concerning related relating specific associated pertaining with in by into "
-    "surrounding involving including specifically".split()
+    "of about on to from regarding concerning related relating specific associated pertaining with in by "
+    "into surrounding involving including specifically".split()
 )
 """Words that join a noun of `CLASSES["NEWS"]` to what is excluded."""
 BEFORE = frozenset("any some mentioning discussing referring referencing all further specific specialized".split())
@@ -427,46 +432,48 @@ ASKING = frozenset("what which who whom whose where when why how".split())
 LISTING = frozenset("what which who whom whose where".split())
 """Of these, the ones that ask for a thing."""
 AUXILIARIES = frozenset(
-    "is are was were do does did can could will would should may might must has have had shall isn't aren't doesn't "
-    "don't didn't can't couldn't won't wouldn't shouldn't hasn't haven't cannot".split()
+    "is are was were do does did can could will would should may might must has have had shall isn't aren't "
+    "doesn't don't didn't can't couldn't won't wouldn't shouldn't hasn't haven't cannot".split()
 )
 """Verbs that open a question, and end what stands before them."""
 PERSONS = frozenset("i you we one people someone anyone they it".split())
 """Who does something in a question of how to do it."""
 REQUESTS = frozenset(
-    "tell give list name show find provide describe explain discuss examine explore analyze analyse investigate compare "
-    "introduce recommend suggest summarize summarise write search get look help share outline identify present "
-    "elaborate detail want need prefer like love enjoy looking searching bring fetch assess evaluate review offer "
-    "propose trace highlight consider study walk estimate exclude omit avoid ignore leave refrain focus remember rank "
-    "gather talk clarify".split()
+    "tell give list name show find provide describe explain discuss examine explore analyze analyse "
+    "investigate compare introduce recommend suggest summarize summarise write search get look help share "
+    "outline identify present elaborate detail want need prefer like love enjoy looking searching bring "
+    "fetch assess evaluate review offer propose trace highlight consider study walk estimate exclude omit "
+    "avoid ignore leave refrain focus remember rank gather talk clarify".split()
 )
 """Verbs that open a request."""
 REQUEST_PHRASES = ("go over", "go through", "run through", "look up", "fill in")
 """Verbs of two words that open a request."""
 GREETINGS = frozenset(
-    "but briefly kindly quickly please pls hi hello hey ok okay now i i'd i'm we would just also then additionally and so".split()
+    "but briefly kindly quickly please pls hi hello hey ok okay now i i'd i'm we would just also then "
+    "additionally and so".split()
 )
 """Words before the verb of a request, or before a question."""
 STATING = frozenset(
-    "occur occurs occurred leads led induces induced requires required promotes promoted inhibits inhibited prevents "
-    "prevented improves improved affects affected exhibits remain remains remained become becomes became contain contains "
-    "binds interacts refers regulates depend depends suggests encodes mediates seem seems seemed appear appears appeared "
-    "contributes contributed enhances enhanced activates suppresses predicts arise arises arose differ differs reduces "
-    "reduced decreases decreased increased says said argue argues argued conclude concludes concluded allege alleges "
-    "claims claimed finds forced fits allows allowed emit emits agree agrees lays casts holds cannot need "
-    "ought worsens proves proved shows showed gives gave makes made takes took goes went gets got comes came tells".split()
+    "occur occurs occurred leads led induces induced requires required promotes promoted inhibits inhibited "
+    "prevents prevented improves improved affects affected exhibits remain remains remained become becomes "
+    "became contain contains binds interacts refers regulates depend depends suggests encodes mediates seem "
+    "seems seemed appear appears appeared contributes contributed enhances enhanced activates suppresses "
+    "predicts arise arises arose differ differs reduces reduced decreases decreased increased says said "
+    "argue argues argued conclude concludes concluded allege alleges claims claimed finds forced fits allows "
+    "allowed emit emits agree agrees lays casts holds cannot need ought worsens proves proved shows showed "
+    "gives gave makes made takes took goes went gets got comes came tells".split()
 )
 """Verbs of statements, besides auxiliaries."""
 DOUBTFUL = frozenset(
-    "show lead cause causes increase increases decrease reduce induce require promote inhibit produce produces make give "
-    "play plays prevent improve affect result results form forms work works mean means stop stops contribute enhance "
-    "activate suppress predict express experience see support supports upset progress bind interact regulate found find "
-    "head heads invest forces influence influences".split()
+    "show lead cause causes increase increases decrease reduce induce require promote inhibit produce "
+    "produces make give play plays prevent improve affect result results form forms work works mean means "
+    "stop stops contribute enhance activate suppress predict express experience see support supports upset "
+    "progress bind interact regulate found find head heads invest forces influence influences".split()
 )
 """Verbs of statements that may be nouns or belong to a request. They count in a sentence with a full stop."""
 SUBJECTS = frozenset(
-    "it it's there there's this these they they're he she that's because although since if while thus therefore "
-    "however yet but".split()
+    "it it's there there's this these they they're he she that's because although since if while thus "
+    "therefore however yet but".split()
 )
 """Words that open a statement."""
 CLAUSES = frozenset("who whom whose which where when".split())
@@ -474,20 +481,20 @@ CLAUSES = frozenset("who whom whose which where when".split())
 RELATIVES = frozenset("that which who whom whose where when if because while".split())
 """Words whose clause describes a thing: a verb in it makes no statement."""
 PREPOSITIONS = frozenset(
-    "about from in by for on at of with to during between against before after set based involving including featuring "
-    "containing located made under over near within".split()
+    "about from in by for on at of with to during between against before after set based involving including "
+    "featuring containing located made under over near within".split()
 )
 """Words that begin what describes a thing."""
 DETERMINERS = frozenset("the a an any all his her its their my our your this that these those one".split())
 """Words that begin a noun phrase."""
 ABBREVIATIONS = frozenset(
-    "no vs v dr mr mrs ms st inc jr sr rep sen gov prof vol op pt co corp ltd approx e.g i.e etc u.s u.k fig cf ca al "
-    "ed eds mt ft lt col gen capt".split()
+    "no vs v dr mr mrs ms st inc jr sr rep sen gov prof vol op pt co corp ltd approx e.g i.e etc u.s u.k fig "
+    "cf ca al ed eds mt ft lt col gen capt".split()
 )
 """Words whose full stop does not end a sentence."""
 FOREIGN = frozenset(
-    "en una para por que y et les une pour avec dans sur der das und nicht ohne mit für eine von não uma het een niet "
-    "zonder voor".split()
+    "en una para por que y et les une pour avec dans sur der das und nicht ohne mit für eine von não uma het "
+    "een niet zonder voor".split()
 )
 """Words of other languages that share `no` or `sans` with English. A text that has them and no `COMMON` is not read."""
 SMALL = frozenset("not no without nothing neither more less except besides minus".split())
