@@ -350,8 +350,7 @@ def _items(words: Sequence[Word], first: int, end: int, found: Found) -> tuple[t
         or any(word.low in english.PREPOSITIONS | english.RELATIVES or not word.word for item in named for word in item)
         or all(item[0].capital for item in named)
         or len({item[-1].capital for item in named}) > 1
-        or named[0][0].low in english.DETERMINERS
-        and named[-1][0].low not in english.DETERMINERS
+        or (named[0][0].low in english.DETERMINERS and named[-1][0].low not in english.DETERMINERS)
     ):
         return ((first, end),)
     return tuple(items)
@@ -383,7 +382,7 @@ def _remaining(text: str, words: Sequence[Word], spans: list[_Span]) -> str | No
             end < len(words)
             and words[end].breaks
             and words[end].low
-            and (not kept and first == 0 or not _needed(words, end))
+            and ((not kept and first == 0) or not _needed(words, end))
         ):
             end += 1
         kept += [_cut(text, words, at, first)]
