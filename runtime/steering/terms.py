@@ -24,12 +24,13 @@ SLOPE, CONCEPT_SLOPE = 2.0, 3.0
 """Steepness of the query's condition and of those on what documents should not be about, and of those on concepts."""
 FLOOR = 0.12
 """How far a document without a concept is believed to be about it nevertheless: a direction is no certainty."""
-ABOUT, PRESENT, ABSENT = 1.2, 0.6, 0.35
+ABOUT, PRESENT, AVOIDED, ABSENT = 1.2, 0.6, 1.1, 0.35
 """Where a condition is half met, as a share of how much the most similar hundredth of the documents stands out: for the
-query, for a concept, which more documents are about, and for what documents should not be about."""
+query, for a concept, which more documents are about, for one of negative strength, which only costs documents whose
+subject it is, and for one that is excluded."""
 EXCLUDED = 4.0
 """Weight of the condition that a document is not about something excluded."""
-QUERY_WORDS, CONCEPT_WORDS, EXCLUDED_WORDS = 2.0, 1.0, 2.0
+QUERY_WORDS, CONCEPT_WORDS, AVOIDED_WORDS, EXCLUDED_WORDS = 2.0, 1.0, 1.0, 2.0
 """Standard deviations that a document with all words of the query, or of a phrase, gains, rare words counting most."""
 
 
