@@ -24,7 +24,7 @@ SLOPE, CONCEPT_SLOPE = 2.0, 3.0
 """Steepness of the query's condition and of those on what documents should not be about, and of those on concepts."""
 FLOOR = 0.12
 """How far a document without a concept is believed to be about it nevertheless: a direction is no certainty."""
-ABOUT, PRESENT, AVOIDED, ABSENT = 1.2, 0.6, 1.1, 0.35
+ABOUT, PRESENT, AVOIDED, ABSENT = 1.2, 0.6, 1.3, 0.35
 """Where a condition is half met, as a share of how much the most similar hundredth of the documents stands out: for the
 query, for a concept, which more documents are about, for one of negative strength, which only costs documents whose
 subject it is, and for one that is excluded."""
@@ -126,8 +126,8 @@ def presences(
 ) -> tuple[list[WideArray], list[WideArray]]:
     """Return z of documents for each term, and the shares of words that count in it.
 
-    Words of the query count where a document meets the other conditions: they tell apart the documents that do, and
-    the others keep the order of the query alone.
+    Words of the query count where a document is about the concepts: they tell apart the documents that are, and those
+    that are about none keep the order of the query alone.
 
     Args:
         terms: The query's own first.
@@ -136,6 +136,7 @@ def presences(
     """
     counted = list(shares)
     found = [term.presence(rows, share) for term, share in zip(terms[1:], shares[1:], strict=True)]
-    if found:
-        counted[0] = shares[0] * np.min([term.met(z) for term, z in zip(terms[1:], found, strict=True)], axis=0)
+    met = [term.met(z) for term, z in zip(terms[1:], found, strict=True) if term.wanted]
+    if met:
+        counted[0] = shares[0] * np.min(met, axis=0)
     return [terms[0].presence(rows, counted[0]), *found], counted
