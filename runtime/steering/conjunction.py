@@ -130,7 +130,7 @@ def words_of(concept: Concept) -> str:
 
 
 def _predicted(correlations: WideArray) -> WideArray:
-    """Return the coefficients, none below 0, of the least squares that predict the last of some quantities by the others.
+    """Return the least-squares coefficients, none below 0, that predict the last of some quantities by the others.
 
     References:
         Lawson and Hanson 1974, "Solving Least Squares Problems" (NNLS).

@@ -133,7 +133,7 @@ def test_a_concept_that_is_the_query_does_not_punish_it(n, excluded):
 
 
 def test_a_concept_that_is_also_wanted_is_not_held_against_a_document():
-    conjunction, documents, atoms, query = made()
+    conjunction, _, _, query = made()
     _, wanted, out = conjunction.terms(query, None, [(PHRASE, code(5), 1.0)], [(OTHER, code(5))])
     assert np.linalg.norm(out.direction) < 0.02 * np.linalg.norm(wanted.direction)
 
