@@ -45,7 +45,9 @@ def test_words_are_folded_and_have_no_plural():
     for word in ("class", "corpus", "bus", "gas", "is", "goes"):
         assert not same(word, word[:-1]), word
     assert len(hashes_of("")) == len(hashes_of("…!? _ \n")) == 0
-    assert hashes_of("東京都", query=True).tolist() != hashes_of("東京都").tolist()  # pairs; a text also has its letters
+    assert (
+        hashes_of("東京都", query=True).tolist() != hashes_of("東京都").tolist()
+    )  # pairs; a text also has its letters
     assert set(hashes_of("東京都", query=True)) < set(hashes_of("東京都"))
 
 
@@ -73,7 +75,9 @@ def test_a_word_that_only_removed_documents_had_tells_nothing():
 
 
 def test_without_an_index_all_words_weigh_alike():
-    assert shares_in(["red sky", "the red sea", "", "blue"], "red sky lion").tolist() == pytest.approx([2 / 3, 1 / 3, 0, 0])
+    assert shares_in(["red sky", "the red sea", "", "blue"], "red sky lion").tolist() == pytest.approx(
+        [2 / 3, 1 / 3, 0, 0]
+    )
     assert shares_in(["red"], "").tolist() == [0]
     assert shares_in([], "red").shape == (0,)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersearch.runtime import Concept
-from steersearch.runtime.steering.terms import FLOOR, SLOPE, Term, presences
+from steersearch.runtime.steering.terms import CONCEPT_SLOPE, FLOOR, SLOPE, Term, presences
 
 CONCEPT = Concept.from_text("some words")
 weights = st.floats(0.01, 100) | st.floats(-100, -0.01)
@@ -43,11 +43,11 @@ def test_presence_by_hand():
 def test_value_by_hand():
     wanted, unwanted, about = term(weight=3.0), term(weight=-2.0), query()
     assert [one.wanted for one in (wanted, unwanted, about)] == [True, False, False]
-    half, three_to_one = 1.0, 1 + math.log(3) / SLOPE
+    half, three_to_one, sooner = 1.0, 1 + math.log(3) / SLOPE, 1 + math.log(3) / CONCEPT_SLOPE
     assert float(about.value(half)) == pytest.approx(-math.log(2))
     assert float(about.value(three_to_one)) == pytest.approx(math.log(3 / 4))
     assert float(wanted.value(half)) == pytest.approx(3 * believed(1 / 2))
-    assert float(wanted.value(three_to_one)) == pytest.approx(3 * believed(3 / 4))
+    assert float(wanted.value(sooner)) == pytest.approx(3 * believed(3 / 4))
     assert float(unwanted.value(half)) == pytest.approx(-2 * math.log(2))
     assert float(unwanted.value(three_to_one)) == pytest.approx(2 * math.log(1 / 4))
     assert [float(one.value(1e6)) for one in (about, wanted)] == [0, 0]
@@ -58,10 +58,10 @@ def test_value_by_hand():
 
 
 def test_how_far_a_condition_is_met():
-    z = np.array([-1e6, 1.0, 1 + math.log(3) / SLOPE, 1e6])
-    for one in (term(), query()):
-        assert one.met(z) == pytest.approx([0, 1 / 2, 3 / 4, 1])
-    assert term(weight=-0.5).met(z) == pytest.approx([1, 1 / 2, 1 / 4, 0])
+    z = np.array([-1e6, 1.0, 1 + math.log(3) / SLOPE, 1 + math.log(3) / CONCEPT_SLOPE, 1e6])
+    assert query().met(z)[[0, 1, 2, 4]] == pytest.approx([0, 1 / 2, 3 / 4, 1])
+    assert term().met(z)[[0, 1, 3, 4]] == pytest.approx([0, 1 / 2, 3 / 4, 1])
+    assert term(weight=-0.5).met(z)[[0, 1, 2, 4]] == pytest.approx([1, 1 / 2, 1 / 4, 0])
 
 
 def test_slope_by_hand():
@@ -90,7 +90,7 @@ def test_more_is_better_where_it_is_wanted_and_nothing_is_better_than_met(weight
     assert (np.diff(values) * np.sign(one.weight) >= -1e-9).all()
 
 
-def test_words_of_the_query_count_where_its_concepts_are():
+def test_words_of_the_query_count_where_the_other_conditions_are_met():
     about, there, also = query(word_weight=2.0), term(threshold=0.0), term(direction=(0, 4.0), mean=(0, 0))
     rows, none = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32), np.zeros(3)
     shares = [np.array([1.0, 0.5, 0.5]), none, none]
@@ -101,10 +101,9 @@ def test_words_of_the_query_count_where_its_concepts_are():
     for z, one, share in zip(others, (there, also), rest, strict=True):
         assert z == pytest.approx(one.presence(rows))
         assert share.tolist() == [0, 0, 0]
-    for others in ((), (term(weight=-1.0),)):  # nothing is wanted beside the query
-        (first, *_), (counted, *_) = presences([about, *others], rows, shares[: 1 + len(others)])
-        assert counted.tolist() == [0, 0, 0]
-        assert first == pytest.approx(about.presence(rows))
+    less = term(weight=-1.0, direction=(0, 4.0))
+    (_, *_), (counted, *_) = presences([about, less], rows, shares[:2])
+    assert counted == pytest.approx(shares[0] * less.met(less.presence(rows)))
 
 
 @given(st.integers(0, 2**31), st.integers(1, 60), st.integers(1, 400))
