@@ -30,6 +30,9 @@ from .terms import (
 AIM, FARTHEST = 0.3, 0.6
 """Length of the step from a query of length 1 towards a concept of strength 1, about 16 degrees, and the longest step.
 Of the ten best by all terms, 99.4 % and more are among the 100 documents nearest to there, on newsgroups and news."""
+LEAST_REST = 0.3
+"""Standard deviations, of 1, below which the rest of a concept that nothing else explains is not brought to 1: of a
+concept that is the query itself only a thousandth is left, which would be the query again."""
 Code = tuple[IntArray, WideArray]
 """Latents and activations, shape (m,) each, whose combination of atoms is a concept's direction."""
 
@@ -108,20 +111,19 @@ class Conjunction:
         of what is asked for, nothing is held against a document.
         """
         whole = self._wanted(concept, code, weight, scales)
-        basis = [term.direction for term in explained]
-        table = np.array([[scales.correlation(a, b) for b in basis] for a in basis]) + 1e-3 * np.eye(len(basis))
-        predicted = np.linalg.solve(table, [scales.correlation(term, whole.direction) for term in basis])
-        predicted = np.clip(predicted, 0.0, None)
-        direction = whole.direction - predicted @ np.stack(basis)
-        standard = scales.standardised(direction)
-        factor = float(np.linalg.norm(standard)) / max(float(np.linalg.norm(direction)), 1e-12)
+        basis = np.stack([term.direction for term in explained])
+        predicted = _predicted(scales.correlations(np.vstack([basis, whole.direction])))
+        rest = whole.direction - predicted @ basis
+        deviation = float(np.linalg.norm(rest)) / max(float(np.linalg.norm(scales.standardised(rest))), 1e-12)
+        factor = 1 / max(deviation, LEAST_REST)
         latents = np.concatenate([whole.latents, *(term.latents for term in explained)])
         parts = [-share * term.amounts for share, term in zip(predicted, explained, strict=True)]
         amounts = factor * np.concatenate([whole.amounts, *parts])
         share = -factor * float(sum(p * term.share for p, term in zip(predicted, explained, strict=True)))
-        rest = latents, amounts
-        words = whole.words
-        return _term(concept.name, weight, standard, scales, threshold, rest, share, words, word_weight, concept)
+        made = latents, amounts
+        return _term(
+            concept.name, weight, factor * rest, scales, threshold, made, share, whole.words, word_weight, concept
+        )
 
     def _scales(self) -> Scales:
         """Return the scales of the documents, measured again after a change."""
@@ -150,6 +152,26 @@ def aimed(about: FloatArray, terms: Sequence[Term]) -> FloatArray:
 def words_of(concept: Concept) -> str:
     """Return the phrase of a concept, whose words in a document are evidence; empty if it has none."""
     return concept.name if concept.source == "text" else concept.phrase
+
+
+def _predicted(correlations: WideArray) -> WideArray:
+    """Return the least-squares coefficients, none below 0, that predict the last of some quantities by the others.
+
+    References:
+        Lawson and Hanson 1974, "Solving Least Squares Problems" (NNLS).
+    """
+    table, wanted = correlations[:-1, :-1] + 1e-3 * np.eye(len(correlations) - 1), correlations[:-1, -1]
+    found, used = np.zeros(len(table)), np.zeros(len(table), np.bool_)
+    for _ in range(3 * len(table)):
+        left = np.where(used, 0.0, wanted - table @ found)
+        if left.max() < 1e-9:
+            break
+        used[np.argmax(left)] = True
+        while (some := np.linalg.solve(table[np.ix_(used, used)], wanted[used])).min(initial=1.0) < 0:
+            used[np.flatnonzero(used)[some < 0]] = False
+        found[:] = 0
+        found[used] = some
+    return found
 
 
 def _term(
