@@ -170,7 +170,7 @@ class Resolver:
         after = np.concatenate([whole.after, zeros])[order]
         unprotected = Change(every[order], np.zeros_like(after), after)
         change = orthogonalise(unprotected, own, atoms)
-        if _leaves_nothing(change, unprotected, atoms):
+        if _leaves_nothing(shown(concept.name), change, unprotected, atoms):
             return amounts_of({}, typical)
         return change.latents, change.after.astype(np.float64)
 
@@ -265,7 +265,7 @@ class Resolver:
             change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
             if change is unprotected:
                 return change
-            _leaves_nothing(change, unprotected, atoms)
+            _leaves_nothing("this boost", change, unprotected, atoms)
             return change
 
         return change_by
@@ -317,11 +317,11 @@ def check_steered(query: SteeredQuery, steering: Steering, text: str | None, d_i
     return query
 
 
-def _leaves_nothing(change: Change, unprotected: Change, atoms: FloatArray) -> bool:
-    """Return whether `protect` takes all of a change away, with a warning."""
+def _leaves_nothing(what: str, change: Change, unprotected: Change, atoms: FloatArray) -> bool:
+    """Return whether `protect` takes all of a change away, with a warning that names it."""
     after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
     if nothing := bool(after < 1e-3 * before):
-        warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
+        warn(f"protect=True leaves nothing of {what}: it is what the query is about; leave protect out")
     return nothing
 
 
