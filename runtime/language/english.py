@@ -421,6 +421,8 @@ ENDINGS = (
     "in the answer",
     "in this answer",
     "in the process",
+    "in the explanation",
+    "in your explanation",
     "at the same time",
     "please",
     "thank you",
