@@ -15,7 +15,6 @@ from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
 from ...text import shown
 from ..bundle.bundle import Bundle
-from ..language.grammar import understand as read_request
 from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
@@ -152,6 +151,9 @@ class Resolver:
     def _understood(self, query: object, text: str | None) -> Request:
         if not isinstance(query, str) or text is not None:
             raise ConfigError("understand=True reads a text, and the query is none: give the text, or leave it out")
+        # Its grammar takes 26 ms to import.
+        from ..language.grammar import understand as read_request
+
         return read_request(query)
 
     def _code(self, concept: Concept, query: FloatArray, protect: bool) -> Code:
