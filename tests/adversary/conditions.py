@@ -19,6 +19,8 @@ from steersearch.runtime.search.word_sets import hashes_of
 from steersearch.runtime.steering import conjunction, scales
 from steersearch.runtime.steering import terms as terms_module
 
+from .reference import Reference
+
 
 @dataclass
 class Wish:
@@ -145,3 +147,14 @@ def relative(scores: Mapping[str, float], ids: Sequence[str]) -> np.ndarray:
     """Return what stands for the query's condition in a view: its own scores, relative to the best."""
     best = max(scores.values(), default=0.0)
     return np.array([scores.get(id, 0.0) for id in ids]) / max(search_terms.HALF * best, 1e-12)
+
+
+def by_conditions(reference: Reference, steered: Any) -> np.ndarray:
+    """Return the dense score of every document of a reference, in its order, for a query with conditions."""
+    docs = sorted(reference.docs.values(), key=lambda doc: doc.order)
+    conditions = Conditions(reference.bundle, np.array([doc.vector for doc in docs]), [doc.text for doc in docs])
+    boosted = [] if steered.blend == "move" else [wish(reference.bundle, *one) for one in steered.boosted if one[1]]
+    excluded = [wish(reference.bundle, concept) for concept in steered.excluded]
+    scores = conditions.scores(steered.about, steered.text, boosted, excluded)
+    by_id = dict(zip([doc.id for doc in docs], scores, strict=True))
+    return np.array([by_id[id] for id in reference.docs])

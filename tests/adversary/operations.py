@@ -18,6 +18,7 @@ VOCABULARY = (
     "doctor hospital vaccine heart rose tree soil seed flower bee the a of in new old big small about"
 ).split()
 LABELLED = [0, 3, 7, 12, 20, 31, 40]
+STEERED = ("query", "boost", "clamp", "exclude", "blend")
 VIEWS = ("dense", "dense", "latent", "words", "reconstruction", "hybrid")
 WEIGHTS = {
     "search": 40,
@@ -137,6 +138,7 @@ def _filter(rng: random.Random, depth: int = 0) -> dict[str, Any]:
 
 def _search(rng: random.Random) -> dict[str, Any]:
     boost = {rng.choice(LABELLED): rng.choice([0.5, 1.0, 2.0, -1.0, 0.0]) for _ in range(rng.randint(1, 2))}
+    exclude = [latent for latent in rng.sample(LABELLED, rng.choice([0, 0, 0, 1, 2])) if latent not in boost]
     return {
         "query": _text(rng),
         "k": rng.choice([1, 2, 3, 5, 10, 10, 40, 1000]),
@@ -144,6 +146,8 @@ def _search(rng: random.Random) -> dict[str, Any]:
         "filter": _filter(rng) if rng.random() < 0.4 else None,
         "boost": boost if rng.random() < 0.35 else {},
         "clamp": {rng.choice(LABELLED): rng.choice([0.0, 1.0])} if rng.random() < 0.1 else {},
+        "exclude": exclude if rng.random() < 0.4 else [],
+        "blend": rng.choice(["both", "move"]),
         "idf": rng.random() < 0.2,
         "compare": rng.random() < 0.1,
     }
@@ -156,8 +160,8 @@ def _picks(rng: random.Random, most: int = 4) -> list[float]:
 MAKERS: dict[str, Any] = {
     "search": _search,
     "reader": _search,
-    "process": lambda rng: {**_search(rng), "boost": {}, "clamp": {}, "compare": False},
-    "explain": lambda rng: {"picks": _picks(rng), **{key: _search(rng)[key] for key in ("query", "boost", "clamp")}},
+    "process": lambda rng: {**_search(rng), "boost": {}, "clamp": {}, "exclude": [], "compare": False},
+    "explain": lambda rng: {"picks": _picks(rng), **{key: _search(rng)[key] for key in STEERED}},
     "get": lambda rng: {"picks": _picks(rng)},
     "add": lambda rng: _documents(rng, rng.choice([1, 1, 3, 8, 30])),
     "add_made_up": lambda rng: {"texts": [_text(rng) for _ in range(rng.randint(1, 4))]},
