@@ -129,13 +129,17 @@ class Views:
         with self._lock:
             return cast(ContainedView, self._synced("contained")).index.shares(rows, text)
 
-    def save(self) -> None:
+    def save(self, *, complete: bool = False) -> None:
         """Write the caches of the dense view and of all that were searched, once the graph is built.
+
+        With `complete` also those that the first boost would make otherwise.
 
         Raises IndexLockedError if another process is writing, otherwise errors as in `write_cache`.
         """
         with self._lock:
             index = self._dense.index
+            if complete and self._source.bundle is not None:
+                self._synced("contained")
             if not self._unsaved():
                 return
         # Without the lock, so that other threads can search.

@@ -124,7 +124,7 @@ def with_request(steering: Steering, request: Request) -> Steering:
     What a text does not want has the strength `SAID_NOT`: whoever writes "Aaron, but not Moses" does not want texts
     about Moses, and takes a text about Aaron that speaks of him, which `exclude` would not.
     """
-    said: dict[Key, Strength] = {**dict.fromkeys(request.exclude, SAID_NOT), **request.boost}
+    said = {**dict.fromkeys(request.exclude, SAID_NOT), **request.boost}
     boost: dict[Key, Strength] = {key: strength for key, strength in said.items() if key not in steering.exclude}
     return replace(steering, boost={**boost, **steering.boost})
 
