@@ -126,7 +126,7 @@ class Resolver:
             factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
         boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
         if len(boosts) > 1 or clamped or excluded:
-            self._conflicts.check([*boosted, *((concept, -1.0) for concept in excluded)], clamped)
+            self._conflicts.check(boosted, clamped, excluded)
         about = add_step(vector, step_by(factor))
         coded = [] if moving else [(c, self._code(c, vector, steering.protect), s) for c, s in boosted if s]
         coded = [one for one in coded if len(one[1][0])]

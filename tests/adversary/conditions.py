@@ -2,7 +2,8 @@
 
 ``score = log sigmoid(SLOPE (z_q - t_q)) + sum f log(FLOOR + (1 - FLOOR) sigmoid(CONCEPT_SLOPE (z_c - t_c)))
 + sum |f| log sigmoid(-SLOPE (z_u - t_u))``; f the strength to the power `POWER`, z in standard deviations over the
-documents, t as shares of what the most similar hundredth has, and of u only what the query and the wanted concepts do not explain.
+documents, t as shares of what the most similar hundredth has, and of u only what the query and the wanted concepts do
+not explain.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steersearch.errors import SteeringWarning
 from steersearch.runtime import Concept
 from steersearch.runtime.steering.conjunction import AIM, FARTHEST, Conjunction, aimed, words_of
 from steersearch.runtime.steering.documents import Documents
@@ -131,9 +132,10 @@ def test_what_is_nearer_to_the_query_loses_less():
 def test_a_concept_that_is_the_query_does_not_punish_it(n, excluded):
     conjunction, _, atoms, _ = made(n=n)
     query = atoms[5]
-    out = conjunction.terms(
-        query, None, [] if excluded else [(OTHER, code(5), -1.0)], [(OTHER, code(5))] if excluded else []
-    )[-1]
+    with pytest.warns(SteeringWarning, match="'other' is what the rest of the request asks for"):
+        out = conjunction.terms(
+            query, None, [] if excluded else [(OTHER, code(5), -1.0)], [(OTHER, code(5))] if excluded else []
+        )[-1]
     scale = conjunction.terms(query, None, [(OTHER, code(5), 1.0)], [])[1]
     assert np.linalg.norm(out.direction) < 0.02 * np.linalg.norm(scale.direction)
     asked, else_ = out.value(out.presence(query[None])), out.value(out.presence(-query[None]))
