@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -183,9 +184,13 @@ class Resolver:
                 "there is nothing to boost; train with documents and export again"
             )
         generation = cache(lambda: self._documents.generation)  # read once for all keys
-        boosts = [Boosted(self._resolve(key, generation), *_number_and_auto(s)) for key, s in steering.boost.items()]
+        boosts = []
+        for key, strength in steering.boost.items():
+            number, auto = _number_and_auto(strength)
+            # That nothing is about it is no reason to warn where it is not wanted.
+            with gathered() if number + auto < 0 else nullcontext():
+                boosts.append(Boosted(self._resolve(key, generation), number, auto))
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
-        # That nothing is about it is no reason to warn here.
         with gathered():
             return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
 
