@@ -139,6 +139,17 @@ def test_words_that_the_query_says_are_not_held_against_a_document(index, blend)
     assert steered.terms[-1].words == "of whale without"
 
 
+def test_nothing_is_about_it_is_told_only_where_it_is_wanted(index):
+    for asked in ({"boost": {"quarterly tax returns": 1.0}}, {"boost": {"quarterly tax returns": "auto"}}):
+        with pytest.warns(SteeringWarning, match="the index seems to hold nothing about 'quarterly tax returns'"):
+            index.search(QUERY, **asked)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        index.search(QUERY, boost={"quarterly tax returns": -1.0})
+        index.search(QUERY, boost={"quarterly tax returns": "-auto"})
+        index.search(QUERY, exclude=["quarterly tax returns"])
+
+
 def test_without_a_bundle(index, tmp_path):
     with SteerableIndex.create(tmp_path / "index", None, d_in=16) as plain:
         plain.add(["one", "two"], embeddings=np.eye(16, dtype=np.float32)[:2])
