@@ -18,7 +18,6 @@ VOCABULARY = (
     "doctor hospital vaccine heart rose tree soil seed flower bee the a of in new old big small about"
 ).split()
 LABELLED = [0, 3, 7, 12, 20, 31, 40]
-STEERED = ("query", "boost", "clamp", "exclude", "blend")
 VIEWS = ("dense", "dense", "latent", "words", "reconstruction", "hybrid")
 WEIGHTS = {
     "search": 40,
@@ -153,6 +152,11 @@ def _search(rng: random.Random) -> dict[str, Any]:
     }
 
 
+def _steered(rng: random.Random) -> dict[str, Any]:
+    made = _search(rng)
+    return {key: made[key] for key in ("query", "boost", "clamp", "exclude", "blend")}
+
+
 def _picks(rng: random.Random, most: int = 4) -> list[float]:
     return [rng.random() for _ in range(rng.randint(1, most))]
 
@@ -161,7 +165,7 @@ MAKERS: dict[str, Any] = {
     "search": _search,
     "reader": _search,
     "process": lambda rng: {**_search(rng), "boost": {}, "clamp": {}, "exclude": [], "compare": False},
-    "explain": lambda rng: {"picks": _picks(rng), **{key: _search(rng)[key] for key in STEERED}},
+    "explain": lambda rng: {"picks": _picks(rng), **_steered(rng)},
     "get": lambda rng: {"picks": _picks(rng)},
     "add": lambda rng: _documents(rng, rng.choice([1, 1, 3, 8, 30])),
     "add_made_up": lambda rng: {"texts": [_text(rng) for _ in range(rng.randint(1, 4))]},
