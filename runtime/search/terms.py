@@ -67,12 +67,7 @@ def scores_of(source: Source, terms: Sequence[Term], rows: IntArray, similar: Wi
 
 def word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:
     """Return the share of each term's words that documents have, shape (n,) each."""
-    index = None
-    found = []
-    for term in terms:
-        if term.words and term.word_weight:
-            index = index or cast(ContainedView, source.view("contained")).index
-            found.append(index.shares(rows, term.words))
-        else:
-            found.append(np.zeros(len(rows)))
-    return found
+    texts = [term.words if term.word_weight else "" for term in terms]
+    if not any(texts):
+        return [np.zeros(len(rows)) for _ in terms]
+    return cast(ContainedView, source.view("contained")).index.shares_of(rows, texts)

@@ -73,12 +73,12 @@ class Conjunction:
         scales = self._scales()
         weighted = [(concept, code, factor_of(strength)) for concept, code, strength in boosted]
         none = np.zeros(0, np.int64), np.zeros(0)
-        direction = scales.standardised(query.astype(np.float64))
+        direction, top = scales.measured(query.astype(np.float64))
         length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
         # A small boost changes little.
         strength = sum(abs(strength) for _, _, strength in boosted) + len(excluded)
         word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
-        about = _term("query", 1.0, direction, scales, ABOUT, none, length, text or "", word_weight, None)
+        about = _term("query", 1.0, direction, scales, ABOUT * top, none, length, text or "", word_weight, None)
         wanted = [self._wanted(concept, code, weight, scales) for concept, code, weight in weighted if weight > 0]
         explained = [about, *wanted]
         avoided = [
@@ -94,12 +94,17 @@ class Conjunction:
 
     def _wanted(self, concept: Concept, code: Code, weight: float, scales: Scales) -> Term:
         latents, amounts = code
-        made = amounts @ self._bundle.atoms[latents].astype(np.float64)
-        direction = scales.standardised(made)
-        factor = float(np.linalg.norm(direction)) / max(float(np.linalg.norm(made)), 1e-12)
+
+        def measure() -> tuple[WideArray, float, Code]:
+            made = amounts @ self._bundle.atoms[latents].astype(np.float64)
+            direction, top = scales.measured(made)
+            factor = float(np.linalg.norm(direction)) / max(float(np.linalg.norm(made)), 1e-12)
+            return direction, top, (latents, amounts * factor)
+
+        # Depends on the documents, and not on the query.
+        direction, top, code = scales.concepts.get_or_make((latents.tobytes(), amounts.tobytes()), measure)
         phrase = words_of(concept)
-        code = latents, amounts * factor
-        return _term(concept.name, weight, direction, scales, PRESENT, code, 0.0, phrase, CONCEPT_WORDS, concept)
+        return _term(concept.name, weight, direction, scales, PRESENT * top, code, 0.0, phrase, CONCEPT_WORDS, concept)
 
     def _unwanted(
         self,
@@ -121,13 +126,13 @@ class Conjunction:
         correlations = scales.correlations(np.vstack([basis, whole.direction]))
         predicted = _predicted(correlations)
         rest = whole.direction - predicted @ basis
-        deviation = float(np.linalg.norm(rest)) / max(float(np.linalg.norm(scales.standardised(rest))), 1e-12)
-        factor = 1 / max(deviation, LEAST_REST)
+        direction, top = scales.measured(rest, LEAST_REST)
+        factor = float(np.linalg.norm(direction)) / max(float(np.linalg.norm(rest)), 1e-12)
         own, said = _words(whole.words), [_words(term.words) for term in explained]
         named = _words(concept.name) if concept.source == "label" else own
         # Of concepts that are nearly the same, `Conflicts` has told.
         told = correlations[-1, 1:-1].max(initial=0.0) > SAME
-        if (deviation < LEAST_REST and not told) or (named and named.keys() == said[0].keys()):
+        if (factor > 0.999 / LEAST_REST and not told) or (named and named.keys() == said[0].keys()):
             warn(
                 f"{shown(concept.name)} is what the rest of the request asks for, so that nearly nothing of it is held "
                 "against documents: leave one of them out"
@@ -137,8 +142,8 @@ class Conjunction:
         parts = [-share * term.amounts for share, term in zip(predicted, explained, strict=True)]
         amounts = factor * np.concatenate([whole.amounts, *parts])
         share = -factor * float(sum(p * term.share for p, term in zip(predicted, explained, strict=True)))
-        made = latents, amounts
-        return _term(concept.name, weight, factor * rest, scales, threshold, made, share, words, word_weight, concept)
+        made, half = (latents, amounts), threshold * top
+        return _term(concept.name, weight, direction, scales, half, made, share, words, word_weight, concept)
 
     def _scales(self) -> Scales:
         """Return the scales of the documents, measured again after a change."""
@@ -199,12 +204,11 @@ def _term(
     weight: float,
     direction: WideArray,
     scales: Scales,
-    relative: float,
+    threshold: float,
     code: Code,
     share: float,
     words: str,
     word_weight: float,
     concept: Concept | None,
 ) -> Term:
-    threshold = relative * scales.top(direction)
     return Term(name, weight, direction, scales.mean, threshold, *code, share, words, word_weight, concept)
