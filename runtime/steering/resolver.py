@@ -114,6 +114,9 @@ class Resolver:
         moving = boosts if steering.blend == "move" else []
         if steering.blend == "both" and steering.keep != DEFAULT_KEEP:
             warn(f"keep={steering.keep:g} changes nothing: it is for blend='move', and here the query does not move")
+        if len(boosts) > 1 or clamped or excluded:
+            asked = [(boost.resolved.concept, boost.strength(1.0)) for boost in boosts]
+            self._conflicts.check(asked, clamped, excluded)
         change_by = self._changer(vector, moving, clamped, steering.protect)
 
         def step_by(factor: float) -> WideArray:
@@ -126,8 +129,6 @@ class Resolver:
             start = step_by(0.0)
             factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
         boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
-        if len(boosts) > 1 or clamped or excluded:
-            self._conflicts.check(boosted, clamped, excluded)
         about = add_step(vector, step_by(factor))
         coded = [] if moving else [(c, self._code(c, vector, steering.protect), s) for c, s in boosted if s]
         coded = [one for one in coded if len(one[1][0])]
