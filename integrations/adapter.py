@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 from typing_extensions import Unpack
 
 from ..arrays import FloatArray
-from ..runtime import Concept, Features, Fusion, Hit, Part, SteerableIndex, SteeredQuery, ViewName
+from ..errors import DataError
+from ..runtime import Concept, Explanation, Features, Fusion, Hit, Part, SteerableIndex, SteeredQuery, TermValue, ViewName
 from ..runtime.search.hits import COMPARE_DEPTH
-from ..runtime.steering.explain import explain_steered
 from ..runtime.steering.request import SteeringArguments
 from ..steering_warnings import gathered, warn
 from ..text import shown
@@ -33,9 +33,9 @@ class SteeringReport:
     """The effect of steering on a search."""
 
     concepts: list[dict[str, Any]] = field(default_factory=list)
-    """``{concept, strength or clamp, fit, evidence, means}``: what each key became; empty without steering."""
+    """``{concept, strength or clamp or exclude, fit, evidence, means}``: what each key became; empty without steering."""
     kept: float = 1.0
-    """The share of the query that is left, rounded to four places."""
+    """The share of the query that is left, rounded to four places: 1 unless it moves."""
     moves: list[dict[str, Any]] = field(default_factory=list)
     """Per document ``{id, rank, rank_before, moved_by}``; empty without steering and where nobody wants to know."""
     warnings: list[str] = field(default_factory=list)
@@ -46,13 +46,13 @@ class SteeringReport:
         return {"concepts": self.concepts, "kept": self.kept, "moves": self.moves, "warnings": self.warnings}
 
     def summary(self) -> str:
-        """Return one line that says what was boosted and clamped, and how well it could be expressed."""
+        """Return one line that says what was boosted, clamped and excluded, and how well it could be expressed."""
         parts = []
         for entry in self.concepts:
-            change = f"boost {entry['strength']:+.3g}" if "strength" in entry else f"clamp {entry['clamp']:.3g}"
             fit = "" if entry["fit"] is None else f" (fit {entry['fit']:.2f})"
-            parts.append(f"{change} {shown(entry['concept'])}{fit}")
-        return f"steering: {', '.join(parts)}; keeps {self.kept:.2f} of the query"
+            parts.append(f"{_change(entry)} {shown(entry['concept'])}{fit}")
+        kept = "" if self.kept == 1 else f"; keeps {self.kept:.2f} of the query"
+        return f"steering: {', '.join(parts)}{kept}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,8 @@ def with_call(configured: Mapping[str, Any], **call: Any) -> dict[str, Any]:
 def concepts_of(steered: SteeredQuery, features: Features) -> list[dict[str, Any]]:
     """Return what each concept became and how sure that is, as JSON values."""
     boosted = [_concept(concept, features, strength=strength) for concept, strength in steered.boosted]
-    return boosted + [_concept(concept, features, clamp=value) for concept, value in steered.clamped]
+    clamped = [_concept(concept, features, clamp=value) for concept, value in steered.clamped]
+    return boosted + clamped + [_concept(concept, features, exclude=True) for concept in steered.excluded]
 
 
 def moves_of(hits: Sequence[Hit]) -> list[dict[str, Any]]:
@@ -145,14 +146,26 @@ def parts_of(parts: Sequence[Part]) -> list[dict[str, Any]]:
     ]
 
 
+def terms_of(terms: Sequence[TermValue]) -> list[dict[str, Any]]:
+    """Return what each condition of a steered query adds to a score as JSON values."""
+    return [
+        {
+            "condition": term.name,
+            "weight": round(term.weight, 4),
+            "presence": round(term.presence, 4),
+            "contribution": round(term.value, 4),
+            "by_words": round(term.words, 4),
+        }
+        for term in terms
+    ]
+
+
 def _explanations(
     index: Searchable, steered: SteeredQuery, hits: Sequence[Hit], k: int, concepts: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     engine = isinstance(index, SteeredEngine)
     made = []
-    for hit, vector in zip(hits, _vectors(index, hits), strict=True):
-        # None: deleted a moment ago.
-        found = None if vector is None else explain_steered(hit.id, steered, vector, index.bundle)
+    for hit, found in zip(hits, _explained(index, steered, hits), strict=True):
         made.append(
             {
                 "rank": hit.rank,
@@ -162,6 +175,7 @@ def _explanations(
                 # An engine's own score may be a distance.
                 "score": found.score if found and engine else hit.score,
                 "concepts": copy.deepcopy(concepts),
+                "terms": terms_of(found.terms if found else ()),
                 "features": parts_of(found.parts if found else ()),
                 "moved_by": parts_of(hit.moved_by),
             }
@@ -169,15 +183,33 @@ def _explanations(
     return made
 
 
-def _vectors(index: Searchable, hits: Sequence[Hit]) -> Sequence[FloatArray | None]:
-    """Return the vector of each hit; engines give none, so the texts are embedded again."""
+def _explained(index: Searchable, steered: SteeredQuery, hits: Sequence[Hit]) -> Sequence[Explanation | None]:
+    """Return the explanation of each hit; None of a document that was deleted a moment ago."""
     if isinstance(index, SteeredEngine):
-        return list(index.bundle.embed_documents([hit.text for hit in hits])) if hits else []
-    return index.vectors([hit.id for hit in hits])
+        return index.explanations(steered, hits)
+    try:
+        return index.explain_all(steered, [hit.id for hit in hits])
+    except DataError:
+        return [_explained_alone(index, steered, hit.id) for hit in hits]
+
+
+def _explained_alone(index: SteerableIndex, steered: SteeredQuery, id: str) -> Explanation | None:
+    try:
+        return index.explain(steered, id)
+    except DataError:
+        return None
 
 
 def _kept(steered: SteeredQuery) -> float:
-    return round(steered.kept, 4)
+    # The vector that lies between query and concepts finds candidates only.
+    return round(steered.alone.kept, 4)
+
+
+def _change(entry: Mapping[str, Any]) -> str:
+    """Return what a concept does, in words."""
+    if "strength" in entry:
+        return f"boost {entry['strength']:+.3g}"
+    return f"clamp {entry['clamp']:.3g}" if "clamp" in entry else "exclude"
 
 
 def _concept(concept: Concept, features: Features, **change: float) -> dict[str, Any]:
