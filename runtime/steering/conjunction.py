@@ -56,7 +56,8 @@ class Conjunction:
         direction = scales.standardised(query.astype(np.float64))
         length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
         # A small boost changes little.
-        word_weight = QUERY_WORDS * min(1.0, sum(weight for _, _, weight in weighted if weight > 0))
+        strength = sum(abs(weight) for _, _, weight in weighted) + len(excluded)
+        word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
         about = _term("query", 1.0, direction, scales, ABOUT, none, length, text or "", word_weight, None)
         wanted = [self._wanted(concept, code, weight, scales) for concept, code, weight in weighted if weight > 0]
         explained = [about, *wanted]

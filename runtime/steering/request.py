@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, TypedDict, cast
 
 import numpy as np
 
 from ...errors import ConfigError
 from ...text import shown
+from ..language.request import Request
 from .change import check_strength
 from .concepts import Concept
 
@@ -95,7 +96,7 @@ class Steering:
     @classmethod
     def of(
         cls,
-        steering: Steering | None,
+        steering: Steering | None = None,
         boost: Boost | None = None,
         clamp: Boost | None = None,
         keep: float = DEFAULT_KEEP,
@@ -113,6 +114,13 @@ class Steering:
         if given or keep != DEFAULT_KEEP or protect or blend != "both":
             raise ConfigError("give steering=, or boost=, clamp=, exclude=, blend=, keep= and protect=, not both")
         return steering
+
+
+def with_request(steering: Steering, request: Request) -> Steering:
+    """Return a steering request with what a text asks for; keys that the former has already stay as they are."""
+    boost: dict[Key, Strength] = {key: s for key, s in request.boost.items() if key not in steering.exclude}
+    exclude = [key for key in request.exclude if key not in steering.boost]
+    return replace(steering, boost={**boost, **steering.boost}, exclude=(*steering.exclude, *exclude))
 
 
 def _checked(name: str, given: object) -> dict[Key, Strength]:

@@ -20,15 +20,16 @@ import numpy as np
 from ...arrays import FloatArray, IntArray, WideArray
 from .concepts import Concept
 
-SLOPE = 2.0
-FLOOR = 0.08
+SLOPE, CONCEPT_SLOPE = 2.0, 3.0
+"""Steepness of the query's condition and of those on what documents should not be about, and of those on concepts."""
+FLOOR = 0.12
 """How far a document without a concept is believed to be about it nevertheless: a direction is no certainty."""
-ABOUT, PRESENT, ABSENT = 1.2, 0.5, 0.6
+ABOUT, PRESENT, ABSENT = 1.2, 0.6, 0.35
 """Where a condition is half met, as a share of how much the most similar hundredth of the documents stands out: for the
 query, for a concept, which more documents are about, and for what documents should not be about."""
 EXCLUDED = 4.0
 """Weight of the condition that a document is not about something excluded."""
-QUERY_WORDS, CONCEPT_WORDS, EXCLUDED_WORDS = 1.5, 1.0, 2.0
+QUERY_WORDS, CONCEPT_WORDS, EXCLUDED_WORDS = 2.0, 1.0, 2.0
 """Standard deviations that a document with all words of the query, or of a phrase, gains, rare words counting most."""
 
 
@@ -88,7 +89,7 @@ class Term:
 
     def met(self, z: WideArray) -> WideArray:
         """Return how far the condition is met, 0 to 1."""
-        made: WideArray = np.exp(-np.logaddexp(0.0, self._sign * SLOPE * (self.threshold - z)))
+        made: WideArray = np.exp(-np.logaddexp(0.0, self._steepness * (self.threshold - z)))
         return made
 
     def value(self, z: WideArray | float) -> WideArray:
@@ -98,12 +99,14 @@ class Term:
         if self.wanted:
             made = self.weight * np.log(FLOOR + (1 - FLOOR) * self.met(z))
         else:
-            made = -abs(self.weight) * np.logaddexp(0.0, self._sign * SLOPE * (self.threshold - z))
+            made = -abs(self.weight) * np.logaddexp(0.0, self._steepness * (self.threshold - z))
         return made
 
     @property
-    def _sign(self) -> float:
-        return 1.0 if self.weight > 0 else -1.0
+    def _steepness(self) -> float:
+        if self.wanted:
+            return CONCEPT_SLOPE
+        return SLOPE if self.weight > 0 else -SLOPE
 
     def slope(self, z: WideArray) -> WideArray:
         """Return ``(value(z) - value(0)) / z``, the part of the score for each standard deviation; at 0 the derivative.
@@ -122,8 +125,8 @@ def presences(
 ) -> tuple[list[WideArray], list[WideArray]]:
     """Return z of documents for each term, and the shares of words that count in it.
 
-    Words of the query count where a document is about the concepts: they tell apart documents that are about both, and
-    those that are about none keep the order of the query alone.
+    Words of the query count where a document meets the other conditions: they tell apart the documents that do, and
+    the others keep the order of the query alone.
 
     Args:
         terms: The query's own first.
@@ -132,6 +135,6 @@ def presences(
     """
     counted = list(shares)
     found = [term.presence(rows, share) for term, share in zip(terms[1:], shares[1:], strict=True)]
-    met = [term.met(z) for term, z in zip(terms[1:], found, strict=True) if term.wanted]
-    counted[0] = shares[0] * np.min(met, axis=0) if met else 0.0 * shares[0]
+    if found:
+        counted[0] = shares[0] * np.min([term.met(z) for term, z in zip(terms[1:], found, strict=True)], axis=0)
     return [terms[0].presence(rows, counted[0]), *found], counted
