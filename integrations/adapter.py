@@ -23,6 +23,8 @@ from ..text import shown
 from .engines.base import SteeredEngine
 
 TOP_FEATURES = 5
+STEERING = (*SteeringArguments.__annotations__, "understand")
+"""Arguments of a search that steer."""
 
 Searchable: TypeAlias = SteerableIndex | SteeredEngine
 """An index or engine that can be searched and steered."""
@@ -40,10 +42,13 @@ class SteeringReport:
     """Per document ``{id, rank, rank_before, moved_by}``; empty without steering and where nobody wants to know."""
     warnings: list[str] = field(default_factory=list)
     """Requests that were obeyed and are probably not meant."""
+    understood: dict[str, Any] | None = None
+    """``{query, boost, exclude}``: what `understand` read in the text; None where it was not asked to."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return all four as one mapping of JSON values, for callbacks."""
-        return {"concepts": self.concepts, "kept": self.kept, "moves": self.moves, "warnings": self.warnings}
+        """Return all five as one mapping of JSON values, for callbacks."""
+        report = {"concepts": self.concepts, "kept": self.kept, "moves": self.moves, "warnings": self.warnings}
+        return report | {"understood": self.understood}
 
     def summary(self) -> str:
         """Return one line that says what was boosted, clamped and excluded, and how well it could be expressed."""
@@ -75,6 +80,7 @@ def search_and_report(
     fusion: Fusion = "rrf",
     moves: bool = False,
     explanations: bool = False,
+    understand: bool = False,
     **steering: Unpack[SteeringArguments],
 ) -> SearchReport:
     """Steer a query once, search with it, and report. The text and each concept are embedded once.
@@ -83,7 +89,7 @@ def search_and_report(
     reports where each hit was without steering, `explanations` why it was found: either costs a second search.
     """
     with gathered() as warnings:
-        steered = index.steer(query, **steering)
+        steered = index.steer(query, understand=understand, **steering)
         concepts = concepts_of(steered, index.bundle.features)
         compare = explanations or (moves and bool(concepts))
         hits = index.search(steered, k, filter=filter, view=view, fusion=fusion, compare=compare)
@@ -92,16 +98,15 @@ def search_and_report(
         reason["warnings"] = list(warnings)
     for message in warnings:
         warn(message)
-    return SearchReport(
-        concepts, _kept(steered), moves_of(hits) if compare and concepts else [], warnings, hits, reasons
-    )
+    moved = moves_of(hits) if compare and concepts else []
+    return SearchReport(concepts, _kept(steered), moved, warnings, _understood(steered), hits, reasons)
 
 
 def steering_report(
     steered: SteeredQuery, features: Features, moves: list[dict[str, Any]], warnings: list[str]
 ) -> SteeringReport:
     """Return the report of a steered query whose documents were found already."""
-    return SteeringReport(concepts_of(steered, features), _kept(steered), moves, warnings)
+    return SteeringReport(concepts_of(steered, features), _kept(steered), moves, warnings, _understood(steered))
 
 
 def with_call(configured: Mapping[str, Any], **call: Any) -> dict[str, Any]:
@@ -111,9 +116,7 @@ def with_call(configured: Mapping[str, Any], **call: Any) -> dict[str, Any]:
     """
     given = {name: value for name, value in call.items() if value is not None}
     if "steering" in given:
-        configured = {
-            name: value for name, value in configured.items() if name not in SteeringArguments.__annotations__
-        }
+        configured = {name: value for name, value in configured.items() if name not in STEERING}
     return {**configured, **given}
 
 
@@ -172,6 +175,7 @@ def _explanations(
                 "rank_before": hit.rank_before,
                 "compared": max(k, COMPARE_DEPTH),
                 "kept": _kept(steered),
+                "understood": _understood(steered),
                 # An engine's own score may be a distance.
                 "score": found.score if found and engine else hit.score,
                 "concepts": copy.deepcopy(concepts),
@@ -198,6 +202,10 @@ def _explained_alone(index: SteerableIndex, steered: SteeredQuery, id: str) -> E
         return index.explain(steered, id)
     except DataError:
         return None
+
+
+def _understood(steered: SteeredQuery) -> dict[str, Any] | None:
+    return None if steered.request is None else steered.request.to_dict()
 
 
 def _kept(steered: SteeredQuery) -> float:
