@@ -15,7 +15,18 @@ from typing_extensions import Unpack
 
 from ..arrays import FloatArray
 from ..errors import DataError
-from ..runtime import Concept, Explanation, Features, Fusion, Hit, Part, SteerableIndex, SteeredQuery, TermValue, ViewName
+from ..runtime import (
+    Concept,
+    Explanation,
+    Features,
+    Fusion,
+    Hit,
+    Part,
+    SteerableIndex,
+    SteeredQuery,
+    TermValue,
+    ViewName,
+)
 from ..runtime.search.hits import COMPARE_DEPTH
 from ..runtime.steering.request import SteeringArguments
 from ..steering_warnings import gathered, warn
@@ -23,8 +34,21 @@ from ..text import shown
 from .engines.base import SteeredEngine
 
 TOP_FEATURES = 5
-STEERING = (*SteeringArguments.__annotations__, "understand")
-"""Arguments of a search that steer."""
+
+
+class SearchArguments(SteeringArguments, total=False):
+    """What steers a search."""
+
+    understand: bool
+    """Read wishes of the text; see `SteerableIndex.search`."""
+
+
+class CallArguments(SearchArguments, total=False):
+    """What a call may give in place of what a retriever was configured with."""
+
+    k: int | None
+    filter: Any
+
 
 Searchable: TypeAlias = SteerableIndex | SteeredEngine
 """An index or engine that can be searched and steered."""
@@ -35,7 +59,7 @@ class SteeringReport:
     """The effect of steering on a search."""
 
     concepts: list[dict[str, Any]] = field(default_factory=list)
-    """``{concept, strength or clamp or exclude, fit, evidence, means}``: what each key became; empty without steering."""
+    """``{concept, strength, clamp or exclude, fit, evidence, means}``: what each key became; empty without steering."""
     kept: float = 1.0
     """The share of the query that is left, rounded to four places: 1 unless it moves."""
     moves: list[dict[str, Any]] = field(default_factory=list)
@@ -80,8 +104,7 @@ def search_and_report(
     fusion: Fusion = "rrf",
     moves: bool = False,
     explanations: bool = False,
-    understand: bool = False,
-    **steering: Unpack[SteeringArguments],
+    **steering: Unpack[SearchArguments],
 ) -> SearchReport:
     """Steer a query once, search with it, and report. The text and each concept are embedded once.
 
@@ -89,7 +112,7 @@ def search_and_report(
     reports where each hit was without steering, `explanations` why it was found: either costs a second search.
     """
     with gathered() as warnings:
-        steered = index.steer(query, understand=understand, **steering)
+        steered = index.steer(query, **steering)
         concepts = concepts_of(steered, index.bundle.features)
         compare = explanations or (moves and bool(concepts))
         hits = index.search(steered, k, filter=filter, view=view, fusion=fusion, compare=compare)
@@ -109,14 +132,17 @@ def steering_report(
     return SteeringReport(concepts_of(steered, features), _kept(steered), moves, warnings, _understood(steered))
 
 
-def with_call(configured: Mapping[str, Any], **call: Any) -> dict[str, Any]:
+def with_call(configured: Mapping[str, Any], call: CallArguments) -> dict[str, Any]:
     """Return the arguments of a call, or the configured ones where they are None; an empty mapping means none.
 
-    A call's `steering` replaces all that was configured to steer.
+    A call's `steering` replaces all that was configured to steer. A TypeError for an argument that no search has.
     """
+    if unknown := sorted(call.keys() - CallArguments.__annotations__.keys()):
+        known = ", ".join(CallArguments.__annotations__)
+        raise TypeError(f"unexpected argument {unknown[0]!r}: a search takes {known}")
     given = {name: value for name, value in call.items() if value is not None}
     if "steering" in given:
-        configured = {name: value for name, value in configured.items() if name not in STEERING}
+        configured = {name: value for name, value in configured.items() if name not in SearchArguments.__annotations__}
     return {**configured, **given}
 
 

@@ -28,10 +28,9 @@ from ...steering_warnings import warn
 from ...text import shown
 from .rescoring import TextVectors, joined, ranked_by_terms
 
-
 PROBES, PROBED = 64, 4
-"""Features whose nearest documents make the sample of an engine, and documents of each. With these 250 nine of ten
-documents are those that an index of the same 5,900 texts finds, with 250 drawn at random equally many, with none seven."""
+"""Features whose nearest documents make the sample of an engine, and documents of each. With these 250 a boosted search
+of 5,900 texts finds 84 % of the documents that an index finds, with 250 drawn at random 87 %, without any 62 %."""
 
 
 class EngineDocuments(Documents):

@@ -47,9 +47,9 @@ class SteeredStore(SteeredEngine):
     Args:
         store: Holds vectors of the bundle's embedder.
         bundle: The exported folder of that embedder, or an opened bundle. `sample` is as in `SteeredEngine`.
-        rescored: How many documents of the store a boost or exclusion ranks again, at least twice the results. LangChain
-            gives no vectors, so their texts are embedded; the last 4,096 are remembered. 0 embeds none: the store is
-            searched with a vector between query and concepts, its order stays, and nothing is excluded.
+        rescored: How many documents of the store a boost or exclusion ranks again, at least twice the results.
+            LangChain gives no vectors, so their texts are embedded; the last 4,096 are remembered. 0 embeds none: the
+            store is searched with a vector between query and concepts, its order stays, and nothing is excluded.
 
     Raises:
         ConfigError: The store cannot search by vector, has another dimension, embedder or distance, or `rescored` is
