@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,8 +22,9 @@ from typing_extensions import Self, Unpack
 from ...arrays import FloatArray
 from ...errors import ConfigError
 from ...files import absolute
-from ...runtime import Backend, Bundle, Hit, SteerableIndex, SteeredQuery
+from ...runtime import Backend, Bundle, Hit, SteerableIndex, SteeredQuery, Steering, understand
 from ...runtime.ingest.documents import COMMIT_EVERY
+from ...runtime.steering.request import SteeringArguments, with_request
 from ...runtime.store.folder import DATABASE
 from ...runtime.store.row_encoding import check_documents
 from ...sequences import as_list
@@ -41,8 +43,8 @@ class SteerableVectorStore(VectorStore):
     """Documents in a folder that LangChain can add to, search, and steer.
 
     With a bundle it is a `SteerableIndex` and every search takes `boost`, `exclude`, `understand` and what else steers.
-    With any other LangChain embeddings it is a plain durable store, until it is opened with a bundle of the same embedder. Similarity
-    is the cosine. Unknown arguments raise a TypeError. The asynchronous methods run in threads.
+    With any other LangChain embeddings it is a plain durable store, until it is opened with a bundle of the same
+    embedder. Similarity is the cosine. Unknown arguments raise a TypeError. The asynchronous methods run in threads.
 
     Args:
         path: The folder; opened when there is one, made otherwise.
@@ -127,9 +129,14 @@ class SteerableVectorStore(VectorStore):
         A steered query is returned as it is, a vector is a unit vector (d_in,); errors as of `SteerableIndex.search`.
         """
         _refuse({name: value for name, value in steering.items() if name not in SearchArguments.__annotations__})
-        if isinstance(query, str) and self._embedding is not None and not steering.get("understand"):
+        if not isinstance(query, str) or self._embedding is None:
+            return self.index.steer(query, **steering)
+        if not steering.pop("understand", False):
             return self.index.steer(self.query_vector(query), **steering, text=query)
-        return self.index.steer(query, **steering)
+        read = understand(query)
+        wanted = with_request(Steering.of(**cast(SteeringArguments, steering)), read)
+        steered = self.index.steer(self.query_vector(read.query), steering=wanted, text=read.query)
+        return replace(steered, request=read)
 
     def add_texts(
         self,
@@ -411,6 +418,6 @@ def _documents(hits: list[Hit]) -> list[Document]:
 def _refuse(unknown: Mapping[str, Any]) -> None:
     if unknown:
         raise TypeError(
-            f"unexpected argument {next(iter(unknown))!r}: a search takes k, filter, boost, exclude, understand, clamp, "
-            "blend, keep and protect"
+            f"unexpected argument {next(iter(unknown))!r}: a search takes k, filter, boost, exclude, understand, "
+            "clamp, blend, keep and protect"
         )
