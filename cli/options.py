@@ -72,8 +72,8 @@ BoostOption = Annotated[
     typer.Option(
         "--boost",
         help="CONCEPT or CONCEPT=STRENGTH, may be repeated. A concept is a phrase, a feature's label, a latent like "
-        "f412, or @FILE that --save-concept wrote. 1, the default, counts as much as the query; with -1 documents about "
-        "it go down. auto is 1, and with --blend move the largest that --keep allows.",
+        "f412, or @FILE that --save-concept wrote. 1, the default, counts as much as the query; with -1 documents "
+        "about it go down. auto is 1, and with --blend move the largest that --keep allows.",
     ),
 ]
 ClampOption = Annotated[
