@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.indexing import UpsertResponse
 from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
-from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from pydantic import ConfigDict
 from typing_extensions import Self, Unpack
 
@@ -290,8 +290,12 @@ class SteerableVectorStore(VectorStore):
         hits = self.index.search(steered, max(k, fetch_k), filter=filter)
         pairs = zip(hits, self.index.vectors([hit.id for hit in hits]), strict=True)
         kept = [(hit, vector) for hit, vector in pairs if vector is not None]  # one may be deleted a moment ago
-        chosen = maximal_marginal_relevance(steered.vector, [vector.tolist() for _, vector in kept], lambda_mult, k)
-        return _documents([kept[i][0] for i in chosen])
+        if not kept:
+            return []
+        rows = np.stack([vector for _, vector in kept])
+        # The hits are in the order of their scores: of a query with conditions, the best counts as the nearest.
+        nearness = np.sort(rows @ steered.vector)[::-1]
+        return _documents([kept[i][0] for i in _chosen(nearness, rows, lambda_mult, k)])
 
     def max_marginal_relevance_search_by_vector(  # type: ignore[override]  # LangChain takes any keyword
         self,
@@ -409,6 +413,19 @@ def _open(folder: Path, bundle: Bundle | None, embedding: Embeddings | None, bac
         raise ConfigError(f"{folder} is a new store: give bundle= to steer it, or embedding= for a plain one")
     width = normalised([embedding.embed_query(PROBE)], f"the embedding {type(embedding).__name__}").shape[1]
     return SteerableIndex.create(folder, None, d_in=width, backend=backend)
+
+
+def _chosen(nearness: FloatArray, rows: FloatArray, lambda_mult: float, k: int) -> list[int]:
+    """Return at most `k` places by maximal marginal relevance (Carbonell and Goldstein 1998); rows are unit (n, d)."""
+    chosen: list[int] = []
+    likeness = np.zeros(len(rows))
+    for _ in range(min(k, len(rows))):
+        worth = lambda_mult * nearness - (1 - lambda_mult) * likeness if chosen else nearness.copy()
+        worth[chosen] = -np.inf
+        best = int(np.argmax(worth))
+        likeness = np.maximum(likeness, rows @ rows[best]) if chosen else rows @ rows[best]
+        chosen.append(best)
+    return chosen
 
 
 def _documents(hits: list[Hit]) -> list[Document]:

@@ -28,7 +28,8 @@ with warnings.catch_warnings():  # of what its own dependencies deprecate
 HOWS: list[dict[str, Any]] = [
     {},
     {"boost": {PHRASE: 2.0, "f3": -1.0}},
-    {"boost": {PHRASE: "auto"}, "keep": 0.7},
+    {"boost": {PHRASE: "auto"}, "blend": "move", "keep": 0.7},
+    {"boost": {PHRASE: 1.0}, "exclude": ["import a module"]},
     {"boost": {PHRASE: 2.0}, "protect": True, "k": 7},
     {"clamp": {PHRASE: 1.0}, "filter": {"topic": {"$in": ["classes", "modules"]}}},
 ]
@@ -64,7 +65,9 @@ async def test_the_same_as_a_search(tiny_index: SteerableIndex, how: dict[str, A
     assert nodes(built.retrieve(QUERY)) == nodes(await built.aretrieve(QUERY)) == expected
     assert nodes(plain.retrieve(SteerableQuery(QUERY, **how))) == expected
     assert nodes(await plain.aretrieve(SteerableQuery(QUERY, **how))) == expected
-    assert nodes(built.retrieve(SteerableQuery(QUERY, boost={}, clamp={}, filter={}, k=4))) == hits(tiny_index)
+    assert nodes(built.retrieve(SteerableQuery(QUERY, boost={}, clamp={}, exclude=[], filter={}, k=4))) == hits(
+        tiny_index
+    )
 
 
 async def test_in_a_query_engine(tiny_index: SteerableIndex) -> None:

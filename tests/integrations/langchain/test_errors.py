@@ -42,7 +42,7 @@ class TestCallbacks:
     async def test_the_resolved_boost_reaches_callbacks(self, retriever: SteerableRetriever) -> None:
         features = retriever.index.bundle.features
         steps, later = Steps(), AsyncSteps()
-        how: dict[str, Any] = {"boost": {PHRASE: "auto", "f3": -1}, "clamp": {7: 0}, "keep": 0.9}
+        how: dict[str, Any] = {"boost": {PHRASE: "auto", "f3": -1}, "clamp": {7: 0}, "blend": "move", "keep": 0.9}
         steered = retriever.index.steer(QUERY, **how)
         phrase, strength = steered.boosted[0]
         assert 0.1 < strength < 50

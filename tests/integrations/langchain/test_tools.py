@@ -71,8 +71,8 @@ class TestMessages:
     def test_schema_is_flat(self, tiny_index: SteerableIndex) -> None:
         find, search = (tool.tool_call_schema.model_json_schema() for tool in concept_tools(tiny_index))
         assert set(find["properties"]) == {"text", "limit"}
-        lists = {"more_of", "less_of", "like", "unlike"}
-        assert set(search["properties"]) == {"query", *lists, "strength", "keep", "protect", "where", "k"}
+        lists = {"more_of", "less_of", "like", "unlike", "exclude"}
+        assert set(search["properties"]) == {"query", *lists, "strength", "protect", "where", "k", "understand"}
         assert {field["type"] for field in search["properties"].values()} <= {
             "string",
             "array",
@@ -157,7 +157,7 @@ async def test_a_langgraph_agent(tiny_index: SteerableIndex) -> None:
         asks("find_concepts", text=PHRASE, limit=1),
         asks("search_documents", query=QUERY, more_of=["f99999"]),  # a mistake, from which it is told how to go on
         asks("search_documents", query=QUERY, more_of=[concept.label or concept.name], strength="strong", k=2),
-        asks("search_documents", query=QUERY, like=["exceptions-0"], strength="auto", keep=0.7, k=2),
+        asks("search_documents", query=QUERY, like=["exceptions-0"], strength="auto", exclude=["f3"], k=2),
         asks("search_documents", query=QUERY, more_of=["zzzz qqqq"]),  # obeyed, with a doubt that it reads
         AIMessage("done"),
     ]
@@ -172,8 +172,9 @@ async def test_a_langgraph_agent(tiny_index: SteerableIndex) -> None:
         assert json.loads(str(first.content))["concepts"][0]["concept"] == (concept.label or concept.name)
         assert (wrong.status, "f0 to f63" in str(wrong.content)) == ("error", True)
         assert [r["id"] for r in right.artifact["results"]] == found(tiny_index, k=2, boost={concept.id: 2.0})
-        assert [r["id"] for r in near.artifact["results"]] == found(tiny_index, k=2, boost=like, keep=0.7)
-        assert (near.artifact["kept"], near.artifact["warnings"]) == (0.7, [])
+        assert [r["id"] for r in near.artifact["results"]] == found(tiny_index, k=2, boost=like, exclude=["f3"])
+        assert [entry["strength"] for entry in near.artifact["applied"]] == [1.0, None]
+        assert near.artifact["warnings"] == []
         assert "nothing about 'zzzz qqqq'" in json.loads(str(doubtful.content))["warnings"][0]
         assert result["messages"][-1].content == "done"
         assert right in model.seen[-1]
