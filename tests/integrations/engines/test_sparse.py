@@ -298,11 +298,12 @@ def test_graphs_of_pgvector(opened_bundle: Bundle, topic_texts: Any, tmp_path: P
 
 
 def test_codes(index: SteerableIndex) -> None:
-    steered = index.steer(QUERY, {PHRASE: 1.0, "f3": -2.0})
+    how: dict[str, Any] = {"boost": {PHRASE: 1.0, "f3": -2.0}, "blend": "move"}
+    steered = index.steer(QUERY, **how)
     query = code_of(steered)
     assert list(query) == sorted(query)
     assert sum(weight**2 for weight in query.values()) == pytest.approx(1, abs=1e-5)
-    hit = index.search(QUERY, 1, boost={PHRASE: 1.0, "f3": -2.0}, view="latent")[0]
+    hit = index.search(QUERY, 1, **how, view="latent")[0]
     (code,) = codes_of(*index.bundle.encode(index.bundle.embed([hit.text])))
     assert sum(weight * query.get(latent, 0.0) for latent, weight in code.items()) == pytest.approx(hit.score, abs=1e-5)
 
