@@ -273,7 +273,7 @@ class AgentTools:
                 "text": _cut(hit.text),
                 "metadata": {key: _short_value(value) for key, value in hit.metadata.items()},
                 "why": _why(explanation),
-                "conditions": [f"{term.name} {term.value:+.3f}" for term in explanation.terms],
+                "conditions": _conditions(explanation),
             }
             for hit, explanation in zip(hits, explanations, strict=True)
         ]
@@ -349,6 +349,10 @@ def _why(explanation: Explanation) -> list[str]:
         f"{part.feature} {part.contribution:+.3f}{', by steering' if part.steered > part.contribution / 2 else ''}"
         for part in parts
     ]
+
+
+def _conditions(explanation: Explanation) -> list[str]:
+    return [f"{'not ' if term.weight < 0 else ''}{term.name} {term.value:+.3f}" for term in explanation.terms]
 
 
 def _boost(

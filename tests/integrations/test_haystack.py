@@ -181,6 +181,13 @@ async def test_errors(tiny_index: SteerableIndex, how: dict[str, Any], error: ty
         await retriever.run_async(QUERY, **how)
 
 
+def test_wishes_in_words(tiny_index: SteerableIndex) -> None:
+    said, expected = f"{QUERY}, not exceptions", hits(tiny_index, exclude=["exceptions"])
+    assert documents(SteerableRetriever(tiny_index, understand=True).run(said)) == expected
+    assert documents(SteerableRetriever(tiny_index).run(said, understand=True)) == expected
+    assert documents(SteerableRetriever(tiny_index, exclude="exceptions").run(QUERY)) == expected
+
+
 def test_a_folder_that_is_no_index(tmp_path: Path) -> None:
     with pytest.raises(IndexFolderError, match="is not an index"):
         SteerableRetriever(tmp_path / "nowhere").warm_up()

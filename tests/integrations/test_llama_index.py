@@ -127,6 +127,12 @@ async def test_errors(tiny_index: SteerableIndex, query: Any, error: type[Except
         await retriever.aretrieve(query)
 
 
+def test_wishes_in_words(tiny_index: SteerableIndex) -> None:
+    said, expected = f"{QUERY}, not exceptions", hits(tiny_index, exclude=["exceptions"])
+    assert nodes(SteerableRetriever(tiny_index, understand=True).retrieve(said)) == expected
+    assert nodes(SteerableRetriever(tiny_index).retrieve(SteerableQuery(said, understand=True))) == expected
+
+
 def test_doubts(tiny_index: SteerableIndex) -> None:
     retriever = SteerableRetriever(tiny_index, include_explanations=True, boost={3: 1.0}, clamp={3: 0.0})
     with pytest.warns(SteeringWarning, match="the clamp wins") as given:

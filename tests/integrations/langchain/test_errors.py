@@ -124,6 +124,22 @@ class TestCallbacks:
         retriever.invoke(QUERY, boost={PHRASE: 2.0})
         assert searched == [4]
 
+    async def test_what_was_read_of_the_text(self, retriever: SteerableRetriever) -> None:
+        said = f"{QUERY}, not exceptions"
+        expected = ids(retriever.invoke(QUERY, exclude=["exceptions"]))
+        built = SteerableRetriever(index=retriever.index, understand=True)
+        for run in (retriever.bind(understand=True), built):
+            steps = Steps()
+            assert ids(run.invoke(said, {"callbacks": [steps]})) == expected
+            assert ids(await run.ainvoke(said)) == expected
+            ((text, told),) = steps.texts
+            assert text.startswith("steering: exclude 'exceptions'")
+            assert "of the query" not in text
+            assert told["understood"] == {"query": QUERY, "boost": {}, "exclude": ["exceptions"]}
+            assert [(entry["concept"], entry["exclude"]) for entry in told["concepts"]] == [("exceptions", True)]
+        assert ids(built.invoke(QUERY)) == ids(retriever.invoke(QUERY))
+        assert ids(built.invoke(said, understand=False)) == ids(retriever.invoke(said))
+
     def test_nothing_is_said_without_steering(self, retriever: SteerableRetriever) -> None:
         steps = Steps()
         retriever.invoke(QUERY, {"callbacks": [steps]}, boost={})

@@ -1,6 +1,7 @@
 """`SteerableVectorStore` beyond the standard suites: steering, filters, MMR, durability, and what it refuses."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,26 @@ class TestSteering:
                 retriever.invoke(QUERY, {"callbacks": [steps]})
             assert [text["warnings"] for _, text in steps.texts] == [[str(given[0].message)]]
             assert len(given) == 1
+
+    def test_relevance_says_how_far_all_conditions_are_met(self, store: SteerableVectorStore) -> None:
+        how: dict[str, Any] = {"k": 5, "boost": {PHRASE: 1.0}, "exclude": ["f3"]}
+        pairs = store.similarity_search_with_relevance_scores(QUERY, **how)
+        hits = store.index.search(QUERY, **how)
+        assert [(document.id, score) for document, score in pairs] == [(hit.id, math.exp(hit.score)) for hit in hits]
+        assert all(0 < score <= 1 for _, score in pairs)
+        best = store.similarity_search_with_relevance_scores(QUERY, **how, score_threshold=pairs[1][1])
+        assert best == pairs[: len(best)]
+        assert len(best) >= 2
+
+    def test_wishes_in_words(self, store: SteerableVectorStore) -> None:
+        said = f"{QUERY}, not exceptions"
+        expected = found(store.index, exclude=["exceptions"])
+        assert ids(store.similarity_search(said, understand=True)) == expected
+        assert ids(store.as_retriever(search_kwargs={"understand": True}).invoke(said)) == expected
+        steps = Steps()
+        watched = store.as_retriever(search_kwargs={"understand": True})
+        assert ids(watched.invoke(said, {"callbacks": [steps]})) == expected
+        assert steps.texts[0][1]["understood"]["exclude"] == ["exceptions"]
 
     def test_relevance_is_the_cosine_from_0_to_1(self, store: SteerableVectorStore) -> None:
         pairs = store.similarity_search_with_relevance_scores(QUERY, k=60)
