@@ -309,7 +309,7 @@ def measure(engine: Engine, index: SteerableIndex, pairs: Sequence[tuple[str, st
                         if plain
                         else retriever.invoke(query, boost=boost, blend="move")
                     )
-                same += same_top(index, vectors, query, [d.metadata["name"] for d in found], **how)
+                same += same_top(index, vectors, query, [d.metadata["name"] for d in found], boost=boost, blend="move")
     row |= {"same": same, "asked": 2 * len(pairs), **times.medians()}
     if engine.sparse is None:
         return row

@@ -68,7 +68,7 @@ def test_the_engines_own_number_stays(store: InMemoryVectorStore, tiny_index: St
         why = document.metadata["steerable"]
         assert document.metadata["relevance_score"] == pytest.approx(why["score"], abs=1e-6)
         assert sum(term["contribution"] for term in why["terms"]) == pytest.approx(why["score"], abs=1e-3)
-        assert [term["condition"] for term in why["terms"]][0] == "query"
+        assert why["terms"][0]["condition"] == "query"
         assert 0 < document.metadata["store_score"] <= 1
         assert why["kept"] == 1
         assert [concept.get("exclude") for concept in why["concepts"]] == [None, True]
@@ -135,7 +135,7 @@ def test_lists_are_joined_by_id_or_text() -> None:
 
 
 def test_vectors_of_texts_are_those_of_the_bundle(opened_bundle: Bundle) -> None:
-    vectors, texts = TextVectors(opened_bundle), ["one", "two", "one", "\ud800"]
+    vectors, texts = TextVectors(opened_bundle), ["one", "two", "one", ""]
     for _ in range(2):
         assert np.allclose(vectors.of(texts), opened_bundle.embed_documents(texts), atol=1e-6)
     assert vectors.of([]).shape == (0, opened_bundle.d_in)
