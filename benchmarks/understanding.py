@@ -56,7 +56,7 @@ EITHER = CUES | frozenset(
     "taking further lets we can can't cannot itself mainly primarily emphasis emphasizing terms regard "
     "respect aren’t".split()
 )
-"""Words of grammar, of cues and of talking about an answer. They may go with the query, with what is excluded, or away."""
+"""Words of grammar, of cues and of talking about an answer: with the query, with what is excluded, or left out."""
 
 
 def main() -> None:
@@ -82,9 +82,7 @@ def main() -> None:
         texts = set(queries(args.data / name / "queries.jsonl.gz", "text")) - REAL
         excluded = [text for text in sorted(texts) if understand(text).exclude]
         wished = sum(understand(text).steered for text in texts) - len(excluded)
-        print(
-            f"{name:26} {len(excluded):4} of {len(texts):5} ordinary queries exclude something, {wished} wish for something"
-        )
+        print(f"{name:26} {len(excluded):4} of {len(texts):5} ordinary queries exclude something, {wished} only wish")
         alarms, every = alarms + len(excluded), every + len(texts)
         for text in excluded if args.wrong else ():
             print(f"    {text}\n    {understand(text)}")

@@ -15,7 +15,8 @@ from .bundle.features import Features
 from .bundle.onnx_session import MemoryProfile
 from .index import SteerableIndex
 from .ingest.adding import Added
-from .language import Request, understand
+from .language.grammar import understand
+from .language.request import Request
 from .maintenance import IndexStats, Verification
 from .search.backends import Backend
 from .search.hits import Hit

@@ -94,16 +94,16 @@ CLASSES: dict[str, frozenset[str]] = {
     "EMPHASIS": frozenset("focus emphasis".split()),
     "ESPECIALLY": frozenset("especially particularly preferably ideally".split()),
     "FOCUSING": frozenset("focusing focussing concentrating focused focus concentrate".split()),
-    "FOR": frozenset(("for",)),
-    "AUDIENCE": frozenset(
-        "beginners families kids children toddlers teenagers teens adults students experts professionals "
-        "researchers developers programmers teachers parents seniors couples women men patients clinicians "
-        "doctors nurses dummies laypeople laymen vegetarians vegans tourists travellers travelers groups "
-        "dogs cats".split()
-    ),
 }
 """Name -> words that stand in its place."""
 
+AUDIENCE = frozenset(
+    "beginners families kids children toddlers teenagers teens adults students experts professionals "
+    "researchers developers programmers teachers parents seniors couples women men patients clinicians "
+    "doctors nurses dummies laypeople laymen vegetarians vegans tourists travellers travelers groups "
+    "dogs cats".split()
+)
+"""Whom something may be for, at the end of a text and behind a comma."""
 COLLECTED = frozenset(
     "recipe recipes dish dishes meal meals dessert desserts snack snacks breakfast breakfasts salad salads "
     "soup soups cake cakes pasta pizza film films movie movies book books novel novels story stories song "
@@ -304,8 +304,8 @@ IDIOMS = (
     "no go",
     *(
         f"no {lost}"
-        for lost in "sound audio signal display picture power response internet connection output access result results "
-        "effect change luck wifi".split()
+        for lost in "sound audio signal display picture power response internet connection output access result "
+        "results effect change luck wifi".split()
     ),
     "yes or no",
     "nothing but",
@@ -355,7 +355,15 @@ FAULTS = frozenset(
 UNWISHED = frozenset(
     "known without not because since when if as after before while given where so those these likely".split()
 )
-"""Behind `especially` these explain, and wish for nothing."""
+"""Behind `more` and `especially` these compare or explain, and wish for nothing."""
+EXPLAINING = frozenset("what which who whom whose where when why how that as if".split())
+"""Behind `except` and its like these begin a clause."""
+BEHIND = frozenset("in by from on at during to that who when while".split())
+"""Words behind a name that go on with the query: actors besides X in the film Y."""
+TOPICS = frozenset("data content context facts".split())
+"""Nouns of `CLASSES["NEWS"]` that may be what is excluded."""
+LINKS = frozenset("or nor and".split())
+"""Words that join the things of a list."""
 WEAK = frozenset("too very so overly really that particularly especially all much quite".split())
 """Left out before what is excluded."""
 
@@ -424,8 +432,10 @@ WISHED = (
     "concerning",
 )
 """Left out before what is wished for."""
-LEADING = frozenset("of about on from by in at with to related relating regarding concerning pertaining".split())
-"""Prepositions left out before what is excluded. `for` stays: not for children."""
+LEADING = frozenset(
+    "any a an of about on from by in at with to related relating regarding concerning pertaining".split()
+)
+"""Articles and prepositions left out before what is excluded. `for` stays: not for children."""
 
 ASKING = frozenset("what which who whom whose where when why how".split())
 """Words that open a question."""
@@ -433,11 +443,13 @@ LISTING = frozenset("what which who whom whose where".split())
 """Of these, the ones that ask for a thing."""
 AUXILIARIES = frozenset(
     "is are was were do does did can could will would should may might must has have had shall isn't aren't "
-    "doesn't don't didn't can't couldn't won't wouldn't shouldn't hasn't haven't cannot".split()
+    "doesn't don't didn't can't couldn't won't wouldn't shouldn't hasn't haven't cannot need ought".split()
 )
 """Verbs that open a question, and end what stands before them."""
 PERSONS = frozenset("i you we one people someone anyone they it".split())
 """Who does something in a question of how to do it."""
+HAVING = frozenset("have know sell stock".split())
+"""Verbs with which `do you` asks for something."""
 REQUESTS = frozenset(
     "tell give list name show find provide describe explain discuss examine explore analyze analyse "
     "investigate compare introduce recommend suggest summarize summarise write search get look help share "

@@ -23,6 +23,8 @@ Blend: TypeAlias = Literal["both", "move"]
 """How a boost works. `"both"`: documents are ranked by how much they are about the query and about the concepts.
 `"move"`: the query moves along the concepts, in units of their typical activation (the paper's way)."""
 BLENDS = ("both", "move")
+SAID_NOT = -2.0
+"""Strength of what a text in plain words does not want. On queries of the form "X, but not Y", 1 to 4 work alike."""
 # The key of a Mapping is invariant, so that each type of key is listed.
 Boost: TypeAlias = (
     Mapping[str, Strength]
@@ -117,10 +119,14 @@ class Steering:
 
 
 def with_request(steering: Steering, request: Request) -> Steering:
-    """Return a steering request with what a text asks for; keys that the former has already stay as they are."""
-    boost: dict[Key, Strength] = {key: s for key, s in request.boost.items() if key not in steering.exclude}
-    exclude = [key for key in request.exclude if key not in steering.boost]
-    return replace(steering, boost={**boost, **steering.boost}, exclude=(*steering.exclude, *exclude))
+    """Return a steering request with what a text asks for; keys that the former has already stay as they are.
+
+    What a text does not want has the strength `SAID_NOT`: whoever writes "Aaron, but not Moses" does not want texts
+    about Moses, and takes a text about Aaron that speaks of him, which `exclude` would not.
+    """
+    said = {**dict.fromkeys(request.exclude, SAID_NOT), **request.boost}
+    boost: dict[Key, Strength] = {key: strength for key, strength in said.items() if key not in steering.exclude}
+    return replace(steering, boost={**boost, **steering.boost})
 
 
 def _checked(name: str, given: object) -> dict[Key, Strength]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -129,7 +130,9 @@ class Resolver:
             self._conflicts.check([*boosted, *((concept, -1.0) for concept in excluded)], clamped)
         about = add_step(vector, step_by(factor))
         coded = [] if moving else [(c, self._code(c, vector, steering.protect), s) for c, s in boosted if s]
+        coded = [one for one in coded if len(one[1][0])]
         out = [(concept, self._code(concept, vector, steering.protect)) for concept in excluded]
+        out = [one for one in out if len(one[1][0])]
         if not coded and not out:
             return SteeredQuery(vector, about, boosted, clamped, lambda: change_by(factor), words, blend=steering.blend)
         terms = self._conjunction.terms(about, words, coded, out)
@@ -154,7 +157,7 @@ class Resolver:
     def _code(self, concept: Concept, query: FloatArray, protect: bool) -> Code:
         """Return the latents of a concept and their activations at strength 1.
 
-        With `protect` without what the query's own strongest features have of it.
+        With `protect` without what the query's own strongest features have of it; none, with a warning, if that is all.
         """
         typical, atoms = self._bundle.features.typical, self._bundle.atoms
         if not protect:
@@ -166,7 +169,10 @@ class Resolver:
         zeros = np.zeros(len(missing), np.float32)
         order = np.argsort(every := np.concatenate([whole.latents, missing]), kind="stable")
         after = np.concatenate([whole.after, zeros])[order]
-        change = orthogonalise(Change(every[order], np.zeros_like(after), after), own, atoms)
+        unprotected = Change(every[order], np.zeros_like(after), after)
+        change = orthogonalise(unprotected, own, atoms)
+        if _leaves_nothing(shown(concept.name), change, unprotected, atoms):
+            return amounts_of({}, typical)
         return change.latents, change.after.astype(np.float64)
 
     def _concepts_of(
@@ -178,9 +184,13 @@ class Resolver:
                 "there is nothing to boost; train with documents and export again"
             )
         generation = cache(lambda: self._documents.generation)  # read once for all keys
-        boosts = [Boosted(self._resolve(key, generation), *_number_and_auto(s)) for key, s in steering.boost.items()]
+        boosts = []
+        for key, strength in steering.boost.items():
+            number, auto = _number_and_auto(strength)
+            # That nothing is about it is no reason to warn where it is not wanted.
+            with gathered() if number + auto < 0 else nullcontext():
+                boosts.append(Boosted(self._resolve(key, generation), number, auto))
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
-        # That nothing is about it is no reason to warn here.
         with gathered():
             return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
 
@@ -260,9 +270,7 @@ class Resolver:
             change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
             if change is unprotected:
                 return change
-            after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
-            if after < 1e-3 * before:
-                warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
+            _leaves_nothing("this boost", change, unprotected, atoms)
             return change
 
         return change_by
@@ -312,6 +320,14 @@ def check_steered(query: SteeredQuery, steering: Steering, text: str | None, d_i
     if query.vector.shape != (d_in,):
         raise DataError(f"the query was steered with another bundle: its vector has shape {query.vector.shape}")
     return query
+
+
+def _leaves_nothing(what: str, change: Change, unprotected: Change, atoms: FloatArray) -> bool:
+    """Return whether `protect` takes all of a change away, with a warning that names it."""
+    after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
+    if nothing := bool(after < 1e-3 * before):
+        warn(f"protect=True leaves nothing of {what}: it is what the query is about; leave protect out")
+    return nothing
 
 
 def _number_and_auto(strength: Strength) -> tuple[float, float]:

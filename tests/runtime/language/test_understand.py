@@ -11,7 +11,8 @@ from steersearch.errors import ConfigError
 from steersearch.runtime import Request, understand
 from steersearch.runtime.language import english
 from steersearch.runtime.language.grammar import MOST_CHARACTERS
-from steersearch.runtime.language.words import kind_of, words_of
+from steersearch.runtime.language.kinds import kind_of
+from steersearch.runtime.language.words import words_of
 
 LINES = [
     line.partition(" => ")
@@ -62,7 +63,8 @@ def test_a_text_without_a_cue_comes_back_as_it_is(text):
 
 
 def test_there_are_enough_of_both():
-    assert len(REQUESTS) >= 150 and len(ORDINARY) >= 150
+    assert len(REQUESTS) >= 150
+    assert len(ORDINARY) >= 150
 
 
 def test_the_parts_of_a_request():
@@ -121,7 +123,8 @@ def test_a_contradiction_is_refused():
 
 def test_a_document_is_not_read():
     text = "cafés in Rome, not touristy. " * 400
-    assert len(text) > MOST_CHARACTERS and understand(text) == Request(text)
+    assert len(text) > MOST_CHARACTERS
+    assert understand(text) == Request(text)
 
 
 @pytest.mark.parametrize(
