@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from typing_extensions import Self
 
 from ...arrays import FloatArray, check_unit_rows, unit_rows
 from ...errors import ConfigError, DataError, EngineError
+from ...forks import renew_after_fork
 from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Key, SteeredQuery, Steering
 from ...runtime.search.hits import COMPARE_DEPTH, with_comparison
 from ...runtime.search.views import check_k
@@ -79,6 +81,12 @@ class SteeredEngine(ABC):
             sample = check_unit_rows(rows, "sample", self.bundle.d_in)
         self._sample = sample
         self._resolver = self._new_resolver()
+        self._after_fork()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        """Replace the lock, which another thread may have held."""
+        self._lock = Lock()
 
     def __copy__(self) -> Self:
         """Return the engine itself: it is a connection, which copies share."""
@@ -216,11 +224,12 @@ class SteeredEngine(ABC):
 
     def _prepared(self) -> Resolver:
         """Return the resolver, which knows a sample of the documents unless there are none yet."""
-        if self._sample is None:
-            self._sample = self._find_sample()
-            if self._sample is not None:
-                self._resolver = self._new_resolver()
-        return self._resolver
+        with self._lock:
+            if self._sample is None:
+                self._sample = self._find_sample()
+                if self._sample is not None:
+                    self._resolver = self._new_resolver()
+            return self._resolver
 
     def _find_sample(self) -> FloatArray | None:
         """Return the vectors of documents near features all over the dictionary, (m, d_in); None without documents."""
