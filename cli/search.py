@@ -103,7 +103,7 @@ def search(
     `sae search "solar storms" --boost "radio astronomy=.5" --exclude satellites` makes it count half, and leaves out
     what is about satellites
 
-    `sae search "solar storms, but not satellites" --understand` reads of the words what to leave out
+    `sae search "solar storms, but not satellites" --understand` reads of the words what should be less
 
     `sae search "solar storms" --like doc-7 --like doc-9 --unlike doc-2 --save-concept radio.json` makes a concept of
     examples, and `--boost @radio.json` uses it again

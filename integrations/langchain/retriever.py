@@ -9,7 +9,7 @@ mappings are not merged::
     deep = retriever.configurable_fields(boost=ConfigurableField(id="boost"))  # reaches a retriever inside a chain:
     (deep | prompt | model).invoke("solar storms", config={"configurable": {"boost": {"instrumentation": -1.0}}})
     retriever.invoke("solar storms", exclude=["satellites"])  # no document about them
-    retriever.invoke("solar storms, but not satellites", understand=True)  # the same, read of the words
+    retriever.invoke("solar storms, but not satellites", understand=True)  # less of them, read of the words
     SteerableRetriever.over(any_vector_store, bundle="bundle", boost={"radio astronomy": 1.0})  # another engine
 """
 
@@ -80,7 +80,7 @@ class SteerableRetriever(BaseRetriever):
     protect: bool = False
     """Leave alone what the query's own strongest features express of a concept."""
     understand: bool = False
-    """Read wishes of the text: ``cafés in Rome, not touristy`` excludes what is touristy; callbacks are told."""
+    """Read wishes of the text: with ``cafés in Rome, not touristy``, what is touristy goes down; callbacks are told."""
     filter: Any = None
     """Metadata conditions, for example ``{"year": {"$gte": 2025}}``; after `over` in the dialect of the store."""
     view: ViewName = "dense"

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from steersearch.runtime.steering.request import SAID_NOT
+
 QUERY, PHRASE = "a name is given", "an exception is raised"
 
 
@@ -170,11 +172,11 @@ def test_what_is_understood_is_always_printed(index):
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
     assert lines[0] == "understood: names  − exceptions"
-    assert lines[1].startswith("without exceptions = ")
+    assert lines[1].startswith(f"{SAID_NOT:+.3g} × exceptions = ")
     found = body("search", said, "-i", index, "--understand")
     assert found["request"] == {"query": "names", "boost": {}, "exclude": ["exceptions"]}
     ranked = [(hit["id"], hit["score"]) for hit in found["hits"]]
-    same = body("search", "names", "-i", index, "--exclude", "exceptions")
+    same = body("search", "names", "-i", index, "--boost", f"exceptions={SAID_NOT}")
     assert [(hit["id"], hit["score"]) for hit in same["hits"]] == ranked
     assert same["request"] is None
     assert sae("search", QUERY, "-i", index, "--understand").stdout.splitlines()[0] == f"understood: {QUERY}"

@@ -10,6 +10,7 @@ from steersearch.integrations.agents import STRENGTHS, AgentTools
 from steersearch.runtime import understand
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.steering.concepts import Concept
+from steersearch.runtime.steering.request import SAID_NOT
 
 from .conftest import PHRASE, QUERY, found
 
@@ -60,7 +61,7 @@ class TestSearchDocuments:
         read = understand(said)
         assert (read.query, read.exclude) == (QUERY, ("exceptions",))
         assert answer["understood"] == str(read)
-        expected = found(tools.index, k=6, boost={"f3": 1.0}, exclude=["exceptions"])
+        expected = found(tools.index, k=6, boost={"exceptions": SAID_NOT, "f3": 1.0})
         assert [result["id"] for result in answer["results"]] == expected
         assert [(entry["asked"], entry["strength"]) for entry in answer["applied"]] == [
             ("f3", 1.0),

@@ -11,6 +11,7 @@ import pytest
 
 from steersearch.errors import ConfigError, DataError, SteeringWarning, UnknownFeatureError
 from steersearch.runtime.index import SteerableIndex
+from steersearch.runtime.steering.request import SAID_NOT
 
 from .conftest import PHRASE, QUERY
 
@@ -128,7 +129,7 @@ async def test_errors(tiny_index: SteerableIndex, query: Any, error: type[Except
 
 
 def test_wishes_in_words(tiny_index: SteerableIndex) -> None:
-    said, expected = f"{QUERY}, not exceptions", hits(tiny_index, exclude=["exceptions"])
+    said, expected = f"{QUERY}, not exceptions", hits(tiny_index, boost={"exceptions": SAID_NOT})
     assert nodes(SteerableRetriever(tiny_index, understand=True).retrieve(said)) == expected
     assert nodes(SteerableRetriever(tiny_index).retrieve(SteerableQuery(said, understand=True))) == expected
 

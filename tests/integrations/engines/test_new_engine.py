@@ -109,7 +109,7 @@ def test_a_steered_query_and_vectors_of_any_length(toy: SparseEngine) -> None:
     steered = toy.steer(QUERY, {18: 2.0})
     assert toy.search(steered, 5) == toy.search(QUERY, 5, boost={18: 2.0})
     long = toy.search(3 * steered.original, 5, boost={18: 2.0}, text=QUERY)
-    assert same(toy.search(steered, 5), long) == 5
+    assert [hit.score for hit in long] == pytest.approx([hit.score for hit in toy.search(steered, 5)], abs=1e-5)
     with pytest.raises(ConfigError, match="steered already"):
         toy.search(steered, 5, boost={18: 2.0})
     with pytest.raises(ConfigError, match="steered already"):

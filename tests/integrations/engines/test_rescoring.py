@@ -11,6 +11,7 @@ from steersearch.errors import ConfigError, SteeringWarning
 from steersearch.integrations.engines.rescoring import RankedHit, TextVectors, joined
 from steersearch.integrations.langchain import SteerableEmbeddings, SteerableRetriever, SteeredStore
 from steersearch.runtime import Bundle, Hit, SteerableIndex, understand
+from steersearch.runtime.steering.request import SAID_NOT
 
 from ..conftest import PHRASE, QUERY
 from .test_new_engine import ToyEngine
@@ -78,7 +79,7 @@ def test_the_engines_own_number_stays(store: InMemoryVectorStore, tiny_index: St
 
 def test_wishes_in_words(store: InMemoryVectorStore, tiny_index: SteerableIndex) -> None:
     over, said = SteeredStore(store, tiny_index.bundle), f"{QUERY}, not exceptions"
-    assert over.search(said, 5, understand=True) == over.search(QUERY, 5, exclude=["exceptions"])
+    assert over.search(said, 5, understand=True) == over.search(QUERY, 5, boost={"exceptions": SAID_NOT})
     assert over.steer(said, understand=True).request == understand(said)
 
 

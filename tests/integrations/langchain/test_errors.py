@@ -24,6 +24,7 @@ from steersearch.errors import (
 from steersearch.integrations.langchain import SteerableRetriever
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.steering.concepts import Concept
+from steersearch.runtime.steering.request import SAID_NOT
 
 from ..conftest import PHRASE, QUERY, Steps, found, ids
 
@@ -126,17 +127,17 @@ class TestCallbacks:
 
     async def test_what_was_read_of_the_text(self, retriever: SteerableRetriever) -> None:
         said = f"{QUERY}, not exceptions"
-        expected = ids(retriever.invoke(QUERY, exclude=["exceptions"]))
+        expected = ids(retriever.invoke(QUERY, boost={"exceptions": SAID_NOT}))
         built = SteerableRetriever(index=retriever.index, understand=True)
         for run in (retriever.bind(understand=True), built):
             steps = Steps()
             assert ids(run.invoke(said, {"callbacks": [steps]})) == expected
             assert ids(await run.ainvoke(said)) == expected
             ((text, told),) = steps.texts
-            assert text.startswith("steering: exclude 'exceptions'")
+            assert text.startswith(f"steering: boost {SAID_NOT:+.3g} 'exceptions'")
             assert "of the query" not in text
             assert told["understood"] == {"query": QUERY, "boost": {}, "exclude": ["exceptions"]}
-            assert [(entry["concept"], entry["exclude"]) for entry in told["concepts"]] == [("exceptions", True)]
+            assert [(entry["concept"], entry["strength"]) for entry in told["concepts"]] == [("exceptions", SAID_NOT)]
         assert ids(built.invoke(QUERY)) == ids(retriever.invoke(QUERY))
         assert ids(built.invoke(said, understand=False)) == ids(retriever.invoke(said))
 

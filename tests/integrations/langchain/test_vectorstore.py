@@ -25,6 +25,7 @@ from steersearch.integrations.langchain import SteerableEmbeddings, SteerableVec
 from steersearch.runtime.bundle.bundle import Bundle
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.ingest import adding
+from steersearch.runtime.steering.request import SAID_NOT
 
 from ..conftest import PHRASE, QUERY, Steps, found, ids
 
@@ -136,7 +137,7 @@ class TestSteering:
 
     def test_wishes_in_words(self, store: SteerableVectorStore) -> None:
         said = f"{QUERY}, not exceptions"
-        expected = found(store.index, exclude=["exceptions"])
+        expected = found(store.index, boost={"exceptions": SAID_NOT})
         assert ids(store.similarity_search(said, understand=True)) == expected
         assert ids(store.as_retriever(search_kwargs={"understand": True}).invoke(said)) == expected
         steps = Steps()
