@@ -100,8 +100,8 @@ UnderstandOption = Annotated[
     bool,
     typer.Option(
         "--understand",
-        help='Read wishes of the query: with "cafés in Rome, not touristy", what is touristy goes down. Prints what was '
-        "read.",
+        help='Read wishes of the query: with "cafés in Rome, not touristy", what is touristy goes down. Prints what '
+        "was read.",
     ),
 ]
 KeepOption = Annotated[

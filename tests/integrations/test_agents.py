@@ -64,8 +64,8 @@ class TestSearchDocuments:
         expected = found(tools.index, k=6, boost={"exceptions": SAID_NOT, "f3": 1.0})
         assert [result["id"] for result in answer["results"]] == expected
         assert [(entry["asked"], entry["strength"]) for entry in answer["applied"]] == [
+            ("exceptions", SAID_NOT),
             ("f3", 1.0),
-            ("exceptions", None),
         ]
         assert tools.search_documents(said)["understood"] == ""
 
