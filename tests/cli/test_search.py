@@ -148,7 +148,7 @@ def test_what_each_condition_adds(index):
     wishes = ("--boost", PHRASE, "--exclude", "import a module", "--exclude", "f3")
     found = body("search", QUERY, "-i", index, *wishes)
     assert [concept["strength"] for concept in found["concepts"]] == [1.0]
-    assert [concept["source"] for concept in found["excluded"]] == ["text", "label"]
+    assert [concept["source"] for concept in found["excluded"]] == ["text", "latents"]
     assert found["kept"] == 1.0
     first = found["hits"][0]
     assert [term["condition"] for term in first["terms"]][:3] == ["query", PHRASE, "import a module"]
