@@ -306,7 +306,7 @@ async def test_what_models_send_in_place_of_json_text(folder: Path, tiny_index: 
             wrong, text, answer = await call(session, "search_documents", query=QUERY, where=sent)
             assert not wrong, text
             assert [result["id"] for result in answer["results"]] == ids
-        nothing: dict[str, Any] = dict.fromkeys(("more_of", "less_of", "like", "unlike", "strength", "keep", "protect"))
+        nothing: dict[str, Any] = dict.fromkeys(("more_of", "less_of", "like", "unlike", "exclude", "strength"))
         wrong, text, answer = await call(session, "search_documents", query=QUERY, where=None, k=None, **nothing)
         assert not wrong, text
         assert [result["id"] for result in answer["results"]] == found(tiny_index, k=5)

@@ -51,9 +51,12 @@ class TestCalls:
         assert ids(retriever.invoke(QUERY)) == found(retriever.index)
 
     def test_boost_moves_the_answer(self, retriever: SteerableRetriever, errors_concept: Concept) -> None:
-        plain, steered = retriever.invoke(QUERY), retriever.invoke(QUERY, boost={errors_concept: 3.0})
+        plain = retriever.invoke(QUERY)
         assert [d.metadata["topic"] for d in plain].count("numbers") >= 3
-        assert [d.metadata["topic"] for d in steered].count("exceptions") >= 3
+        both = [d.metadata["topic"] for d in retriever.invoke(QUERY, boost={errors_concept: 3.0})]
+        assert (both.count("exceptions"), both.count("numbers")) == (2, 2)
+        moved = retriever.invoke(QUERY, boost={errors_concept: 3.0}, blend="move")
+        assert [d.metadata["topic"] for d in moved].count("exceptions") >= 3
 
     @pytest.mark.parametrize(
         "how",

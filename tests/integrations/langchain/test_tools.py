@@ -101,7 +101,8 @@ class TestMessages:
             ({"query": QUERY, "more_of": "errors"}, "more_of: Input should be a valid list, got 'errors'"),
             ({"query": QUERY, "strength": 3}, "strength: Input should be 'light', 'medium', 'strong' or 'auto', got 3"),
             ({"query": QUERY, "k": 1000}, "k: Input should be less than or equal to 50, got 1000"),
-            ({"query": QUERY, "keep": 0}, "keep: Input should be greater than 0, got 0"),
+            ({"query": QUERY, "exclude": "f3"}, "exclude: Input should be a valid list, got 'f3'"),
+            ({"query": QUERY, "k": 0}, "k: Input should be greater than or equal to 1, got 0"),
             ({"query": QUERY, "like": "doc"}, "like: Input should be a valid list"),
             ({"query": QUERY, "k": "many"}, "k: Input should be a valid integer"),
             ({"query": QUERY, "boost": {PHRASE: 1}}, "boost: Extra inputs are not permitted"),
@@ -121,7 +122,8 @@ def test_what_models_send_in_place_of_json_text(tiny_index: SteerableIndex) -> N
     for sent in (where, json.dumps(where), json.dumps(json.dumps(where))):
         message = call(tool, query=QUERY, where=sent)
         assert [result["id"] for result in message.artifact["results"]] == expected
-    nothing = dict.fromkeys(("more_of", "less_of", "like", "unlike", "strength", "keep", "protect", "where", "k"))
+    lists = ("more_of", "less_of", "like", "unlike", "exclude")
+    nothing = dict.fromkeys((*lists, "strength", "protect", "where", "k", "understand"))
     message = call(tool, query=QUERY, **nothing)
     assert [result["id"] for result in message.artifact["results"]] == found(tiny_index, k=5)
 
