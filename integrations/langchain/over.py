@@ -57,6 +57,8 @@ class SteeredStore(SteeredEngine):
         EngineError: The engine behind the store does not answer.
     """
 
+    probed = 4  # each is embedded
+
     def __init__(
         self,
         store: VectorStore,
