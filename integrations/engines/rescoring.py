@@ -45,8 +45,8 @@ class TextVectors:
         if missing:
             for key, row in zip(missing, self._bundle.embed_documents(list(missing.values())), strict=True):
                 # A copy, since a row of the block would keep all of it in memory.
-                found[key] = row.copy()
-                self._known.put(key, found[key])
+                found[key] = own = row.copy()
+                self._known.put(key, own)
         rows = [row for row in (found[key] for key in keys) if row is not None]
         return np.stack(rows) if rows else np.zeros((0, self._bundle.d_in), np.float32)
 
