@@ -117,7 +117,7 @@ def search(
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
     with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
-        how_to = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
+        how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
         search_with = partial(opened.search, k=k, filter=where, view=view, fusion=how, idf=idf)
@@ -167,7 +167,7 @@ def explain(
 
     boosts, clamps, excluded = parse_boost(boost), parse_clamp(clamp), parse_exclude(exclude)
     with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
-        how_to = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
+        how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
         explanation = opened.explain(steered, id)

@@ -121,7 +121,7 @@ class SteerableRetriever:
         understand: bool | None = None,
     ) -> dict[str, Any]:
         """As `run`, in a thread."""
-        given = (top_k, boost, clamp, keep, protect, filters, steering, exclude, blend, understand)
+        given: tuple[Any, ...] = (top_k, boost, clamp, keep, protect, filters, steering, exclude, blend, understand)
         return await asyncio.to_thread(self.run, query, *given)
 
     def to_dict(self) -> dict[str, Any]:
