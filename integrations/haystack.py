@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import FilterError
 from ..files import absolute
-from ..runtime import Boost, Concept, SteerableIndex, Steering, ViewName
+from ..runtime import Boost, Concept, Profile, SteerableIndex, Steering, ViewName
 from ..runtime.steering.request import DEFAULT_KEEP
 from .optional import needs
 
@@ -140,9 +140,14 @@ class SteerableRetriever:
 
 
 def _written(boost: Boost | None) -> Any:
-    """Return a boost with texts for keys, which Haystack requires; with a `Concept` among them, as pairs."""
+    """Return a boost with texts for keys, which Haystack requires; with a `Concept` among them, as pairs.
+
+    A `Profile` is written as the concept that it is now.
+    """
     if boost is None:
         return None
+    if isinstance(boost, Profile) or any(isinstance(key, Profile) for key in boost):
+        boost = Steering.of(None, boost).boost
     keys: list[Any] = [
         json.loads(key.to_json()) if isinstance(key, Concept) else key if isinstance(key, str) else f"f{key}"
         for key in boost

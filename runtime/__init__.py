@@ -23,6 +23,7 @@ from .search.view import View
 from .search.views import ViewName
 from .steering.concepts import Concept
 from .steering.explain import Explanation, Part
+from .steering.profile import Profile
 from .steering.request import Boost, Key, Steering, Strength
 from .steering.steered_query import SteeredQuery
 
@@ -41,6 +42,7 @@ __all__ = [
     "Key",
     "MemoryProfile",
     "Part",
+    "Profile",
     "SteerableIndex",
     "SteeredQuery",
     "Steering",

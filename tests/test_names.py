@@ -25,7 +25,7 @@ NEEDS = {
 # `__all__` of the packages
 EXPORTED = {
     "steersearch.runtime": "Added Backend Boost Bundle Concept Explanation Feature Features Fusion Hit IndexStats Key "
-    "MemoryProfile Part SteerableIndex SteeredQuery Steering Strength Verification View ViewName",
+    "MemoryProfile Part Profile SteerableIndex SteeredQuery Steering Strength Verification View ViewName",
     "steersearch.runtime.interpret": "Entry Interpretation Neuron2Graph Passage Pattern interpret read_graph "
     "read_interpretation save",
     "steersearch.training": "Embedder SaeConfig SparseAutoencoder TrainConfig default_cache_dir embed_cached "
@@ -87,6 +87,19 @@ METHODS = {
         "resolve": "bundle documents",
         "save": "path bundle",
         "to_json": "bundle",
+    },
+    "Profile": {
+        "concept": "",
+        "dislike": "document index",
+        "forget_all": "",
+        "like": "document index",
+        "open": "path bundle half_life keep_texts clock",
+        "remove": "feature",
+        "reset": "feature",
+        "save": "path",
+        "set": "feature weight",
+        "undo": "",
+        "why": "feature",
     },
     "SteerableRetriever": {
         "open": "path bundle backend **fields",

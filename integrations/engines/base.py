@@ -62,6 +62,7 @@ class SteeredEngine(ABC):
         if sample is not None:
             rows = sample if np.ndim(sample) > 1 else self.bundle.embed_documents(as_list(sample, "sample"))
             sample = check_unit_rows(rows, "sample", self.bundle.d_in)
+        self._sample = sample
         self._resolver = Resolver(self.bundle, EngineDocuments(self._vector_of, sample))
 
     def __copy__(self) -> Self:
@@ -163,6 +164,14 @@ class SteeredEngine(ABC):
         vectors = self.bundle.embed_documents([hit.text for hit in hits])
         found = with_comparison(hits, ranks, steered, list(vectors), self.bundle)
         return [hit if hit.id else replace(hit, rank_before=ranks.get(hit.text)) for hit in found]
+
+    def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """Return the unit vectors of documents, shape (d_in,) each; None for an unknown id."""
+        return [self._vector_of(id) for id in ids]
+
+    def sample(self, limit: int) -> tuple[FloatArray | None, None]:
+        """Return the vectors of the whole sample, (n, d_in), and no codes; None without a sample."""
+        return self._sample, None
 
     @abstractmethod
     def _hits(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:

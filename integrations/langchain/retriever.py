@@ -26,7 +26,7 @@ from pydantic import ConfigDict, field_validator
 from typing_extensions import Self
 
 from ...arrays import FloatArray
-from ...runtime import Backend, Boost, Bundle, Key, SteerableIndex, Steering, Strength, ViewName
+from ...runtime import Backend, Boost, Bundle, Key, Profile, SteerableIndex, Steering, Strength, ViewName
 from ...runtime.search.views import VIEWS
 from ...runtime.steering.request import DEFAULT_KEEP
 from ..adapter import SearchReport, search_and_report, with_call
@@ -60,7 +60,7 @@ class SteerableRetriever(BaseRetriever):
     closes it: ``retriever.index.close()`` after `open`."""
     k: int = 4
     """Documents wanted; fewer come back when there are fewer."""
-    boost: dict[Key, Strength] | None = None
+    boost: dict[Key, Strength] | Profile | None = None
     """Concept -> strength: 1.0 is "as present as in a document about it", 0 changes nothing, negative pushes away;
     `"auto"` and `"-auto"` are the largest that keeps the share `keep` of the query."""
     clamp: dict[Key, float] | None = None

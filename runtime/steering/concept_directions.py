@@ -35,22 +35,28 @@ SAMPLE = 5_000
 
 
 def sparse_direction(
-    target: FloatArray, atoms: FloatArray, max_atoms: int, usable: NDArray[np.bool_] | None = None
+    target: FloatArray,
+    atoms: FloatArray,
+    max_atoms: int,
+    usable: NDArray[np.bool_] | None = None,
+    *,
+    signed: bool = False,
 ) -> tuple[NDArray[np.int64], FloatArray, float]:
-    """Approximate a direction by orthogonal matching pursuit with non-negative coefficients.
+    """Approximate a direction by orthogonal matching pursuit, by default with non-negative coefficients.
 
     Each step adds the atom closest to the residual and fits all coefficients again; atoms whose coefficient would be
-    negative are removed for good.
+    negative are removed for good, unless `signed`.
 
     Args:
         target: Unit direction, shape (d_in,).
         atoms: Unit rows, shape (n_latents, d_in).
         max_atoms: Most atoms to use.
         usable: Atoms that may be used, shape (n_latents,), bool; all by default.
+        signed: Allow negative coefficients.
 
     Returns:
-        Latent ids (m,) int64, coefficients (m,) float32 > 0, and the cosine between target and combination; empty and 0
-        if no atom has a positive product with the target.
+        Latent ids (m,) int64, coefficients (m,) float32, > 0 unless `signed`, and the cosine between target and
+        combination; empty and 0 if no atom has a positive product with the target.
 
     References:
         Pati, Rezaiifar, Krishnaprasad 1993 (orthogonal matching pursuit); Lawson and Hanson 1974 (non-negative least
@@ -62,7 +68,8 @@ def sparse_direction(
     coefficients: NDArray[np.float64] = np.zeros(0)
     residual: NDArray[np.float64] = goal
     while len(selected) < max_atoms:
-        gains = np.where(free, atoms @ residual.astype(np.float32), -np.inf)
+        products = atoms @ residual.astype(np.float32)
+        gains = np.where(free, np.abs(products) if signed else products, -np.inf)
         best = int(gains.argmax())
         if not gains[best] > 1e-4:
             break
@@ -72,7 +79,7 @@ def sparse_direction(
             basis = atoms[selected].astype(np.float64)  # (m, d_in)
             coefficients = np.asarray(np.linalg.lstsq(basis.T, goal, rcond=None)[0], np.float64)
             negative = np.flatnonzero(coefficients <= 0)
-            if not len(negative):
+            if signed or not len(negative):
                 break
             selected = [latent for i, latent in enumerate(selected) if i not in set(negative.tolist())]
         residual = goal - coefficients @ atoms[selected].astype(np.float64)
@@ -173,8 +180,11 @@ def direction_of_examples(
 
 
 def _background(bundle: Bundle, documents: Documents | None) -> tuple[FloatArray, FloatArray]:
-    """Return the mean vector (d_in,) and vectors of documents (n, d_in); n is 0 with fewer than `ENOUGH`."""
-    vectors = documents.sample_vectors(SAMPLE) if documents else None
+    return background(bundle, documents.sample_vectors(SAMPLE) if documents else None)
+
+
+def background(bundle: Bundle, vectors: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Return the mean vector (d_in,) and the vectors of a sample (n, d_in); n is 0 with fewer than `ENOUGH`."""
     if vectors is None or len(vectors) < ENOUGH:
         return bundle.features.reference_mean, np.zeros((0, bundle.d_in), np.float32)
     return vectors.mean(0, dtype=np.float32), vectors

@@ -12,9 +12,10 @@ from ...errors import ConfigError
 from ...text import shown
 from .change import check_strength
 from .concepts import Concept
+from .profile import Profile
 
-Key: TypeAlias = int | str | Concept
-"""Reference to a concept: a latent id (`412`, `"f412"`), a feature's label, free text, or a `Concept`."""
+Key: TypeAlias = int | str | Concept | Profile
+"""Reference to a concept: a latent id (`412`, `"f412"`), a feature's label, free text, a `Concept`, or a `Profile`."""
 Strength: TypeAlias = float | Literal["auto", "-auto"]
 """A number of typical activations, or `"auto"` (`"-auto"`): the largest that keeps a given cosine to the query."""
 # The key of a Mapping is invariant, so that each type of key is listed.
@@ -22,10 +23,12 @@ Boost: TypeAlias = (
     Mapping[str, Strength]
     | Mapping[int, Strength]
     | Mapping[Concept, Strength]
+    | Mapping[Profile, Strength]
     | Mapping[int | str, Strength]
     | Mapping[Key, Strength]
+    | Profile
 )
-"""Concept -> strength."""
+"""Concept -> strength. A profile alone is boosted at strength 1."""
 DEFAULT_KEEP = 0.85
 """Default of `keep`: the cosine of the query before and after steering that `"auto"` preserves."""
 
@@ -94,6 +97,8 @@ def _checked(name: str, given: object) -> dict[Key, Strength]:
     """Return a mapping of keys to numbers; a boost may also have `"auto"` and `"-auto"`."""
     if given is None:
         return {}
+    if isinstance(given, Profile):
+        given = {given: 1.0}
     if not isinstance(given, Mapping):
         raise ConfigError(
             f"{name} is {shown(given)}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}"
@@ -101,7 +106,14 @@ def _checked(name: str, given: object) -> dict[Key, Strength]:
     checked: dict[Key, Strength] = {}
     for key, strength in given.items():
         sign = auto_sign(strength) if name == "boost" else 0.0
-        checked[key] = ("auto" if sign > 0 else "-auto") if sign else check_strength(key, strength)
+        number: Strength = ("auto" if sign > 0 else "-auto") if sign else check_strength(key, strength)
+        if isinstance(key, Profile):  # as it is now, so that a request never changes
+            concept = key.concept()
+            if concept is None:
+                continue
+            trusted = name == "boost" and not isinstance(number, str)
+            key, number = concept, float(number) * key.trust if trusted else number
+        checked[key] = number
     return checked
 
 

@@ -20,6 +20,7 @@ from .concepts import Concept
 from .conflicts import Conflicts
 from .documents import Documents
 from .evidence import Evidence
+from .profile import Profile
 from .request import Key, Steering, Strength
 from .steered_query import SteeredQuery
 
@@ -125,6 +126,8 @@ class Resolver:
 
     def _resolve(self, key: Key, generation: Callable[[], int | None]) -> Resolved:
         """Resolve a key, again after a change of the documents if it depends on them."""
+        if isinstance(key, Profile):
+            key = key.concept() or _no_clicks()
         if not isinstance(key, int | np.integer | str | Concept):
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str):
@@ -257,3 +260,7 @@ def _number_and_auto(strength: Strength) -> tuple[float, float]:
     if isinstance(strength, str):
         return 0.0, 1.0 if strength == "auto" else -1.0
     return float(strength), 0.0
+
+
+def _no_clicks() -> Concept:
+    raise ConfigError("the profile has no clicks yet, so that it is no concept: like or dislike documents first")
