@@ -22,14 +22,15 @@ from .search.query import Fusion
 from .search.view import View
 from .search.views import ViewName
 from .steering.concepts import Concept
-from .steering.explain import Explanation, Part
+from .steering.explain import Explanation, Part, TermValue
 from .steering.profile import Profile
-from .steering.request import Boost, Key, Steering, Strength
+from .steering.request import Blend, Boost, Key, Steering, Strength
 from .steering.steered_query import SteeredQuery
 
 __all__ = [
     "Added",
     "Backend",
+    "Blend",
     "Boost",
     "Bundle",
     "Concept",
@@ -47,6 +48,7 @@ __all__ = [
     "SteeredQuery",
     "Steering",
     "Strength",
+    "TermValue",
     "Verification",
     "View",
     "ViewName",

@@ -1,0 +1,68 @@
+"""`Scales`: how similar documents are to a direction, as standard deviations from the average document."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...arrays import FloatArray, WideArray
+
+SAMPLE = 1_000
+"""Documents of an index that are measured."""
+FEW = 16
+"""As many documents as the prior weighs: of an index with fewer, the prior decides."""
+HUNDREDTH = 0.01
+PRIOR_TOP = 2.7
+"""How far the most similar hundredth of normally distributed documents stands out."""
+PRIOR = 0.1
+"""Deviation of the prior. Of queries and documents of one field, MiniLM's cosines have deviations of .08 to .12."""
+
+
+class Scales:
+    """Mean and deviation of similarities to documents, from a sample of them.
+
+    The mean cosine of a query with all documents, and its deviation, depend on the query, the corpus and the embedder.
+    ``z = (direction . d - mean) / deviation`` does not: it says how far a document stands out.
+
+    Args:
+        rows: Vectors of documents, unit length, shape (n, d_in); None or empty if there are none.
+        prior_mean: The mean of the reference corpus, shape (d_in,), which counts as much as `FEW` documents.
+    """
+
+    def __init__(self, rows: FloatArray | None, prior_mean: FloatArray) -> None:
+        n = 0 if rows is None else len(rows)
+        self._share = n / (n + FEW)
+        self._centred: FloatArray = np.zeros((0, len(prior_mean)), np.float32)
+        self.mean: WideArray = prior_mean.astype(np.float64)
+        """Of documents, shape (d_in,)."""
+        if rows is not None and n:
+            mean = rows.mean(0, dtype=np.float64)
+            self._centred = np.ascontiguousarray(rows - mean.astype(np.float32))
+            self.mean = self._share * mean + (1 - self._share) * self.mean
+
+    def standardised(self, direction: WideArray) -> WideArray:
+        """Return a direction divided by its deviation, so that ``result . (d - mean)`` is z; shape (d_in,)."""
+        result: WideArray = direction / max(float(np.sqrt(self._product(direction, direction))), 1e-9)
+        return result
+
+    def correlation(self, one: WideArray, other: WideArray) -> float:
+        """Return the correlation of two standardised directions over documents, -1 to 1."""
+        return float(np.clip(self._product(one, other), -1, 1))
+
+    def top(self, direction: WideArray) -> float:
+        """Return the mean z of the most similar hundredth of the documents, for a standardised direction."""
+        n = len(self._centred)
+        if not n:
+            return PRIOR_TOP
+        z = self._centred @ direction.astype(np.float32)
+        count = max(1, round(HUNDREDTH * n))
+        found = float(np.partition(z, n - count)[n - count :].mean())
+        return self._share * found + (1 - self._share) * PRIOR_TOP
+
+    def _product(self, one: WideArray, other: WideArray) -> float:
+        """Return the covariance of two directions."""
+        prior = (1 - self._share) * PRIOR**2 * float(one @ other)
+        if not len(self._centred):
+            return prior
+        a = self._centred @ one.astype(np.float32)
+        b = a if one is other else self._centred @ other.astype(np.float32)
+        return self._share * float(a @ b) / len(a) + prior
