@@ -77,42 +77,56 @@ class Weights(NamedTuple):
     """The features of a profile."""
 
     weights: Mapping[int, float]
-    """Latent -> weight, largest share of the direction first."""
+    """Latent -> weight, largest share of the direction first; negative for what is disliked."""
     shares: Mapping[int, WideArray]
-    """Latent -> the share of each standing click in its weight, before edits."""
+    """Latent -> the share of each standing click in its weight, before edits, shape (n,)."""
     fit: float
-    """Cosine between the direction of the clicks and the one that the weights make."""
+    """Cosine between the direction of the clicks and the one that their weights make."""
 
 
 def weights_of(learned: Learned, bundle: Bundle, half_life: float) -> Weights:
-    """Return the weighted features of clicks and edits: a signed sparse combination of atoms that fits the clicks."""
-    typical, atoms, clicks = bundle.features.typical, bundle.atoms, learned.standing
-    factors = _factors(clicks, half_life)
-    parts = factors[:, None] * np.array([click.direction for click in clicks]).reshape(-1, bundle.d_in)
-    direction, weights, shares, fit = parts.sum(0), {}, {}, 0.0
-    length = float(np.linalg.norm(direction))
-    if length > 1e-4:  # likes and dislikes that cancel out leave nothing
-        target = (direction / length).astype(np.float32)
-        latents, coefficients, fit = sparse_direction(target, atoms, MAX_ATOMS, typical > 0, signed=True)
-        order = np.argsort(-np.abs(coefficients), kind="stable")
-        unit = float(np.abs(coefficients / typical[latents]).max(initial=0.0))
-        # The coefficients are a linear function of the direction, and so a sum over clicks.
-        of_click = np.linalg.lstsq(atoms[latents].astype(np.float64).T, parts.T / length, rcond=None)[0]
-        for i in order.tolist():
-            latent, scale = int(latents[i]), float(typical[latents[i]]) * unit
-            weights[latent], shares[latent] = float(coefficients[i]) / scale, of_click[i] / scale
+    """Return the weighted features of clicks and edits, at most 32.
+
+    Likes and dislikes are a non-negative combination of at most 32 atoms each, so that a feature of what is liked is
+    positive and one of what is disliked negative. Each coefficient is a linear function of the clicks, and so a sum
+    over them. The largest weight of clicks is 1 or -1, before edits: to remove a feature changes no other.
+    """
+    typical, clicks = bundle.features.typical.astype(np.float64), learned.standing
+    parts = _factors(clicks, half_life)[:, None] * np.array([c.direction for c in clicks]).reshape(-1, bundle.d_in)
+    liked, made = np.array([click.liked for click in clicks], bool), np.zeros((bundle.n_latents, len(clicks)))
+    for side, sign in ((liked, 1.0), (~liked, -1.0)):
+        made[:, side] = sign * _fitted(sign * parts[side], bundle)
+    coefficients = made.sum(1)
+    used = np.flatnonzero(np.abs(coefficients) > 1e-9)
+    used = used[np.argsort(-np.abs(coefficients[used]), kind="stable")][:MAX_ATOMS]
+    made = made[used] / typical[used, None]  # in typical activations
+    made /= np.abs(made.sum(1)).max(initial=0.0) or 1.0
+    direction, built = parts.sum(0), coefficients[used] @ bundle.atoms[used].astype(np.float64)
+    fit = float(direction @ built) / max(float(np.linalg.norm(direction) * np.linalg.norm(built)), 1e-12)
+    shares = dict(zip(used.tolist(), made, strict=True))
     edited = {latent: weight for latent, weight in learned.edits.items() if weight}
-    kept = [latent for latent in weights if latent not in learned.edits][: max(MAX_ATOMS - len(edited), 0)]
-    final = {latent: weights[latent] for latent in kept} | edited
-    by_share = sorted(final, key=lambda latent: -abs(final[latent]) * float(typical[latent]))[:MAX_ATOMS]
-    return Weights({latent: final[latent] for latent in by_share}, shares, fit)
+    kept = [latent for latent in shares if latent not in learned.edits][: max(MAX_ATOMS - len(edited), 0)]
+    final = {latent: float(shares[latent].sum()) for latent in kept} | edited
+    order = sorted(final, key=lambda latent: -abs(final[latent]) * typical[latent])[:MAX_ATOMS]
+    return Weights({latent: final[latent] for latent in order}, shares, fit)
+
+
+def _fitted(parts: WideArray, bundle: Bundle) -> WideArray:
+    """Return the share of each part, (n, d_in), in the coefficients of atoms that fit their sum, (n_latents, n)."""
+    made, direction = np.zeros((bundle.n_latents, len(parts))), parts.sum(0)
+    length = float(np.linalg.norm(direction))
+    if length > 1e-6:  # clicks may cancel out
+        target = (direction / length).astype(np.float32)
+        latents = sparse_direction(target, bundle.atoms, MAX_ATOMS, bundle.features.typical > 0)[0]
+        made[latents] = np.linalg.lstsq(bundle.atoms[latents].astype(np.float64).T, parts.T, rcond=None)[0]
+    return made
 
 
 def _factors(clicks: Sequence[Click], half_life: float) -> WideArray:
     """Return the factor of each click's direction in that of the profile, shape (n,).
 
-    The mean of the likes less `DISLIKED` times the mean of the dislikes, each weighted by age. Without likes it is away
-    from the mean of the dislikes. Only differences of age count, so that a profile keeps its direction as time passes.
+    The mean of the likes less `DISLIKED` times the mean of the dislikes, each weighted by age; without likes, less the
+    mean of the dislikes. Only differences of age count, so that a profile keeps its direction as time passes.
     """
     times, liked = np.array([click.time for click in clicks]), np.array([click.liked for click in clicks], bool)
     recent = 0.5 ** ((times.max(initial=0.0) - times) / (half_life * DAY))

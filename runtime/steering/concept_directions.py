@@ -35,28 +35,22 @@ SAMPLE = 5_000
 
 
 def sparse_direction(
-    target: FloatArray,
-    atoms: FloatArray,
-    max_atoms: int,
-    usable: NDArray[np.bool_] | None = None,
-    *,
-    signed: bool = False,
+    target: FloatArray, atoms: FloatArray, max_atoms: int, usable: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.int64], FloatArray, float]:
-    """Approximate a direction by orthogonal matching pursuit, by default with non-negative coefficients.
+    """Approximate a direction by orthogonal matching pursuit with non-negative coefficients.
 
     Each step adds the atom closest to the residual and fits all coefficients again; atoms whose coefficient would be
-    negative are removed for good, unless `signed`.
+    negative are removed for good.
 
     Args:
         target: Unit direction, shape (d_in,).
         atoms: Unit rows, shape (n_latents, d_in).
         max_atoms: Most atoms to use.
         usable: Atoms that may be used, shape (n_latents,), bool; all by default.
-        signed: Allow negative coefficients.
 
     Returns:
-        Latent ids (m,) int64, coefficients (m,) float32, > 0 unless `signed`, and the cosine between target and
-        combination; empty and 0 if no atom has a positive product with the target.
+        Latent ids (m,) int64, coefficients (m,) float32 > 0, and the cosine between target and combination; empty and 0
+        if no atom has a positive product with the target.
 
     References:
         Pati, Rezaiifar, Krishnaprasad 1993 (orthogonal matching pursuit); Lawson and Hanson 1974 (non-negative least
@@ -68,8 +62,7 @@ def sparse_direction(
     coefficients: NDArray[np.float64] = np.zeros(0)
     residual: NDArray[np.float64] = goal
     while len(selected) < max_atoms:
-        products = atoms @ residual.astype(np.float32)
-        gains = np.where(free, np.abs(products) if signed else products, -np.inf)
+        gains = np.where(free, atoms @ residual.astype(np.float32), -np.inf)
         best = int(gains.argmax())
         if not gains[best] > 1e-4:
             break
@@ -79,7 +72,7 @@ def sparse_direction(
             basis = atoms[selected].astype(np.float64)  # (m, d_in)
             coefficients = np.asarray(np.linalg.lstsq(basis.T, goal, rcond=None)[0], np.float64)
             negative = np.flatnonzero(coefficients <= 0)
-            if signed or not len(negative):
+            if not len(negative):
                 break
             selected = [latent for i, latent in enumerate(selected) if i not in set(negative.tolist())]
         residual = goal - coefficients @ atoms[selected].astype(np.float64)
