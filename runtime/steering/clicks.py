@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...arrays import FloatArray, WideArray
+from ...arrays import FloatArray, IntArray, WideArray
 from ...text import one_line
 from ..bundle.bundle import Bundle
 from .concept_directions import MAX_ATOMS, sparse_direction
@@ -93,33 +93,37 @@ def weights_of(learned: Learned, bundle: Bundle, half_life: float) -> Weights:
     """
     typical, clicks = bundle.features.typical.astype(np.float64), learned.standing
     parts = _factors(clicks, half_life)[:, None] * np.array([c.direction for c in clicks]).reshape(-1, bundle.d_in)
-    liked, made = np.array([click.liked for click in clicks], bool), np.zeros((bundle.n_latents, len(clicks)))
-    for side, sign in ((liked, 1.0), (~liked, -1.0)):
-        made[:, side] = sign * _fitted(sign * parts[side], bundle)
+    liked = np.array([click.liked for click in clicks], bool)
+    fitted = [(side, sign, *_fitted(sign * parts[side], bundle)) for side, sign in ((liked, 1.0), (~liked, -1.0))]
+    used = np.unique(np.concatenate([latents for _, _, latents, _ in fitted]))
+    made = np.zeros((len(used), len(clicks)))
+    for side, sign, latents, shares in fitted:
+        made[np.ix_(np.searchsorted(used, latents), side)] = sign * shares
     coefficients = made.sum(1)
-    used = np.flatnonzero(np.abs(coefficients) > 1e-9)
-    used = used[np.argsort(-np.abs(coefficients[used]), kind="stable")][:MAX_ATOMS]
-    made = made[used] / typical[used, None]  # in typical activations
+    best = np.argsort(-np.abs(coefficients), kind="stable")[:MAX_ATOMS]
+    best = best[np.abs(coefficients[best]) > 1e-9]
+    used, coefficients = used[best], coefficients[best]
+    made = made[best] / typical[used, None]  # in typical activations
     made /= np.abs(made.sum(1)).max(initial=0.0) or 1.0
-    direction, built = parts.sum(0), coefficients[used] @ bundle.atoms[used].astype(np.float64)
+    direction, built = parts.sum(0), coefficients @ bundle.atoms[used].astype(np.float64)
     fit = float(direction @ built) / max(float(np.linalg.norm(direction) * np.linalg.norm(built)), 1e-12)
-    shares = dict(zip(used.tolist(), made, strict=True))
+    by_latent = dict(zip(used.tolist(), made, strict=True))
     edited = {latent: weight for latent, weight in learned.edits.items() if weight}
-    kept = [latent for latent in shares if latent not in learned.edits][: max(MAX_ATOMS - len(edited), 0)]
-    final = {latent: float(shares[latent].sum()) for latent in kept} | edited
+    kept = [latent for latent in by_latent if latent not in learned.edits][: max(MAX_ATOMS - len(edited), 0)]
+    final = {latent: float(by_latent[latent].sum()) for latent in kept} | edited
     order = sorted(final, key=lambda latent: -abs(final[latent]) * typical[latent])[:MAX_ATOMS]
-    return Weights({latent: final[latent] for latent in order}, shares, fit)
+    return Weights({latent: final[latent] for latent in order}, by_latent, fit)
 
 
-def _fitted(parts: WideArray, bundle: Bundle) -> WideArray:
-    """Return the share of each part, (n, d_in), in the coefficients of atoms that fit their sum, (n_latents, n)."""
-    made, direction = np.zeros((bundle.n_latents, len(parts))), parts.sum(0)
+def _fitted(parts: WideArray, bundle: Bundle) -> tuple[IntArray, WideArray]:
+    """Return the atoms that fit the sum of parts, (n, d_in): latents (m,), and the shares of the parts in them, (m, n)."""
+    direction = parts.sum(0)
     length = float(np.linalg.norm(direction))
-    if length > 1e-6:  # clicks may cancel out
-        target = (direction / length).astype(np.float32)
-        latents = sparse_direction(target, bundle.atoms, MAX_ATOMS, bundle.features.typical > 0)[0]
-        made[latents] = np.linalg.lstsq(bundle.atoms[latents].astype(np.float64).T, parts.T, rcond=None)[0]
-    return made
+    if length < 1e-6:  # none, or they cancel out
+        return np.zeros(0, np.int64), np.zeros((0, len(parts)))
+    target, usable = (direction / length).astype(np.float32), bundle.features.typical > 0
+    latents = sparse_direction(target, bundle.atoms, MAX_ATOMS, usable)[0]
+    return latents, np.linalg.lstsq(bundle.atoms[latents].astype(np.float64).T, parts.T, rcond=None)[0]
 
 
 def _factors(clicks: Sequence[Click], half_life: float) -> WideArray:
@@ -129,11 +133,10 @@ def _factors(clicks: Sequence[Click], half_life: float) -> WideArray:
     mean of the dislikes. Only differences of age count, so that a profile keeps its direction as time passes.
     """
     times, liked = np.array([click.time for click in clicks]), np.array([click.liked for click in clicks], bool)
-    recent = 0.5 ** ((times.max(initial=0.0) - times) / (half_life * DAY))
     factors = np.zeros(len(clicks))
     for side, factor in ((liked, 1.0), (~liked, -DISLIKED if liked.any() else -1.0)):
-        if side.any():
-            factors[side] = factor * recent[side] / recent[side].sum()
+        recent = 0.5 ** ((times[side].max(initial=0.0) - times[side]) / (half_life * DAY))
+        factors[side] = factor * recent / max(float(recent.sum()), 1.0)
     return factors
 
 
