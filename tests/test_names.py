@@ -191,7 +191,6 @@ COMMANDS = {
 }
 # DESIGN.md asks for these and they are not there yet.
 PROMISED = [
-    ("steersearch.runtime", "Profile"),
     ("SteerableIndex.search", "exclude blend understand"),
     ("SteerableIndex.open", "queries embedder"),
     ("SteerableRetriever.over", "embeddings"),

@@ -116,7 +116,7 @@ def weights_of(learned: Learned, bundle: Bundle, half_life: float) -> Weights:
 
 
 def _fitted(parts: WideArray, bundle: Bundle) -> tuple[IntArray, WideArray]:
-    """Return the atoms that fit the sum of parts, (n, d_in): latents (m,), and the shares of the parts in them, (m, n)."""
+    """Return atoms that fit the sum of parts, (n, d_in): latents (m,), and the shares of the parts in them, (m, n)."""
     direction = parts.sum(0)
     length = float(np.linalg.norm(direction))
     if length < 1e-6:  # none, or they cancel out

@@ -250,11 +250,10 @@ def test_weights_set_by_hand_stay(tiny_index, liked):
 
 
 def test_it_outlives_the_documents_and_serves_other_indexes(tiny_index, liked):
-    before, hits = liked.weights, results(tiny_index, liked)
+    before, hits = liked.weights, results(tiny_index, liked, blend="move")
     tiny_index.delete([FIRST, SECOND, OTHER])
     assert liked.weights == before
-    left = [id for id, _ in results(tiny_index, liked)]
-    assert left[:3] == [id for id, _ in hits if id in left][:3]
+    assert results(tiny_index, liked, blend="move") == [hit for hit in hits if hit[0] not in (FIRST, SECOND, OTHER)]
 
 
 def test_a_file_holds_every_change(tiny_index, clock, tmp_path):
@@ -313,9 +312,10 @@ def test_a_copy_in_another_process(tiny_index, liked, clock, tmp_path):
     assert [click.id for click in again.clicks] == [FIRST]
 
 
-def test_a_full_disk_or_a_missing_folder_loses_nothing(tiny_index, liked, tmp_path, monkeypatch):
+def test_a_full_disk_loses_nothing(tiny_index, liked, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot write"):
-        Profile.open(tmp_path / "nowhere" / "me.json", tiny_index.bundle).like(FIRST, tiny_index)
+        Profile.open(tmp_path / "file" / "me.json", tiny_index.bundle).like(FIRST, tiny_index)
     profile = Profile.open(tmp_path / "me.json", tiny_index.bundle)
     profile.like(FIRST, tiny_index)
     before = (tmp_path / "me.json").read_bytes()
@@ -354,7 +354,7 @@ def test_a_profile_of_another_model_is_refused(tiny_index, liked, tmp_path):
         (lambda raw: raw | {"edits": {"f999999": 1}}, "f999999"),
         (lambda raw: raw | {"edits": {"f1": float("nan")}}, "f1"),
         (lambda raw: raw | {"clicks": [{}]}, "no profile"),
-        (lambda raw: raw | {"clicks": [raw["clicks"][0] | {"direction": "AAAA"}]}, "direction"),
+        (lambda raw: raw | {"clicks": [raw["clicks"][0] | {"direction": "AAA="}]}, "direction"),
         (lambda raw: raw | {"clicks": [raw["clicks"][0] | {"time": 1e300}]}, "no profile"),
         (lambda raw: raw | {"clicks": [raw["clicks"][0] | {"id": 7}]}, "are strings"),
     ],
