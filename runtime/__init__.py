@@ -1,9 +1,9 @@
 """Search and steer with a bundle, without torch.
 
 Packages, from the ground up: `bundle` (opening an exported bundle), `steering` (from a request to a steered query),
-`store` (documents in SQLite), `search` (the views of an index), `ingest` (adding documents), and `interpret` (the
-meaning of each latent), which no other package imports. `index` combines them, `maintenance` verifies an index, and
-`evaluate` scores a bundle.
+`language` (requests in plain words), `store` (documents in SQLite), `search` (the views of an index), `ingest` (adding
+documents), and `interpret` (the meaning of each latent), which no other package imports. `index` combines them,
+`maintenance` verifies an index, and `evaluate` scores a bundle.
 
 Suggested reading order: `steering.change` (the core, pure NumPy), `steering.request`, `steering.resolver`,
 `search.views`, `index`.
@@ -15,6 +15,7 @@ from .bundle.features import Features
 from .bundle.onnx_session import MemoryProfile
 from .index import SteerableIndex
 from .ingest.adding import Added
+from .language import Request, understand
 from .maintenance import IndexStats, Verification
 from .search.backends import Backend
 from .search.hits import Hit
@@ -44,6 +45,7 @@ __all__ = [
     "MemoryProfile",
     "Part",
     "Profile",
+    "Request",
     "SteerableIndex",
     "SteeredQuery",
     "Steering",
@@ -52,4 +54,5 @@ __all__ = [
     "Verification",
     "View",
     "ViewName",
+    "understand",
 ]

@@ -32,13 +32,16 @@ from .search.views import IndexDocuments, ViewName, Views, check_search
 from .steering.change import Change
 from .steering.concepts import Concept
 from .steering.explain import Explanation, explain_steered
-from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Steering
+from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Steering, SteeringArguments
 from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
 from .store.folder import DATABASE, check_free, is_only_read, make_folder
 from .store.leftovers import remove_leftovers, remove_unfinished
 from .store.row_encoding import Record, check_documents
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Hit", "SteerableIndex"]
 
@@ -344,6 +347,7 @@ class SteerableIndex:
         blend: Blend = "both",
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
+        understand: bool = False,
         filter: Mapping[str, Any] | None = None,
         view: ViewName = "dense",
         fusion: Fusion = "rrf",
@@ -365,6 +369,8 @@ class SteerableIndex:
                 the query instead, by strengths in typical activations (the paper's way).
             keep: With `blend="move"`, the cosine of the query before and after that `"auto"` preserves.
             protect: Leave alone what the query's own strongest features express of a concept.
+            understand: Read wishes of the text: what it asks for in plain words (``cafés in Rome, not touristy``) is
+                boosted or excluded, and a text that asks for nothing so stays as it is; see `understand`.
             filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``; None and ``{}`` match everything.
             view: `dense`, `reconstruction` (the paper's), `latent`, `words` (BM25; only documents with a word of the
                 query), or `hybrid`: dense, latent and words together.
@@ -389,7 +395,8 @@ class SteerableIndex:
             DataError: The query is not a text or unit vector.
         """
         n_results = check_search(query.text if isinstance(query, SteeredQuery) else query, k, view, fusion, text)
-        steered = self._steered(query, Steering.of(steering, boost, clamp, keep, protect, exclude, blend), text)
+        wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
+        steered = self._steered(query, wanted, text, understand)
         request = Query(steered, fusion, idf)
         with self._views.snapshot():
             hits = self._hits(view, request, n_results, filter)
@@ -409,6 +416,7 @@ class SteerableIndex:
         blend: Blend = "both",
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
+        understand: bool = False,
         steering: Steering | None = None,
         text: str | None = None,
     ) -> SteeredQuery:
@@ -417,7 +425,8 @@ class SteerableIndex:
         `search` and `explain` accept it in place of the query, so that it is steered only once. Arguments and errors as
         in `search`.
         """
-        return self._steered(query, Steering.of(steering, boost, clamp, keep, protect, exclude, blend), text)
+        wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
+        return self._steered(query, wanted, text, understand)
 
     def resolve(self, key: Key) -> Concept:
         """Return the `Concept` of a boost's key on these documents, with its weights, to print, save and edit.
@@ -433,42 +442,26 @@ class SteerableIndex:
         self,
         query: str | FloatArray | SteeredQuery,
         id: str,
-        *,
-        steering: Steering | None = None,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        exclude: Sequence[Key] | Key | None = None,
-        blend: Blend = "both",
-        keep: float = DEFAULT_KEEP,
-        protect: bool = False,
+        **steering: Unpack[SteeringArguments],
     ) -> Explanation:
         """Explain the dense score of a document by features whose contributions add up to it.
 
         Arguments as in `search`. DataError if the document does not exist.
         """
-        request = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
-        return self.explain_all(query, [id], steering=request)[0]
+        return self.explain_all(query, [id], **steering)[0]
 
     def explain_all(
         self,
         query: str | FloatArray | SteeredQuery,
         ids: Sequence[str],
-        *,
-        steering: Steering | None = None,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        exclude: Sequence[Key] | Key | None = None,
-        blend: Blend = "both",
-        keep: float = DEFAULT_KEEP,
-        protect: bool = False,
+        **steering: Unpack[SteeringArguments],
     ) -> list[Explanation]:
         """Explain the dense scores of documents, in the order of `ids`; the query is steered once for all.
 
         Arguments as in `search`. DataError if a document does not exist, or `ids` is a single string.
         """
         ids = as_list(ids, "ids")
-        request = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
-        found = self._explanations(self._steered(query, request), ids)
+        found = self._explanations(self._steered(query, Steering.of(**steering)), ids)
         for id in ids:
             if id not in found:
                 raise DataError(f"there is no document {id!r} in {self.path}")
@@ -559,10 +552,14 @@ class SteerableIndex:
         return isinstance(id, str) and self._store.get([id])[0] is not None
 
     def _steered(
-        self, query: str | FloatArray | SteeredQuery, steering: Steering, text: str | None = None
+        self,
+        query: str | FloatArray | SteeredQuery,
+        steering: Steering,
+        text: str | None = None,
+        understand: bool = False,
     ) -> SteeredQuery:
         if self._resolver is not None:
-            return self._resolver.steer(query, steering, text=text)
+            return self._resolver.steer(query, steering, text=text, understand=understand)
         if isinstance(query, str):
             raise ConfigError(f"{self.path} has no bundle that embeds texts: give a vector, or open it with bundle=")
         if isinstance(query, SteeredQuery):

@@ -21,9 +21,9 @@ class Hit:
     id: str
     score: float
     """Similarity to the query: a cosine, -1 to 1, in the views dense, reconstruction and latent; a BM25 score in words;
-    in hybrid ``sum 1 / (60 + rank)``, or with weights the share of the best possible, 0 to 1. Of a boosted query, except
-    in hybrid, the sum of its conditions, 0 where all are met and lower the less they are. Except in dense, compare
-    scores within one search only."""
+    in hybrid ``sum 1 / (60 + rank)``, or with weights the share of the best possible, 0 to 1. With a boost, except in
+    hybrid, the sum of the conditions: 0 where all are met, and lower the less they are. Except in dense, compare scores
+    within one search only."""
     text: str
     metadata: dict[str, Any] = field(default_factory=dict)
     rank_before: int | None = None

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from ...arrays import IntArray, WideArray
-from ..steering.terms import Term
+from ..steering.terms import Term, presences
 from .contained import ContainedView
 from .dense import DenseView
 from .query import Query, RankedRows, best_rows
@@ -55,19 +55,14 @@ def scores_of(source: Source, terms: Sequence[Term], rows: IntArray, similar: Wi
         rows: Row ids, ascending, shape (n,).
         similar: What stands for the query's condition, 1 where it is half met, shape (n,).
     """
-    return np.sum([term.value(z) for term, z in zip(terms, presences(source, terms, rows, similar), strict=True)], 0)
-
-
-def presences(
-    source: Source, terms: Sequence[Term], rows: IntArray, similar: WideArray | None = None
-) -> list[WideArray]:
-    """Return how much of each term documents have, in standard deviations; arguments as in `scores_of`."""
     vectors = cast(DenseView, source.view("dense")).index.vectors_of(rows)
-    shares = word_shares(source, terms, rows)
-    found = [term.presence(vectors, share) for term, share in zip(terms, shares, strict=True)]
+    found, counted = presences(terms, vectors, word_shares(source, terms, rows))
     if similar is not None:
-        found[0] = terms[0].threshold * similar
-    return found
+        found[0] = terms[0].threshold * similar + terms[0].word_weight * counted[0]
+    total = np.zeros(len(rows))
+    for term, z in zip(terms, found, strict=True):
+        total += term.value(z)
+    return total
 
 
 def word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import FloatArray, IntArray, WideArray
+from ...arrays import IntArray, WideArray
 from ..store.cache_files import read_cache, write_cache
 from ..store.epochs import UNKNOWN, Origin
 from .folding import VERSION, fold
@@ -56,7 +56,7 @@ class WordSets:
     @property
     def needs_rebuild(self) -> bool:
         """Whether so many documents were removed that the sets should be made anew."""
-        return np.count_nonzero(self._alive) < (1 - _COMPACT_ABOVE) * len(self._alive)
+        return bool(np.count_nonzero(self._alive) < (1 - _COMPACT_ABOVE) * len(self._alive))
 
     def add(self, blocks: Iterable[tuple[IntArray, Sequence[str]]]) -> None:
         """Add documents in blocks of (row ids, texts); row ids are ascending and greater than all before."""
@@ -105,16 +105,16 @@ class WordSets:
         inside = places < len(self._known)
         places, words = places[inside], words[inside]
         present = (self._known[places] == words) & (self._counts[places] > 0)
-        words, n = words[present], self._counts[places[present]]
+        words, counts = words[present], self._counts[places[present]]
         if not len(words):
             return np.zeros(len(rows))
         total = np.count_nonzero(self._alive)
-        weights = np.log(1 + (total - n + 0.5) / (n + 0.5))
+        weights: WideArray = np.log(1 + (total - counts + 0.5) / (counts + 0.5))
         which, found = self._words_at(np.searchsorted(self._rows, rows))
-        places = np.minimum(np.searchsorted(words, found), len(words) - 1)
-        matches = words[places] == found
-        sums: WideArray = np.bincount(which[matches], weights[places[matches]], len(rows))
-        return sums / weights.sum()
+        which_word = np.minimum(np.searchsorted(words, found), len(words) - 1)
+        matches = words[which_word] == found
+        sums = np.bincount(which[matches], weights[which_word[matches]], len(rows)).astype(np.float64, copy=False)
+        return sums / float(weights.sum())
 
     def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the sets as ``sets-*.npy`` and ``sets.json``; errors as in `write_cache`."""
@@ -124,7 +124,7 @@ class WordSets:
                 np.save(file, array, allow_pickle=False)
 
         self._compact()
-        arrays = (self._rows, self._starts, self._hashes, self._known, self._counts)
+        arrays: tuple[NDArray[Any], ...] = (self._rows, self._starts, self._hashes, self._known, self._counts)
         files = {f"sets-{name}.npy": partial(write, array) for name, array in zip(_ARRAYS, arrays, strict=True)}
         write_cache(folder, "sets.json", files, {"generation": generation, **origin.facts, **_parameters()})
         self.saved_generation = generation
@@ -191,11 +191,11 @@ def hashes_of(text: str, *, query: bool = False) -> Hashes:
     return np.array(sorted(found), np.uint32)
 
 
-def shares_in(texts: Sequence[str], text: str) -> FloatArray:
+def shares_in(texts: Sequence[str], text: str) -> WideArray:
     """Return the share of a text's words that each of some texts has, all words alike, 0 to 1, shape (n,)."""
     words = hashes_of(text, query=True)
     found = [np.isin(words, hashes_of(one), assume_unique=True).mean() if len(words) else 0.0 for one in texts]
-    return np.array(found, np.float32)
+    return np.array(found, np.float64)
 
 
 @lru_cache(1 << 16)

@@ -14,11 +14,22 @@ from .change import add_step
 from .concepts import Concept
 from .documents import Documents
 from .scales import SAMPLE, Scales
-from .terms import ABOUT, ABSENT, CONCEPT_WORDS, EXCLUDED, EXCLUDED_WORDS, PRESENT, QUERY_WORDS, Term
+from .terms import (
+    ABOUT,
+    ABSENT,
+    AVOIDED,
+    AVOIDED_WORDS,
+    CONCEPT_WORDS,
+    EXCLUDED,
+    EXCLUDED_WORDS,
+    PRESENT,
+    QUERY_WORDS,
+    Term,
+)
 
 AIM, FARTHEST = 0.3, 0.6
-"""Length of the step from a query of length 1 towards a concept of strength 1, about 16 degrees, and the longest step. Of
-the ten best by all terms, 99.4 % and more are among the 100 documents nearest to there, on newsgroups and news."""
+"""Length of the step from a query of length 1 towards a concept of strength 1, about 16 degrees, and the longest step.
+Of the ten best by all terms, 99.4 % and more are among the 100 documents nearest to there, on newsgroups and news."""
 Code = tuple[IntArray, WideArray]
 """Latents and activations, shape (m,) each, whose combination of atoms is a concept's direction."""
 
@@ -56,18 +67,21 @@ class Conjunction:
         direction = scales.standardised(query.astype(np.float64))
         length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
         # A small boost changes little.
-        word_weight = QUERY_WORDS * min(1.0, sum(weight for _, _, weight in weighted if weight > 0))
+        strength = sum(abs(weight) for _, _, weight in weighted) + len(excluded)
+        word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
         about = _term("query", 1.0, direction, scales, ABOUT, none, length, text or "", word_weight, None)
         wanted = [self._wanted(concept, code, weight, scales) for concept, code, weight in weighted if weight > 0]
         explained = [about, *wanted]
-        unwanted = [
-            self._unwanted(concept, code, weight, explained, scales)
-            for concept, code, weight in (
-                *((concept, code, weight) for concept, code, weight in weighted if weight < 0),
-                *((concept, code, -EXCLUDED) for concept, code in excluded),
-            )
+        avoided = [
+            self._unwanted(concept, code, weight, explained, scales, AVOIDED, AVOIDED_WORDS)
+            for concept, code, weight in weighted
+            if weight < 0
         ]
-        return (about, *wanted, *unwanted)
+        absent = [
+            self._unwanted(concept, code, -EXCLUDED, explained, scales, ABSENT, EXCLUDED_WORDS)
+            for concept, code in excluded
+        ]
+        return (about, *wanted, *avoided, *absent)
 
     def _wanted(self, concept: Concept, code: Code, weight: float, scales: Scales) -> Term:
         latents, amounts = code
@@ -78,7 +92,16 @@ class Conjunction:
         code = latents, amounts * factor
         return _term(concept.name, weight, direction, scales, PRESENT, code, 0.0, phrase, CONCEPT_WORDS, concept)
 
-    def _unwanted(self, concept: Concept, code: Code, weight: float, explained: Sequence[Term], scales: Scales) -> Term:
+    def _unwanted(
+        self,
+        concept: Concept,
+        code: Code,
+        weight: float,
+        explained: Sequence[Term],
+        scales: Scales,
+        threshold: float,
+        word_weight: float,
+    ) -> Term:
         """Return the condition that documents are not about a concept, beyond what the rest of the request explains.
 
         What the query and the other concepts predict of its presence, by least squares over documents, is subtracted:
@@ -98,7 +121,7 @@ class Conjunction:
         share = -factor * float(sum(p * term.share for p, term in zip(predicted, explained, strict=True)))
         rest = latents, amounts
         words = whole.words
-        return _term(concept.name, weight, standard, scales, ABSENT, rest, share, words, EXCLUDED_WORDS, concept)
+        return _term(concept.name, weight, standard, scales, threshold, rest, share, words, word_weight, concept)
 
     def _scales(self) -> Scales:
         """Return the scales of the documents, measured again after a change."""

@@ -15,6 +15,7 @@ from ..bundle.feature import Feature
 from ..bundle.features import Features
 from .change import Change, shifted
 from .steered_query import SteeredQuery
+from .terms import presences
 
 Shares: TypeAlias = Callable[[str], WideArray]
 """From a text to the share of its words that each of some documents has, shape (n,)."""
@@ -117,8 +118,8 @@ class Explanation:
     parts: Parts
     """One per feature of the query and the concepts, largest absolute contribution first."""
     rest: float
-    """Contribution that no active feature expresses: ``(b_dec + residual) . d``; with `terms` also of words, and what the
-    average document would have."""
+    """Contribution that no active feature expresses: ``(b_dec + residual) . d``; with `terms` also of words, and the
+    score of the average document."""
     terms: tuple[TermValue, ...] = ()
     """The conditions, the query's first; empty if the score is an inner product."""
 
@@ -190,8 +191,8 @@ def explain_terms(
     """Decompose the scores of documents that are ranked by terms.
 
     A term's value at z, less that of the average document (z = 0), is divided among what z is the sum of, in
-    proportion; see `Term.slope`. Of z each feature has ``coefficient * W_dec[f] . (d - mean)``, of the query's direction
-    ``q = sum_f z_f W_dec[f] + (b_dec + residual)``.
+    proportion; see `Term.slope`. Of z each feature has ``coefficient * W_dec[f] . (d - mean)``; the query's direction
+    is ``q = sum_f z_f W_dec[f] + (b_dec + residual)``.
 
     Args:
         ids: Of the documents.
@@ -210,8 +211,8 @@ def explain_terms(
     projections = rows @ atoms[latents].astype(np.float64).T  # (n, m)
     contributions, steered = np.zeros_like(projections), np.zeros_like(projections)
     scores, values = np.zeros(len(rows)), []
-    for term, share in zip(terms, shares, strict=True):
-        z, coefficients = term.presence(documents, share), np.zeros(len(latents))
+    for term, z, share in zip(terms, *presences(terms, documents, shares), strict=True):
+        coefficients = np.zeros(len(latents))
         np.add.at(coefficients, np.searchsorted(latents, term.latents), term.amounts)
         slope = term.slope(z)[:, None]
         centred = projections - atoms[latents].astype(np.float64) @ term.mean

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, TypedDict, cast
 
 import numpy as np
 
 from ...errors import ConfigError
 from ...text import shown
+from ..language.request import Request
 from .change import check_strength
 from .concepts import Concept
 from .profile import Profile
@@ -23,6 +24,8 @@ Blend: TypeAlias = Literal["both", "move"]
 """How a boost works. `"both"`: documents are ranked by how much they are about the query and about the concepts.
 `"move"`: the query moves along the concepts, in units of their typical activation (the paper's way)."""
 BLENDS = ("both", "move")
+SAID_NOT = -2.0
+"""Strength of what a text in plain words does not want. On queries of the form "X, but not Y", 1 to 4 work alike."""
 # The key of a Mapping is invariant, so that each type of key is listed.
 Boost: TypeAlias = (
     Mapping[str, Strength]
@@ -98,7 +101,7 @@ class Steering:
     @classmethod
     def of(
         cls,
-        steering: Steering | None,
+        steering: Steering | None = None,
         boost: Boost | None = None,
         clamp: Boost | None = None,
         keep: float = DEFAULT_KEEP,
@@ -116,6 +119,17 @@ class Steering:
         if given or keep != DEFAULT_KEEP or protect or blend != "both":
             raise ConfigError("give steering=, or boost=, clamp=, exclude=, blend=, keep= and protect=, not both")
         return steering
+
+
+def with_request(steering: Steering, request: Request) -> Steering:
+    """Return a steering request with what a text asks for; keys that the former has already stay as they are.
+
+    What a text does not want has the strength `SAID_NOT`: whoever writes "Aaron, but not Moses" does not want texts
+    about Moses, and takes a text about Aaron that speaks of him, which `exclude` would not.
+    """
+    said: dict[Key, Strength] = {**dict.fromkeys(request.exclude, SAID_NOT), **request.boost}
+    boost: dict[Key, Strength] = {key: strength for key, strength in said.items() if key not in steering.exclude}
+    return replace(steering, boost={**boost, **steering.boost})
 
 
 def _checked(name: str, given: object) -> dict[Key, Strength]:

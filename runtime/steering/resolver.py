@@ -14,6 +14,8 @@ from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
 from ...text import shown
 from ..bundle.bundle import Bundle
+from ..language.grammar import understand as read_request
+from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
 from .concepts import Concept
@@ -22,7 +24,7 @@ from .conjunction import Code, Conjunction, aimed
 from .documents import Documents
 from .evidence import Evidence
 from .profile import Profile
-from .request import DEFAULT_KEEP, Key, Steering, Strength
+from .request import DEFAULT_KEEP, Key, Steering, Strength, with_request
 from .steered_query import SteeredQuery
 
 CACHED = 512
@@ -73,7 +75,12 @@ class Resolver:
         return self._resolve(key, lambda: self._documents.generation).concept
 
     def steer(
-        self, query: str | FloatArray | SteeredQuery, steering: Steering, *, text: str | None = None
+        self,
+        query: str | FloatArray | SteeredQuery,
+        steering: Steering,
+        *,
+        text: str | None = None,
+        understand: bool = False,
     ) -> SteeredQuery:
         """Steer a query; a `SteeredQuery` is returned unchanged.
 
@@ -81,6 +88,7 @@ class Resolver:
             query: A text, or a unit vector of length d_in.
             steering: The request. All its `"auto"` strengths are equal, and apply after the numeric ones.
             text: The words of a query that is a vector.
+            understand: Read what the text asks for in plain words; see `language.understand`.
 
         Raises:
             ConfigError: A strength is out of range, the boosts cancel the query out, or the query is already steered
@@ -92,6 +100,10 @@ class Resolver:
         Warns:
             SteeringWarning: The request is obeyed but probably not intended.
         """
+        if understand:
+            request = self._understood(query, text)
+            steered = self.steer(request.query, with_request(steering, request))
+            return replace(steered, request=request)
         if isinstance(query, SteeredQuery):
             return check_steered(query, steering, text, self._bundle.d_in)
         vector = query_vector(query, self._bundle)
@@ -131,9 +143,14 @@ class Resolver:
             words,
             excluded,
             steering.blend,
-            terms,
-            about,
+            terms=terms,
+            about=about,
         )
+
+    def _understood(self, query: object, text: str | None) -> Request:
+        if not isinstance(query, str) or text is not None:
+            raise ConfigError("understand=True reads a text, and the query is none: give the text, or leave it out")
+        return read_request(query)
 
     def _code(self, concept: Concept, query: FloatArray, protect: bool) -> Code:
         """Return the latents of a concept and their activations at strength 1.
@@ -164,7 +181,9 @@ class Resolver:
         generation = cache(lambda: self._documents.generation)  # read once for all keys
         boosts = [Boosted(self._resolve(key, generation), *_number_and_auto(s)) for key, s in steering.boost.items()]
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
-        return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
+        # That nothing is about it is no reason to warn here.
+        with gathered():
+            return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
 
     def _resolve(self, key: Key, generation: Callable[[], int | None]) -> Resolved:
         """Resolve a key, again after a change of the documents if it depends on them."""

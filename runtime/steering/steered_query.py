@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...arrays import FloatArray
+from ..language.request import Request
 from .change import Change
 from .concepts import Concept
 from .request import Blend
@@ -36,8 +37,10 @@ class SteeredQuery:
     """The concepts that documents may not be about."""
     blend: Blend = "both"
     """How the boost works."""
+    request: Request | None = None
+    """What `understand=True` read in the text; None without it."""
     terms: tuple[Term, ...] = field(default=(), repr=False, compare=False)
-    """The conditions that documents are ranked by, the query's own first; empty if similarity to `vector` ranks them."""
+    """The conditions that documents are ranked by, the query's own first; empty if similarity to `vector` ranks."""
     about: FloatArray | None = field(default=None, repr=False, compare=False)
     """The vector of the query's own condition: `original` as clamps, and with `blend="move"` boosts, move it."""
 
