@@ -72,7 +72,7 @@ def read_learned(path: Path, d_in: int, n_latents: int) -> tuple[Learned, float 
     """Return the content of a profile's file and its half-life in days; an empty profile and None without a file.
 
     Raises:
-        ConfigError: It is no profile, is of a newer version, or was made with another width than `d_in`.
+        ConfigError: It cannot be read, is no profile, is of a newer version, or has another width than `d_in`.
     """
     try:
         raw = json.loads(read_small(path, MAX_BYTES).decode())
@@ -86,6 +86,8 @@ def read_learned(path: Path, d_in: int, n_latents: int) -> tuple[Learned, float 
         return Learned(), None
     except ConfigError:
         raise
+    except OSError as error:
+        raise ConfigError(f"cannot read a profile from {path}: {error}; name another file") from error
     except MALFORMED as error:
         reason = f"{type(error).__name__}: {one_line(str(error), 200)}"
         raise ConfigError(
