@@ -90,7 +90,8 @@ class Profile:
         self.path: Path | None = None
         """The file that every change is saved to, if it was opened from one."""
         self._bundle, self._clock = bundle, clock
-        self._learned, self._stamp = Learned(), (0, 0, 0)
+        self._learned = Learned()
+        self._stamp: tuple[int, int, int] | None = None
         self._made: tuple[Learned, Weights] | None = None
         self._after_fork()
         renew_after_fork(self)
@@ -222,7 +223,7 @@ class Profile:
         clicks, now = learned.standing, self._clock()
         liked = any(click.liked for click in clicks)
         ages = [max(now - click.time, 0.0) / 86_400 for click in clicks if click.liked is liked]
-        fresh = sum(0.5 ** (age / self.half_life) for age in ages)
+        fresh: float = sum(2.0 ** (-age / self.half_life) for age in ages)
         return fresh / (fresh + TRUST)
 
     def why(self, feature: int | str | Feature) -> ClickShares:
@@ -349,6 +350,8 @@ def _read_document(
     document: Any, index: Collection | None, bundle: Bundle
 ) -> tuple[FloatArray, str | None, str | None]:
     """Return the vector of a document, shape (d_in,), with its id and text as far as they are known."""
+    id: str | None
+    text: str | None
     if isinstance(document, str):
         id, text = document, None if len(document.split()) < 2 else document
     else:

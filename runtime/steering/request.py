@@ -162,8 +162,8 @@ def _checked_keys(given: object) -> tuple[Key, ...]:
     keys = (given,) if isinstance(given, int | str | Concept | Profile) else given
     if isinstance(keys, Mapping) or not isinstance(keys, Iterable):
         raise ConfigError(f"exclude is {shown(given)}: it must list concepts, for example ['radio astronomy']")
-    found = tuple(key.concept() if isinstance(key, Profile) else key for key in keys)
-    found = tuple(key for key in found if key is not None)
+    made = [key.concept() if isinstance(key, Profile) else key for key in keys]
+    found: list[Key] = [key for key in made if key is not None]
     for key in found:
         if isinstance(key, bool) or not isinstance(key, int | np.integer | str | Concept):
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")

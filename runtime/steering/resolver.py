@@ -205,7 +205,7 @@ class Resolver:
             warn(warning)
         return resolved
 
-    def _make_resolved(self, key: Key, generation: int | None) -> Resolved:
+    def _make_resolved(self, key: int | str | Concept, generation: int | None) -> Resolved:
         wanted, depends = self._concept_of(key)
         with gathered() as warnings:
             concept = wanted.resolve(self._bundle, self._documents)
@@ -213,7 +213,7 @@ class Resolver:
                 concept = replace(concept, evidence=self._evidence.of(wanted.name))
         return Resolved(concept, self._step(concept), tuple(warnings))
 
-    def _find_concept(self, key: Key) -> tuple[Concept, bool]:
+    def _find_concept(self, key: int | str | Concept) -> tuple[Concept, bool]:
         """Return the concept that a key names, and whether its resolution depends on the documents."""
         if isinstance(key, Concept):
             return key, not key.weights
