@@ -31,6 +31,8 @@ from .profile_rivals import RIVALS, Clicked
 RESULTS = Path(__file__).parent / "results" / "profiles.json"
 SETS = ("20newsgroups", "agnews-test", "medquad")
 CLICKS = (1, 2, 4, 8)
+MAIN = 4
+"""Clicks after which further ways are measured too."""
 WRONG = (0.0, 0.1, 0.3)
 """Shares of wrong clicks."""
 DRAWS = 3
@@ -48,8 +50,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of BEIR folders")
     parser.add_argument("--bundles", type=Path, nargs="+", required=True, help="autoencoders of one embedder")
     parser.add_argument("--sets", nargs="*", default=list(SETS), help="folders in it, each with labels.jsonl.gz")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON file; the report is beside it")
     args = parser.parse_args()
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results: dict[str, Any] = json.loads(args.results.read_text()) if args.results.is_file() else {}
     bundles = {f"{path.parent.name}/{path.name}": path for path in args.bundles}
     for name in args.sets:
         wanted = [f"{name}: ours, {bundle}" for bundle in bundles]
@@ -61,13 +64,13 @@ def main() -> None:
         bench = Bench(task, embed(task.texts), embed(task.queries), embed(list(task.attributes)))
         if f"{name}: rivals" not in results:
             results[f"{name}: rivals"] = {side: rivals(bench, side == "dev") for side in ("dev", "test")}
-            RESULTS.write_text(json.dumps(results) + "\n")
+            args.results.write_text(json.dumps(results) + "\n")
         for key, path in zip(wanted, bundles.values(), strict=True):
             if key not in results:
                 results[key] = ours(bench, Bundle.load(path))
-                RESULTS.write_text(json.dumps(results) + "\n")
-    report = report_of(results, args.sets, list(bundles))
-    RESULTS.with_suffix(".md").write_text(report)
+                args.results.write_text(json.dumps(results) + "\n")
+    if len(args.sets) > 1:  # rivals are tuned on the others
+        args.results.with_suffix(".md").write_text(report_of(results, args.sets, list(bundles)))
 
 
 def scored_pairs(bench: Bench, dev: bool) -> np.ndarray:
@@ -128,27 +131,35 @@ def rivals(bench: Bench, dev: bool) -> dict[str, Any]:
 
 
 def ours(bench: Bench, bundle: Bundle) -> dict[str, Any]:
-    """The same of `Profile`, through its own API, with every default: clicks -> wrong -> (both, attribute) of pairs.
+    """The same of `Profile`, through its own API, with every default.
 
-    Queries are vectors, so that their words are no evidence: the labels of the topics come from words.
+    Returns:
+        Way -> number of clicks -> per share of wrong clicks (both, attribute) of each pair, mean of draws. In the ways
+        `vector` and `strength 2` queries are vectors, so that their words are no evidence; in `text` they are.
     """
     pairs, found = scored_pairs(bench, False), {}
     with tempfile.TemporaryDirectory() as folder:
         learn = index_of(bench, bundle, Path(folder) / "learn", bench.task.seen)
         searched = index_of(bench, bundle, Path(folder) / "searched", ~bench.task.seen)
+
+        def search(pair: int, request: Steering, text: str | None) -> list[int]:
+            hits = searched.search(bench.queries[bench.of_query[pair]], TOP, steering=request, text=text)
+            return [int(hit.id) for hit in hits]
+
         for _, wrong, users in runs(bench, True):
             profiles = [Profile(bundle) for _ in users]
             for before, count in zip((0, *CLICKS), CLICKS, strict=False):
                 for profile, clicks in zip(profiles, users, strict=True):
                     for row, liked in clicks[before:count]:
                         (profile.like if liked else profile.dislike)(str(row), learn)
-                requests = [Steering(profile) for profile in profiles]
-                top = [
-                    [int(hit.id) for hit in searched.search(bench.queries[query], TOP, steering=requests[attribute])]
-                    for query, attribute in zip(bench.of_query[pairs], bench.of_attribute[pairs], strict=True)
-                ]
-                cell = found.setdefault(str(count), {})
-                cell[str(wrong)] = cell.get(str(wrong), 0) + precision(bench, pairs, np.array(top)) / DRAWS
+                for way, strength in (("vector", 1.0), ("strength 2", 2.0), ("text", 1.0)):
+                    if way != "vector" and count != MAIN:
+                        continue
+                    requests = [Steering({profile: strength}) for profile in profiles]
+                    words = bench.task.queries if way == "text" else [None] * len(bench.queries)
+                    top = [search(p, requests[bench.of_attribute[p]], words[bench.of_query[p]]) for p in pairs]
+                    cell = found.setdefault(way, {}).setdefault(str(count), {})
+                    cell[str(wrong)] = cell.get(str(wrong), 0) + precision(bench, pairs, np.array(top)) / DRAWS
         learn.close()
         searched.close()
     return json.loads(json.dumps(found, default=lambda array: np.round(array, 4).tolist()))
@@ -185,45 +196,51 @@ def _both(cell: dict[str, Any]) -> np.ndarray:
 
 def report_of(results: dict[str, Any], sets: list[str], bundles: list[str]) -> str:
     """The tables as Markdown."""
-    mean = lambda cells: {  # noqa: E731
-        count: {wrong: np.mean([each[count][wrong] for each in cells], axis=0) for wrong in map(str, WRONG)}
-        for count in map(str, CLICKS)
-    }
-    lines = ["# Profiles", "", f"Autoencoders: {', '.join(bundles)}. Three draws of clicks; both@10 unless stated.", ""]
-    best_of: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    lines = ["# Profiles", "", f"Autoencoders: {', '.join(bundles)}. Three draws of clicks. Both@10 unless stated; the"]
+    lines += ["settings of rivals are those of the best mean on the other corpora's dev queries.", ""]
+    compared: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for name in sets:
-        test = results[f"{name}: rivals"]["test"]
-        found = {"ours": mean([results[f"{name}: ours, {bundle}"] for bundle in bundles])}
-        for rival in test:
-            found[rival] = {c: test[rival][tuned(results, name, sets, rival, c)][c] for c in map(str, CLICKS)}
-        lines += [f"## {name} ({len(_both(found['ours']['4']))} pairs)", ""]
+        test, own = results[f"{name}: rivals"]["test"], [results[f"{name}: ours, {bundle}"] for bundle in bundles]
+        found = {
+            rival: {c: test[rival][tuned(results, name, sets, rival, c)][c] for c in map(str, CLICKS)} for rival in test
+        }
+        best = {c: max(found, key=lambda way: _both(found[way][c]).mean()) for c in map(str, CLICKS)}
+        for way, title in (("vector", "ours"), ("strength 2", "ours at strength 2"), ("text", "ours, query as text")):
+            found[title] = {count: _mean([each[way][count] for each in own]) for count in own[0][way]}
+        lines += [f"## {name} ({len(_both(found['ours'][str(MAIN)]))} pairs)", ""]
         lines += ["| | 1 click | 2 | 4 | 8 | 4, none wrong | 4, 10 % wrong | 4, 30 % wrong | attribute at 4 |"]
         lines += ["|---|---|---|---|---|---|---|---|---|"]
-        for way in sorted(found, key=lambda way: -_both(found[way]["4"]).mean()):
-            cells = [_both(found[way][str(count)]).mean() for count in CLICKS]
-            cells += [np.mean(found[way]["4"][str(wrong)][0]) for wrong in WRONG]
-            cells += [np.mean([figures[1] for figures in found[way]["4"].values()])]
-            lines.append(f"| {way} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
+        for way in sorted(found, key=lambda way: -_both(found[way][str(MAIN)]).mean()):
+            cells = [_both(found[way][c]).mean() if c in found[way] else np.nan for c in map(str, CLICKS)]
+            main = found[way][str(MAIN)]
+            cells += [np.mean(main[str(wrong)][0]) for wrong in WRONG]
+            cells += [np.mean([figures[1] for figures in main.values()])]
+            shown = ["" if np.isnan(cell) else f"{cell:.3f}" for cell in cells]
+            lines.append(f"| {way} | {' | '.join(shown)} |")
         lines.append("")
-        for count in map(str, CLICKS):
-            best = max((way for way in found if way != "ours"), key=lambda way: _both(found[way][count]).mean())
-            pair = _both(found["ours"][count]), _both(found[best][count])
-            best_of.setdefault(count, []).append(pair)
-            low, high = _interval([pair])
-            lines.append(
-                f"After {count}: {pair[0].mean() / pair[1].mean():.2f} times the best rival ({best}), "
-                f"difference {pair[0].mean() - pair[1].mean():+.3f} (95 %: {low:+.3f} to {high:+.3f})."
-            )
+        for title in ("ours", "ours at strength 2", "ours, query as text"):
+            for count in found[title]:
+                pair = _both(found[title][count]), _both(found[best[count]][count])
+                compared.setdefault(f"{title}, after {count}", []).append(pair)
+                lines.append(f"- {title}, after {count}, against {best[count]}: {_ratio([pair])}")
         lines.append("")
-    lines += ["## Mean over corpora", ""]
-    for count, each in best_of.items():
-        one, other = (np.mean([pair[i].mean() for pair in each]) for i in (0, 1))
-        low, high = _interval(each)
-        lines.append(
-            f"After {count}: ours {one:.3f}, each corpus's best rival {other:.3f}, {one / other:.2f} times; "
-            f"difference {one - other:+.3f} (95 %: {low:+.3f} to {high:+.3f})."
-        )
+    lines += ["## Mean over corpora, against each corpus's best rival", ""]
+    lines += [f"- {title}: {_ratio(each)}" for title, each in compared.items()]
     return "\n".join(lines) + "\n"
+
+
+def _mean(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of several autoencoders."""
+    return {wrong: np.mean([cell[wrong] for cell in cells], axis=0) for wrong in cells[0]}
+
+
+def _ratio(each: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    one, other = (float(np.mean([pair[i].mean() for pair in each])) for i in (0, 1))
+    low, high = _interval(each)
+    return (
+        f"{one:.3f} and {other:.3f}, {one / other:.2f} times, difference {one - other:+.3f} "
+        f"(95 %: {low:+.3f} to {high:+.3f})"
+    )
 
 
 def _interval(each: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from ..bundle.bundle import Bundle
 from ..bundle.feature import Feature
 from .change import check_strength
 from .clicks import (
+    DAY,
     LONGEST_TEXT,
     MAX_CLICKS,
     Click,
@@ -36,9 +37,6 @@ from .profile_file import check_half_life, locked, read_learned, stamp_of, write
 
 HALF_LIFE = 90.0
 """Days after which a click counts half. Interests last for months; no corpus here can measure it."""
-TRUST = 0.5
-"""Clicks that a doubt weighs: a profile of n fresh likes is boosted at n / (n + TRUST) of the strength. With one click
-.5 is best or nearly so on newsgroups and news; with four, values of 0 to 1 differ by 3 %, and none wins on both."""
 
 
 class Collection(Protocol):
@@ -60,7 +58,7 @@ class Profile:
 
     ``index.search(query, boost=profile)`` boosts it at strength 1, ``boost={profile: 0.5, "jazz": 1}`` beside others.
     Without clicks it boosts nothing: the search is the plain one, bit for bit. A click counts half after `half_life`
-    days. A profile of few or old clicks is boosted at less than the strength that is given (`trust`).
+    days. A profile of old clicks is boosted at less than the strength that is given (`trust`).
 
     A click remembers what the documents nearest to the clicked one have in common, with the id, the time, and a
     checksum. So it outlives the document, and works in every index of the same model. Texts are not stored unless
@@ -213,18 +211,19 @@ class Profile:
 
     @property
     def trust(self) -> float:
-        """The share of a boost's strength that the profile is given, 0 to 1: less with few or old clicks.
+        """The share of a boost's strength that the profile is given, 0 to 1.
 
-        A profile with features that were set by hand has all of it.
+        It is 1 as long as the likes, or the dislikes if there are no likes, are worth one fresh click together, and
+        then fades to 0. A profile with features that were set by hand does not fade.
         """
         learned = self._current()
         if any(learned.edits.values()):
             return 1.0
         clicks, now = learned.standing, self._clock()
         liked = any(click.liked for click in clicks)
-        ages = [max(now - click.time, 0.0) / 86_400 for click in clicks if click.liked is liked]
+        ages = [max(now - click.time, 0.0) / DAY for click in clicks if click.liked is liked]
         fresh: float = sum(2.0 ** (-age / self.half_life) for age in ages)
-        return fresh / (fresh + TRUST)
+        return min(fresh, 1.0)
 
     def why(self, feature: int | str | Feature) -> ClickShares:
         """Return the clicks that made a feature's weight, with their shares; they add up to it, before an edit."""
@@ -258,7 +257,7 @@ class Profile:
         gone = [f"removed: {', '.join(removed)}"] if removed else []
         if not made.weights:
             return "\n".join([f"profile ({counts}): it boosts nothing", *gone])
-        lines = [f"profile ({counts}), at {self.trust:.2f} of the strength:"]
+        lines = [f"profile ({counts}), faded to {self.trust:.2f}:" if self.trust < 0.995 else f"profile ({counts}):"]
         for id, weight in made.weights.items():
             by = "set by hand" if id in learned.edits else _reasons(self.why(id), weight)
             lines.append(f"  {weight:+.2f}  {self._feature(id)}: {by}")
