@@ -515,7 +515,7 @@ class SteerableIndex:
 
         Errors as in `compact`.
         """
-        self._views.save()
+        self._views.save(complete=True)
 
     def close(self) -> None:
         """Write outdated caches if possible, then close the files; a second call does nothing."""

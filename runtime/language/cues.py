@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from . import english
 from .english import Cue, Kind
-from .words import Word
+from .words import Word, phrase_at
 
 
 class Found(NamedTuple):
@@ -17,6 +18,8 @@ class Found(NamedTuple):
     cue: Cue
     first: int
     """Index of its first word, the words that join it included."""
+    at: int
+    """Index of the first word of the cue itself."""
     end: int
     """Index behind its last word."""
     bare: bool
@@ -37,11 +40,23 @@ class Sentence:
     shouted: bool
     """Whether the text is in capitals, so that a capital marks no title."""
 
+    @cached_property
+    def cues(self) -> dict[int, Found]:
+        """The cues that count: index of the first word of the cue itself -> cue."""
+        found = {at: find_cue(self, at) for at in range(self.first, self.end)}
+        return {at: cue for at, cue in found.items() if cue is not None}
+
     def has(self, words: frozenset[str]) -> bool:
         """Return whether it has one of the words."""
         return any(word.low in words for word in self.words[self.first : self.end])
 
 
+_NEGATIONS = ("no", "not", "but not", "minus")
+"""Patterns of single words that are often part of something else."""
+_JOINED = 8
+"""Words and phrases before a cue that belong to it, at most."""
+_SHORT = 10
+"""A sentence with a full stop and more words and marks states something, rather than to name what is looked for."""
 _PATTERNS: dict[str, list[tuple[Cue, tuple[tuple[str, bool], ...]]]] = {}
 """First word -> the cues that begin with it, each with its words and whether one may be missing."""
 for _cue in english.CUES:
@@ -69,16 +84,16 @@ def find_cue(sentence: Sentence, at: int) -> Found | None:
     candidates = _PATTERNS.get(words[at].low)
     if not candidates or _in_title(sentence, at):
         return None
+    first = _joined(sentence, at)
     idiom = _idiom_end(sentence, at)
     best: Found | None = None
     for cue, parts in candidates:
         end = _match(words, at, sentence.end, parts)
         if end is None or end >= sentence.end or end <= idiom or (best is not None and end <= best.end):
             continue
-        first = _joined(sentence, at)
-        bare = first == at and not _breaks(sentence, at)
-        if _counts(sentence, cue, first, end, bare, at):
-            best = Found(cue, first, end, bare)
+        found = Found(cue, first, at, end, first == at and not _breaks(sentence, at))
+        if _counts(sentence, found):
+            best = found
     return best
 
 
@@ -127,83 +142,96 @@ def _breaks(sentence: Sentence, at: int) -> bool:
     if at == sentence.first:
         return True
     before = sentence.words[at - 1]
-    return before.breaks or before.opens
+    # ":not" is a name.
+    return before.opens or (before.breaks and (before.text != ":" or before.end < sentence.words[at].start))
 
 
 def _joined(sentence: Sentence, at: int) -> int:
-    """Return the first of the words before a cue that belong to it: `, but please` in `, but please do not mention X`."""
-    words = sentence.words
-    moved = True
-    first = at
-    while moved and first > sentence.first:
-        moved = False
-        before = words[first - 1]
-        if before.low in english.JOINING and (before.low != "only" or first < at):
-            first, moved = first - 1, True
-            continue
-        for phrase in english.JOINING_PHRASES:
-            parts = phrase.split()
-            start = first - len(parts)
-            if start < sentence.first or not (_breaks(sentence, start) or words[start - 1].low in english.JOINING):
-                continue
-            if [word.low for word in words[start:first]] == parts:
-                first, moved = start, True
-                break
+    """Return the first of the words before a cue that belong to it, such as `but please` in `but please no X`."""
+    words, first = sentence.words, at
+    for _ in range(min(_JOINED, at - sentence.first)):
+        before = _joining(sentence, first)
+        if (
+            before is None
+            and words[first - 1].low in english.JOINING
+            and (words[first - 1].low != "only" or first < at)
+        ):
+            before = first - 1
+        if before is None:
+            break
+        first = before
     return first
 
 
-def _counts(sentence: Sentence, cue: Cue, first: int, end: int, bare: bool, at: int) -> bool:
+def _joining(sentence: Sentence, end: int) -> int | None:
+    """Return the start of a phrase that ends before a cue, opens its clause and belongs to it; None without one."""
+    for phrase in english.JOINING_PHRASES:
+        start = end - 1 - phrase.count(" ")
+        if start < sentence.first or phrase_at(sentence.words, start, phrase) is None:
+            continue
+        if _breaks(sentence, start) or sentence.words[start - 1].low in english.JOINING:
+            return start
+    return None
+
+
+def _counts(sentence: Sentence, found: Found) -> bool:
     """Return whether a cue counts where it stands; see the fields of `Cue`."""
-    words = sentence.words
-    if sentence.kind not in cue.kinds or not (words[end].word or words[end].opens):
+    cue, words = found.cue, sentence.words
+    behind = words[found.end]
+    if sentence.kind not in cue.kinds or not (behind.word or behind.opens) or (found.at == 0 and not cue.opens):
         return False
-    opening = first == 0 and at == 0
-    if opening and not cue.opens:
+    if behind.low in english.LINKS or (found.bare and words[found.at - 1].text == ":"):
         return False
-    # "Besides X, she also plays Y" adds; "which Y does she play besides X" excludes.
-    adds = sentence.kind is not Kind.LIST and sentence.has(english.ALSO)
-    if (cue.other or (cue.compares and adds)) and not sentence.has(english.OTHER):
+    if cue.wants and not any(word.low in cue.wants for word in words[sentence.first : found.at]):
         return False
-    low = words[end].low
-    if cue.strength is not None and (low[:1].isdigit() or low in ("than", "and", "or", "to", "of")):
+    if cue.other and not sentence.has(english.OTHER):
         return False
-    if cue.pattern in ("no", "not", "but not", "minus") and low[:1].isdigit() and cue.pattern != "but not":
-        return False
-    if low in english.ASKING | {"that", "as", "if"} and (cue.compares or cue.strength is not None):
-        return False
-    if cue.wants and not any(word.low in cue.wants for word in words[sentence.first : at]):
-        return False
-    # "While not cheap, it is good" concedes; "no pain, no gain" is a saying.
-    opened = sentence.first < at and words[sentence.first].low in ("no", "not")
-    if cue.pattern in ("no", "not") and (opened or words[first].low == "while"):
-        return False
-    if cue.strength is not None and (low in english.UNWISHED or low.endswith("ly")):
-        return False
-    if cue.pattern in ("not", "but not") and not _names(sentence, first, at, end, bare):
-        return False
-    if cue.pattern == "not" and first < at and words[at - 1].low == "but" and words[at - 2].word:
-        return False  # the cue is "but not"
-    if not bare:
-        # "cheap and not touristy" describes one thing; "cheap, and not touristy" is a wish of its own.
-        joined = first < at and words[first].low in ("and", "or") and not _breaks(sentence, first)
-        return not (joined and (cue.strength is not None or cue.kinds in (english.NAMED, english.LISTS)))
-    return sentence.kind in cue.bare
+    if cue.strength is not None:
+        counts = _wishes(behind)
+    elif cue.compares:
+        counts = _compares(sentence, behind)
+    else:
+        counts = cue.pattern not in _NEGATIONS or _negates(sentence, found)
+    if found.bare or not counts:
+        return counts and sentence.kind in cue.bare
+    # "Cheap and not touristy" describes one thing; "cheap, and not touristy" has a wish of its own.
+    joined = found.first < found.at and words[found.first].low in ("and", "or") and not _breaks(sentence, found.first)
+    return not joined or (cue.strength is None and cue.kinds not in (english.NAMED, english.LISTS))
 
 
-def _names(sentence: Sentence, first: int, at: int, end: int, bare: bool) -> bool:
-    """Return whether something that can be excluded stands behind `not`, and not the report of a fault."""
-    words = sentence.words
-    low = words[end].low
-    before = words[first - 1].low if first > sentence.first else ""
-    if low in english.FAULTS or low in english.ASKING or before in english.AUXILIARIES | {"need", "ought"}:
+def _wishes(behind: Word) -> bool:
+    """Return whether the word behind `more` or `especially` can be wished for, and does not compare or explain."""
+    return not (behind.low in english.UNWISHED or behind.low[:1].isdigit() or behind.low.endswith("ly"))
+
+
+def _compares(sentence: Sentence, behind: Word) -> bool:
+    """Return whether `besides` and its like exclude: `besides X, she also plays Y` adds."""
+    adds = sentence.kind is not Kind.LIST and sentence.has(english.ALSO) and not sentence.has(english.OTHER)
+    return not adds and behind.low not in english.EXPLAINING
+
+
+def _negates(sentence: Sentence, found: Found) -> bool:
+    """Return whether `no` or `not` is about something that can be excluded, and reports no fault."""
+    words, pattern = sentence.words, found.cue.pattern
+    behind = words[found.end]
+    # "While not cheap, it is good" concedes; "no pain, no gain" is a saying; "not 5" is a number.
+    opened = sentence.first < found.at and words[sentence.first].low in ("no", "not")
+    if pattern != "but not" and (opened or words[found.first].low == "while" or behind.low[:1].isdigit()):
         return False
-    if before in ("and", "or") and not sentence.has(english.CLASSES["FOCUSING"]):
-        return False
-    if low.endswith("ing") and low not in english.PREPOSITIONS | english.CLASSES["NEWS"] and not words[end].capital:
-        return False
-    if not bare:
+    if pattern == "no":
         return True
-    if words[sentence.end - 1].text == "." and sentence.end - sentence.first > 10:
+    if pattern == "not" and words[found.at - 1].low == "but" and words[found.at - 2].word:
+        return False  # the cue is "but not"
+    before = words[found.first - 1].low if found.first > sentence.first else ""
+    if before in english.AUXILIARIES or (before in ("and", "or") and not sentence.has(english.CLASSES["FOCUSING"])):
         return False
-    described = low in english.PREPOSITIONS or words[end].capital or words[at].low == "but"
-    return described or not low.endswith("ed")
+    if behind.low in english.FAULTS | english.EXPLAINING or (found.bare and before in english.PEOPLE):
+        return False
+    # A participle is what somebody does or what is done: baby not sleeping, command not recognized.
+    named = behind.capital or behind.low in english.PREPOSITIONS | english.CLASSES["NEWS"]
+    if behind.low.endswith("ing") and not named:
+        return False
+    if not found.bare or pattern == "but not":
+        return True
+    stated = words[sentence.end - 1].text == "." and sentence.end - sentence.first > _SHORT
+    return not stated and (named or not behind.low.endswith("ed"))

@@ -101,7 +101,9 @@ class Views:
             filter = check_filter(filter)
         with self.snapshot():
             searched = self._synced(view)
-            if filter and searched.allows_post_filter and not self._store.filter_is_cached(filter):
+            # By terms, other views measure a document by the best one that is allowed.
+            post = searched.allows_post_filter and (view == "dense" or not query.steered.terms)
+            if filter and post and not self._store.filter_is_cached(filter):
                 depth = max(POST_FILTER_DEPTH, 4 * k)
                 rows, scores = self._ranked(searched, query, depth, None)
                 matches = np.isin(rows, self._store.matching(rows, filter))
@@ -127,13 +129,17 @@ class Views:
         with self._lock:
             return cast(ContainedView, self._synced("contained")).index.shares(rows, text)
 
-    def save(self) -> None:
+    def save(self, *, complete: bool = False) -> None:
         """Write the caches of the dense view and of all that were searched, once the graph is built.
+
+        With `complete` also those that the first boost would make otherwise.
 
         Raises IndexLockedError if another process is writing, otherwise errors as in `write_cache`.
         """
         with self._lock:
             index = self._dense.index
+            if complete and self._source.bundle is not None:
+                self._synced("contained")
             if not self._unsaved():
                 return
         # Without the lock, so that other threads can search.

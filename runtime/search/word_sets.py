@@ -91,8 +91,10 @@ class WordSets:
     def has(self, rows: IntArray, texts: Sequence[str]) -> bool:
         """Return whether these documents, row ids ascending, have exactly the words of the given texts."""
         sets = [hashes_of(text) for text in texts]
-        words = self._words_at(np.searchsorted(self._rows, rows))[1]
-        return np.array_equal(words, np.concatenate([np.empty(0, np.uint32), *sets]))
+        which, words = self._words_at(np.searchsorted(self._rows, rows))
+        lengths = [len(one) for one in sets]
+        same = np.array_equal(np.bincount(which, minlength=len(rows)), lengths)
+        return same and np.array_equal(words, np.concatenate([np.empty(0, np.uint32), *sets]))
 
     def shares(self, rows: IntArray, text: str) -> WideArray:
         """Return the share of a text's words that each document has, 0 to 1, shape (n,); a row without words has 0.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from threading import Lock
 
@@ -9,9 +10,12 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray, WideArray
 from ...forks import renew_after_fork
+from ...steering_warnings import warn
+from ...text import shown
 from ..bundle.bundle import Bundle
 from .change import add_step
 from .concepts import Concept
+from .conflicts import SAME
 from .documents import Documents
 from .scales import SAMPLE, Scales
 from .terms import (
@@ -25,11 +29,15 @@ from .terms import (
     PRESENT,
     QUERY_WORDS,
     Term,
+    factor_of,
 )
 
 AIM, FARTHEST = 0.3, 0.6
 """Length of the step from a query of length 1 towards a concept of strength 1, about 16 degrees, and the longest step.
 Of the ten best by all terms, 99.4 % and more are among the 100 documents nearest to there, on newsgroups and news."""
+LEAST_REST = 0.3
+"""Standard deviations, of 1, below which the rest of a concept that nothing else explains is not brought to 1: of a
+concept that is the query itself only a thousandth is left, which would be the query again."""
 Code = tuple[IntArray, WideArray]
 """Latents and activations, shape (m,) each, whose combination of atoms is a concept's direction."""
 
@@ -51,7 +59,7 @@ class Conjunction:
         self,
         query: FloatArray,
         text: str | None,
-        weighted: Sequence[tuple[Concept, Code, float]],
+        boosted: Sequence[tuple[Concept, Code, float]],
         excluded: Sequence[tuple[Concept, Code]],
     ) -> tuple[Term, ...]:
         """Return the terms of a request: the query, then each concept.
@@ -59,15 +67,16 @@ class Conjunction:
         Args:
             query: Unit length, shape (d_in,).
             text: Its words; None if unknown.
-            weighted: Concepts with their weights, which are not 0.
+            boosted: Concepts with their strengths, which are not 0.
             excluded: Concepts that documents should not be about.
         """
         scales = self._scales()
+        weighted = [(concept, code, factor_of(strength)) for concept, code, strength in boosted]
         none = np.zeros(0, np.int64), np.zeros(0)
         direction = scales.standardised(query.astype(np.float64))
         length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
         # A small boost changes little.
-        strength = sum(abs(weight) for _, _, weight in weighted) + len(excluded)
+        strength = sum(abs(strength) for _, _, strength in boosted) + len(excluded)
         word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
         about = _term("query", 1.0, direction, scales, ABOUT, none, length, text or "", word_weight, None)
         wanted = [self._wanted(concept, code, weight, scales) for concept, code, weight in weighted if weight > 0]
@@ -105,23 +114,31 @@ class Conjunction:
         """Return the condition that documents are not about a concept, beyond what the rest of the request explains.
 
         What the query and the other concepts predict of its presence, by least squares over documents, is subtracted:
-        of what is asked for, nothing is held against a document.
+        of what is asked for, nothing is held against a document, nor are words that the request has itself.
         """
         whole = self._wanted(concept, code, weight, scales)
-        basis = [term.direction for term in explained]
-        table = np.array([[scales.correlation(a, b) for b in basis] for a in basis]) + 1e-3 * np.eye(len(basis))
-        predicted = np.linalg.solve(table, [scales.correlation(term, whole.direction) for term in basis])
-        predicted = np.clip(predicted, 0.0, None)
-        direction = whole.direction - predicted @ np.stack(basis)
-        standard = scales.standardised(direction)
-        factor = float(np.linalg.norm(standard)) / max(float(np.linalg.norm(direction)), 1e-12)
+        basis = np.stack([term.direction for term in explained])
+        correlations = scales.correlations(np.vstack([basis, whole.direction]))
+        predicted = _predicted(correlations)
+        rest = whole.direction - predicted @ basis
+        deviation = float(np.linalg.norm(rest)) / max(float(np.linalg.norm(scales.standardised(rest))), 1e-12)
+        factor = 1 / max(deviation, LEAST_REST)
+        own, said = _words(whole.words), [_words(term.words) for term in explained]
+        named = _words(concept.name) if concept.source == "label" else own
+        # Of concepts that are nearly the same, `Conflicts` has told.
+        told = correlations[-1, 1:-1].max(initial=0.0) > SAME
+        if (deviation < LEAST_REST and not told) or (named and named.keys() == said[0].keys()):
+            warn(
+                f"{shown(concept.name)} is what the rest of the request asks for, so that nearly nothing of it is held "
+                "against documents: leave one of them out"
+            )
+        words = " ".join(own[form] for form in own if not any(form in some for some in said))
         latents = np.concatenate([whole.latents, *(term.latents for term in explained)])
         parts = [-share * term.amounts for share, term in zip(predicted, explained, strict=True)]
         amounts = factor * np.concatenate([whole.amounts, *parts])
         share = -factor * float(sum(p * term.share for p, term in zip(predicted, explained, strict=True)))
-        rest = latents, amounts
-        words = whole.words
-        return _term(concept.name, weight, standard, scales, threshold, rest, share, words, word_weight, concept)
+        made = latents, amounts
+        return _term(concept.name, weight, factor * rest, scales, threshold, made, share, words, word_weight, concept)
 
     def _scales(self) -> Scales:
         """Return the scales of the documents, measured again after a change."""
@@ -150,6 +167,31 @@ def aimed(about: FloatArray, terms: Sequence[Term]) -> FloatArray:
 def words_of(concept: Concept) -> str:
     """Return the phrase of a concept, whose words in a document are evidence; empty if it has none."""
     return concept.name if concept.source == "text" else concept.phrase
+
+
+def _words(text: str) -> dict[str, str]:
+    """Return the words of a text by their form: lower case, without an ending s."""
+    return {word.casefold().removesuffix("s"): word for word in re.findall(r"\w+", text)}
+
+
+def _predicted(correlations: WideArray) -> WideArray:
+    """Return the least-squares coefficients, none below 0, that predict the last of some quantities by the others.
+
+    References:
+        Lawson and Hanson 1974, "Solving Least Squares Problems" (NNLS).
+    """
+    table, wanted = correlations[:-1, :-1] + 1e-3 * np.eye(len(correlations) - 1), correlations[:-1, -1]
+    found, used = np.zeros(len(table)), np.zeros(len(table), np.bool_)
+    for _ in range(3 * len(table)):
+        left = np.where(used, 0.0, wanted - table @ found)
+        if left.max() < 1e-9:
+            break
+        used[np.argmax(left)] = True
+        while (some := np.linalg.solve(table[np.ix_(used, used)], wanted[used])).min(initial=1.0) < 0:
+            used[np.flatnonzero(used)[some < 0]] = False
+        found[:] = 0
+        found[used] = some
+    return found
 
 
 def _term(

@@ -98,7 +98,7 @@ class TermValue:
     name: str
     """`query`, or the name of a concept."""
     weight: float
-    """1 for the query, the strength of a concept; negative if documents should not be about it."""
+    """Factor of the condition (`factor_of` its strength), 1 for the query; negative for what should not be there."""
     presence: float
     """How far the document stands out, in standard deviations."""
     value: float
@@ -169,10 +169,10 @@ def explain_all(
     """
     wide, rows = query.astype(np.float64), documents.astype(np.float64)
     length = 1.0 if change.empty else float(np.linalg.norm(shifted(query, change, atoms)))
-    projections = rows @ atoms[change.latents].astype(np.float64).T  # (n, m)
+    projections = _projections(rows, atoms[change.latents])
     contributions = change.after * projections / length
     steered = change.delta * projections / length
-    rest = (rows @ wide - projections @ change.before) / length  # (n,)
+    rest = (np.einsum("ij,j->i", rows, wide) - np.einsum("im,m->i", projections, change.before)) / length  # (n,)
     scores, orders = contributions.sum(1) + rest, np.argsort(-np.abs(contributions), axis=1, kind="stable")
     return [
         Explanation(id, score, Parts(features, change, contributions[i], steered[i], orders[i]), remainder)
@@ -205,10 +205,10 @@ def explain_terms(
     change, terms, rows = query.change, query.terms, documents.astype(np.float64)
     latents = np.unique(np.concatenate([change.latents, *(term.latents for term in terms)]))
     own = np.searchsorted(latents, change.latents)
-    code = np.zeros(len(latents))  # of the query's own direction
+    code, moved = np.zeros((2, len(latents)))  # of the query's own direction, and what of it is steering
     length = float(np.linalg.norm(shifted(query.original, change, atoms)))
-    code[own] = change.after / length
-    projections = rows @ atoms[latents].astype(np.float64).T  # (n, m)
+    code[own], moved[own] = change.after / length, change.delta / length
+    projections = _projections(rows, atoms[latents])
     contributions, steered = np.zeros_like(projections), np.zeros_like(projections)
     scores, values = np.zeros(len(rows)), []
     for term, z, share in zip(terms, *presences(terms, documents, shares), strict=True):
@@ -218,8 +218,7 @@ def explain_terms(
         centred = projections - atoms[latents].astype(np.float64) @ term.mean
         found = slope * (coefficients + term.share * code) * centred
         contributions += found
-        if term.concept is not None:
-            steered += found
+        steered += slope * term.share * moved * centred if term.concept is None else found
         value = term.value(z)
         scores += value
         values.append((term, z, value, slope[:, 0] * term.word_weight * share))
@@ -232,6 +231,12 @@ def explain_terms(
         parts = Parts(features, shown, contributions[i], steered[i], orders[i])
         each = tuple(TermValue(t.name, t.weight, float(z[i]), float(v[i]), float(w[i])) for t, z, v, w in values)
         made.append(Explanation(id, float(scores[i]), parts, float(scores[i] - contributions[i].sum()), each))
+    return made
+
+
+def _projections(rows: WideArray, atoms: FloatArray) -> WideArray:
+    """Return the product of each row and each atom, shape (n, m), the same to the last bit beside any other rows."""
+    made: WideArray = np.einsum("ij,kj->ik", rows, atoms.astype(np.float64))
     return made
 
 

@@ -14,7 +14,6 @@ from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
 from ...text import shown
 from ..bundle.bundle import Bundle
-from ..language.grammar import understand as read_request
 from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
@@ -37,6 +36,8 @@ class Resolved(NamedTuple):
     step: WideArray
     """Its addition to a query at strength 1: ``sum of weight * typical * atom``, shape (d_in,)."""
     warnings: tuple[str, ...]
+    doubts: tuple[str, ...]
+    """Warnings that no document is about it, which is no reason to warn where it is not wanted."""
 
 
 class Boosted(NamedTuple):
@@ -127,10 +128,12 @@ class Resolver:
             factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
         boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
         if len(boosts) > 1 or clamped or excluded:
-            self._conflicts.check([*boosted, *((concept, -1.0) for concept in excluded)], clamped)
+            self._conflicts.check(boosted, clamped, excluded)
         about = add_step(vector, step_by(factor))
         coded = [] if moving else [(c, self._code(c, vector, steering.protect), s) for c, s in boosted if s]
+        coded = [one for one in coded if len(one[1][0])]
         out = [(concept, self._code(concept, vector, steering.protect)) for concept in excluded]
+        out = [one for one in out if len(one[1][0])]
         if not coded and not out:
             return SteeredQuery(vector, about, boosted, clamped, lambda: change_by(factor), words, blend=steering.blend)
         terms = self._conjunction.terms(about, words, coded, out)
@@ -150,12 +153,15 @@ class Resolver:
     def _understood(self, query: object, text: str | None) -> Request:
         if not isinstance(query, str) or text is not None:
             raise ConfigError("understand=True reads a text, and the query is none: give the text, or leave it out")
+        # Its grammar takes 26 ms to import.
+        from ..language.grammar import understand as read_request
+
         return read_request(query)
 
     def _code(self, concept: Concept, query: FloatArray, protect: bool) -> Code:
         """Return the latents of a concept and their activations at strength 1.
 
-        With `protect` without what the query's own strongest features have of it.
+        With `protect` without what the query's own strongest features have of it; none, with a warning, if that is all.
         """
         typical, atoms = self._bundle.features.typical, self._bundle.atoms
         if not protect:
@@ -167,7 +173,10 @@ class Resolver:
         zeros = np.zeros(len(missing), np.float32)
         order = np.argsort(every := np.concatenate([whole.latents, missing]), kind="stable")
         after = np.concatenate([whole.after, zeros])[order]
-        change = orthogonalise(Change(every[order], np.zeros_like(after), after), own, atoms)
+        unprotected = Change(every[order], np.zeros_like(after), after)
+        change = orthogonalise(unprotected, own, atoms)
+        if _leaves_nothing(shown(concept.name), change, unprotected, atoms):
+            return amounts_of({}, typical)
         return change.latents, change.after.astype(np.float64)
 
     def _concepts_of(
@@ -179,13 +188,15 @@ class Resolver:
                 "there is nothing to boost; train with documents and export again"
             )
         generation = cache(lambda: self._documents.generation)  # read once for all keys
-        boosts = [Boosted(self._resolve(key, generation), *_number_and_auto(s)) for key, s in steering.boost.items()]
+        boosts = []
+        for key, strength in steering.boost.items():
+            number, auto = _number_and_auto(strength)
+            boosts.append(Boosted(self._resolve(key, generation, wanted=number + auto >= 0), number, auto))
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
-        # That nothing is about it is no reason to warn here.
-        with gathered():
-            return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
+        excluded = tuple(self._resolve(key, generation, wanted=False).concept for key in steering.exclude)
+        return boosts, clamped, excluded
 
-    def _resolve(self, key: Key, generation: Callable[[], int | None]) -> Resolved:
+    def _resolve(self, key: Key, generation: Callable[[], int | None], wanted: bool = True) -> Resolved:
         """Resolve a key, again after a change of the documents if it depends on them."""
         if isinstance(key, Profile):
             key = key.concept() or _no_clicks()
@@ -201,7 +212,7 @@ class Resolver:
         else:
             resolved = self._resolved(key, now)
         # Repeated at every use, so that a warning does not depend on earlier calls.
-        for warning in resolved.warnings:
+        for warning in (*resolved.warnings, *(resolved.doubts if wanted else ())):
             warn(warning)
         return resolved
 
@@ -209,9 +220,10 @@ class Resolver:
         wanted, depends = self._concept_of(key)
         with gathered() as warnings:
             concept = wanted.resolve(self._bundle, self._documents)
+        with gathered() as doubts:
             if depends and wanted.source == "text":
                 concept = replace(concept, evidence=self._evidence.of(wanted.name))
-        return Resolved(concept, self._step(concept), tuple(warnings))
+        return Resolved(concept, self._step(concept), tuple(warnings), tuple(doubts))
 
     def _find_concept(self, key: int | str | Concept) -> tuple[Concept, bool]:
         """Return the concept that a key names, and whether its resolution depends on the documents."""
@@ -263,9 +275,7 @@ class Resolver:
             change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
             if change is unprotected:
                 return change
-            after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
-            if after < 1e-3 * before:
-                warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
+            _leaves_nothing("this boost", change, unprotected, atoms)
             return change
 
         return change_by
@@ -315,6 +325,14 @@ def check_steered(query: SteeredQuery, steering: Steering, text: str | None, d_i
     if query.vector.shape != (d_in,):
         raise DataError(f"the query was steered with another bundle: its vector has shape {query.vector.shape}")
     return query
+
+
+def _leaves_nothing(what: str, change: Change, unprotected: Change, atoms: FloatArray) -> bool:
+    """Return whether `protect` takes all of a change away, with a warning that names it."""
+    after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
+    if nothing := bool(after < 1e-3 * before):
+        warn(f"protect=True leaves nothing of {what}: it is what the query is about; leave protect out")
+    return nothing
 
 
 def _number_and_auto(strength: Strength) -> tuple[float, float]:

@@ -41,12 +41,20 @@ class Scales:
 
     def standardised(self, direction: WideArray) -> WideArray:
         """Return a direction divided by its deviation, so that ``result . (d - mean)`` is z; shape (d_in,)."""
-        result: WideArray = direction / max(float(np.sqrt(self._product(direction, direction))), 1e-9)
+        variance = (1 - self._share) * PRIOR**2 * float(direction @ direction)
+        if len(self._centred):
+            z = self._centred @ direction.astype(np.float32)
+            variance += self._share * float(z @ z) / len(z)
+        result: WideArray = direction / max(float(np.sqrt(variance)), 1e-9)
         return result
 
-    def correlation(self, one: WideArray, other: WideArray) -> float:
-        """Return the correlation of two standardised directions over documents, -1 to 1."""
-        return float(np.clip(self._product(one, other), -1, 1))
+    def correlations(self, directions: WideArray) -> WideArray:
+        """Return the correlations of standardised directions (m, d_in) over documents, -1 to 1, shape (m, m)."""
+        found: WideArray = (1 - self._share) * PRIOR**2 * (directions @ directions.T)
+        if n := len(self._centred):
+            z = (self._centred @ directions.T.astype(np.float32)).astype(np.float64)  # (n, m)
+            found += self._share / n * (z.T @ z)
+        return np.clip(found, -1, 1)
 
     def top(self, direction: WideArray) -> float:
         """Return the mean z of the most similar hundredth of the documents, for a standardised direction."""
@@ -57,12 +65,3 @@ class Scales:
         count = max(1, round(HUNDREDTH * n))
         found = float(np.partition(z, n - count)[n - count :].mean())
         return self._share * found + (1 - self._share) * PRIOR_TOP
-
-    def _product(self, one: WideArray, other: WideArray) -> float:
-        """Return the covariance of two directions."""
-        prior = (1 - self._share) * PRIOR**2 * float(one @ other)
-        if not len(self._centred):
-            return prior
-        a = self._centred @ one.astype(np.float32)
-        b = a if one is other else self._centred @ other.astype(np.float32)
-        return self._share * float(a @ b) / len(a) + prior

@@ -12,6 +12,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,9 +23,10 @@ from .concepts import Concept
 
 SLOPE, CONCEPT_SLOPE = 2.0, 3.0
 """Steepness of the query's condition and of those on what documents should not be about, and of those on concepts."""
+POWER = 2 / 3
 FLOOR = 0.12
 """How far a document without a concept is believed to be about it nevertheless: a direction is no certainty."""
-ABOUT, PRESENT, AVOIDED, ABSENT = 1.2, 0.6, 1.1, 0.35
+ABOUT, PRESENT, AVOIDED, ABSENT = 1.2, 0.6, 1.3, 0.35
 """Where a condition is half met, as a share of how much the most similar hundredth of the documents stands out: for the
 query, for a concept, which more documents are about, for one of negative strength, which only costs documents whose
 subject it is, and for one that is excluded."""
@@ -46,7 +48,7 @@ class Term:
     name: str
     """`query`, or the name of the concept."""
     weight: float
-    """Factor of the condition: 1 for the query; negative if documents should not be about it."""
+    """Factor of the condition, `factor_of` its strength: 1 for the query; negative for what should not be there."""
     direction: WideArray
     """In standard deviations, shape (d_in,)."""
     mean: WideArray
@@ -121,13 +123,21 @@ class Term:
         return made
 
 
+def factor_of(strength: float) -> float:
+    """Return the factor of a condition: half the strength is .63 of it, twice the strength 1.59 times it.
+
+    So half and twice the default both do nearly as well as it, and large strengths differ in what they do.
+    """
+    return math.copysign(abs(strength) ** POWER, strength)
+
+
 def presences(
     terms: Sequence[Term], rows: FloatArray, shares: Sequence[WideArray]
 ) -> tuple[list[WideArray], list[WideArray]]:
     """Return z of documents for each term, and the shares of words that count in it.
 
-    Words of the query count where a document meets the other conditions: they tell apart the documents that do, and
-    the others keep the order of the query alone.
+    Words of the query count where a document is about the concepts: they tell apart the documents that are, and those
+    that are about none keep the order of the query alone.
 
     Args:
         terms: The query's own first.
@@ -136,6 +146,7 @@ def presences(
     """
     counted = list(shares)
     found = [term.presence(rows, share) for term, share in zip(terms[1:], shares[1:], strict=True)]
-    if found:
-        counted[0] = shares[0] * np.min([term.met(z) for term, z in zip(terms[1:], found, strict=True)], axis=0)
+    met = [term.met(z) for term, z in zip(terms[1:], found, strict=True) if term.wanted]
+    if met:
+        counted[0] = shares[0] * np.min(met, axis=0)
     return [terms[0].presence(rows, counted[0]), *found], counted

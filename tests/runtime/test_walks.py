@@ -36,11 +36,13 @@ def files_entered(call):
     return sorted(name for name in files if name.startswith(tuple(ROOTS)))
 
 
+@pytest.mark.parametrize(("blend", "most"), [("move", 14), ("both", 22)])
 @pytest.mark.parametrize("boost", [{LABEL: 1.5}, {PHRASE: 1.5}])
-def test_a_warm_boosted_search_enters_few_files(tiny_index, boost):
-    tiny_index.search(QUERY, 5, boost=boost)
-    entered = files_entered(lambda: tiny_index.search(QUERY, 5, boost=boost))
-    assert 5 < len(entered) <= 14, entered
+def test_a_warm_boosted_search_enters_few_files(tiny_index, boost, blend, most):
+    """To rank by conditions takes eight more: what makes them, what scores by them, and the words of documents."""
+    tiny_index.search(QUERY, 5, boost=boost, blend=blend)
+    entered = files_entered(lambda: tiny_index.search(QUERY, 5, boost=boost, blend=blend))
+    assert 5 < len(entered) <= most, entered
 
 
 PATHS = {
@@ -76,10 +78,10 @@ def test_a_query_is_steered_and_embedded_once(tiny_index, monkeypatch, path):
     assert embedded == [QUERY]
 
 
-def test_a_steered_query_gives_the_same_as_its_request(tiny_index):
-    boost = {PHRASE: 1.5, LABEL: -0.5}
-    steered = tiny_index.steer(QUERY, boost, {"f3": 0.0}, keep=0.9, protect=True)
-    how = {"boost": boost, "clamp": {"f3": 0.0}, "keep": 0.9, "protect": True}
+@pytest.mark.parametrize("more", [{"blend": "move", "keep": 0.9}, {"exclude": ["an integer"]}])
+def test_a_steered_query_gives_the_same_as_its_request(tiny_index, more):
+    how = {"boost": {PHRASE: 1.5, LABEL: -0.5}, "clamp": {"f3": 0.0}, "protect": True, **more}
+    steered = tiny_index.steer(QUERY, **how)
     for view in ("dense", "latent", "words", "hybrid", "reconstruction"):
         assert tiny_index.search(steered, 9, view=view, compare=True) == tiny_index.search(
             QUERY, 9, view=view, compare=True, **how

@@ -26,14 +26,16 @@ def test_it_is_frozen_and_can_be_changed():
     with pytest.raises(FrozenInstanceError):
         FULL.query = "bars"
     assert replace(FULL, exclude=()).exclude == ()
-    assert FULL.steered and not Request("cafés").steered
+    assert FULL.steered
+    assert not Request("cafés").steered
 
 
 def test_what_is_given_stays_apart():
     boost = {"views": 1}
     request = Request("cafés", boost, ["chains"])
     boost["noise"] = 2
-    assert request.boost == {"views": 1.0} and request.exclude == ("chains",)
+    assert request.boost == {"views": 1.0}
+    assert request.exclude == ("chains",)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What `understand` reads out of a text, and what it leaves alone."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from steersearch.errors import ConfigError
 from steersearch.runtime import Request, understand
 from steersearch.runtime.language import english
 from steersearch.runtime.language.grammar import MOST_CHARACTERS
-from steersearch.runtime.language.words import kind_of, words_of
+from steersearch.runtime.language.kinds import kind_of
+from steersearch.runtime.language.words import words_of
 
 LINES = [
     line.partition(" => ")
@@ -62,7 +65,8 @@ def test_a_text_without_a_cue_comes_back_as_it_is(text):
 
 
 def test_there_are_enough_of_both():
-    assert len(REQUESTS) >= 150 and len(ORDINARY) >= 150
+    assert len(REQUESTS) >= 150
+    assert len(ORDINARY) >= 150
 
 
 def test_the_parts_of_a_request():
@@ -121,7 +125,8 @@ def test_a_contradiction_is_refused():
 
 def test_a_document_is_not_read():
     text = "cafés in Rome, not touristy. " * 400
-    assert len(text) > MOST_CHARACTERS and understand(text) == Request(text)
+    assert len(text) > MOST_CHARACTERS
+    assert understand(text) == Request(text)
 
 
 @pytest.mark.parametrize(
@@ -145,3 +150,12 @@ def test_the_order_of_kinds():
     assert kind_of(words_of("how old is Rome?")) is english.Kind.QUESTION
     assert kind_of(words_of("can I walk through Rome")) is english.Kind.DOING
     assert kind_of(words_of("Rome is not old.")) is english.Kind.STATEMENT
+
+
+def test_the_grammar_is_imported_when_it_is_asked_for():
+    code = (
+        "import sys, steersearch.runtime as r; before = 'steersearch.runtime.language.grammar' in sys.modules; "
+        "print(before, r.understand('cafes, not loud').exclude)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False ('loud',)"
