@@ -50,9 +50,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of BEIR folders")
     parser.add_argument("--bundles", type=Path, nargs="+", required=True, help="autoencoders of one embedder")
     parser.add_argument("--sets", nargs="*", default=list(SETS), help="folders in it, each with labels.jsonl.gz")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON file; the report is beside it")
+    parser.add_argument(
+        "--work", type=Path, default=Path("demo/profiles.json"), help="figures of every pair, used again"
+    )
     args = parser.parse_args()
-    results: dict[str, Any] = json.loads(args.results.read_text()) if args.results.is_file() else {}
+    results: dict[str, Any] = json.loads(args.work.read_text()) if args.work.is_file() else {}
     bundles = {f"{path.parent.name}/{path.name}": path for path in args.bundles}
     for name in args.sets:
         wanted = [f"{name}: ours, {bundle}" for bundle in bundles]
@@ -64,13 +66,14 @@ def main() -> None:
         bench = Bench(task, embed(task.texts), embed(task.queries), embed(list(task.attributes)))
         if f"{name}: rivals" not in results:
             results[f"{name}: rivals"] = {side: rivals(bench, side == "dev") for side in ("dev", "test")}
-            args.results.write_text(json.dumps(results) + "\n")
+            args.work.write_text(json.dumps(results) + "\n")
         for key, path in zip(wanted, bundles.values(), strict=True):
             if key not in results:
                 results[key] = ours(bench, Bundle.load(path))
-                args.results.write_text(json.dumps(results) + "\n")
-    if len(args.sets) > 1:  # rivals are tuned on the others
-        args.results.with_suffix(".md").write_text(report_of(results, args.sets, list(bundles)))
+                args.work.write_text(json.dumps(results) + "\n")
+    report, figures = report_of(results, args.sets, list(bundles))
+    RESULTS.with_suffix(".md").write_text(report)
+    RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def scored_pairs(bench: Bench, dev: bool) -> np.ndarray:
@@ -190,15 +193,16 @@ def tuned(results: dict[str, Any], name: str, sets: list[str], rival: str, count
 
 def _both(cell: dict[str, Any]) -> np.ndarray:
     """Of each pair the mean over shares of wrong clicks."""
-    made: np.ndarray = np.mean([figures[0] for figures in cell.values()], axis=0)
+    made: np.ndarray = np.mean([each[0] for each in cell.values()], axis=0)
     return made
 
 
-def report_of(results: dict[str, Any], sets: list[str], bundles: list[str]) -> str:
-    """The tables as Markdown."""
+def report_of(results: dict[str, Any], sets: list[str], bundles: list[str]) -> tuple[str, dict[str, Any]]:
+    """The tables as Markdown, and their figures: corpus -> way -> clicks -> wrong clicks -> (both, attribute)."""
     lines = ["# Profiles", "", f"Autoencoders: {', '.join(bundles)}. Three draws of clicks. Both@10 unless stated; the"]
     lines += ["settings of rivals are those of the best mean on the other corpora's dev queries.", ""]
     compared: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    figures: dict[str, Any] = {}
     for name in sets:
         test, own = results[f"{name}: rivals"]["test"], [results[f"{name}: ours, {bundle}"] for bundle in bundles]
         found = {
@@ -207,6 +211,13 @@ def report_of(results: dict[str, Any], sets: list[str], bundles: list[str]) -> s
         best = {c: max(found, key=lambda way: _both(found[way][c]).mean()) for c in map(str, CLICKS)}
         for way, title in (("vector", "ours"), ("strength 2", "ours at strength 2"), ("text", "ours, query as text")):
             found[title] = {count: _mean([each[way][count] for each in own]) for count in own[0][way]}
+        figures[name] = {
+            way: {
+                c: {wrong: np.round(np.mean(f, axis=1), 4).tolist() for wrong, f in cell.items()}
+                for c, cell in of.items()
+            }
+            for way, of in found.items()
+        }
         lines += [f"## {name} ({len(_both(found['ours'][str(MAIN)]))} pairs)", ""]
         lines += ["| | 1 click | 2 | 4 | 8 | 4, none wrong | 4, 10 % wrong | 4, 30 % wrong | attribute at 4 |"]
         lines += ["|---|---|---|---|---|---|---|---|---|"]
@@ -214,7 +225,7 @@ def report_of(results: dict[str, Any], sets: list[str], bundles: list[str]) -> s
             cells = [_both(found[way][c]).mean() if c in found[way] else np.nan for c in map(str, CLICKS)]
             main = found[way][str(MAIN)]
             cells += [np.mean(main[str(wrong)][0]) for wrong in WRONG]
-            cells += [np.mean([figures[1] for figures in main.values()])]
+            cells += [np.mean([cell[1] for cell in main.values()])]
             shown = ["" if np.isnan(cell) else f"{cell:.3f}" for cell in cells]
             lines.append(f"| {way} | {' | '.join(shown)} |")
         lines.append("")
@@ -226,7 +237,7 @@ def report_of(results: dict[str, Any], sets: list[str], bundles: list[str]) -> s
         lines.append("")
     lines += ["## Mean over corpora, against each corpus's best rival", ""]
     lines += [f"- {title}: {_ratio(each)}" for title, each in compared.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n", figures
 
 
 def _mean(cells: list[dict[str, Any]]) -> dict[str, Any]:
