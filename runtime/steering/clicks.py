@@ -123,7 +123,8 @@ def _fitted(parts: WideArray, bundle: Bundle) -> tuple[IntArray, WideArray]:
         return np.zeros(0, np.int64), np.zeros((0, len(parts)))
     target, usable = (direction / length).astype(np.float32), bundle.features.typical > 0
     latents = sparse_direction(target, bundle.atoms, MAX_ATOMS, usable)[0]
-    shares: WideArray = np.linalg.lstsq(bundle.atoms[latents].astype(np.float64).T, parts.T, rcond=None)[0]
+    found = np.linalg.lstsq(bundle.atoms[latents].astype(np.float64).T, parts.T, rcond=None)[0]
+    shares: WideArray = np.asarray(found, np.float64)
     return latents, shares
 
 
