@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from ..errors import FilterError
 from ..files import absolute
-from ..runtime import Blend, Boost, Concept, Key, SteerableIndex, Steering, ViewName
+from ..runtime import Blend, Boost, Concept, Key, Profile, SteerableIndex, Steering, ViewName
 from ..runtime.steering.request import DEFAULT_KEEP
 from .optional import needs
 
@@ -157,9 +157,14 @@ class SteerableRetriever:
 
 
 def _written(boost: Boost | None) -> Any:
-    """Return a boost with texts for keys, which Haystack requires; with a `Concept` among them, as pairs."""
+    """Return a boost with texts for keys, which Haystack requires; with a `Concept` among them, as pairs.
+
+    A `Profile` is written as the concept that it is now.
+    """
     if boost is None:
         return None
+    if isinstance(boost, Profile) or any(isinstance(key, Profile) for key in boost):
+        boost = Steering.of(None, boost).boost
     keys = [_written_key(key) for key in boost]
     pairs = zip(keys, boost.values(), strict=True)
     return [list(pair) for pair in pairs] if any(isinstance(key, dict) for key in keys) else dict(pairs)

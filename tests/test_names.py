@@ -25,7 +25,8 @@ NEEDS = {
 # `__all__` of the packages
 EXPORTED = {
     "steersearch.runtime": "Added Backend Boost Bundle Concept Explanation Feature Features Fusion Hit IndexStats Key "
-    "MemoryProfile Part Request SteerableIndex SteeredQuery Steering Strength Verification View ViewName understand",
+    "MemoryProfile Part Profile Request SteerableIndex SteeredQuery Steering Strength Verification View ViewName "
+    "understand",
     "steersearch.runtime.interpret": "Entry Interpretation Neuron2Graph Passage Pattern interpret read_graph "
     "read_interpretation save",
     "steersearch.training": "Embedder SaeConfig SparseAutoencoder TrainConfig default_cache_dir embed_cached "
@@ -60,7 +61,8 @@ METHODS = {
         "resolve": "key",
         "sample": "limit",
         "save": "",
-        "search": "query k steering boost clamp exclude blend keep protect understand filter view fusion text idf compare",
+        "search": "query k steering boost clamp exclude blend keep protect understand filter view fusion text idf "
+        "compare",
         "stats": "",
         "steer": "query boost clamp exclude blend keep protect understand steering text",
         "update_metadata": "ids metadata replace",
@@ -87,6 +89,19 @@ METHODS = {
         "resolve": "bundle documents",
         "save": "path bundle",
         "to_json": "bundle",
+    },
+    "Profile": {
+        "concept": "",
+        "dislike": "document index",
+        "forget_all": "",
+        "like": "document index",
+        "open": "path bundle half_life keep_texts clock",
+        "remove": "feature",
+        "reset": "feature",
+        "save": "path",
+        "set": "feature weight",
+        "undo": "",
+        "why": "feature",
     },
     "SteerableRetriever": {
         "open": "path bundle backend **fields",
@@ -182,7 +197,6 @@ COMMANDS = {
 }
 # DESIGN.md asks for these and they are not there yet.
 PROMISED = [
-    ("steersearch.runtime", "Profile"),
     ("SteerableIndex.open", "queries embedder"),
     ("SteerableRetriever.over", "embeddings"),
     ("sae search", "--exclude --understand --blend --queries --highlight"),

@@ -28,7 +28,7 @@ from pydantic import ConfigDict, field_validator
 from typing_extensions import Self, Unpack
 
 from ...arrays import FloatArray
-from ...runtime import Backend, Blend, Bundle, Key, SteerableIndex, Strength, ViewName
+from ...runtime import Backend, Blend, Bundle, Key, Profile, SteerableIndex, Strength, ViewName
 from ...runtime.search.views import VIEWS
 from ...runtime.steering.request import DEFAULT_KEEP
 from ..adapter import CallArguments, SearchReport, search_and_report, with_call
@@ -65,9 +65,9 @@ class SteerableRetriever(BaseRetriever):
     closes it: ``retriever.index.close()`` after `open`."""
     k: int = 4
     """Documents wanted; fewer come back when there are fewer."""
-    boost: dict[Key, Strength] | None = None
+    boost: dict[Key, Strength] | Profile | None = None
     """Concept -> strength: 1.0, or `"auto"`, counts as much as the query, 0 changes nothing; with a negative one, or
-    `"-auto"`, documents about it go down."""
+    `"-auto"`, documents about it go down. Or a `Profile`."""
     clamp: dict[Key, float] | None = None
     """Concept -> value to set in the query's own code; 0 removes the concept from the query."""
     exclude: list[Key] | None = None

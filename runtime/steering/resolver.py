@@ -22,6 +22,7 @@ from .conflicts import Conflicts
 from .conjunction import Code, Conjunction, aimed
 from .documents import Documents
 from .evidence import Evidence
+from .profile import Profile
 from .request import DEFAULT_KEEP, Key, Steering, Strength, with_request
 from .steered_query import SteeredQuery
 
@@ -198,6 +199,8 @@ class Resolver:
 
     def _resolve(self, key: Key, generation: Callable[[], int | None], wanted: bool = True) -> Resolved:
         """Resolve a key, again after a change of the documents if it depends on them."""
+        if isinstance(key, Profile):
+            key = key.concept() or _no_clicks()
         if not isinstance(key, int | np.integer | str | Concept):
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str):
@@ -214,7 +217,7 @@ class Resolver:
             warn(warning)
         return resolved
 
-    def _make_resolved(self, key: Key, generation: int | None) -> Resolved:
+    def _make_resolved(self, key: int | str | Concept, generation: int | None) -> Resolved:
         wanted, depends = self._concept_of(key)
         with gathered() as warnings:
             concept = wanted.resolve(self._bundle, self._documents)
@@ -223,7 +226,7 @@ class Resolver:
                 concept = replace(concept, evidence=self._evidence.of(wanted.name))
         return Resolved(concept, self._step(concept), tuple(warnings), tuple(doubts))
 
-    def _find_concept(self, key: Key) -> tuple[Concept, bool]:
+    def _find_concept(self, key: int | str | Concept) -> tuple[Concept, bool]:
         """Return the concept that a key names, and whether its resolution depends on the documents."""
         if isinstance(key, Concept):
             return key, not key.weights
@@ -337,3 +340,7 @@ def _number_and_auto(strength: Strength) -> tuple[float, float]:
     if isinstance(strength, str):
         return 0.0, 1.0 if strength == "auto" else -1.0
     return float(strength), 0.0
+
+
+def _no_clicks() -> Concept:
+    raise ConfigError("the profile has no clicks yet, so that it is no concept: like or dislike documents first")
