@@ -16,7 +16,7 @@ from ...arrays import FloatArray, WideArray
 from ...bounded_cache import BoundedCache
 from ...runtime import Bundle, Hit, SteeredQuery
 from ...runtime.search.word_sets import shares_in
-from ...runtime.steering.terms import presences
+from ...runtime.steering.terms import scores
 
 CACHED_TEXTS = 4096
 """Texts whose vectors are remembered; 6 MB at 384 dimensions."""
@@ -72,12 +72,7 @@ def ranked_by_terms(
     """
     terms, texts = steered.terms, [hit.text for hit in hits]
     shares = [shares_in(texts, term.words) if term.words else np.zeros(len(texts)) for term in terms]
-    found, counted = presences(terms, vectors, shares)
-    if similar is not None:
-        found[0] = terms[0].threshold * similar + terms[0].word_weight * counted[0]
-    total = np.zeros(len(texts))
-    for term, z in zip(terms, found, strict=True):
-        total += term.value(z)
+    total = scores(terms, vectors, shares, similar)
     best = np.argsort(-total, kind="stable")[:k].tolist()
     return [_ranked(hits[i], rank, float(total[i])) for rank, i in enumerate(best, 1)]
 

@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 
 from ...arrays import IntArray, WideArray
-from ..steering.terms import Term, presences
+from ..steering.terms import Term
+from ..steering.terms import scores as scores_of
 from .contained import ContainedView
 from .dense import DenseView
 from .query import Query, RankedRows, best_rows
@@ -42,29 +43,8 @@ def search_terms(view: View, source: Source, query: Query, k: int, allowed: IntA
         found, scores = view.search(alone, len(rows), rows)
         order = np.argsort(found, kind="stable")
         rows, similar = found[order], scores[order].astype(np.float64) / max(HALF * top, 1e-12)
-    total = _scores_of(source, dense, steered.terms, rows, similar)
-    return best_rows(rows, total.astype(np.float32), k)
-
-
-def _scores_of(
-    source: Source, dense: DenseView, terms: Sequence[Term], rows: IntArray, similar: WideArray | None
-) -> WideArray:
-    """Return the scores of documents, the sum of all terms.
-
-    Args:
-        source: Where the words of the documents are.
-        dense: Where their vectors are.
-        terms: The query's own first.
-        rows: Row ids, ascending, shape (n,).
-        similar: What stands for the query's condition, 1 where it is half met, shape (n,).
-    """
-    found, counted = presences(terms, dense.index.vectors_of(rows), _word_shares(source, terms, rows))
-    if similar is not None:
-        found[0] = terms[0].threshold * similar + terms[0].word_weight * counted[0]
-    total = np.zeros(len(rows))
-    for term, z in zip(terms, found, strict=True):
-        total += term.value(z)
-    return total
+    vectors, shares = dense.index.vectors_of(rows), _word_shares(source, steered.terms, rows)
+    return best_rows(rows, scores_of(steered.terms, vectors, shares, similar).astype(np.float32), k)
 
 
 def _word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:

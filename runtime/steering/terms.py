@@ -150,3 +150,20 @@ def presences(
     if met:
         counted[0] = shares[0] * np.min(met, axis=0)
     return [terms[0].presence(rows, counted[0]), *found], counted
+
+
+def scores(
+    terms: Sequence[Term], rows: FloatArray, shares: Sequence[WideArray], similar: WideArray | None = None
+) -> WideArray:
+    """Return the scores of documents, the sum of all conditions; arguments as in `presences`.
+
+    `similar` stands for similarity to the query where that is another than the vectors', 1 where the query's condition
+    is half met, shape (n,).
+    """
+    found, counted = presences(terms, rows, shares)
+    if similar is not None:
+        found[0] = terms[0].threshold * similar + terms[0].word_weight * counted[0]
+    total = np.zeros(len(rows))
+    for term, z in zip(terms, found, strict=True):
+        total += term.value(z)
+    return total
