@@ -1,0 +1,146 @@
+"""What this project does, as its users get it: an index over the searched half, and `search(query, boost=...)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steersearch.arrays import FloatArray, IntArray
+from steersearch.runtime import Bundle, Concept, SteerableIndex
+from steersearch.runtime.bundle.embedder import Embedder
+from steersearch.runtime.search.views import ViewName
+from steersearch.runtime.steering.request import Key
+
+from .method import Method, Search
+from .rivals import angles
+from .scoring import NOTHING, TOP, Bench, Pairs, Rows
+
+STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+DEFAULT = "1"
+"""The strength that the documentation gives."""
+AWAY = -1.0
+PAPER = (0.25, 0.5, 1.0)
+"""Strengths of the paper's way, in typical activations."""
+VIEWS: tuple[ViewName, ...] = ("latent", "words", "hybrid")
+
+
+class KnownTexts:
+    """An embedder that embeds no text a second time, for concepts of thousands of examples."""
+
+    def __init__(self, embedder: Embedder, rows: dict[str, FloatArray]) -> None:
+        self._embedder, self._rows = embedder, rows
+
+    def embed_documents(self, texts: Sequence[str], *, progress: Callable[..., None] | None = None) -> FloatArray:
+        """Embed texts: unit rows, shape (n, d_in), float32."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if new:
+            self._rows.update(zip(new, self._embedder.embed_documents(new), strict=True))
+        return np.array([self._rows[text] for text in texts], np.float32)
+
+    embed_queries = embed_documents
+
+    def tokenise(self, texts: Sequence[str]) -> list[IntArray]:
+        """Token ids of each text."""
+        return self._embedder.tokenise(texts)
+
+    def token_text(self, token: int) -> str:
+        """The text of a token."""
+        return self._embedder.token_text(token)
+
+
+class Product:
+    """An index over the searched documents of a task; their ids are their rows."""
+
+    def __init__(self, bench: Bench, bundle: Bundle, folder: Path) -> None:
+        self.bench, self.bundle = bench, bundle
+        texts = [text for text, on in zip(bench.task.texts, bench.task.seen, strict=True) if not on]
+        self.index = SteerableIndex.create(folder, bundle, backend="exact")
+        self.index.add(texts, [str(row) for row in range(len(texts))], embeddings=bench.searched)
+
+    def search(self, keys: Sequence[Key] | None = None, strength: float | str = 1.0, **arguments: Any) -> Search:
+        """A search with the key of each pair's attribute boosted by a strength; without keys, without steering."""
+
+        def found(pairs: Pairs) -> Rows:
+            return self._rows(
+                pairs, lambda attribute: {"boost": {keys[attribute]: strength} if keys else None} | arguments
+            )
+
+        return found
+
+    def exclude(self, keys: Sequence[Key], **arguments: Any) -> Search:
+        """A search without documents that are about the key of each pair's attribute."""
+        return lambda pairs: self._rows(pairs, lambda attribute: {"exclude": [keys[attribute]]} | arguments)
+
+    def _rows(self, pairs: Pairs, arguments: Callable[[int], dict[str, Any]]) -> Rows:
+        rows = np.full((len(pairs.query), TOP), NOTHING)
+        for row, (query, attribute) in enumerate(zip(*pairs, strict=True)):
+            vector, text = self.bench.queries[query], self.bench.task.queries[query]
+            hits = self.index.search(vector, k=TOP, text=text, **arguments(int(attribute)))
+            rows[row, : len(hits)] = [int(hit.id) for hit in hits]
+        return rows
+
+    def directions(self, keys: Sequence[Key]) -> FloatArray:
+        """What the query moves along, one row per key, shape (a, d_in)."""
+        typical, atoms = self.bundle.features.typical, self.bundle.atoms
+        found = []
+        for key in keys:
+            weights = self.index.resolve(key).weights
+            latents = np.array(list(weights))
+            found.append((np.array(list(weights.values()), np.float32) * typical[latents]) @ atoms[latents])
+        return np.stack(found)
+
+
+def keys_of(bench: Bench, bundle: Bundle, chosen: Sequence[Rows]) -> dict[str, list[Key]]:
+    """Form of a concept -> its key for each attribute; texts of the half to learn from are the examples."""
+    names = bench.names
+    found: dict[str, list[Key]] = {"phrase": list(names)}
+    found["one latent"] = [bundle.features.search(name, 1)[0].id for name in names]
+    if chosen:
+        learn = np.array([text for text, on in zip(bench.task.texts, bench.task.seen, strict=True) if on], object)
+        few = [learn[rows].tolist() for rows in chosen]
+        found["8 examples"] = [Concept.from_examples(texts) for texts in few]
+        both = zip(names, few, strict=True)
+        found["8 examples and phrase"] = [Concept.from_examples(texts, phrase=name) for name, texts in both]
+        found["labels"] = [Concept.from_examples(list(dict.fromkeys(learn[rows]))) for rows in bench.members]
+    return found
+
+
+def ours(product: Product, keys: dict[str, list[Key]]) -> list[Method]:
+    """Every form of a concept, at every strength; by phrase also every view."""
+    search, phrase = product.search, keys["phrase"]
+    found = [
+        Method(
+            f"ours, {form}",
+            {f"{strength:g}": search(each, strength) for strength in STRENGTHS},
+            DEFAULT,
+            {f"{AWAY:g}": search(each, AWAY)} if form == "phrase" else {},
+        )
+        for form, each in keys.items()
+    ]
+    for view in VIEWS:
+        plain = search(view=view)
+        found.append(Method(f"no steering, {view} view", {"0": plain}, "0", plain=plain, seeded=view != "words"))
+        found.append(Method(f"ours, phrase, {view} view", {"1": search(phrase, view=view)}, DEFAULT, plain=plain))
+    return found
+
+
+def moving(product: Product, keys: dict[str, list[Key]]) -> list[Method]:
+    """The old way, by `blend="move"` and, for its best case, at every angle."""
+    found = []
+    for form in ("phrase", "8 examples", "8 examples and phrase"):
+        if form in keys:
+            rows = product.directions(keys[form])
+            settings = angles(product.bench, partial(_rows_of, rows))
+            settings["auto"] = product.search(keys[form], "auto", blend="move")
+            found.append(Method(f"ours, the query moves, {form}", settings, "auto"))
+    paper = partial(product.search, keys["phrase"], blend="move", view="reconstruction")
+    found.append(Method("ours, the paper's way, phrase", {f"{strength:g}": paper(strength) for strength in PAPER}, "1"))
+    return found
+
+
+def _rows_of(rows: FloatArray, pairs: Pairs) -> FloatArray:
+    return rows[pairs.attribute]
