@@ -26,13 +26,14 @@ from steersearch.runtime.interpret.pipeline import CachedEmbedder
 from steersearch.training import SaeConfig, TrainConfig, train
 
 from .articles import read_articles
-from .exclusion import NEWS, exclusions, negconstraint
+from .exclusion import NEWS, exclusions
 from .formula import conjunctions
 from .method import Method, measure
 from .oracle import oracle_curves
 from .perspectives import read_perspectives
 from .product import KnownTexts, Product, keys_of, moving, ours
 from .report import write_report
+from .requests import negconstraint
 from .results import Results
 from .rivals import bounds, by_examples, by_phrase, draw_examples
 from .scoring import Bench

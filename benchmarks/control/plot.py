@@ -21,6 +21,9 @@ CURVES = {
 }
 """Method -> its strengths, and which of them is its default, drawn at 1."""
 COLUMNS = 4
+LEGEND = 0.6
+"""Inches below the panels."""
+TICKS = {0.25: "¼", 0.5: "½", 1.0: "1", 2.0: "2", 4.0: "4"}
 
 
 def draw(results: Results, tasks: Sequence[str], path: Path) -> None:
@@ -31,7 +34,8 @@ def draw(results: Results, tasks: Sequence[str], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     lines = -(-len(tasks) // COLUMNS)
-    figure, axes = plt.subplots(lines, COLUMNS, figsize=(3.4 * COLUMNS, 2.9 * lines), sharex=True, squeeze=False)
+    height = 2.6 * lines + LEGEND
+    figure, axes = plt.subplots(lines, COLUMNS, figsize=(3.4 * COLUMNS, height), sharex=True, squeeze=False)
     for axis in axes.flat[len(tasks) :]:
         axis.set_visible(False)
     for axis, task in zip(axes.flat, tasks, strict=False):
@@ -48,15 +52,18 @@ def draw(results: Results, tasks: Sequence[str], path: Path) -> None:
         sums = [mean(results, task, method, "tuned", "both") or 0.0 for method in SUMS]
         axis.axhline(max(sums), color="black", linewidth=1, label="best tuned sum of vectors")
         axis.axhline(plain or 0.0, color="grey", linewidth=1, linestyle=":", label=NOTHING)
-        axis.set_xscale("log", base=2)
+        axis.set_xscale("log")
+        axis.set_xticks(list(TICKS), list(TICKS.values()))
+        axis.minorticks_off()
         axis.set_title(task, fontsize=10)
-    for axis in axes[-1]:
+    for axis in axes.flat[max(0, len(tasks) - COLUMNS) : len(tasks)]:
         axis.set_xlabel("strength / default")
+        axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
         axis.set_ylabel("both@10")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=4, fontsize=8, frameon=False)
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.tight_layout(rect=(0, LEGEND / height, 1, 1))
     figure.savefig(path)
     figure.savefig(path.with_suffix(".png"), dpi=110)
     plt.close(figure)

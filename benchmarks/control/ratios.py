@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .exclusion import NEWS, Rank, ndcg
+from .exclusion import NEWS
 from .method import ONE_DIGIT
 from .results import Results
 from .rivals import SUMS
+from .scoring import Rows, ndcg
 
 Tuning: TypeAlias = Literal["untuned", "tuned"]
 DRAWS = 2000
@@ -144,9 +144,9 @@ def _exclusion(results: Results) -> list[Target]:
     return found
 
 
-def ranks(results: Results, method: str, tuning: Tuning) -> Rank:
+def ranks(results: Results, method: str, tuning: Tuning) -> Rows:
     """Places of the answers to negconstraint's requests, shape (seeds x requests,)."""
-    rows: list[NDArray[np.int64]] = [
+    rows: list[Rows] = [
         np.array([ONE_DIGIT.index(digit) for digit in found[tuning]["rank"]])
         for found in results.seeds("negconstraint", method)
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .exclusion import NEWS, ndcg
+from .exclusion import NEWS
 from .oracle import DELTAS, SIDES
 from .perspectives import perspective_recall
 from .plot import draw
@@ -26,6 +26,7 @@ from .ratios import (
 )
 from .results import Results
 from .rivals import SUMS
+from .scoring import ndcg
 
 HEAD = """*Untuned* is what a person gets: the setting that the documentation gives, nothing chosen on any query.
 *Tuned* is the setting with the best both@10 on other (dev) queries of the same corpus: the best a method can do."""

@@ -148,3 +148,8 @@ def turned(queries: FloatArray, directions: FloatArray, degrees: float) -> Float
     angle = np.deg2rad(degrees)
     rows: FloatArray = (np.cos(angle) * queries + np.sin(angle) * aside).astype(np.float32)
     return rows
+
+
+def ndcg(ranks: Rows) -> NDArray[np.float64]:
+    """nDCG@10 where one document answers a request; ranks from 1, 0 for an answer that is not among the ten."""
+    return np.where(ranks > 0, 1 / np.log2(np.maximum(ranks, 1) + 1), 0.0)

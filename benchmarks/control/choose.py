@@ -1,0 +1,113 @@
+"""Would other constants of the conjunction have been better? Each corpus is left out once, and the others choose.
+
+    python -m benchmarks.control.choose --data FOLDER [--work demo/control]
+
+A grid of the constants that the product has is measured on the dev queries of every corpus with topics, through the
+product. For the corpus that is left out, the setting with the best mean over the others is reported on its test
+queries, beside the product's own constants and the setting that is the best there. Writes
+benchmarks/results/constants.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from steersearch.errors import SteeringWarning
+from steersearch.runtime.steering import conjunction, terms
+
+from .__main__ import ARTICLES, LEARNED, RESULTS, Embeddings, bundle_of, tasks_of
+from .method import Search
+from .product import Product
+from .report import table
+from .scoring import Bench
+from .tasks import BoolArray
+
+GRID: Mapping[str, tuple[float, ...]] = {
+    "ABOUT": (1.0, 1.2, 1.4),
+    "PRESENT": (0.4, 0.6, 0.8),
+    "CONCEPT_WORDS": (0.0, 1.0, 2.0),
+    "QUERY_WORDS": (0.0, 1.0, 2.0),
+}
+"""Constant of `runtime/steering/terms.py` -> the values that are tried; its own is always among them."""
+Setting = tuple[float, ...]
+
+
+def main() -> None:
+    """Measure the grid and write the choices."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of BEIR folders")
+    parser.add_argument("--work", type=Path, default=Path("demo/control"), help="checkpoints and bundles")
+    parser.add_argument("--seed", type=int, default=0, help="which autoencoder")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore", SteeringWarning)
+    bundle = bundle_of(args.data, args.seed, args.work)
+    embed = Embeddings(bundle)
+    embed.serve(bundle)
+    tasks = [task for task in tasks_of(args.data, [*LEARNED, *ARTICLES]) if task.kind in ("topics", "articles")]
+    grid = settings()
+    dev, test = {}, {}
+    for task in tasks:
+        bench = embed.bench(task)
+        with tempfile.TemporaryDirectory() as folder:
+            product = Product(bench, bundle, Path(folder) / "index")
+            with product.index:
+                search = product.search(bench.names)
+                dev[task.name] = [measured(bench, search, setting, bench.dev) for setting in grid]
+                test[task.name] = [measured(bench, search, setting, ~bench.dev) for setting in grid]
+        print(task.name, flush=True)
+    text = choices(grid, dev, test)
+    (RESULTS / "constants.md").write_text(text + "\n")
+    print(text)
+
+
+def settings() -> list[Setting]:
+    """The grid; the product's own constants are the first."""
+    own = tuple(float(getattr(terms, name)) for name in GRID)
+    return list(dict.fromkeys([own, *itertools.product(*GRID.values())]))
+
+
+@contextmanager
+def constants(setting: Setting) -> Iterator[None]:
+    """The product with other constants."""
+    homes = [(home, name) for home in (terms, conjunction) for name in GRID if hasattr(home, name)]
+    before = [getattr(home, name) for home, name in homes]
+    values = dict(zip(GRID, setting, strict=True))
+    try:
+        for home, name in homes:
+            setattr(home, name, values[name])
+        yield
+    finally:
+        for (home, name), value in zip(homes, before, strict=True):
+            setattr(home, name, value)
+
+
+def measured(bench: Bench, search: Search, setting: Setting, which: BoolArray) -> float:
+    """both@10 of a search with other constants."""
+    pairs = bench.asked(which)
+    with constants(setting):
+        return float(bench.judge(search(pairs), pairs)[2].mean())
+
+
+def choices(grid: list[Setting], dev: Mapping[str, list[float]], test: Mapping[str, list[float]]) -> str:
+    """A line per corpus that is left out; terms and sentences of one are left out together."""
+    lines = [["left out", *GRID, "both@10 there", "the product's own", "the best there"]]
+    for task, there in test.items():
+        corpus = task.removesuffix(", sentences")
+        others = [np.array(values) / max(values) for name, values in dev.items() if not name.startswith(corpus)]
+        chosen = int(np.mean(others, 0).argmax())
+        cells = [f"{value:g}" for value in grid[chosen]]
+        lines.append([task, *cells, *(f"{value:.3f}" for value in (there[chosen], there[0], max(there)))])
+    own = ", ".join(f"{name} {value:g}" for name, value in zip(GRID, grid[0], strict=True))
+    return f"{table(lines)}\n\nThe product's own: {own}. Dev queries choose, test queries are reported."
+
+
+if __name__ == "__main__":
+    main()
