@@ -54,10 +54,7 @@ def measure(bench: Bench, method: Method, plain: Search) -> dict[str, Any]:
     alone = len(method.settings) == 1
     dev_both = {} if alone else {name: _both(bench, search) for name, search in method.settings.items()}
     setting = next(iter(method.settings)) if alone else max(dev_both, key=lambda name: dev_both[name])
-    judged = {
-        name: bench.judge(search(test), test)
-        for name, search in (method.settings | method.shown if method.shown else method.settings).items()
-    }
+    judged = {name: bench.judge(search(test), test) for name, search in {**method.settings, **method.shown}.items()}
     found: dict[str, Any] = {
         "tuned": digits(judged[setting]),
         "setting": setting,

@@ -18,6 +18,7 @@ from .ratios import (
     EXAMPLES,
     NOTHING,
     PHRASE,
+    Tuning,
     mean,
     ranks,
     ratio,
@@ -28,6 +29,7 @@ from .results import Results
 from .rivals import SUMS
 from .scoring import ndcg
 
+TUNINGS: tuple[Tuning, Tuning] = ("untuned", "tuned")
 HEAD = """*Untuned* is what a person gets: the setting that the documentation gives, nothing chosen on any query.
 *Tuned* is the setting with the best both@10 on other (dev) queries of the same corpus: the best a method can do."""
 INTERVALS = "In brackets what holds 95 % of 2,000 paired bootstrap samples."
@@ -80,17 +82,17 @@ def _both(results: Results, tasks: Sequence[str]) -> str:
     lines = [["", *tasks, "mean of topics"]]
     for method in _methods(results, tasks):
         cells = [_pair(results, task, method, "both") for task in tasks]
-        means = [_mean_of(results, topics, method, tuning) for tuning in ("untuned", "tuned")]
+        means = [_mean_of(results, topics, method, tuning) for tuning in TUNINGS]
         lines.append([method, *cells, " / ".join(means)])
     return table([*lines, ["test pairs", *(str(results.tasks[task]["test"]) for task in tasks), ""]])
 
 
 def _pair(results: Results, task: str, method: str, figure: str) -> str:
-    return " / ".join(_short(mean(results, task, method, tuning, figure)) for tuning in ("untuned", "tuned"))
+    return " / ".join(_short(mean(results, task, method, tuning, figure)) for tuning in TUNINGS)
 
 
-def _mean_of(results: Results, tasks: Sequence[str], method: str, tuning: str) -> str:
-    values = [mean(results, task, method, tuning, "both") for task in tasks]  # type: ignore[arg-type]
+def _mean_of(results: Results, tasks: Sequence[str], method: str, tuning: Tuning) -> str:
+    values = [mean(results, task, method, tuning, "both") for task in tasks]
     known = [value for value in values if value is not None]
     return _short(float(np.mean(known))) if len(known) == len(tasks) else "-"
 
@@ -106,7 +108,7 @@ def _ratios(results: Results, tasks: Sequence[str]) -> str:
     ):
         cells = [str(ratio(results, members, ours, theirs) or "-") for members in groups.values()]
         lines.append([f"{ours} / {name}", *cells])
-    untuned = "untuned", "untuned"
+    untuned: tuple[Tuning, Tuning] = ("untuned", "untuned")
     plain = [str(ratio(results, members, PHRASE, (NOTHING,), untuned) or "-") for members in groups.values()]
     return table([*lines, [f"{PHRASE} / {NOTHING}", *plain]])
 
@@ -133,7 +135,14 @@ def _manners(results: Results, tasks: Sequence[str]) -> str:
         ]
         stays = [found["overlap"] for task in tasks for found in results.seeds(task, method) if "overlap" in found]
         if kept:
-            lines.append([method, _short(np.mean(kept)), _short(min(kept)), _short(np.mean(stays) if stays else None)])
+            lines.append(
+                [
+                    method,
+                    _short(float(np.mean(kept))),
+                    _short(min(kept)),
+                    _short(float(np.mean(stays)) if stays else None),
+                ]
+            )
     return table(lines)
 
 
@@ -149,14 +158,14 @@ def _views(results: Results, tasks: Sequence[str]) -> str:
 def _perspectives(results: Results, tasks: Sequence[str]) -> str:
     lines = [["", *tasks, "mean"]]
     for method in _methods(results, tasks):
-        rows = [[_recall(results, task, method, tuning) for tuning in ("untuned", "tuned")] for task in tasks]
+        rows = [[_recall(results, task, method, tuning) for tuning in TUNINGS] for task in tasks]
         cells = [" / ".join(map(_short, row)) for row in rows]
-        means = [np.mean(column) if None not in column else None for column in zip(*rows, strict=True)]  # type: ignore[arg-type]
+        means = [np.mean(column) if None not in column else None for column in zip(*rows, strict=True)]
         lines.append([method, *cells, " / ".join(map(_short, means))])
     return table(lines)
 
 
-def _recall(results: Results, task: str, method: str, tuning: str) -> float | None:
+def _recall(results: Results, task: str, method: str, tuning: Tuning) -> float | None:
     values = results.values(task, method, tuning, "first five")
     roots = results.tasks[task]["queries"]
     seeds = [found for found in results.seeds(task, method) if tuning in found]
@@ -172,8 +181,8 @@ def _excluded(results: Results) -> list[str]:
         for method in results.found[task]:
             plain = NOTHING + method.removeprefix("ours, exclude") if "view" in method else NOTHING
             cells = []
-            for tuning in ("untuned", "tuned"):
-                share, topic = (mean(results, task, method, tuning, figure) for figure in ("attribute", "topic"))  # type: ignore[arg-type]
+            for tuning in TUNINGS:
+                share, topic = (mean(results, task, method, tuning, figure) for figure in ("attribute", "topic"))
                 before = mean(results, task, plain, "untuned", "topic")
                 cells += [_short(share), _short(topic / before if topic is not None and before else None)]
             lines.append([method, *cells])
@@ -185,8 +194,8 @@ def _requests(results: Results) -> str:
     lines = [["", "nDCG@10, untuned", "P@1", "nDCG@10, best setting", "P@1"]]
     for method in results.found["negconstraint"]:
         cells = []
-        for tuning in ("untuned", "tuned"):
-            found = ranks(results, method, tuning)  # type: ignore[arg-type]
+        for tuning in TUNINGS:
+            found = ranks(results, method, tuning)
             cells += [_short(ndcg(found).mean()), _short((found == 1).mean())]
         lines.append([method, *cells])
     return table(lines)

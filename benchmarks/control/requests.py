@@ -56,8 +56,10 @@ def _rivals(
     parts = [embed(list(each)) if each else np.zeros((0, documents.shape[1]), np.float32) for each in bans]
     # Several concepts of Weaviate's are one vector, their mean; without one a query stays.
     target = np.stack([each.mean(0) if len(each) else query for query, each in zip(wanted, parts, strict=True)])
-    total = np.stack([each.sum(0) for each in parts])
-    banned = np.stack([np.maximum(documents @ each.T, 0).sum(1) for each in parts])  # (requests, documents)
+    total: FloatArray = np.stack([each.sum(0) for each in parts]).astype(np.float32)
+    banned = np.stack([np.maximum(documents @ each.T, 0).sum(1) for each in parts]).astype(
+        np.float32
+    )  # (requests, documents)
     scores = wanted @ documents.T
 
     def away(weight: float) -> Rows:

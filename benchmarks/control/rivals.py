@@ -61,7 +61,9 @@ def by_phrase(bench: Bench, embed: Embed) -> list[Method]:
 
     def projected(pairs: Pairs, weight: float) -> FloatArray:
         whole = joined(pairs)
-        return whole + weight * (whole * phrase(pairs)).sum(1, keepdims=True) * phrase(pairs)
+        shadow = (whole * phrase(pairs)).sum(1, keepdims=True) * phrase(pairs)
+        rows: FloatArray = whole + weight * shadow
+        return rows
 
     rows = bench.learn if len(bench.learn) else bench.searched
     nearest = np.argsort(-(rows @ text.T), axis=0)[:FEEDBACK].T

@@ -56,7 +56,8 @@ class Bench:
     def mean(self) -> FloatArray:
         """Of the documents to learn from, or of the searched ones where there are none, shape (d,)."""
         rows = self.learn if len(self.learn) else self.searched
-        return rows.mean(0, dtype=np.float32)
+        mean: FloatArray = rows.mean(0, dtype=np.float32)
+        return mean
 
     @cached_property
     def names(self) -> list[str]:
@@ -126,7 +127,8 @@ class Bench:
     def precision(self, queries: FloatArray, documents: FloatArray | None = None) -> NDArray[np.float64]:
         """Precision at 10 of the attribute, of the query and of both, shape (3, pairs), of a vector per pair."""
         pairs = Pairs(self.of_query, self.of_attribute)
-        return self.judge(self.top(queries, documents), pairs).mean(2)
+        shares: NDArray[np.float64] = self.judge(self.top(queries, documents), pairs).mean(2)
+        return shares
 
     def top(self, queries: FloatArray, documents: FloatArray | None = None) -> Rows:
         """Rows of the ten best searched documents of each query by product, best first, shape (len(queries), 10)."""
