@@ -4,8 +4,8 @@
 
 A grid of the constants that the product has is measured on the dev queries of every corpus with topics, through the
 product. For the corpus that is left out, the setting with the best mean over the others is reported on its test
-queries, beside the product's own constants and the setting that is the best there. Writes
-benchmarks/results/constants.md.
+queries, beside the product's own constants and the setting that is the best there. The table goes into
+benchmarks/results/control.json, and from there into control.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from steersearch.runtime.steering import conjunction, terms
 from .__main__ import ARTICLES, LEARNED, RESULTS, Embeddings, bundle_of, tasks_of
 from .method import Search
 from .product import Product
-from .report import table
+from .report import write_report
+from .results import Results
 from .scoring import Bench
 from .tasks import BoolArray
 
@@ -63,9 +64,9 @@ def main() -> None:
                 dev[task.name] = [measured(bench, search, setting, bench.dev) for setting in grid]
                 test[task.name] = [measured(bench, search, setting, ~bench.dev) for setting in grid]
         print(task.name, flush=True)
-    text = choices(grid, dev, test)
-    (RESULTS / "constants.md").write_text(text + "\n")
-    print(text)
+    with Results(RESULTS / "control.json") as results:
+        results.choices = choices(grid, dev, test)
+        write_report(results, RESULTS)
 
 
 def settings() -> list[Setting]:
@@ -96,7 +97,7 @@ def measured(bench: Bench, search: Search, setting: Setting, which: BoolArray) -
         return float(bench.judge(search(pairs), pairs)[2].mean())
 
 
-def choices(grid: list[Setting], dev: Mapping[str, list[float]], test: Mapping[str, list[float]]) -> str:
+def choices(grid: list[Setting], dev: Mapping[str, list[float]], test: Mapping[str, list[float]]) -> list[list[str]]:
     """A line per corpus that is left out; terms and sentences of one are left out together."""
     lines = [["left out", *GRID, "both@10 there", "the product's own", "the best there"]]
     for task, there in test.items():
@@ -105,8 +106,8 @@ def choices(grid: list[Setting], dev: Mapping[str, list[float]], test: Mapping[s
         chosen = int(np.mean(others, 0).argmax())
         cells = [f"{value:g}" for value in grid[chosen]]
         lines.append([task, *cells, *(f"{value:.3f}" for value in (there[chosen], there[0], max(there)))])
-    own = ", ".join(f"{name} {value:g}" for name, value in zip(GRID, grid[0], strict=True))
-    return f"{table(lines)}\n\nThe product's own: {own}. Dev queries choose, test queries are reported."
+    own = [f"{value:g}" for value in grid[0]]
+    return [*lines, ["the product's own", *own, "", f"{np.mean([there[0] for there in test.values()]):.3f}", ""]]
 
 
 if __name__ == "__main__":

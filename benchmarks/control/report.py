@@ -56,6 +56,7 @@ def write_report(results: Results, folder: Path) -> None:
     parts += ["## Exclusion", *_excluded(results)] if any("exclude" in name for name in results.found) else []
     if "negconstraint" in results.found:
         parts += ["## Requests with an exception (negconstraint)", _requests(results)]
+    parts += ["## Constants that other corpora choose: both@10", table(results.choices)] if results.choices else []
     parts += ["## The paper's own experiment", _oracle(results)] if "scifact" in results.found else []
     text = "\n\n".join(parts)
     (folder / "control.md").write_text(text + "\n")

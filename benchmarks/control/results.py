@@ -26,11 +26,14 @@ class Results:
         self.path = path
         self.found: dict[str, dict[str, dict[str, Any]]] = {}
         self.tasks: dict[str, dict[str, Any]] = {}
+        self.choices: list[list[str]] = []
+        """The table of `benchmarks.control.choose`."""
         self._complete: list[list[Any]] = []
         self._saved = time.monotonic()
         if path.is_file():
             kept = json.loads(path.read_text())
             self.found, self.tasks, self._complete = kept["found"], kept["tasks"], kept["complete"]
+            self.choices = kept["choices"]
 
     def __enter__(self) -> Results:
         return self
@@ -42,7 +45,7 @@ class Results:
 
     def save(self) -> None:
         """Write the file."""
-        body = {"tasks": self.tasks, "complete": self._complete, "found": self.found}
+        body = {"tasks": self.tasks, "complete": self._complete, "choices": self.choices, "found": self.found}
         self.path.write_text(json.dumps(body) + "\n")
         self._saved = time.monotonic()
 
