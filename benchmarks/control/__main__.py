@@ -144,7 +144,7 @@ def measure_task(results: Results, bench: Bench, bundle: Bundle, embed: Embeddin
         product = Product(bench, bundle, Path(folder) / "index")
         with product.index:
             keys = keys_of(bench, bundle, chosen)
-            run([*ours(product, keys), *moving(product, keys)])
+            run([*ours(product, keys, seed == 0), *moving(product, keys)])
             run(conjunctions(bench, product.directions(keys["phrase"])))
             if bench.task.name in NEWS:
                 exclusions(results, product, plain, seed)

@@ -37,7 +37,12 @@ def conjunctions(bench: Bench, directions: FloatArray) -> list[Method]:
     presence = standardised(bench.searched @ directions.T, axis=0).T  # (a, searched)
     with_words = presence + WORDS * word_shares(bench)
     return [
-        Method(name, {f"{strength:g}": _search(bench, rows, strength) for strength in STRENGTHS}, DEFAULT)
+        Method(
+            name,
+            {f"{strength:g}": _search(bench, rows, strength) for strength in STRENGTHS},
+            DEFAULT,
+            collateral=True,
+        )
         for name, rows in (("formula, phrase", presence), ("formula, phrase and its words", with_words))
     ]
 

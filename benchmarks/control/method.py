@@ -34,8 +34,8 @@ class Method:
     """The untuned setting; None where nobody says which."""
     shown: Mapping[str, Search] = field(default_factory=dict)
     """Further settings for the curve, which tuning does not choose from."""
-    plain: Search | None = None
-    """The same without steering, for what stays of the ten results; None where that is the plain dense search."""
+    collateral: bool = False
+    """Whether to measure what is left of the ten results where an attribute has nothing to bring."""
     seeded: bool = True
     """Whether another autoencoder or draw of examples finds something else."""
 
@@ -44,10 +44,10 @@ def measure(bench: Bench, method: Method, plain: Search) -> dict[str, Any]:
     """All figures of a method on one task.
 
     Returns:
-        `untuned` and `tuned`: per figure one digit a test pair, of ten results so many (`a` is ten); `first five`
-        likewise, of the first five those with both. `setting`: what tuning chose. `curve`: setting -> means of the
-        figures over the test pairs. `dev`: setting -> both@10 over the dev pairs. `overlap`: of the ten results without
-        steering so many stay where an attribute has nothing to bring, as a share. `seconds`.
+        `untuned`, and `tuned` where there is a choice: per figure one digit a test pair, of ten results so many (`a` is
+        ten); `first five` likewise, of the first five those with both. `setting`: what tuning chose. `curve`: setting
+        -> means of the figures over the test pairs. `dev`: setting -> both@10 over the dev pairs. `overlap`: of the ten
+        results without steering so many stay where an attribute has nothing to bring, as a share. `seconds`.
     """
     started = time.perf_counter()
     test = bench.asked(~bench.dev)
@@ -56,17 +56,18 @@ def measure(bench: Bench, method: Method, plain: Search) -> dict[str, Any]:
     setting = next(iter(method.settings)) if alone else max(dev_both, key=lambda name: dev_both[name])
     judged = {name: bench.judge(search(test), test) for name, search in {**method.settings, **method.shown}.items()}
     found: dict[str, Any] = {
-        "tuned": digits(judged[setting]),
         "setting": setting,
         "curve": {name: np.round(hits.mean((1, 2)), 4).tolist() for name, hits in judged.items()},
         "dev": {name: round(value, 4) for name, value in dev_both.items()},
     }
+    if not (alone and method.seeded):
+        found["tuned"] = digits(judged[setting])
     if method.default is not None:
         found["untuned"] = digits(judged[method.default])
         pairs = bench.untouched
-        if len(pairs.query):
-            before, after = (method.plain or plain)(pairs), method.settings[method.default](pairs)
-            found["overlap"] = round(overlap(before, after), 4)
+        if method.collateral and len(pairs.query):
+            search = {**method.settings, **method.shown}[method.default]
+            found["overlap"] = round(overlap(plain(pairs), search(pairs)), 4)
     return found | {"seconds": round(time.perf_counter() - started, 1)}
 
 

@@ -23,8 +23,10 @@ STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 DEFAULT = "1"
 """The strength that the documentation gives."""
 AWAY = -1.0
-PAPER = (0.25, 0.5, 1.0)
-"""Strengths of the paper's way, in typical activations."""
+AROUND = ("0.5", "2")
+"""Half and twice the default."""
+CURVES = ("phrase", "8 examples", "8 examples and phrase")
+"""Forms of a concept that are measured at every strength."""
 VIEWS: tuple[ViewName, ...] = ("latent", "words", "hybrid")
 
 
@@ -109,36 +111,39 @@ def keys_of(bench: Bench, bundle: Bundle, chosen: Sequence[Rows]) -> dict[str, l
     return found
 
 
-def ours(product: Product, keys: dict[str, list[Key]]) -> list[Method]:
-    """Every form of a concept, at every strength; by phrase also every view."""
+def ours(product: Product, keys: dict[str, list[Key]], first: bool) -> list[Method]:
+    """Every form of a concept and, by phrase, every view.
+
+    Args:
+        product: The index.
+        keys: What `keys_of` made.
+        first: Whether this is the first autoencoder, which is measured at every strength and in every view.
+    """
     search, phrase = product.search, keys["phrase"]
-    found = [
-        Method(
-            f"ours, {form}",
-            {f"{strength:g}": search(each, strength) for strength in STRENGTHS},
-            DEFAULT,
-            {f"{AWAY:g}": search(each, AWAY)} if form == "phrase" else {},
-        )
-        for form, each in keys.items()
-    ]
-    for view in VIEWS:
-        plain = search(view=view)
-        found.append(Method(f"no steering, {view} view", {"0": plain}, "0", plain=plain, seeded=view != "words"))
-        found.append(Method(f"ours, phrase, {view} view", {"1": search(phrase, view=view)}, DEFAULT, plain=plain))
+    found = []
+    for form, each in keys.items():
+        at = {f"{strength:g}": search(each, strength) for strength in STRENGTHS}
+        curve = form in CURVES
+        settings = at if first and curve else {DEFAULT: at[DEFAULT]}
+        shown = {name: at[name] for name in AROUND} if curve else {}
+        if form == "phrase":
+            shown[f"{AWAY:g}"] = search(each, AWAY)
+        found.append(Method(f"ours, {form}", settings, DEFAULT, shown, collateral=True))
+    for view in VIEWS if first else ():
+        found.append(Method(f"no steering, {view} view", {"0": search(view=view)}, "0"))
+        found.append(Method(f"ours, phrase, {view} view", {"1": search(phrase, view=view)}, DEFAULT))
     return found
 
 
 def moving(product: Product, keys: dict[str, list[Key]]) -> list[Method]:
-    """The old way, by `blend="move"` and, for its best case, at every angle."""
+    """The old way: untuned by `blend="move"` and `"auto"`, and for its best case at every angle."""
     found = []
-    for form in ("phrase", "8 examples", "8 examples and phrase"):
-        if form in keys:
-            rows = product.directions(keys[form])
-            settings = angles(product.bench, partial(_rows_of, rows))
-            settings["auto"] = product.search(keys[form], "auto", blend="move")
-            found.append(Method(f"ours, the query moves, {form}", settings, "auto"))
-    paper = partial(product.search, keys["phrase"], blend="move", view="reconstruction")
-    found.append(Method("ours, the paper's way, phrase", {f"{strength:g}": paper(strength) for strength in PAPER}, "1"))
+    for form in (form for form in CURVES if form in keys):
+        settings = angles(product.bench, partial(_rows_of, product.directions(keys[form])))
+        shown = {"auto": product.search(keys[form], "auto", blend="move")}
+        found.append(Method(f"ours, the query moves, {form}", settings, "auto", shown, collateral=form == "phrase"))
+    paper = product.search(keys["phrase"], blend="move", view="reconstruction")
+    found.append(Method("ours, the paper's way, phrase", {"1": paper}, "1"))
     return found
 
 

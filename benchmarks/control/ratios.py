@@ -93,7 +93,8 @@ def mean(results: Results, task: str, method: str, tuning: Tuning, figure: str) 
 
 def at_strength(results: Results, task: str, method: str, setting: str) -> float:
     """both@10 at one setting of the curve."""
-    return float(np.mean([found["curve"][setting][2] for found in results.seeds(task, method)]))
+    curves = [found["curve"] for found in results.seeds(task, method)]
+    return float(np.mean([curve[setting][2] for curve in curves if setting in curve]))
 
 
 def targets(results: Results) -> list[Target]:

@@ -11,7 +11,7 @@ from .exclusion import NEWS
 from .oracle import DELTAS, SIDES
 from .perspectives import perspective_recall
 from .plot import draw
-from .product import VIEWS
+from .product import AWAY, STRENGTHS, VIEWS
 from .ratios import (
     BOTH,
     DIFFMEAN,
@@ -50,6 +50,7 @@ def write_report(results: Results, folder: Path) -> None:
         parts += ["## Ratios", _ratios(results, topics)]
         parts += ["## attribute@10 / topic@10, untuned", _sides(results, [*topics, *stances])]
         parts += ["## What is left alone", _manners(results, topics)]
+        parts += ["## attribute@10 / topic@10 by phrase, over the strength", _strengths(results, [*topics, *stances])]
         parts += ["## Other views: both@10, untuned, without and with the phrase", _views(results, topics)]
     if sides:
         parts += ["## Perspectives (PIR): p-Recall@5, untuned / tuned", _perspectives(results, sides)]
@@ -144,6 +145,16 @@ def _manners(results: Results, tasks: Sequence[str]) -> str:
                     _short(float(np.mean(stays)) if stays else None),
                 ]
             )
+    return table(lines)
+
+
+def _strengths(results: Results, tasks: Sequence[str]) -> str:
+    settings = (f"{AWAY:g}", *(f"{strength:g}" for strength in STRENGTHS))
+    lines = [["first autoencoder", *settings]]
+    for task in tasks:
+        curve = results.seeds(task, PHRASE)[0]["curve"] if results.seeds(task, PHRASE) else {}
+        cells = [" / ".join(map(_short, curve[each][:2])) if each in curve else "-" for each in settings]
+        lines.append([task, *cells])
     return table(lines)
 
 

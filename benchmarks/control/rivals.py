@@ -69,42 +69,26 @@ def by_phrase(bench: Bench, embed: Embed) -> list[Method]:
     nearest = np.argsort(-(rows @ text.T), axis=0)[:FEEDBACK].T
     feedback = np.stack([rows[each].mean(0) for each in nearest])
     add = partial(_add, bench)
+    method = partial(Method, seeded=False, collateral=True)
+    appended = angles(bench, lambda pairs: joined(pairs) - query(pairs)) | {"1": _search(bench, joined)}
+    # Weaviate's source code halves the force.
+    moved = {f"{force:g}": _search(bench, partial(_between, query, phrase, force / 2)) for force in FORCES}
+    cookbook = add(partial(joined, form="{}, {}"), WEIGHTS)
+    pap = {f"{weight:g}": _search(bench, partial(projected, weight=weight)) for weight in (0.5, 1.0, 2.0, 4.0)}
+    nearby = free(bench, _of_attribute(feedback - bench.mean), ROCCHIO[0])
     found = [
         Method("no steering", {"0": _search(bench, query)}, "0", seeded=False),
-        Method(SUMS[0], free(bench, phrase), "1", seeded=False),
-        Method(SUMS[1], free(bench, _minus(phrase, bench.mean)), "1", seeded=False),
-        Method(
-            SUMS[2],
-            angles(bench, lambda pairs: joined(pairs) - query(pairs)) | {"1": _search(bench, joined)},
-            "1",
-            seeded=False,
-        ),
-        Method(
-            SUMS[3],
-            {
-                f"{force:g}": _search(bench, partial(_between, query, phrase, force / 2))
-                for force in FORCES  # the source code halves the force
-            },
-            f"{FORCE:g}",
-            seeded=False,
-        ),
-        Method(SUMS[4], add(phrase, WEIGHTS), "1", seeded=False),
-        Method(SUMS[5], add(partial(joined, form="{}, {}"), WEIGHTS), f"{MORE_OF:g}", seeded=False),
-        Method(
-            "phrase: PAP projection",
-            {f"{w:g}": _search(bench, partial(projected, weight=w)) for w in (0.5, 1.0, 2.0, 4.0)},
-            "1",
-            seeded=False,
-        ),
-        Method(
-            f"phrase: feedback of its {FEEDBACK} nearest documents",
-            free(bench, _of_attribute(feedback - bench.mean), ROCCHIO[0]),
-            f"{ROCCHIO[0]:g}",
-            seeded=False,
-        ),
+        method(SUMS[0], free(bench, phrase), "1"),
+        method(SUMS[1], free(bench, _minus(phrase, bench.mean)), "1"),
+        method(SUMS[2], appended, "1"),
+        method(SUMS[3], moved, f"{FORCE:g}"),
+        method(SUMS[4], add(phrase, WEIGHTS), "1"),
+        method(SUMS[5], cookbook, f"{MORE_OF:g}"),
+        method("phrase: PAP projection", pap, "1"),
+        method(f"phrase: feedback of its {FEEDBACK} nearest documents", nearby, f"{ROCCHIO[0]:g}"),
     ]
     if task.written:
-        found.append(Method("the whole request as it is written", {"1": _search(bench, _written(bench, embed))}, "1"))
+        found.append(method("the whole request as it is written", {"1": _search(bench, _written(bench, embed))}, "1"))
     return found
 
 
@@ -117,7 +101,7 @@ def by_examples(bench: Bench, chosen: Sequence[Rows]) -> list[Method]:
     rocchio = _of_attribute(few * ROCCHIO[0] - mean * ROCCHIO[1])
     return [
         Method("8 examples: Rocchio", angles(bench, _of_attribute(few)) | _add(bench, rocchio, (1.0,)), "1"),
-        Method("8 examples: DiffMean", free(bench, _of_attribute(few - mean)), "1"),
+        Method("8 examples: DiffMean", free(bench, _of_attribute(few - mean)), "1", collateral=True),
         Method("8 examples and phrase: DiffMean", free(bench, _of_attribute(both)), "1"),
         Method("labels: DiffMean", free(bench, _of_attribute(every - mean)), "1", seeded=False),
         Method(

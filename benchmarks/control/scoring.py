@@ -16,7 +16,7 @@ from .tasks import BoolArray, Task
 TOP = 10
 KNOWN = 0.4
 """Of the ten nearest documents to learn from so many have to contain a term, or the embedder does not know it."""
-UNTOUCHED = 200
+UNTOUCHED = 100
 """Queries that have nothing to gain, at most."""
 NOTHING = -1
 """In place of a row where a view found fewer than ten documents."""
