@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from steersearch.arrays import FloatArray, IntArray
+from steersearch.arrays import FloatArray, IntArray, unit_rows
 from steersearch.runtime import Bundle, Concept, SteerableIndex
 from steersearch.runtime.bundle.embedder import Embedder
 from steersearch.runtime.search.views import ViewName
 from steersearch.runtime.steering.request import Key
 
 from .method import Method, Search
-from .rivals import angles
+from .rivals import FORCE, angles
 from .scoring import NOTHING, TOP, Bench, Pairs, Rows
 
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -77,11 +77,30 @@ class Product:
         """A search without documents that are about the key of each pair's attribute."""
         return lambda pairs: self._rows(pairs, lambda attribute: {"exclude": [keys[attribute]]} | arguments)
 
+    def appended(self, pairs: Pairs) -> Rows:
+        """The hybrid view asked for the query and the phrase in one text."""
+        queries, names = self.bench.task.queries, self.bench.names
+        texts = [f"{queries[query]} {names[attribute]}" for query, attribute in zip(*pairs, strict=True)]
+        return self._hits(self.bundle.embed_queries(texts), [{"text": text, "view": "hybrid"} for text in texts])
+
+    def moved(self, pairs: Pairs) -> Rows:
+        """The hybrid view with the vector that Weaviate's moveTo makes and the words of the query."""
+        query, phrase = self.bench.queries[pairs.query], self.bench.phrases[pairs.attribute]
+        vectors = unit_rows((1 - FORCE / 2) * query + FORCE / 2 * phrase)
+        texts = [self.bench.task.queries[query] for query in pairs.query]
+        return self._hits(vectors, [{"text": text, "view": "hybrid"} for text in texts])
+
     def _rows(self, pairs: Pairs, arguments: Callable[[int], dict[str, Any]]) -> Rows:
-        rows = np.full((len(pairs.query), TOP), NOTHING)
-        for row, (query, attribute) in enumerate(zip(*pairs, strict=True)):
-            vector, text = self.bench.queries[query], self.bench.task.queries[query]
-            hits = self.index.search(vector, k=TOP, text=text, **arguments(int(attribute)))
+        texts = [self.bench.task.queries[query] for query in pairs.query]
+        asked = zip(texts, pairs.attribute, strict=True)
+        return self._hits(
+            self.bench.queries[pairs.query], [{"text": text} | arguments(int(attribute)) for text, attribute in asked]
+        )
+
+    def _hits(self, vectors: FloatArray, arguments: Sequence[dict[str, Any]]) -> Rows:
+        rows = np.full((len(vectors), TOP), NOTHING)
+        for row, (vector, each) in enumerate(zip(vectors, arguments, strict=True)):
+            hits = self.index.search(np.ascontiguousarray(vector), k=TOP, **each)
             rows[row, : len(hits)] = [int(hit.id) for hit in hits]
         return rows
 
@@ -132,6 +151,11 @@ def ours(product: Product, keys: dict[str, list[Key]], first: bool) -> list[Meth
     for view in VIEWS if first else ():
         found.append(Method(f"no steering, {view} view", {"0": search(view=view)}, "0"))
         found.append(Method(f"ours, phrase, {view} view", {"1": search(phrase, view=view)}, DEFAULT))
+    if first:
+        # A vector brings no words: what the words of the query are worth.
+        found.append(Method("ours, phrase, without the query's words", {"1": search(phrase, text=None)}, DEFAULT))
+        found.append(Method("phrase: appended to the query, hybrid", {"1": product.appended}, DEFAULT))
+        found.append(Method("phrase: Weaviate moveTo, hybrid", {"1": product.moved}, DEFAULT))
     return found
 
 

@@ -34,6 +34,7 @@ HEAD = """*Untuned* is what a person gets: the setting that the documentation gi
 *Tuned* is the setting with the best both@10 on other (dev) queries of the same corpus: the best a method can do."""
 INTERVALS = "In brackets what holds 95 % of 2,000 paired bootstrap samples."
 HALVES = "Documents to learn from and documents that are searched are different ones."
+HYBRID = ("phrase: appended to the query, hybrid", "phrase: Weaviate moveTo, hybrid")
 MANNERS = (PHRASE, EXAMPLES, BOTH, "ours, the query moves, phrase", *SUMS[:6], DIFFMEAN)
 
 
@@ -107,12 +108,19 @@ def _ratios(results: Results, tasks: Sequence[str]) -> str:
         (EXAMPLES, DIFFMEAN, (DIFFMEAN,)),
         (BOTH, DIFFMEAN, (DIFFMEAN,)),
         ("ours, labels", "labels: DiffMean", ("labels: DiffMean",)),
+        ("ours, phrase, without the query's words", "best sum of vectors", SUMS),
     ):
         cells = [str(ratio(results, members, ours, theirs) or "-") for members in groups.values()]
         lines.append([f"{ours} / {name}", *cells])
     untuned: tuple[Tuning, Tuning] = ("untuned", "untuned")
-    plain = [str(ratio(results, members, PHRASE, (NOTHING,), untuned) or "-") for members in groups.values()]
-    return table([*lines, [f"{PHRASE} / {NOTHING}", *plain]])
+    for ours, theirs in (
+        (PHRASE, (NOTHING,)),
+        ("ours, phrase, hybrid view", ("no steering, hybrid view",)),
+        ("ours, phrase, hybrid view", HYBRID),
+    ):
+        cells = [str(ratio(results, members, ours, theirs, untuned) or "-") for members in groups.values()]
+        lines.append([f"{ours} / {' or '.join(theirs)}, untuned", *cells])
+    return table(lines)
 
 
 def _sides(results: Results, tasks: Sequence[str]) -> str:
