@@ -2,7 +2,7 @@
 
     python -m benchmarks.control.choose --data FOLDER [--work demo/control]
 
-A grid of the constants that the product has is measured on the dev queries of every corpus with topics, through the
+Values around the constants that the product has are measured on the dev queries of every corpus with topics, through the
 product. For the corpus that is left out, the setting with the best mean over the others is reported on its test
 queries, beside the product's own constants and the setting that is the best there. The table goes into
 benchmarks/results/control.json, and from there into control.md.
@@ -34,10 +34,17 @@ from .tasks import BoolArray
 GRID: Mapping[str, tuple[float, ...]] = {
     "ABOUT": (1.0, 1.2, 1.4),
     "PRESENT": (0.4, 0.6, 0.8),
-    "CONCEPT_WORDS": (0.0, 1.0, 2.0),
     "QUERY_WORDS": (0.0, 1.0, 2.0),
 }
-"""Constant of `runtime/steering/terms.py` -> the values that are tried; its own is always among them."""
+"""Constant of `runtime/steering/terms.py` -> values that are tried, each with each."""
+ALONE: Mapping[str, tuple[float, ...]] = {
+    "SLOPE": (1.5, 3.0),
+    "CONCEPT_SLOPE": (2.0, 4.0),
+    "FLOOR": (0.0, 0.25),
+    "CONCEPT_WORDS": (0.0, 2.0),
+}
+"""Constants that are tried one at a time, all others as they are."""
+NAMES = (*GRID, *ALONE)
 Setting = tuple[float, ...]
 
 
@@ -71,16 +78,19 @@ def main() -> None:
 
 def settings() -> list[Setting]:
     """The grid; the product's own constants are the first."""
-    own = tuple(float(getattr(terms, name)) for name in GRID)
-    return list(dict.fromkeys([own, *itertools.product(*GRID.values())]))
+    own = tuple(float(getattr(terms, name)) for name in NAMES)
+    found = [own, *((*values, *own[len(GRID) :]) for values in itertools.product(*GRID.values()))]
+    for at, name in enumerate(ALONE, len(GRID)):
+        found += [(*own[:at], value, *own[at + 1 :]) for value in ALONE[name]]
+    return list(dict.fromkeys(found))
 
 
 @contextmanager
 def constants(setting: Setting) -> Iterator[None]:
     """The product with other constants."""
-    homes = [(home, name) for home in (terms, conjunction) for name in GRID if hasattr(home, name)]
+    homes = [(home, name) for home in (terms, conjunction) for name in NAMES if hasattr(home, name)]
     before = [getattr(home, name) for home, name in homes]
-    values = dict(zip(GRID, setting, strict=True))
+    values = dict(zip(NAMES, setting, strict=True))
     try:
         for home, name in homes:
             setattr(home, name, values[name])
@@ -99,7 +109,7 @@ def measured(bench: Bench, search: Search, setting: Setting, which: BoolArray) -
 
 def choices(grid: list[Setting], dev: Mapping[str, list[float]], test: Mapping[str, list[float]]) -> list[list[str]]:
     """A line per corpus that is left out; terms and sentences of one are left out together."""
-    lines = [["left out", *GRID, "both@10 there", "the product's own", "the best there"]]
+    lines = [["left out", *NAMES, "both@10 there", "the product's own", "the best there"]]
     for task, there in test.items():
         corpus = task.removesuffix(", sentences")
         others = [np.array(values) / max(values) for name, values in dev.items() if not name.startswith(corpus)]
