@@ -2,8 +2,8 @@
 
     python -m benchmarks.control.choose --data FOLDER [--work demo/control]
 
-Values around the constants that the product has are measured on the dev queries of every corpus with topics, through the
-product. For the corpus that is left out, the setting with the best mean over the others is reported on its test
+Values around the constants that the product has are measured on the dev queries of every corpus with topics, through
+the product. For the corpus that is left out, the setting with the best mean over the others is reported on its test
 queries, beside the product's own constants and the setting that is the best there. The table goes into
 benchmarks/results/control.json, and from there into control.md.
 """
