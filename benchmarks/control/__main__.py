@@ -20,7 +20,7 @@ import numpy as np
 from steersearch.corpus import Corpus, read_qrels, read_queries
 from steersearch.embedding_cache import default_cache_dir
 from steersearch.errors import SteeringWarning
-from steersearch.export import export_bundle
+from steersearch.export import export_bundle, load_pretrained
 from steersearch.runtime import Bundle
 from steersearch.runtime.interpret.pipeline import CachedEmbedder
 from steersearch.training import SaeConfig, TrainConfig, train
@@ -41,7 +41,7 @@ from .tasks import Task, read_task
 
 RESULTS = Path(__file__).parent.parent / "results"
 LEARNED = ("20newsgroups", "agnews-test", "medquad", "debates", "perspectrum")
-"""Corpora whose documents to learn from train the autoencoder."""
+"""Corpora whose documents to learn from train the autoencoders, but for the general one."""
 ARTICLES = ("onestopenglish", "cochrane-pairs")
 """Corpora that no autoencoder has seen, as `pir` and `negconstraint`."""
 SETS = (*LEARNED, *ARTICLES, "pir", "negconstraint", "scifact")
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of BEIR folders")
     parser.add_argument("--sets", nargs="*", default=list(SETS), help="folders in it to measure")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="autoencoders; the first is the general one")
     parser.add_argument("--work", type=Path, default=Path("demo/control"), help="checkpoints and bundles")
     parser.add_argument("--report", action="store_true", help="measure nothing, write the report")
     parser.add_argument("--again", nargs="*", default=[], help="methods whose name begins so are measured again")
@@ -114,8 +114,19 @@ def tasks_of(data: Path, sets: list[str]) -> list[Task]:
     return found
 
 
-def bundle_of(data: Path, seed: int, work: Path) -> Bundle:
-    """One autoencoder for all corpora, trained on the documents to learn from."""
+def bundle_of(data: Path, number: int, work: Path) -> Bundle:
+    """An autoencoder for all corpora: the general one that comes with the package, then trained ones.
+
+    Args:
+        data: The corpora.
+        number: 0 for the general one; from 1 on those that are trained on the documents to learn from.
+        work: Where checkpoints and bundles are kept.
+    """
+    if number == 0:
+        if not (work / "general").exists():
+            export_bundle(load_pretrained("minilm"), work / "general", embedder="minilm")
+        return Bundle.load(work / "general")
+    seed = number - 1
     folder = work / f"seed{seed}"
     if not (folder / "model.pt").exists():
         tasks = [read_task(data / name, EVERY.get(name, 1)) for name in LEARNED]
