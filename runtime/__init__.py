@@ -1,9 +1,9 @@
 """Search and steer with a bundle, without torch.
 
 Packages, from the ground up: `bundle` (opening an exported bundle), `steering` (from a request to a steered query),
-`store` (documents in SQLite), `search` (the views of an index), `ingest` (adding documents), and `interpret` (the
-meaning of each latent), which no other package imports. `index` combines them, `maintenance` verifies an index, and
-`evaluate` scores a bundle.
+`language` (requests in plain words), `store` (documents in SQLite), `search` (the views of an index), `ingest` (adding
+documents), and `interpret` (the meaning of each latent), which no other package imports. `index` combines them,
+`maintenance` verifies an index, and `evaluate` scores a bundle.
 
 Suggested reading order: `steering.change` (the core, pure NumPy), `steering.request`, `steering.resolver`,
 `search.views`, `index`.
@@ -15,6 +15,8 @@ from .bundle.features import Features
 from .bundle.onnx_session import MemoryProfile
 from .index import SteerableIndex
 from .ingest.adding import Added
+from .language.grammar import understand
+from .language.request import Request
 from .maintenance import IndexStats, Verification
 from .search.backends import Backend
 from .search.hits import Hit
@@ -22,13 +24,14 @@ from .search.query import Fusion
 from .search.view import View
 from .search.views import ViewName
 from .steering.concepts import Concept
-from .steering.explain import Explanation, Part
-from .steering.request import Boost, Key, Steering, Strength
+from .steering.explain import Explanation, Part, TermValue
+from .steering.request import Blend, Boost, Key, Steering, Strength
 from .steering.steered_query import SteeredQuery
 
 __all__ = [
     "Added",
     "Backend",
+    "Blend",
     "Boost",
     "Bundle",
     "Concept",
@@ -41,11 +44,14 @@ __all__ = [
     "Key",
     "MemoryProfile",
     "Part",
+    "Request",
     "SteerableIndex",
     "SteeredQuery",
     "Steering",
     "Strength",
+    "TermValue",
     "Verification",
     "View",
     "ViewName",
+    "understand",
 ]

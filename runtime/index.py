@@ -6,6 +6,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -30,14 +31,17 @@ from .search.query import Fusion, Query
 from .search.views import IndexDocuments, ViewName, Views, check_search
 from .steering.change import Change
 from .steering.concepts import Concept
-from .steering.explain import Explanation, explain_all
-from .steering.request import DEFAULT_KEEP, Boost, Key, Steering
+from .steering.explain import Explanation, explain_steered
+from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Steering, SteeringArguments
 from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
 from .store.folder import DATABASE, check_free, is_only_read, make_folder
 from .store.leftovers import remove_leftovers, remove_unfinished
 from .store.row_encoding import Record, check_documents
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Hit", "SteerableIndex"]
 
@@ -339,8 +343,11 @@ class SteerableIndex:
         steering: Steering | None = None,
         boost: Boost | None = None,
         clamp: Boost | None = None,
+        exclude: Sequence[Key] | Key | None = None,
+        blend: Blend = "both",
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
+        understand: bool = False,
         filter: Mapping[str, Any] | None = None,
         view: ViewName = "dense",
         fusion: Fusion = "rrf",
@@ -353,12 +360,17 @@ class SteerableIndex:
         Args:
             query: A text, a unit vector of length d_in, or the result of `steer`.
             k: Number of results, at least 1; fewer are returned if there are fewer.
-            steering: The steering request as one object, in place of the next four arguments.
-            boost: Concept -> strength, in typical activations; negative pushes away; {} and zeros change nothing;
-                `"auto"` and `"-auto"` are the largest that keeps the cosine `keep` to the query.
-            clamp: Concept -> value to set instead of adding; 0 removes the concept from the query.
-            keep: Cosine of the query before and after steering that `"auto"` preserves, above 0 and at most 1.
-            protect: Preserve the activations of the query's own strongest features.
+            steering: The steering request as one object, in place of the next six arguments.
+            boost: Concept -> strength. 1, or `"auto"`: it counts as much as the query; negative, or `"-auto"`:
+                documents about it go down; {} and zeros change nothing.
+            clamp: Concept -> value to set in the query's own code; 0 removes the concept from the query.
+            exclude: Concepts that no document may be about, beyond what the rest of the query explains.
+            blend: `"both"` ranks documents by how much they are about the query and about the concepts. `"move"` moves
+                the query instead, by strengths in typical activations (the paper's way).
+            keep: With `blend="move"`, the cosine of the query before and after that `"auto"` preserves.
+            protect: Leave alone what the query's own strongest features express of a concept.
+            understand: Read wishes of the text: what it asks for in plain words (``cafés in Rome, not touristy``) is
+                boosted or excluded, and a text that asks for nothing so stays as it is; see `understand`.
             filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``; None and ``{}`` match everything.
             view: `dense`, `reconstruction` (the paper's), `latent`, `words` (BM25; only documents with a word of the
                 query), or `hybrid`: dense, latent and words together.
@@ -383,7 +395,8 @@ class SteerableIndex:
             DataError: The query is not a text or unit vector.
         """
         n_results = check_search(query.text if isinstance(query, SteeredQuery) else query, k, view, fusion, text)
-        steered = self._steered(query, Steering.of(steering, boost, clamp, keep, protect), text)
+        wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
+        steered = self._steered(query, wanted, text, understand)
         request = Query(steered, fusion, idf)
         with self._views.snapshot():
             hits = self._hits(view, request, n_results, filter)
@@ -391,7 +404,7 @@ class SteerableIndex:
                 return hits
             plain = self._hits(view, request.unsteered, max(n_results, COMPARE_DEPTH), filter)
         ranks = {hit.id: hit.rank for hit in plain}
-        return with_comparison(hits, ranks, steered, self.vectors([hit.id for hit in hits]), self.bundle)
+        return with_comparison(hits, ranks, self._explanations(steered, [hit.id for hit in hits]))
 
     def steer(
         self,
@@ -399,8 +412,11 @@ class SteerableIndex:
         boost: Boost | None = None,
         clamp: Boost | None = None,
         *,
+        exclude: Sequence[Key] | Key | None = None,
+        blend: Blend = "both",
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
+        understand: bool = False,
         steering: Steering | None = None,
         text: str | None = None,
     ) -> SteeredQuery:
@@ -409,7 +425,8 @@ class SteerableIndex:
         `search` and `explain` accept it in place of the query, so that it is steered only once. Arguments and errors as
         in `search`.
         """
-        return self._steered(query, Steering.of(steering, boost, clamp, keep, protect), text)
+        wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
+        return self._steered(query, wanted, text, understand)
 
     def resolve(self, key: Key) -> Concept:
         """Return the `Concept` of a boost's key on these documents, with its weights, to print, save and edit.
@@ -425,43 +442,30 @@ class SteerableIndex:
         self,
         query: str | FloatArray | SteeredQuery,
         id: str,
-        *,
-        steering: Steering | None = None,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float = DEFAULT_KEEP,
-        protect: bool = False,
+        **steering: Unpack[SteeringArguments],
     ) -> Explanation:
         """Explain the dense score of a document by features whose contributions add up to it.
 
         Arguments as in `search`. DataError if the document does not exist.
         """
-        request = Steering.of(steering, boost, clamp, keep, protect)
-        return self.explain_all(query, [id], steering=request)[0]
+        return self.explain_all(query, [id], **steering)[0]
 
     def explain_all(
         self,
         query: str | FloatArray | SteeredQuery,
         ids: Sequence[str],
-        *,
-        steering: Steering | None = None,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float = DEFAULT_KEEP,
-        protect: bool = False,
+        **steering: Unpack[SteeringArguments],
     ) -> list[Explanation]:
         """Explain the dense scores of documents, in the order of `ids`; the query is steered once for all.
 
         Arguments as in `search`. DataError if a document does not exist, or `ids` is a single string.
         """
         ids = as_list(ids, "ids")
-        steered = self._steered(query, Steering.of(steering, boost, clamp, keep, protect))
-        vectors = np.empty((len(ids), self.bundle.d_in), np.float32)
-        for i, vector in enumerate(self.vectors(ids)):
-            if vector is None:
-                raise DataError(f"there is no document {ids[i]!r} in {self.path}")
-            vectors[i] = vector
-        return explain_all(ids, steered.original, vectors, steered.change, self.bundle.atoms, self.bundle.features)
+        found = self._explanations(self._steered(query, Steering.of(**steering)), ids)
+        for id in ids:
+            if id not in found:
+                raise DataError(f"there is no document {id!r} in {self.path}")
+        return [found[id] for id in ids]
 
     def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:
         """Return vectors (n, d_in) and codes ((n, k), (n, k)) of an even sample of the documents, n <= limit."""
@@ -511,7 +515,7 @@ class SteerableIndex:
 
         Errors as in `compact`.
         """
-        self._views.save()
+        self._views.save(complete=True)
 
     def close(self) -> None:
         """Write outdated caches if possible, then close the files; a second call does nothing."""
@@ -548,10 +552,14 @@ class SteerableIndex:
         return isinstance(id, str) and self._store.get([id])[0] is not None
 
     def _steered(
-        self, query: str | FloatArray | SteeredQuery, steering: Steering, text: str | None = None
+        self,
+        query: str | FloatArray | SteeredQuery,
+        steering: Steering,
+        text: str | None = None,
+        understand: bool = False,
     ) -> SteeredQuery:
         if self._resolver is not None:
-            return self._resolver.steer(query, steering, text=text)
+            return self._resolver.steer(query, steering, text=text, understand=understand)
         if isinstance(query, str):
             raise ConfigError(f"{self.path} has no bundle that embeds texts: give a vector, or open it with bundle=")
         if isinstance(query, SteeredQuery):
@@ -560,6 +568,15 @@ class SteerableIndex:
         if not steering.empty:
             raise ConfigError(f"{self.path} has no bundle, so it cannot be steered: open it with bundle=")
         return SteeredQuery(vector, vector, (), (), _no_code, text)
+
+    def _explanations(self, query: SteeredQuery, ids: Sequence[str]) -> dict[str, Explanation]:
+        """Return explanations by id, without documents that do not exist."""
+        with self._views.snapshot():
+            records = [record for record in self._store.get(ids) if record is not None]
+            rows, names = np.array([record.rowid for record in records], np.int64), [record.id for record in records]
+            shares = partial(self._views.word_shares, rows)
+            found = explain_steered(names, query, self._store.vectors_of(rows), shares, self.bundle)
+        return {explanation.id: explanation for explanation in found}
 
     def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
         rows, scores = self._views.search(view, query, k, filter)

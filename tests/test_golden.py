@@ -45,27 +45,45 @@ FILTER = {"year": {"$gte": 2020}, "kind": {"$in": ["note", "page"]}}
 PHRASE = "hospital nurse"
 VARIANTS = {
     "plain": {},
-    "label": {"boost": {"whale": 1.5}},
-    "latent": {"boost": {3: 1.0, "f10": -0.5}},
-    "phrase": {"boost": {PHRASE: 1.0}},
-    "examples": {"boost": {EXAMPLES: 0.75}},
+    "label": {"boost": {"whale": 1.5}, "blend": "move"},
+    "latent": {"boost": {3: 1.0, "f10": -0.5}, "blend": "move"},
+    "phrase": {"boost": {PHRASE: 1.0}, "blend": "move"},
+    "examples": {"boost": {EXAMPLES: 0.75}, "blend": "move"},
     "clamp": {"clamp": {"storm": 0, "whale": 1.0}},
     "filter": {"filter": FILTER},
-    "boost clamp filter": {"boost": {"island": 1.0}, "clamp": {"storm": 0}, "filter": FILTER},
-    "auto": {"boost": {"doctor": "auto"}},
-    "auto down": {"boost": {"storm": "-auto", "flower": 0.25}, "keep": 0.9},
-    "protect": {"boost": {PHRASE: 1.0, "whale": 0.5}, "protect": True},
-    "compare": {"boost": {PHRASE: 1.0, "whale": -0.5}, "compare": True},
+    "boost clamp filter": {"boost": {"island": 1.0}, "clamp": {"storm": 0}, "filter": FILTER, "blend": "move"},
+    "auto": {"boost": {"doctor": "auto"}, "blend": "move", "keep": 0.85},
+    "auto down": {"boost": {"storm": "-auto", "flower": 0.25}, "keep": 0.9, "blend": "move"},
+    "protect": {"boost": {PHRASE: 1.0, "whale": 0.5}, "protect": True, "blend": "move"},
+    "compare": {"boost": {PHRASE: 1.0, "whale": -0.5}, "compare": True, "blend": "move"},
+    "both: label": {"boost": {"whale": 1.0}},
+    "both: latent": {"boost": {3: 0.5, "f10": -1.0}},
+    "both: phrase": {"boost": {PHRASE: "auto"}},
+    "both: examples": {"boost": {EXAMPLES: 2.0}},
+    "both: boost clamp filter": {"boost": {"island": 1.0}, "clamp": {"storm": 0}, "filter": FILTER},
+    "both: protect": {"boost": {PHRASE: 1.0, "whale": 0.5}, "protect": True},
+    "both: exclude": {"exclude": ["whale", PHRASE]},
+    "both: compare": {"boost": {PHRASE: 1.0, "whale": -0.5}, "exclude": [EXAMPLES], "compare": True},
+    "move: exclude": {"boost": {"island": 0.5}, "exclude": ["whale"], "blend": "move"},
 }
 MORE = {
     "latent, idf": {"view": "latent", "idf": True},
-    "latent, idf, boost": {"view": "latent", "idf": True, "boost": {"whale": 1.5}},
-    "hybrid, idf, boost": {"view": "hybrid", "idf": True, "boost": {"whale": 1.5}},
+    "latent, idf, boost": {"view": "latent", "idf": True, "boost": {"whale": 1.5}, "blend": "move"},
+    "hybrid, idf, boost": {"view": "hybrid", "idf": True, "boost": {"whale": 1.5}, "blend": "move"},
+    "hybrid, idf, both": {"view": "hybrid", "idf": True, "boost": {"whale": 1.0}, "exclude": ["storm"]},
     "hybrid, weights": {"view": "hybrid", "fusion": {"dense": 0.5, "latent": 0.25, "words": 0.25}},
     "hybrid, weights, boost": {
         "view": "hybrid",
         "fusion": {"dense": 0.5, "words": 0.5},
         "boost": {PHRASE: 1.0},
+        "compare": True,
+        "blend": "move",
+    },
+    "hybrid, weights, both": {
+        "view": "hybrid",
+        "fusion": {"dense": 0.5, "words": 0.5},
+        "boost": {PHRASE: 1.0},
+        "exclude": ["whale"],
         "compare": True,
     },
 }
@@ -183,7 +201,7 @@ def test_search_with_options_of_a_view(index, golden, name):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("asked", [{"boost": {}}, {"boost": {"whale": 0.0, PHRASE: 0}}, {"clamp": {}}])
+@pytest.mark.parametrize("asked", [{"boost": {}}, {"boost": {"whale": 0.0, PHRASE: 0}}, {"clamp": {}}, {"exclude": []}])
 def test_an_empty_boost_is_no_boost(index, view, asked):
     assert index.search(QUERY, 8, view=view, **asked) == index.search(QUERY, 8, view=view)
 
@@ -191,12 +209,12 @@ def test_an_empty_boost_is_no_boost(index, view, asked):
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_vector_is_searched_like_its_text(index, bundle, view):
     vector = bundle.embed([QUERY])[0]
-    for asked in ({}, VARIANTS["phrase"]):
+    for asked in ({}, VARIANTS["phrase"], VARIANTS["both: phrase"], VARIANTS["both: exclude"]):
         by_text = index.search(QUERY, 8, view=view, **asked)
         assert index.search(vector, 8, view=view, text=QUERY, **asked) == by_text
 
 
-@pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in ("filter", "compare")])
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if "filter" != name and "compare" not in name])
 def test_steer(index, golden, variant):
     asked = {name: value for name, value in VARIANTS[variant].items() if name != "filter"}
     steered = index.steer(QUERY, **asked)
@@ -209,7 +227,10 @@ def test_steer(index, golden, variant):
     golden(f"steer: {variant}", {"vector": rows(steered.vector), "kept": narrow(steered.kept), "change": change})
 
 
-@pytest.mark.parametrize("variant", ["plain", "label", "phrase", "clamp", "auto", "protect"])
+@pytest.mark.parametrize(
+    "variant",
+    ["plain", "label", "phrase", "clamp", "auto", "protect", "both: phrase", "both: exclude", "move: exclude"],
+)
 def test_explain(index, golden, variant):
     why = index.explain(QUERY, "sea-4-0", **VARIANTS[variant])
     numbers = ("before", "after", "contribution", "steered")

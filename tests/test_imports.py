@@ -33,13 +33,14 @@ ARROWS = {
 # The rooms inside runtime, from the ground up, and what each may import besides itself and the ground.
 RUNTIME = {
     "bundle": set(),
+    "language": set(),
     "store": set(),
     "steering": {"bundle"},
     "search": {"bundle", "store", "steering"},
     "ingest": {"bundle", "store"},
     "interpret": {"bundle"},
     "maintenance": {"bundle", "store", "search"},
-    "index": {"bundle", "store", "steering", "search", "ingest", "maintenance"},
+    "index": {"bundle", "language", "store", "steering", "search", "ingest", "maintenance"},
     "evaluate": {"bundle", "search", "index"},
 }
 # What nothing of a room outside the package itself may import.

@@ -12,6 +12,7 @@ from ...arrays import IntArray
 from ...errors import ConfigError
 from ...text import shown
 from .query import Fusion, Query, RankedRows, best_rows
+from .terms import search_terms
 from .view import View
 
 Search: TypeAlias = Callable[[str, int, IntArray | None], RankedRows]
@@ -22,22 +23,28 @@ DEPTH = 100
 """Candidates of each view, or k if that is more."""
 RRF_K = 60
 _LOWEST = {"dense": -1.0, "latent": 0.0, "words": 0.0}
-"""Lowest score of an unsteered query in each view; steering may push documents below it, which count as the lowest."""
+"""Lowest score of a query without terms in each view; a moved query may go below it, which counts as the lowest."""
+_NOTHING = dict.fromkeys(FUSED, 0.0)
 
 
 class HybridView(View):
     """Search the dense, latent and words views and fuse the results; see `fuse`."""
 
     needs_words = True
+    joins_views = True
     allows_post_filter = False
 
     def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
         """Return the best documents of all views together; see `View.search`."""
 
         def search(view: str, k: int, allowed: IntArray | None) -> RankedRows:
-            return self._source.view(view).search(query, k, allowed)
+            searched = self._source.view(view)
+            if not query.steered.terms:
+                return searched.search(query, k, allowed)
+            rows, scores = search_terms(searched, self._source, query, k, allowed)
+            return rows, np.exp(scores)  # of a logarithm, 0 to 1
 
-        return fuse(search, query.fusion, k, allowed)
+        return fuse(search, query.fusion, k, allowed, _NOTHING if query.steered.terms else _LOWEST)
 
     def _update(self) -> None:
         """Do nothing: the fused views are synced when they are searched."""
@@ -57,7 +64,9 @@ def check_fusion(fusion: Fusion) -> None:
     )
 
 
-def fuse(search: Search, fusion: Fusion, k: int, allowed: IntArray | None) -> RankedRows:
+def fuse(
+    search: Search, fusion: Fusion, k: int, allowed: IntArray | None, lowest_of: Mapping[str, float] = _LOWEST
+) -> RankedRows:
     """Search several views and fuse their rankings.
 
     `"rrf"` is reciprocal rank fusion, ``sum_view 1 / (60 + rank)`` over the views that return a document. Weights make
@@ -65,8 +74,7 @@ def fuse(search: Search, fusion: Fusion, k: int, allowed: IntArray | None) -> Ra
     the theoretical minimum of the view: -1 for cosines of embeddings, 0 for cosines of codes (which are not negative)
     and for BM25. Each view scores the documents that the others return.
 
-    A view can only add to a document's place, not forbid it: a document that words of negative weight push down in one
-    view stays where another finds it. Whoever wants none of a kind at all filters by metadata.
+    A query with terms is ranked by them in every view, so that what one view takes away no other brings back.
 
     References:
         Cormack, Clarke and Buettcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
@@ -82,7 +90,7 @@ def fuse(search: Search, fusion: Fusion, k: int, allowed: IntArray | None) -> Ra
         if fusion == "rrf":
             total[np.searchsorted(rows, ranked)] += 1 / (RRF_K + np.arange(1, len(ranked) + 1))
         elif len(ranked):
-            lowest = _LOWEST[view]
+            lowest = lowest_of[view]
             span = float(scores[0]) - lowest
             ranked, scores = search(view, len(rows), rows)
             if span > 0:

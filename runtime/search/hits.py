@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...arrays import FloatArray
-from ..bundle.bundle import Bundle
-from ..steering.explain import Part, explain_steered
-from ..steering.steered_query import SteeredQuery
+from ..steering.explain import Explanation, Part
 
 COMPARE_DEPTH = 100
 """Number of unsteered hits that `compare` ranks, or k if that is more."""
@@ -23,9 +20,10 @@ class Hit:
     """1 for the best."""
     id: str
     score: float
-    """Similarity to the (steered) query: a cosine, -1 to 1, in the views dense, reconstruction and latent; a BM25 score
-    in words; in hybrid ``sum 1 / (60 + rank)``, or with weights the share of the best possible, 0 to 1. Except in
-    dense, compare scores within one search only."""
+    """Similarity to the query: a cosine, -1 to 1, in the views dense, reconstruction and latent; a BM25 score in words;
+    in hybrid ``sum 1 / (60 + rank)``, or with weights the share of the best possible, 0 to 1. With a boost, except in
+    hybrid, the sum of the conditions: 0 where all are met, and lower the less they are. Except in dense, compare scores
+    within one search only."""
     text: str
     metadata: dict[str, Any] = field(default_factory=dict)
     rank_before: int | None = None
@@ -36,18 +34,15 @@ class Hit:
 
 
 def with_comparison(
-    hits: Sequence[Hit],
-    plain_ranks: Mapping[str, int],
-    steered: SteeredQuery,
-    vectors: Sequence[FloatArray | None],
-    bundle: Bundle,
+    hits: Sequence[Hit], plain_ranks: Mapping[str, int], explanations: Mapping[str, Explanation]
 ) -> list[Hit]:
     """Return the hits with `rank_before`, from id -> rank without steering, and `moved_by`.
 
-    `vectors` holds the vector of each hit, shape (d_in,); None for a document deleted meanwhile.
+    `explanations` holds those of the hits' ids, except of documents deleted meanwhile.
     """
     made = []
-    for hit, vector in zip(hits, vectors, strict=True):
-        moved_by = () if vector is None else explain_steered(hit.id, steered, vector, bundle).moved_by()
+    for hit in hits:
+        found = explanations.get(hit.id)
+        moved_by = () if found is None else found.moved_by()
         made.append(replace(hit, rank_before=plain_ranks.get(hit.id), moved_by=moved_by))
     return made

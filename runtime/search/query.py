@@ -28,6 +28,11 @@ class Query:
     """Weigh latents by their inverse document frequency, in the latent view."""
 
     @property
+    def alone(self) -> Query:
+        """The same query without concepts as conditions."""
+        return replace(self, steered=self.steered.alone)
+
+    @property
     def unsteered(self) -> Query:
         """The same query without steering."""
         return replace(self, steered=self.steered.unsteered)

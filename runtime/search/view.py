@@ -39,6 +39,8 @@ class View(ABC):
     """Whether the query must have words."""
     needs_bundle: ClassVar[bool] = True
     """Whether it searches data that only a bundle creates."""
+    joins_views: ClassVar[bool] = False
+    """Whether it joins results of other views, which are steered themselves."""
     allows_post_filter: ClassVar[bool] = True
     """Whether a filter may first be applied to the best documents of an unfiltered search."""
 

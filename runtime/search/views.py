@@ -10,18 +10,20 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray, WideArray
 from ...errors import ConfigError, DataError
 from ...text import shown
 from ..bundle.bundle import Bundle
 from ..steering.documents import Documents
 from ..store.documents import DocumentStore
 from ..store.filters import check_filter
+from .contained import ContainedView
 from .dense import DenseView
 from .fusion import HybridView, check_fusion
 from .latent import LatentView
 from .query import Fusion, Query, RankedRows
 from .reconstruction import ReconstructionView
+from .terms import search_terms
 from .view import Source, View
 from .words import WordsView
 
@@ -36,6 +38,9 @@ VIEWS: dict[str, type[View]] = {
     "hybrid": HybridView,
 }
 """All views by name. A view added here is available in Python and on the command line."""
+
+PARTS: dict[str, type[View]] = {"contained": ContainedView}
+"""What views are ranked with beside their own data."""
 
 POST_FILTER_DEPTH = 200
 """Best documents of an unfiltered search that a new filter is first applied to."""
@@ -98,12 +103,18 @@ class Views:
             searched = self._synced(view)
             if filter and searched.allows_post_filter and not self._store.filter_is_cached(filter):
                 depth = max(POST_FILTER_DEPTH, 4 * k)
-                rows, scores = searched.search(query, depth, None)
+                rows, scores = self._ranked(searched, query, depth, None)
                 matches = np.isin(rows, self._store.matching(rows, filter))
                 # With fewer rows than the depth, the view has no others.
                 if np.count_nonzero(matches) >= k or len(rows) < depth:
                     return rows[matches][:k], scores[matches][:k]
-            return searched.search(query, k, self._store.rowids_where(filter) if filter else None)
+            return self._ranked(searched, query, k, self._store.rowids_where(filter) if filter else None)
+
+    def _ranked(self, view: View, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
+        """Search a view, by the terms of the query if it has any."""
+        if not query.steered.terms or view.joins_views:
+            return view.search(query, k, allowed)
+        return search_terms(view, self._source, query, k, allowed)
 
     def nearest(self, rows: FloatArray) -> FloatArray:
         """Return the cosine of each unit row (n, d_in) to its nearest document, shape (n,); empty without documents."""
@@ -111,13 +122,22 @@ class Views:
             index = self._dense.index
             return np.array([score for row in rows for score in index.search(row, 1)[1]], np.float32)
 
-    def save(self) -> None:
+    def word_shares(self, rows: IntArray, text: str) -> WideArray:
+        """Return the share of a text's words that documents have, shape (n,); see `WordSets.shares`."""
+        with self._lock:
+            return cast(ContainedView, self._synced("contained")).index.shares(rows, text)
+
+    def save(self, *, complete: bool = False) -> None:
         """Write the caches of the dense view and of all that were searched, once the graph is built.
+
+        With `complete` also those that the first boost would make otherwise.
 
         Raises IndexLockedError if another process is writing, otherwise errors as in `write_cache`.
         """
         with self._lock:
             index = self._dense.index
+            if complete and self._source.bundle is not None:
+                self._synced("contained")
             if not self._unsaved():
                 return
         # Without the lock, so that other threads can search.
@@ -154,7 +174,7 @@ class Views:
 
     def _synced(self, name: str) -> View:
         """Return a view of the newest committed generation."""
-        kind = VIEWS[name]
+        kind = VIEWS.get(name) or PARTS[name]
         if kind.needs_bundle and self._source.bundle is None:
             raise ConfigError(
                 f"view is {name!r}, and {self._store.path.parent} has no bundle, whose codes it searches: open it with "

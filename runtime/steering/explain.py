@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from ..bundle.feature import Feature
 from ..bundle.features import Features
 from .change import Change, shifted
 from .steered_query import SteeredQuery
+from .terms import presences
+
+Shares: TypeAlias = Callable[[str], WideArray]
+"""From a text to the share of its words that each of some documents has, shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,36 @@ class Parts(Sequence[Part]):
 
 
 @dataclass(frozen=True)
+class TermValue:
+    """What one condition contributes to a score."""
+
+    name: str
+    """`query`, or the name of a concept."""
+    weight: float
+    """1 for the query, the strength of a concept; negative if documents should not be about it."""
+    presence: float
+    """How far the document stands out, in standard deviations."""
+    value: float
+    """Its part of the score, at most 0; that of a condition which is met is near 0."""
+    words: float
+    """The share of `value` that comes from words of the document."""
+
+
+@dataclass(frozen=True)
 class Explanation:
     """A decomposed score: ``score = sum(part.contribution) + rest``."""
 
     id: str
     """Id of the document."""
     score: float
-    """Inner product of the steered query and the document."""
+    """Inner product of the steered query and the document; with `terms` the sum of their values."""
     parts: Parts
-    """One per feature of the query, largest absolute contribution first."""
+    """One per feature of the query and the concepts, largest absolute contribution first."""
     rest: float
-    """Contribution that no active feature expresses: ``(b_dec + residual) . d``."""
+    """Contribution that no active feature expresses: ``(b_dec + residual) . d``; with `terms` also of words, and the
+    score of the average document."""
+    terms: tuple[TermValue, ...] = ()
+    """The conditions, the query's first; empty if the score is an inner product."""
 
     def moved_by(self, limit: int = 5) -> tuple[Part, ...]:
         """Return the parts that steering changed, largest change of the score first, up or down."""
@@ -106,13 +129,20 @@ class Explanation:
 
     def __str__(self) -> str:
         lines = [f"{visible(self.id)}: score {self.score:.4f}"]
+        for term in self.terms:
+            sign = "" if term.name == "query" else ("+ " if term.weight > 0 else "- ")
+            by = f", of it {term.words:+.4f} by words" if term.words else ""
+            lines.append(f"  {term.value:+.4f}  {sign}{visible(term.name)} (stands out by {term.presence:.1f}{by})")
+        if self.terms:
+            lines.append("by features, beside the average document:")
         for part in self.parts[:10]:
             steered = f"  (of it {part.steered:+.4f} by steering)" if part.steered else ""
             lines.append(f"  {part.contribution:+.4f}  {visible(str(part.feature))}{steered}")
         others = sum(part.contribution for part in self.parts[10:])
         if len(self.parts) > 10:
             lines.append(f"  {others:+.4f}  {len(self.parts) - 10} further features")
-        lines.append(f"  {self.rest:+.4f}  not expressed by any active feature")
+        rest = "the average document, words, and what no active feature expresses"
+        lines.append(f"  {self.rest:+.4f}  {rest if self.terms else 'not expressed by any active feature'}")
         return "\n".join(lines)
 
 
@@ -139,10 +169,10 @@ def explain_all(
     """
     wide, rows = query.astype(np.float64), documents.astype(np.float64)
     length = 1.0 if change.empty else float(np.linalg.norm(shifted(query, change, atoms)))
-    projections = rows @ atoms[change.latents].astype(np.float64).T  # (n, m)
+    projections = _projections(rows, atoms[change.latents])
     contributions = change.after * projections / length
     steered = change.delta * projections / length
-    rest = (rows @ wide - projections @ change.before) / length  # (n,)
+    rest = (np.einsum("ij,j->i", rows, wide) - np.einsum("im,m->i", projections, change.before)) / length  # (n,)
     scores, orders = contributions.sum(1) + rest, np.argsort(-np.abs(contributions), axis=1, kind="stable")
     return [
         Explanation(id, score, Parts(features, change, contributions[i], steered[i], orders[i]), remainder)
@@ -150,6 +180,79 @@ def explain_all(
     ]
 
 
-def explain_steered(id: str, query: SteeredQuery, document: FloatArray, bundle: Bundle) -> Explanation:
-    """Decompose the score of a document, shape (d_in,), for a steered query; see `explain_all`."""
-    return explain_all([id], query.original, document[None], query.change, bundle.atoms, bundle.features)[0]
+def explain_terms(
+    ids: Sequence[str],
+    query: SteeredQuery,
+    documents: FloatArray,
+    shares: Sequence[WideArray],
+    atoms: FloatArray,
+    features: Features | Sequence[Feature],
+) -> list[Explanation]:
+    """Decompose the scores of documents that are ranked by terms.
+
+    A term's value at z, less that of the average document (z = 0), is divided among what z is the sum of, in
+    proportion; see `Term.slope`. Of z each feature has ``coefficient * W_dec[f] . (d - mean)``; the query's direction
+    is ``q = sum_f z_f W_dec[f] + (b_dec + residual)``.
+
+    Args:
+        ids: Of the documents.
+        query: With terms.
+        documents: Their vectors, shape (n, d_in).
+        shares: For each term the share of its words that documents have, shape (n,).
+        atoms: W_dec, shape (n_latents, d_in).
+        features: One per latent.
+    """
+    change, terms, rows = query.change, query.terms, documents.astype(np.float64)
+    latents = np.unique(np.concatenate([change.latents, *(term.latents for term in terms)]))
+    own = np.searchsorted(latents, change.latents)
+    code, moved = np.zeros((2, len(latents)))  # of the query's own direction, and what of it is steering
+    length = float(np.linalg.norm(shifted(query.original, change, atoms)))
+    code[own], moved[own] = change.after / length, change.delta / length
+    projections = _projections(rows, atoms[latents])
+    contributions, steered = np.zeros_like(projections), np.zeros_like(projections)
+    scores, values = np.zeros(len(rows)), []
+    for term, z, share in zip(terms, *presences(terms, documents, shares), strict=True):
+        coefficients = np.zeros(len(latents))
+        np.add.at(coefficients, np.searchsorted(latents, term.latents), term.amounts)
+        slope = term.slope(z)[:, None]
+        centred = projections - atoms[latents].astype(np.float64) @ term.mean
+        found = slope * (coefficients + term.share * code) * centred
+        contributions += found
+        steered += slope * term.share * moved * centred if term.concept is None else found
+        value = term.value(z)
+        scores += value
+        values.append((term, z, value, slope[:, 0] * term.word_weight * share))
+    before, after = np.zeros((2, len(latents)), np.float32)
+    before[own], after[own] = change.before, change.after
+    shown = Change(latents, before, after)
+    orders = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+    made = []
+    for i, id in enumerate(ids):
+        parts = Parts(features, shown, contributions[i], steered[i], orders[i])
+        each = tuple(TermValue(t.name, t.weight, float(z[i]), float(v[i]), float(w[i])) for t, z, v, w in values)
+        made.append(Explanation(id, float(scores[i]), parts, float(scores[i] - contributions[i].sum()), each))
+    return made
+
+
+def _projections(rows: WideArray, atoms: FloatArray) -> WideArray:
+    """Return the product of each row and each atom, shape (n, m), the same to the last bit beside any other rows."""
+    made: WideArray = np.einsum("ij,kj->ik", rows, atoms.astype(np.float64))
+    return made
+
+
+def explain_steered(
+    ids: Sequence[str], query: SteeredQuery, documents: FloatArray, shares: Shares, bundle: Bundle
+) -> list[Explanation]:
+    """Decompose the scores of documents for a steered query, whichever way it ranks them.
+
+    Args:
+        ids: Of the documents.
+        query: Steered.
+        documents: Their vectors, shape (n, d_in).
+        shares: Returns for a text the share of its words that each document has, shape (n,).
+        bundle: Has the atoms and names the features.
+    """
+    if not query.terms:
+        return explain_all(ids, query.original, documents, query.change, bundle.atoms, bundle.features)
+    of_terms = [shares(term.words) if term.words else np.zeros(len(ids)) for term in query.terms]
+    return explain_terms(ids, query, documents, of_terms, bundle.atoms, bundle.features)

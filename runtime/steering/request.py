@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, TypedDict, cast
 
 import numpy as np
 
 from ...errors import ConfigError
 from ...text import shown
+from ..language.request import Request
 from .change import check_strength
 from .concepts import Concept
 
 Key: TypeAlias = int | str | Concept
 """Reference to a concept: a latent id (`412`, `"f412"`), a feature's label, free text, or a `Concept`."""
 Strength: TypeAlias = float | Literal["auto", "-auto"]
-"""A number of typical activations, or `"auto"` (`"-auto"`): the largest that keeps a given cosine to the query."""
+"""1 counts as much as the query. `"auto"` and `"-auto"` are 1 and -1, and with `blend="move"` the largest that keeps a
+given cosine to the query."""
+Blend: TypeAlias = Literal["both", "move"]
+"""How a boost works. `"both"`: documents are ranked by how much they are about the query and about the concepts.
+`"move"`: the query moves along the concepts, in units of their typical activation (the paper's way)."""
+BLENDS = ("both", "move")
+SAID_NOT = -2.0
+"""Strength of what a text in plain words does not want. On queries of the form "X, but not Y", 1 to 4 work alike."""
 # The key of a Mapping is invariant, so that each type of key is listed.
 Boost: TypeAlias = (
     Mapping[str, Strength]
@@ -26,8 +34,9 @@ Boost: TypeAlias = (
     | Mapping[Key, Strength]
 )
 """Concept -> strength."""
-DEFAULT_KEEP = 0.85
-"""Default of `keep`: the cosine of the query before and after steering that `"auto"` preserves."""
+DEFAULT_KEEP = 0.96
+"""Default of `keep`: the cosine of the query before and after moving that `"auto"` preserves, about 16 degrees. On
+news, newsgroups and questions about diseases most documents are about both at 12 to 20 degrees."""
 
 
 class SteeringArguments(TypedDict, total=False):
@@ -35,6 +44,8 @@ class SteeringArguments(TypedDict, total=False):
 
     boost: Boost | None
     clamp: Boost | None
+    exclude: Sequence[Key] | Key | None
+    blend: Blend
     keep: float
     protect: bool
     steering: Steering | None
@@ -43,21 +54,27 @@ class SteeringArguments(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Steering:
-    """A request to change a query. Without boost and clamp it changes nothing.
+    """A request to steer a query. Without boost, clamp and exclude it changes nothing.
 
     Raises:
-        ConfigError: `boost` or `clamp` is not a mapping, a strength is not a number, or `keep` is out of range.
+        ConfigError: `boost` or `clamp` is not a mapping, a strength is not a number, `keep` is out of range, `blend` is
+            unknown, or a key is both boosted and excluded.
 
     Warns:
         SteeringWarning: A strength beyond +-100 is limited to that.
     """
 
     boost: Mapping[Key, Strength] = field(default_factory=dict)
-    """Concept -> strength in typical activations, or `"auto"`; negative pushes away; 0 changes nothing."""
+    """Concept -> strength, or `"auto"`. 1: it counts as much as the query; negative: documents about it go down; 0
+    changes nothing."""
     clamp: Mapping[Key, float] = field(default_factory=dict)
-    """Concept -> value in typical activations to set instead of adding; 0 removes the concept from the query."""
+    """Concept -> value in typical activations to set in the query's own code; 0 removes the concept from the query."""
+    exclude: tuple[Key, ...] = ()
+    """Concepts that no document may be about, beyond what the rest of the query explains."""
+    blend: Blend = "both"
+    """How a boost works: `"both"` or `"move"`."""
     keep: float = DEFAULT_KEEP
-    """Cosine of the query before and after steering that `"auto"` preserves, above 0 and at most 1."""
+    """With `blend="move"`, the cosine of the query before and after that `"auto"` preserves, above 0 and at most 1."""
     protect: bool = False
     """Preserve the activations of the query's own strongest features."""
 
@@ -65,29 +82,51 @@ class Steering:
         object.__setattr__(self, "keep", check_keep(self.keep))
         object.__setattr__(self, "boost", _checked("boost", self.boost))
         object.__setattr__(self, "clamp", _checked("clamp", self.clamp))
+        object.__setattr__(self, "exclude", _checked_keys(self.exclude))
+        if self.blend not in BLENDS:
+            raise ConfigError(f"blend is {shown(self.blend)}: choose both or move")
+        for key in self.exclude:
+            strength = self.boost.get(key, 0)
+            if strength == "auto" or (strength != "-auto" and float(strength) > 0):
+                raise ConfigError(f"{shown(key)} is in boost and in exclude: leave it out of one of them")
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is boosted or clamped."""
-        return not (self.boost or self.clamp)
+        """Whether nothing is boosted, clamped or excluded."""
+        return not (self.boost or self.clamp or self.exclude)
 
     @classmethod
     def of(
         cls,
-        steering: Steering | None,
+        steering: Steering | None = None,
         boost: Boost | None = None,
         clamp: Boost | None = None,
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
+        exclude: Sequence[Key] | Key | None = None,
+        blend: Blend = "both",
     ) -> Steering:
         """Return the request of a call, given as an object or by keywords; a ConfigError for both or an invalid one."""
         if steering is None:
-            return cls(cast("Mapping[Key, Strength]", boost), cast("Mapping[Key, float]", clamp), keep, protect)
+            mappings = cast("Mapping[Key, Strength]", boost), cast("Mapping[Key, float]", clamp)
+            return cls(*mappings, cast("tuple[Key, ...]", exclude), blend, keep, protect)
         if not isinstance(steering, cls):
-            raise ConfigError(f"steering is {shown(steering)}: give a Steering, or boost= and clamp=")
-        if boost is not None or clamp is not None or keep != DEFAULT_KEEP or protect:
-            raise ConfigError("give steering=, or boost=, clamp=, keep= and protect=, not both")
+            raise ConfigError(f"steering is {shown(steering)}: give a Steering, or boost=, clamp= and exclude=")
+        given = (boost, clamp, exclude) != (None, None, None)
+        if given or keep != DEFAULT_KEEP or protect or blend != "both":
+            raise ConfigError("give steering=, or boost=, clamp=, exclude=, blend=, keep= and protect=, not both")
         return steering
+
+
+def with_request(steering: Steering, request: Request) -> Steering:
+    """Return a steering request with what a text asks for; keys that the former has already stay as they are.
+
+    What a text does not want has the strength `SAID_NOT`: whoever writes "Aaron, but not Moses" does not want texts
+    about Moses, and takes a text about Aaron that speaks of him, which `exclude` would not.
+    """
+    said = {**dict.fromkeys(request.exclude, SAID_NOT), **request.boost}
+    boost: dict[Key, Strength] = {key: strength for key, strength in said.items() if key not in steering.exclude}
+    return replace(steering, boost={**boost, **steering.boost})
 
 
 def _checked(name: str, given: object) -> dict[Key, Strength]:
@@ -103,6 +142,20 @@ def _checked(name: str, given: object) -> dict[Key, Strength]:
         sign = auto_sign(strength) if name == "boost" else 0.0
         checked[key] = ("auto" if sign > 0 else "-auto") if sign else check_strength(key, strength)
     return checked
+
+
+def _checked_keys(given: object) -> tuple[Key, ...]:
+    """Return the keys of `exclude`, each once; a single one may stand alone."""
+    if given is None:
+        return ()
+    keys = (given,) if isinstance(given, int | str | Concept) else given
+    if isinstance(keys, Mapping) or not isinstance(keys, Iterable):
+        raise ConfigError(f"exclude is {shown(given)}: it must list concepts, for example ['radio astronomy']")
+    found = tuple(keys)
+    for key in found:
+        if isinstance(key, bool) or not isinstance(key, int | np.integer | str | Concept):
+            raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
+    return tuple(dict.fromkeys(found))
 
 
 def auto_sign(strength: object) -> float:

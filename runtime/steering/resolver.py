@@ -14,13 +14,16 @@ from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
 from ...text import shown
 from ..bundle.bundle import Bundle
+from ..language.grammar import understand as read_request
+from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
 from .concepts import Concept
 from .conflicts import Conflicts
+from .conjunction import Code, Conjunction, aimed
 from .documents import Documents
 from .evidence import Evidence
-from .request import Key, Steering, Strength
+from .request import DEFAULT_KEEP, Key, Steering, Strength, with_request
 from .steered_query import SteeredQuery
 
 CACHED = 512
@@ -56,6 +59,7 @@ class Resolver:
         self._bundle, self._documents = bundle, documents or Documents()
         self._evidence = Evidence(bundle, self._documents)
         self._conflicts = Conflicts(bundle, self._step)
+        self._conjunction = Conjunction(bundle, self._documents)
         # Typed, because True equals latent 1.
         self._concept_of = lru_cache(CACHED, typed=True)(self._find_concept)
         self._resolved = lru_cache(CACHED, typed=True)(self._make_resolved)
@@ -70,7 +74,12 @@ class Resolver:
         return self._resolve(key, lambda: self._documents.generation).concept
 
     def steer(
-        self, query: str | FloatArray | SteeredQuery, steering: Steering, *, text: str | None = None
+        self,
+        query: str | FloatArray | SteeredQuery,
+        steering: Steering,
+        *,
+        text: str | None = None,
+        understand: bool = False,
     ) -> SteeredQuery:
         """Steer a query; a `SteeredQuery` is returned unchanged.
 
@@ -78,6 +87,7 @@ class Resolver:
             query: A text, or a unit vector of length d_in.
             steering: The request. All its `"auto"` strengths are equal, and apply after the numeric ones.
             text: The words of a query that is a vector.
+            understand: Read what the text asks for in plain words; see `language.understand`.
 
         Raises:
             ConfigError: A strength is out of range, the boosts cancel the query out, or the query is already steered
@@ -89,31 +99,84 @@ class Resolver:
         Warns:
             SteeringWarning: The request is obeyed but probably not intended.
         """
+        if understand:
+            request = self._understood(query, text)
+            steered = self.steer(request.query, with_request(steering, request))
+            return replace(steered, request=request)
         if isinstance(query, SteeredQuery):
             return check_steered(query, steering, text, self._bundle.d_in)
         vector = query_vector(query, self._bundle)
         words = query if isinstance(query, str) and text is None else text
         if steering.empty:
             return SteeredQuery(vector, vector, (), (), lambda: self._changer(vector, [], (), False)(0.0), words)
-        boosts, clamped = self._concepts_of(steering)
-        if len(boosts) > 1 or clamped:
-            self._conflicts.check([(boost.resolved.concept, boost.strength(1.0)) for boost in boosts], clamped)
-        change_by = self._changer(vector, boosts, clamped, steering.protect)
+        boosts, clamped, excluded = self._concepts_of(steering)
+        moving = boosts if steering.blend == "move" else []
+        if steering.blend == "both" and steering.keep != DEFAULT_KEEP:
+            warn(f"keep={steering.keep:g} changes nothing: it is for blend='move', and here the query does not move")
+        change_by = self._changer(vector, moving, clamped, steering.protect)
 
         def step_by(factor: float) -> WideArray:
-            if clamped or steering.protect:
+            if clamped or (moving and steering.protect):
                 return step_of(change_by(factor), self._bundle.atoms)
-            return self._step_of_boosts(boosts, factor)  # does not need the query's code
+            return self._step_of_boosts(moving, factor)  # does not need the query's code
 
-        factor = 0.0
-        if any(boost.auto for boost in boosts):
+        factor = 1.0
+        if any(boost.auto for boost in moving):
             start = step_by(0.0)
             factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
         boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
-        steered = add_step(vector, step_by(factor))
-        return SteeredQuery(vector, steered, boosted, clamped, lambda: change_by(factor), words)
+        if len(boosts) > 1 or clamped or excluded:
+            self._conflicts.check([*boosted, *((concept, -1.0) for concept in excluded)], clamped)
+        about = add_step(vector, step_by(factor))
+        coded = [] if moving else [(c, self._code(c, vector, steering.protect), s) for c, s in boosted if s]
+        coded = [one for one in coded if len(one[1][0])]
+        out = [(concept, self._code(concept, vector, steering.protect)) for concept in excluded]
+        out = [one for one in out if len(one[1][0])]
+        if not coded and not out:
+            return SteeredQuery(vector, about, boosted, clamped, lambda: change_by(factor), words, blend=steering.blend)
+        terms = self._conjunction.terms(about, words, coded, out)
+        return SteeredQuery(
+            vector,
+            aimed(about, terms),
+            boosted,
+            clamped,
+            lambda: change_by(factor),
+            words,
+            excluded,
+            steering.blend,
+            terms=terms,
+            about=about,
+        )
 
-    def _concepts_of(self, steering: Steering) -> tuple[list[Boosted], tuple[tuple[Concept, float], ...]]:
+    def _understood(self, query: object, text: str | None) -> Request:
+        if not isinstance(query, str) or text is not None:
+            raise ConfigError("understand=True reads a text, and the query is none: give the text, or leave it out")
+        return read_request(query)
+
+    def _code(self, concept: Concept, query: FloatArray, protect: bool) -> Code:
+        """Return the latents of a concept and their activations at strength 1.
+
+        With `protect` without what the query's own strongest features have of it; none, with a warning, if that is all.
+        """
+        typical, atoms = self._bundle.features.typical, self._bundle.atoms
+        if not protect:
+            return amounts_of(concept.weights, typical)
+        (latents,), (activations,) = self._bundle.encode(query[None])
+        whole = apply(latents[:0], activations[:0], typical, [(concept.weights, 1.0)])
+        own = strongest(latents, activations, typical)
+        missing = np.setdiff1d(own, whole.latents)
+        zeros = np.zeros(len(missing), np.float32)
+        order = np.argsort(every := np.concatenate([whole.latents, missing]), kind="stable")
+        after = np.concatenate([whole.after, zeros])[order]
+        unprotected = Change(every[order], np.zeros_like(after), after)
+        change = orthogonalise(unprotected, own, atoms)
+        if _leaves_nothing(change, unprotected, atoms):
+            return amounts_of({}, typical)
+        return change.latents, change.after.astype(np.float64)
+
+    def _concepts_of(
+        self, steering: Steering
+    ) -> tuple[list[Boosted], tuple[tuple[Concept, float], ...], tuple[Concept, ...]]:
         if not self._bundle.features.typical.any():
             raise BundleError(
                 f"the bundle {self._bundle.path} has no features: none of its latents was measured on a corpus, so "
@@ -121,7 +184,10 @@ class Resolver:
             )
         generation = cache(lambda: self._documents.generation)  # read once for all keys
         boosts = [Boosted(self._resolve(key, generation), *_number_and_auto(s)) for key, s in steering.boost.items()]
-        return boosts, tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
+        clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
+        # That nothing is about it is no reason to warn here.
+        with gathered():
+            return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
 
     def _resolve(self, key: Key, generation: Callable[[], int | None]) -> Resolved:
         """Resolve a key, again after a change of the documents if it depends on them."""
@@ -199,9 +265,7 @@ class Resolver:
             change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
             if change is unprotected:
                 return change
-            after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
-            if after < 1e-3 * before:
-                warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
+            _leaves_nothing(change, unprotected, atoms)
             return change
 
         return change_by
@@ -251,6 +315,14 @@ def check_steered(query: SteeredQuery, steering: Steering, text: str | None, d_i
     if query.vector.shape != (d_in,):
         raise DataError(f"the query was steered with another bundle: its vector has shape {query.vector.shape}")
     return query
+
+
+def _leaves_nothing(change: Change, unprotected: Change, atoms: FloatArray) -> bool:
+    """Return whether `protect` takes all of a change away, with a warning."""
+    after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
+    if nothing := bool(after < 1e-3 * before):
+        warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
+    return nothing
 
 
 def _number_and_auto(strength: Strength) -> tuple[float, float]:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...arrays import FloatArray
+from ..language.request import Request
 from .change import Change
 from .concepts import Concept
+from .request import Blend
+from .terms import Term
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,10 @@ class SteeredQuery:
     original: FloatArray
     """The embedding of the query, unit length, shape (d_in,)."""
     vector: FloatArray
-    """The steered vector; `original` itself, bit for bit, if nothing changes."""
+    """The vector that engines are searched with, unit length; `original` itself, bit for bit, if nothing changes.
+
+    With `blend="both"` it lies between the query and the concepts, where documents about both are; an index ranks what
+    is near it by `terms`."""
     boosted: tuple[tuple[Concept, float], ...]
     """The concept of each key of the boost with its strength; `"auto"` is a number here."""
     clamped: tuple[tuple[Concept, float], ...]
@@ -27,10 +33,20 @@ class SteeredQuery:
     """Encodes the query and returns `change`."""
     text: str | None = None
     """The words of the query; None if only a vector is known."""
+    excluded: tuple[Concept, ...] = ()
+    """The concepts that documents may not be about."""
+    blend: Blend = "both"
+    """How the boost works."""
+    request: Request | None = None
+    """What `understand=True` read in the text; None without it."""
+    terms: tuple[Term, ...] = field(default=(), repr=False, compare=False)
+    """The conditions that documents are ranked by, the query's own first; empty if similarity to `vector` ranks."""
+    about: FloatArray | None = field(default=None, repr=False, compare=False)
+    """The vector of the query's own condition: `original` as clamps, and with `blend="move"` boosts, move it."""
 
     @cached_property
     def change(self) -> Change:
-        """The query's code before and after steering, encoded on first access, since boosts alone do not need it."""
+        """The query's code before and after it moved, encoded on first access, since boosts alone do not need it."""
         return self.make_change()
 
     @property
@@ -42,3 +58,11 @@ class SteeredQuery:
     def unsteered(self) -> SteeredQuery:
         """The same query without steering."""
         return SteeredQuery(self.original, self.original, (), (), lambda: self.change.unsteered, self.text)
+
+    @property
+    def alone(self) -> SteeredQuery:
+        """The query of its own condition, without concepts as conditions; the same query if it has none."""
+        if self.about is None:
+            return self
+        moved_by = self.boosted if self.blend == "move" else ()
+        return SteeredQuery(self.original, self.about, moved_by, self.clamped, lambda: self.change, self.text)

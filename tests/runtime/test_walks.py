@@ -76,10 +76,10 @@ def test_a_query_is_steered_and_embedded_once(tiny_index, monkeypatch, path):
     assert embedded == [QUERY]
 
 
-def test_a_steered_query_gives_the_same_as_its_request(tiny_index):
-    boost = {PHRASE: 1.5, LABEL: -0.5}
-    steered = tiny_index.steer(QUERY, boost, {"f3": 0.0}, keep=0.9, protect=True)
-    how = {"boost": boost, "clamp": {"f3": 0.0}, "keep": 0.9, "protect": True}
+@pytest.mark.parametrize("more", [{"blend": "move", "keep": 0.9}, {"exclude": ["an integer"]}])
+def test_a_steered_query_gives_the_same_as_its_request(tiny_index, more):
+    how = {"boost": {PHRASE: 1.5, LABEL: -0.5}, "clamp": {"f3": 0.0}, "protect": True, **more}
+    steered = tiny_index.steer(QUERY, **how)
     for view in ("dense", "latent", "words", "hybrid", "reconstruction"):
         assert tiny_index.search(steered, 9, view=view, compare=True) == tiny_index.search(
             QUERY, 9, view=view, compare=True, **how

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import warnings
 
@@ -78,7 +79,7 @@ def test_a_renamed_feature_is_a_key_and_a_hidden_one_only_by_its_latent(bundle, 
         assert index.search(query, 3, boost={"errors, on purpose": 1.0}) == index.search(query, 3, boost={first: 1.0})
         told = str(index.explain(query, "exceptions-0", boost={second: 1.0}))
     assert "(errors, on purpose)" in told
-    assert f"f{second} (" not in told
+    assert not re.search(rf"f{second} \((?!stands out)", told)
     assert second not in [f.id for f in edited.features.search(query, 64)]
     label = bundle.features.unedited[second].label
     assert label is None or edited.features.find(label) is None

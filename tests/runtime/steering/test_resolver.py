@@ -24,42 +24,42 @@ def alive(bundle):
 @shared
 @given(st.floats(0.2, 1.0), st.booleans(), st.sampled_from(["auto", "-auto"]))
 def test_auto_keeps_what_was_stated(tiny_index, keep, protect, how):
-    steered = tiny_index.steer(QUERY, {PHRASE: how}, keep=keep, protect=protect)
+    steered = tiny_index.steer(QUERY, {PHRASE: how}, keep=keep, protect=protect, blend="move")
     (_, strength), *_ = steered.boosted
     assert abs(strength) <= MAX_STRENGTH
     assert (strength <= 0) == (how == "-auto") or strength == 0
     assert steered.kept == pytest.approx(keep, abs=1e-4) or abs(strength) == MAX_STRENGTH
-    again = tiny_index.steer(QUERY, {PHRASE: strength}, protect=protect)
+    again = tiny_index.steer(QUERY, {PHRASE: strength}, protect=protect, blend="move")
     assert np.array_equal(again.vector, steered.vector)
 
 
 def test_several_autos_share_a_factor_and_numbers_come_first(tiny_index):
     boost = {PHRASE: "auto", OTHER: "-auto", alive(tiny_index.bundle)[0]: 0.3}
-    steered = tiny_index.steer(QUERY, boost, keep=0.8)
+    steered = tiny_index.steer(QUERY, boost, keep=0.8, blend="move")
     (_, up), (_, down), (_, number) = steered.boosted
     assert up == -down > 0
     assert number == 0.3
     assert steered.kept == pytest.approx(0.8, abs=1e-4)
-    alone = tiny_index.steer(QUERY, {PHRASE: "auto"}, keep=0.8).boosted[0][1]
+    alone = tiny_index.steer(QUERY, {PHRASE: "auto"}, keep=0.8, blend="move").boosted[0][1]
     assert alone != up
 
 
 def test_auto_has_no_room_when_the_numbers_took_it(tiny_index):
     with pytest.warns(SteeringWarning, match='"auto" is 0: what stands beside it already leaves'):
-        steered = tiny_index.steer(QUERY, {PHRASE: 20.0, OTHER: "auto"}, keep=0.9)
+        steered = tiny_index.steer(QUERY, {PHRASE: 20.0, OTHER: "auto"}, keep=0.9, blend="move")
     assert [strength for _, strength in steered.boosted] == [20.0, 0.0]
 
 
 def test_a_clamped_concept_is_not_auto_steered(tiny_index):
     concept = tiny_index.steer(QUERY, {PHRASE: 1.0}).boosted[0][0]
     with pytest.warns(SteeringWarning, match="the clamp wins"):
-        steered = tiny_index.steer(QUERY, {PHRASE: "auto"}, {concept: 0.0})
+        steered = tiny_index.steer(QUERY, {PHRASE: "auto"}, {concept: 0.0}, blend="move")
     assert steered.boosted[0][1] == 0.0
 
 
 @pytest.mark.parametrize("protect", [False, True])
 def test_protect_leaves_the_strongest_features_of_the_query_alone(tiny_index, protect):
-    steered = tiny_index.steer(QUERY, {PHRASE: 2.0, OTHER: -1.0}, protect=protect)
+    steered = tiny_index.steer(QUERY, {PHRASE: 2.0, OTHER: -1.0}, protect=protect, blend="move")
     atoms, typical = tiny_index.bundle.atoms, tiny_index.bundle.features.typical
     before = steered.change.before
     own = steered.change.latents[before > 0]
@@ -67,10 +67,11 @@ def test_protect_leaves_the_strongest_features_of_the_query_alone(tiny_index, pr
     moved = shifted(steered.original, steered.change, atoms)
     along = atoms[own[order[:8]]] @ (moved - steered.original)
     assert (np.abs(along).max() < 1e-5) == protect
-    for hit in tiny_index.search(QUERY, 5, boost={PHRASE: 2.0}, protect=protect):
-        explanation = tiny_index.explain(QUERY, hit.id, boost={PHRASE: 2.0}, protect=protect)
-        total = sum(part.contribution for part in explanation.parts) + explanation.rest
-        assert total == pytest.approx(hit.score, abs=1e-5)
+    for how in ({"blend": "move"}, {"blend": "both"}):
+        for hit in tiny_index.search(QUERY, 5, boost={PHRASE: 2.0}, protect=protect, **how):
+            explanation = tiny_index.explain(QUERY, hit.id, boost={PHRASE: 2.0}, protect=protect, **how)
+            total = sum(part.contribution for part in explanation.parts) + explanation.rest
+            assert total == pytest.approx(hit.score, abs=1e-5)
 
 
 def test_protect_gives_way_to_what_is_clamped(tiny_index):
@@ -87,9 +88,13 @@ def test_a_boost_of_what_is_protected_is_named(tiny_index):
         QUERY,
     ).change
     latent = int(strongest.latents[np.argmax(strongest.before)])
-    with pytest.warns(SteeringWarning, match="protect=True leaves nothing of this boost"):
-        steered = tiny_index.steer(QUERY, {latent: 1.0}, protect=True)
-    assert steered.kept == pytest.approx(1, abs=1e-6)
+    for how in ({"boost": {latent: 1.0}, "blend": "move"}, {"boost": {latent: 1.0}}, {"exclude": [latent]}):
+        with pytest.warns(SteeringWarning, match="protect=True leaves nothing of this boost"):
+            steered = tiny_index.steer(QUERY, protect=True, **how)
+        assert steered.kept == pytest.approx(1, abs=1e-6)
+        with pytest.warns(SteeringWarning, match="protect=True leaves nothing of this boost"):
+            hits = tiny_index.search(QUERY, 9, protect=True, **how)
+        assert [hit.id for hit in hits] == [hit.id for hit in tiny_index.search(QUERY, 9)]
 
 
 def test_the_record_says_what_was_asked_and_what_it_became(tiny_index):
@@ -197,18 +202,19 @@ def test_bad_input(tiny_index, call, error, message):
 
 def test_a_boost_is_added_without_encoding_the_query(tiny_index, monkeypatch):
     boost = {"raise an exception": 0.7, "import a module": "-auto"}
-    expected = tiny_index.steer(QUERY, boost)
+    expected = tiny_index.steer(QUERY, boost, blend="move")
     by_code = shifted(expected.original, expected.change, tiny_index.bundle.atoms)
     np.testing.assert_allclose(expected.vector, by_code / np.linalg.norm(by_code), atol=1e-6)
-    hits = tiny_index.search(QUERY, 5, boost=boost)
+    how = ({"blend": "move"}, {"exclude": ["an integer"]}, {"blend": "move", "exclude": ["an integer"]})
+    hits = [tiny_index.search(QUERY, 5, boost=boost, **more) for more in how]
 
     def refuse(*_):
         raise AssertionError("the query was encoded")
 
     monkeypatch.setattr(type(tiny_index.bundle), "encode", refuse)
-    steered = tiny_index.steer(QUERY, boost)
+    steered = tiny_index.steer(QUERY, boost, blend="move")
     np.testing.assert_array_equal(steered.vector, expected.vector)
-    assert tiny_index.search(QUERY, 5, boost=boost) == hits
+    assert [tiny_index.search(QUERY, 5, boost=boost, **more) for more in how] == hits
     for look in (
         lambda: steered.change,
         lambda: tiny_index.steer(QUERY, clamp={"raise an exception": 1.0}),

@@ -1,0 +1,67 @@
+"""`Scales`: how similar documents are to a direction, as standard deviations from the average document."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...arrays import FloatArray, WideArray
+
+SAMPLE = 1_000
+"""Documents of an index that are measured."""
+FEW = 16
+"""As many documents as the prior weighs: of an index with fewer, the prior decides."""
+HUNDREDTH = 0.01
+PRIOR_TOP = 2.7
+"""How far the most similar hundredth of normally distributed documents stands out."""
+PRIOR = 0.1
+"""Deviation of the prior. Of queries and documents of one field, MiniLM's cosines have deviations of .08 to .12."""
+
+
+class Scales:
+    """Mean and deviation of similarities to documents, from a sample of them.
+
+    The mean cosine of a query with all documents, and its deviation, depend on the query, the corpus and the embedder.
+    ``z = (direction . d - mean) / deviation`` does not: it says how far a document stands out.
+
+    Args:
+        rows: Vectors of documents, unit length, shape (n, d_in); None or empty if there are none.
+        prior_mean: The mean of the reference corpus, shape (d_in,), which counts as much as `FEW` documents.
+    """
+
+    def __init__(self, rows: FloatArray | None, prior_mean: FloatArray) -> None:
+        n = 0 if rows is None else len(rows)
+        self._share = n / (n + FEW)
+        self._centred: FloatArray = np.zeros((0, len(prior_mean)), np.float32)
+        self.mean: WideArray = prior_mean.astype(np.float64)
+        """Of documents, shape (d_in,)."""
+        if rows is not None and n:
+            mean = rows.mean(0, dtype=np.float64)
+            self._centred = np.ascontiguousarray(rows - mean.astype(np.float32))
+            self.mean = self._share * mean + (1 - self._share) * self.mean
+
+    def standardised(self, direction: WideArray) -> WideArray:
+        """Return a direction divided by its deviation, so that ``result . (d - mean)`` is z; shape (d_in,)."""
+        variance = (1 - self._share) * PRIOR**2 * float(direction @ direction)
+        if len(self._centred):
+            z = self._centred @ direction.astype(np.float32)
+            variance += self._share * float(z @ z) / len(z)
+        result: WideArray = direction / max(float(np.sqrt(variance)), 1e-9)
+        return result
+
+    def correlations(self, directions: WideArray) -> WideArray:
+        """Return the correlations of standardised directions (m, d_in) over documents, -1 to 1, shape (m, m)."""
+        found: WideArray = (1 - self._share) * PRIOR**2 * (directions @ directions.T)
+        if n := len(self._centred):
+            z = (self._centred @ directions.T.astype(np.float32)).astype(np.float64)  # (n, m)
+            found += self._share / n * (z.T @ z)
+        return np.clip(found, -1, 1)
+
+    def top(self, direction: WideArray) -> float:
+        """Return the mean z of the most similar hundredth of the documents, for a standardised direction."""
+        n = len(self._centred)
+        if not n:
+            return PRIOR_TOP
+        z = self._centred @ direction.astype(np.float32)
+        count = max(1, round(HUNDREDTH * n))
+        found = float(np.partition(z, n - count)[n - count :].mean())
+        return self._share * found + (1 - self._share) * PRIOR_TOP
