@@ -31,7 +31,7 @@ from .formula import conjunctions
 from .method import Method, measure
 from .oracle import oracle_curves
 from .perspectives import read_perspectives
-from .product import KnownTexts, Product, keys_of, moving, ours
+from .product import KnownTexts, Product, candidates, keys_of, moving, ours, words_alone
 from .report import write_report
 from .requests import negconstraint
 from .results import Results
@@ -156,6 +156,9 @@ def measure_task(results: Results, bench: Bench, bundle: Bundle, embed: Embeddin
         with product.index:
             keys = keys_of(bench, bundle, chosen)
             run([*ours(product, keys, seed == 0), *moving(product, keys)])
+            if seed == 0:
+                run(words_alone(product, keys["phrase"]))
+                results.make("candidates", bench.task.name, 0, lambda: candidates(product, keys))
             run(conjunctions(bench, product.directions(keys["phrase"])))
             if bench.task.name in NEWS:
                 exclusions(results, product, plain, seed)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from steersearch.arrays import FloatArray
+from steersearch.runtime.steering.request import SAID_NOT
 
 from .method import Method, Search, digits, overlap
 from .product import Product
@@ -65,6 +66,7 @@ def exclusions(results: Results, product: Product, plain: Search, seed: int) -> 
             "1",
         ),
         Method("ours, boost -1", {"1": product.search(names, -1.0)}, "1"),
+        Method(f"ours, boost {SAID_NOT:g}, what a sentence does not want", {"1": product.search(names, SAID_NOT)}, "1"),
         Method("ours, exclude", {"1": product.exclude(names)}, "1"),
     ]
     for view in ("latent", "words", "hybrid"):

@@ -12,11 +12,12 @@ import numpy as np
 from steersearch.arrays import FloatArray, IntArray, unit_rows
 from steersearch.runtime import Bundle, Concept, SteerableIndex
 from steersearch.runtime.bundle.embedder import Embedder
+from steersearch.runtime.search import terms
 from steersearch.runtime.search.views import ViewName
 from steersearch.runtime.steering.request import Key
 
-from .method import Method, Search
-from .rivals import FORCE, angles
+from .method import Method, Search, overlap
+from .rivals import FORCE, FORCES, angles
 from .scoring import NOTHING, TOP, Bench, Pairs, Rows
 
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -27,6 +28,12 @@ AROUND = ("0.5", "2")
 """Half and twice the default."""
 CURVES = ("phrase", "8 examples", "8 examples and phrase")
 """Forms of a concept that are measured at every strength."""
+HYBRIDS = (
+    "phrase: appended to the query, hybrid",
+    "phrase: Weaviate moveTo, hybrid",
+    "ours, the query moves, phrase, hybrid",
+)
+"""Rivals that use the words of the query too."""
 VIEWS: tuple[ViewName, ...] = ("latent", "words", "hybrid")
 
 
@@ -83,10 +90,10 @@ class Product:
         texts = [f"{queries[query]} {names[attribute]}" for query, attribute in zip(*pairs, strict=True)]
         return self._hits(self.bundle.embed_queries(texts), [{"text": text, "view": "hybrid"} for text in texts])
 
-    def moved(self, pairs: Pairs) -> Rows:
+    def moved(self, pairs: Pairs, force: float) -> Rows:
         """The hybrid view with the vector that Weaviate's moveTo makes and the words of the query."""
         query, phrase = self.bench.queries[pairs.query], self.bench.phrases[pairs.attribute]
-        vectors = unit_rows((1 - FORCE / 2) * query + FORCE / 2 * phrase)
+        vectors = unit_rows((1 - force / 2) * query + force / 2 * phrase)
         texts = [self.bench.task.queries[query] for query in pairs.query]
         return self._hits(vectors, [{"text": text, "view": "hybrid"} for text in texts])
 
@@ -151,11 +158,39 @@ def ours(product: Product, keys: dict[str, list[Key]], first: bool) -> list[Meth
     for view in VIEWS if first else ():
         found.append(Method(f"no steering, {view} view", {"0": search(view=view)}, "0"))
         found.append(Method(f"ours, phrase, {view} view", {"1": search(phrase, view=view)}, DEFAULT))
-    if first:
-        # A vector brings no words: what the words of the query are worth.
-        found.append(Method("ours, phrase, without the query's words", {"1": search(phrase, text=None)}, DEFAULT))
-        found.append(Method("phrase: appended to the query, hybrid", {"1": product.appended}, DEFAULT))
-        found.append(Method("phrase: Weaviate moveTo, hybrid", {"1": product.moved}, DEFAULT))
+    return found
+
+
+def words_alone(product: Product, phrase: list[Key]) -> list[Method]:
+    """What the words of the query are worth: ours without them, and rivals with them, in the hybrid view."""
+    moved = {f"{force:g}": partial(product.moved, force=force) for force in FORCES}
+    old = {
+        f"{strength}": product.search(phrase, strength, blend="move", view="hybrid")
+        for strength in (*STRENGTHS[:-1], "auto")
+    }
+    return [
+        # A vector brings no words.
+        Method("ours, phrase, without the query's words", {"1": product.search(phrase, text=None)}, DEFAULT),
+        Method(HYBRIDS[0], {"1": product.appended}, DEFAULT),
+        Method(HYBRIDS[1], moved, f"{FORCE:g}"),
+        Method(HYBRIDS[2], old, "auto"),
+    ]
+
+
+def candidates(product: Product, keys: dict[str, list[Key]]) -> dict[str, float]:
+    """Form of a concept -> recall@10 of the candidates that are ranked: how many of the best of all are among them."""
+    bench = product.bench
+    pairs = bench.asked(~bench.dev)
+    found = {}
+    depth = terms.DEPTH
+    for form, each in keys.items():
+        search = product.search(each)
+        ranked = search(pairs)
+        try:
+            terms.DEPTH = len(bench.searched)
+            found[form] = round(overlap(search(pairs), ranked), 4)
+        finally:
+            terms.DEPTH = depth
     return found
 
 

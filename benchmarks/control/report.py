@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .exclusion import NEWS
 from .oracle import DELTAS, SIDES
 from .perspectives import perspective_recall
 from .plot import draw
-from .product import AWAY, STRENGTHS, VIEWS
+from .product import AWAY, HYBRIDS, STRENGTHS, VIEWS
 from .ratios import (
     BOTH,
     DIFFMEAN,
@@ -20,21 +19,19 @@ from .ratios import (
     PHRASE,
     Tuning,
     mean,
-    ranks,
     ratio,
     targets,
     topical,
 )
+from .report_exclusion import TUNINGS, excluded, requests
 from .results import Results
 from .rivals import SUMS
-from .scoring import ndcg
+from .table import short, table
 
-TUNINGS: tuple[Tuning, Tuning] = ("untuned", "tuned")
 HEAD = """*Untuned* is what a person gets: the setting that the documentation gives, nothing chosen on any query.
 *Tuned* is the setting with the best both@10 on other (dev) queries of the same corpus: the best a method can do."""
 INTERVALS = "In brackets what holds 95 % of 2,000 paired bootstrap samples."
-HALVES = "Documents to learn from and documents that are searched are different ones."
-HYBRID = ("phrase: appended to the query, hybrid", "phrase: Weaviate moveTo, hybrid")
+SPLIT = "Documents to learn from and documents that are searched are different ones."
 MANNERS = (PHRASE, EXAMPLES, BOTH, "ours, the query moves, phrase", *SUMS[:6], DIFFMEAN)
 
 
@@ -45,7 +42,7 @@ def write_report(results: Results, folder: Path) -> None:
     stances = [task for task in tasks if results.tasks[task]["kind"] == "stances"]
     sides = [task for task in tasks if results.tasks[task]["kind"] == "perspectives"]
     seeds = max((len(results.seeds(task, PHRASE)) for task in tasks), default=0)
-    parts = [f"Mean over {seeds} autoencoders, test pairs only. {HEAD}\n{HALVES} {INTERVALS}", _targets(results)]
+    parts = [f"Mean over {seeds} autoencoders, test pairs only. {HEAD}\n{SPLIT} {INTERVALS}", _targets(results)]
     if topics:
         parts += ["## both@10, untuned / tuned", _both(results, [*topics, *stances])]
         parts += ["## Ratios", _ratios(results, topics)]
@@ -53,11 +50,13 @@ def write_report(results: Results, folder: Path) -> None:
         parts += ["## What is left alone", _manners(results, topics)]
         parts += ["## attribute@10 / topic@10 by phrase, over the strength", _strengths(results, [*topics, *stances])]
         parts += ["## Other views: both@10, untuned, without and with the phrase", _views(results, topics)]
+    if "candidates" in results.found:
+        parts += ["## recall@10 of the candidates, against ranking every document", _candidates(results)]
     if sides:
         parts += ["## Perspectives (PIR): p-Recall@5, untuned / tuned", _perspectives(results, sides)]
-    parts += ["## Exclusion", *_excluded(results)] if any("exclude" in name for name in results.found) else []
+    parts += ["## Exclusion", *excluded(results)] if any("exclude" in name for name in results.found) else []
     if "negconstraint" in results.found:
-        parts += ["## Requests with an exception (negconstraint)", _requests(results)]
+        parts += ["## Requests with an exception (negconstraint)", requests(results)]
     parts += ["## Constants that other corpora choose: both@10", table(results.choices)] if results.choices else []
     parts += ["## The paper's own experiment", _oracle(results)] if "scifact" in results.found else []
     text = "\n\n".join(parts)
@@ -91,13 +90,13 @@ def _both(results: Results, tasks: Sequence[str]) -> str:
 
 
 def _pair(results: Results, task: str, method: str, figure: str) -> str:
-    return " / ".join(_short(mean(results, task, method, tuning, figure)) for tuning in TUNINGS)
+    return " / ".join(short(mean(results, task, method, tuning, figure)) for tuning in TUNINGS)
 
 
 def _mean_of(results: Results, tasks: Sequence[str], method: str, tuning: Tuning) -> str:
     values = [mean(results, task, method, tuning, "both") for task in tasks]
     known = [value for value in values if value is not None]
-    return _short(float(np.mean(known))) if len(known) == len(tasks) else "-"
+    return short(float(np.mean(known))) if len(known) == len(tasks) else "-"
 
 
 def _ratios(results: Results, tasks: Sequence[str]) -> str:
@@ -109,17 +108,18 @@ def _ratios(results: Results, tasks: Sequence[str]) -> str:
         (BOTH, DIFFMEAN, (DIFFMEAN,)),
         ("ours, labels", "labels: DiffMean", ("labels: DiffMean",)),
         ("ours, phrase, without the query's words", "best sum of vectors", SUMS),
+        (PHRASE, "best hybrid rival", HYBRIDS[1:]),
+        ("ours, phrase, hybrid view", "best hybrid rival", HYBRIDS[1:]),
     ):
         cells = [str(ratio(results, members, ours, theirs) or "-") for members in groups.values()]
         lines.append([f"{ours} / {name}", *cells])
     untuned: tuple[Tuning, Tuning] = ("untuned", "untuned")
     for ours, theirs in (
-        (PHRASE, (NOTHING,)),
-        ("ours, phrase, hybrid view", ("no steering, hybrid view",)),
-        ("ours, phrase, hybrid view", HYBRID),
+        (PHRASE, NOTHING),
+        ("ours, phrase, hybrid view", "no steering, hybrid view"),
     ):
-        cells = [str(ratio(results, members, ours, theirs, untuned) or "-") for members in groups.values()]
-        lines.append([f"{ours} / {' or '.join(theirs)}, untuned", *cells])
+        cells = [str(ratio(results, members, ours, (theirs,), untuned) or "-") for members in groups.values()]
+        lines.append([f"{ours} / {theirs}, untuned", *cells])
     return table(lines)
 
 
@@ -127,7 +127,7 @@ def _sides(results: Results, tasks: Sequence[str]) -> str:
     lines = [["", *tasks]]
     for method in (NOTHING, *MANNERS):
         cells = [
-            " / ".join(_short(mean(results, task, method, "untuned", figure)) for figure in ("attribute", "topic"))
+            " / ".join(short(mean(results, task, method, "untuned", figure)) for figure in ("attribute", "topic"))
             for task in tasks
         ]
         lines.append([method, *cells])
@@ -148,9 +148,9 @@ def _manners(results: Results, tasks: Sequence[str]) -> str:
             lines.append(
                 [
                     method,
-                    _short(float(np.mean(kept))),
-                    _short(min(kept)),
-                    _short(float(np.mean(stays)) if stays else None),
+                    short(float(np.mean(kept))),
+                    short(min(kept)),
+                    short(float(np.mean(stays)) if stays else None),
                 ]
             )
     return table(lines)
@@ -161,7 +161,7 @@ def _strengths(results: Results, tasks: Sequence[str]) -> str:
     lines = [["first autoencoder", *settings]]
     for task in tasks:
         curve = results.seeds(task, PHRASE)[0]["curve"] if results.seeds(task, PHRASE) else {}
-        cells = [" / ".join(map(_short, curve[each][:2])) if each in curve else "-" for each in settings]
+        cells = [" / ".join(map(short, curve[each][:2])) if each in curve else "-" for each in settings]
         lines.append([task, *cells])
     return table(lines)
 
@@ -170,18 +170,24 @@ def _views(results: Results, tasks: Sequence[str]) -> str:
     lines = [["view", *tasks]]
     for view in ("dense", *VIEWS):
         names = (NOTHING, PHRASE) if view == "dense" else (f"{NOTHING}, {view} view", f"{PHRASE}, {view} view")
-        cells = [" / ".join(_short(mean(results, task, name, "untuned", "both")) for name in names) for task in tasks]
+        cells = [" / ".join(short(mean(results, task, name, "untuned", "both")) for name in names) for task in tasks]
         lines.append([view, *cells])
     return table(lines)
+
+
+def _candidates(results: Results) -> str:
+    rows = {task: seeds["0"] for task, seeds in results.found["candidates"].items()}
+    forms = list(dict.fromkeys(form for row in rows.values() for form in row))
+    return table([["", *forms], *([task, *(short(row.get(form)) for form in forms)] for task, row in rows.items())])
 
 
 def _perspectives(results: Results, tasks: Sequence[str]) -> str:
     lines = [["", *tasks, "mean"]]
     for method in _methods(results, tasks):
         rows = [[_recall(results, task, method, tuning) for tuning in TUNINGS] for task in tasks]
-        cells = [" / ".join(map(_short, row)) for row in rows]
+        cells = [" / ".join(map(short, row)) for row in rows]
         means = [np.mean(column) if None not in column else None for column in zip(*rows, strict=True)]
-        lines.append([method, *cells, " / ".join(map(_short, means))])
+        lines.append([method, *cells, " / ".join(map(short, means))])
     return table(lines)
 
 
@@ -194,33 +200,6 @@ def _recall(results: Results, task: str, method: str, tuning: Tuning) -> float |
     return float(np.mean([perspective_recall(roots, [d != "0" for d in f[tuning]["first five"]]) for f in seeds]))
 
 
-def _excluded(results: Results) -> list[str]:
-    tables = []
-    for task in (f"exclude, {name}" for name in NEWS if f"exclude, {name}" in results.found):
-        lines = [[task, "its share of ten, untuned", "topic@10 kept", "its share, tuned", "topic@10 kept"]]
-        for method in results.found[task]:
-            plain = NOTHING + method.removeprefix("ours, exclude") if "view" in method else NOTHING
-            cells = []
-            for tuning in TUNINGS:
-                share, topic = (mean(results, task, method, tuning, figure) for figure in ("attribute", "topic"))
-                before = mean(results, task, plain, "untuned", "topic")
-                cells += [_short(share), _short(topic / before if topic is not None and before else None)]
-            lines.append([method, *cells])
-        tables.append(table(lines))
-    return tables
-
-
-def _requests(results: Results) -> str:
-    lines = [["", "nDCG@10, untuned", "P@1", "nDCG@10, best setting", "P@1"]]
-    for method in results.found["negconstraint"]:
-        cells = []
-        for tuning in TUNINGS:
-            found = ranks(results, method, tuning)
-            cells += [_short(ndcg(found).mean()), _short((found == 1).mean())]
-        lines.append([method, *cells])
-    return table(lines)
-
-
 def _oracle(results: Results) -> str:
     found = results.seeds("scifact", "oracle")
     lines = [["boosting what is relevant, by", *map(str, DELTAS)]]
@@ -229,13 +208,3 @@ def _oracle(results: Results) -> str:
             values = np.mean([rows[side][name] for rows in found], 0)
             lines.append([f"{side}, {name}", *(f"{value:.3f}" for value in values)])
     return table(lines)
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}".replace("0.", ".", 1) if value < 1 else f"{value:.3f}"
-
-
-def table(lines: Sequence[Sequence[str]]) -> str:
-    """Markdown; the first line is the head."""
-    marked = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in marked)

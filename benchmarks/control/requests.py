@@ -12,7 +12,8 @@ import numpy as np
 
 from steersearch.arrays import FloatArray, unit_rows
 from steersearch.corpus import Corpus, read_qrels, read_queries
-from steersearch.runtime import Bundle, SteerableIndex, understand
+from steersearch.runtime import Bundle, Request, SteerableIndex, understand
+from steersearch.runtime.search.views import ViewName
 
 from .exclusion import AWAY, FORCE, LESS_OF
 from .method import ONE_DIGIT
@@ -20,6 +21,7 @@ from .product import VIEWS
 from .results import Results
 from .rivals import Embed
 from .scoring import NOTHING, TOP, Rows, best, ndcg
+from .tasks import coin
 
 NAME = "negconstraint"
 
@@ -32,6 +34,7 @@ def negconstraint(results: Results, folder: Path, bundle: Bundle, embed: Embed, 
     texts = [asked[id] for id in judged]
     gold = [{row[id] for id, grade in mine.items() if grade > 0} for mine in judged.values()]
     vectors = embed([document.text for document in documents])
+    results.tasks[NAME] = {"kind": "requests", "test": len(texts), "first half": [coin(text) for text in texts]}
     make = partial(results.make, NAME)
     if seed == 0:
         for name, settings, default in _rivals(texts, vectors, embed):
@@ -41,9 +44,32 @@ def negconstraint(results: Results, folder: Path, bundle: Bundle, embed: Embed, 
         with index:
             index.add([d.text for d in documents], [str(at) for at in range(len(documents))], embeddings=vectors)
             for view in ("dense", *VIEWS):
-                for name, how in (("the whole request", {}), ("ours, understand", {"understand": True})):
-                    search = partial(_search, index, texts, view=view, **how)
+                for name, how in (("the whole request", whole), ("ours, understand", read), ("ours, exclude", strict)):
+                    search = partial(_search, index, [how(text) for text in texts], view)
                     make(f"{name}, {view} view", seed, partial(_ranked, {"1": search}, "1", gold))
+
+
+def whole(text: str) -> dict[str, Any]:
+    """The request as it is written."""
+    return {"query": text}
+
+
+def read(text: str) -> dict[str, Any]:
+    """The request, read in plain words."""
+    return {"query": text, "understand": True}
+
+
+def strict(text: str) -> dict[str, Any]:
+    """The same, what it does not want excluded strictly."""
+    request = understand(text)
+    unwanted = unwanted_of(request)
+    wanted = {key: strength for key, strength in request.boost.items() if strength > 0}
+    return {"query": request.query, "boost": wanted or None, "exclude": unwanted or None}
+
+
+def unwanted_of(request: Request) -> tuple[str, ...]:
+    """What a request does not want, or wants less of."""
+    return (*request.exclude, *(key for key, strength in request.boost.items() if strength < 0))
 
 
 def _rivals(
@@ -52,7 +78,7 @@ def _rivals(
     """What others do with the parts of a request, whoever found them."""
     requests = [understand(text) for text in texts]
     wanted = embed([request.query for request in requests])
-    bans = [request.exclude or tuple(key for key, s in request.boost.items() if s < 0) for request in requests]
+    bans = [unwanted_of(request) for request in requests]
     parts = [embed(list(each)) if each else np.zeros((0, documents.shape[1]), np.float32) for each in bans]
     # Several concepts of Weaviate's are one vector, their mean; without one a query stays.
     target = np.stack([each.mean(0) if len(each) else query for query, each in zip(wanted, parts, strict=True)])
@@ -97,9 +123,9 @@ def _ranks(found: Rows, gold: Sequence[set[int]]) -> Rows:
     return np.where(hits.any(1), hits.argmax(1) + 1, 0)
 
 
-def _search(index: SteerableIndex, texts: Sequence[str], **arguments: Any) -> Rows:
-    rows = np.full((len(texts), TOP), NOTHING)
-    for at, text in enumerate(texts):
-        hits = index.search(text, k=TOP, **arguments)
+def _search(index: SteerableIndex, requests: Sequence[dict[str, Any]], view: ViewName) -> Rows:
+    rows = np.full((len(requests), TOP), NOTHING)
+    for at, request in enumerate(requests):
+        hits = index.search(k=TOP, view=view, **request)
         rows[at, : len(hits)] = [int(hit.id) for hit in hits]
     return rows
