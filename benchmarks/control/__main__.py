@@ -60,10 +60,10 @@ def main() -> None:
     parser.add_argument("--again", nargs="*", default=[], help="methods whose name begins so are measured again")
     args = parser.parse_args()
     warnings.simplefilter("ignore", SteeringWarning)
+    if args.report:
+        write_report(Results(RESULTS / "control.json"), RESULTS)
+        return
     with Results(RESULTS / "control.json") as results:
-        if args.report:
-            write_report(results, RESULTS)
-            return
         results.forget(args.again)
         embed = Embeddings(bundle_of(args.data, 0, args.work))
         benches = [embed.bench(task) for task in tasks_of(args.data, args.sets)]
