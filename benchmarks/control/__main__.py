@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +66,12 @@ def main() -> None:
     with Results(RESULTS / "control.json") as results:
         results.forget(args.again)
         embed = Embeddings(bundle_of(args.data, 0, args.work))
-        benches = [embed.bench(task) for task in tasks_of(args.data, args.sets)]
+        tasks = tasks_of(args.data, args.sets)
+        bench_of = cache(lambda at: embed.bench(tasks[at]))
         for seed in range(args.seeds):
             bundle = embed.serve(bundle_of(args.data, seed, args.work))
-            for bench in benches:
-                measure_task(results, bench, bundle, embed, seed)
+            for at in range(len(tasks)):
+                measure_task(results, bench_of(at), bundle, embed, seed)
             if "negconstraint" in args.sets:
                 negconstraint(results, args.data / "negconstraint", bundle, embed, seed)
             if "scifact" in args.sets:
