@@ -163,10 +163,9 @@ def ours(product: Product, keys: dict[str, list[Key]], first: bool) -> list[Meth
 
 def words_alone(product: Product, phrase: list[Key]) -> list[Method]:
     """What the words of the query are worth: ours without them, and rivals with them, in the hybrid view."""
-    moved = {f"{force:g}": partial(product.moved, force=force) for force in FORCES}
+    moved = {f"{force:g}": partial(product.moved, force=force) for force in FORCES[-4:]}
     old = {
-        f"{strength}": product.search(phrase, strength, blend="move", view="hybrid")
-        for strength in (*STRENGTHS[:-1], "auto")
+        f"{strength}": product.search(phrase, strength, blend="move", view="hybrid") for strength in (0.5, 1.0, "auto")
     }
     return [
         # A vector brings no words.
