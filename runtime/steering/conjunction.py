@@ -25,6 +25,7 @@ from .terms import (
     PRESENT,
     QUERY_WORDS,
     Term,
+    factor_of,
 )
 
 AIM, FARTHEST = 0.3, 0.6
@@ -54,7 +55,7 @@ class Conjunction:
         self,
         query: FloatArray,
         text: str | None,
-        weighted: Sequence[tuple[Concept, Code, float]],
+        boosted: Sequence[tuple[Concept, Code, float]],
         excluded: Sequence[tuple[Concept, Code]],
     ) -> tuple[Term, ...]:
         """Return the terms of a request: the query, then each concept.
@@ -62,15 +63,16 @@ class Conjunction:
         Args:
             query: Unit length, shape (d_in,).
             text: Its words; None if unknown.
-            weighted: Concepts with their weights, which are not 0.
+            boosted: Concepts with their strengths, which are not 0.
             excluded: Concepts that documents should not be about.
         """
         scales = self._scales()
+        weighted = [(concept, code, factor_of(strength)) for concept, code, strength in boosted]
         none = np.zeros(0, np.int64), np.zeros(0)
         direction = scales.standardised(query.astype(np.float64))
         length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
         # A small boost changes little.
-        strength = sum(abs(weight) for _, _, weight in weighted) + len(excluded)
+        strength = sum(abs(strength) for _, _, strength in boosted) + len(excluded)
         word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
         about = _term("query", 1.0, direction, scales, ABOUT, none, length, text or "", word_weight, None)
         wanted = [self._wanted(concept, code, weight, scales) for concept, code, weight in weighted if weight > 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -170,7 +171,7 @@ class Resolver:
         after = np.concatenate([whole.after, zeros])[order]
         unprotected = Change(every[order], np.zeros_like(after), after)
         change = orthogonalise(unprotected, own, atoms)
-        if _leaves_nothing(change, unprotected, atoms):
+        if _leaves_nothing(shown(concept.name), change, unprotected, atoms):
             return amounts_of({}, typical)
         return change.latents, change.after.astype(np.float64)
 
@@ -183,9 +184,13 @@ class Resolver:
                 "there is nothing to boost; train with documents and export again"
             )
         generation = cache(lambda: self._documents.generation)  # read once for all keys
-        boosts = [Boosted(self._resolve(key, generation), *_number_and_auto(s)) for key, s in steering.boost.items()]
+        boosts = []
+        for key, strength in steering.boost.items():
+            number, auto = _number_and_auto(strength)
+            # That nothing is about it is no reason to warn where it is not wanted.
+            with gathered() if number + auto < 0 else nullcontext():
+                boosts.append(Boosted(self._resolve(key, generation), number, auto))
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
-        # That nothing is about it is no reason to warn here.
         with gathered():
             return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
 
@@ -265,7 +270,7 @@ class Resolver:
             change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
             if change is unprotected:
                 return change
-            _leaves_nothing(change, unprotected, atoms)
+            _leaves_nothing("this boost", change, unprotected, atoms)
             return change
 
         return change_by
@@ -317,11 +322,11 @@ def check_steered(query: SteeredQuery, steering: Steering, text: str | None, d_i
     return query
 
 
-def _leaves_nothing(change: Change, unprotected: Change, atoms: FloatArray) -> bool:
-    """Return whether `protect` takes all of a change away, with a warning."""
+def _leaves_nothing(what: str, change: Change, unprotected: Change, atoms: FloatArray) -> bool:
+    """Return whether `protect` takes all of a change away, with a warning that names it."""
     after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
     if nothing := bool(after < 1e-3 * before):
-        warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
+        warn(f"protect=True leaves nothing of {what}: it is what the query is about; leave protect out")
     return nothing
 
 
