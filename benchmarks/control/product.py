@@ -182,8 +182,8 @@ def candidates(product: Product, keys: dict[str, list[Key]]) -> dict[str, float]
     pairs = bench.asked(~bench.dev)
     found = {}
     depth = terms.DEPTH
-    for form, each in keys.items():
-        search = product.search(each)
+    for form in (form for form in CURVES[:2] if form in keys):
+        search = product.search(keys[form])
         ranked = search(pairs)
         try:
             terms.DEPTH = len(bench.searched)

@@ -31,6 +31,9 @@ from .table import short, table
 HEAD = """*Untuned* is what a person gets: the setting that the documentation gives, nothing chosen on any query.
 *Tuned* is the setting with the best both@10 on other (dev) queries of the same corpus: the best a method can do."""
 INTERVALS = "In brackets what holds 95 % of 2,000 paired bootstrap samples."
+LEXICAL = """A document is about a term if it has the term, so on newsgroups, news and medical questions the words of a
+query see what is judged. Ours counts them as evidence, and the sums of vectors do not. The rows *without the query's
+words* (a vector is asked, no text) and *hybrid* (rivals with the words of the query, BM25) say how much that is."""
 SPLIT = "Documents to learn from and documents that are searched are different ones."
 ORDER = (NOTHING, "random", "the whole", "phrase", "8 examples", "labels", "ours, the", "ours", "formula", "metadata")
 """Beginnings of the names of methods, as they follow each other in tables."""
@@ -47,7 +50,7 @@ def write_report(results: Results, folder: Path) -> None:
     parts = [f"Mean over {seeds} autoencoders, test pairs only. {HEAD}\n{SPLIT} {INTERVALS}", _targets(results)]
     if topics:
         parts += ["## both@10, untuned / tuned", _both(results, [*topics, *stances])]
-        parts += ["## Ratios", _ratios(results, topics)]
+        parts += ["## Ratios", LEXICAL, _ratios(results, topics)]
         parts += ["## attribute@10 / topic@10, untuned", _sides(results, [*topics, *stances])]
         parts += ["## What is left alone", _manners(results, topics)]
         parts += ["## attribute@10 / topic@10 by phrase, over the strength", _strengths(results, [*topics, *stances])]
