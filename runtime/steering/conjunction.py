@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from threading import Lock
 
@@ -9,9 +10,12 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray, WideArray
 from ...forks import renew_after_fork
+from ...steering_warnings import warn
+from ...text import shown
 from ..bundle.bundle import Bundle
 from .change import add_step
 from .concepts import Concept
+from .conflicts import SAME
 from .documents import Documents
 from .scales import SAMPLE, Scales
 from .terms import (
@@ -110,22 +114,31 @@ class Conjunction:
         """Return the condition that documents are not about a concept, beyond what the rest of the request explains.
 
         What the query and the other concepts predict of its presence, by least squares over documents, is subtracted:
-        of what is asked for, nothing is held against a document.
+        of what is asked for, nothing is held against a document, nor are words that the request has itself.
         """
         whole = self._wanted(concept, code, weight, scales)
         basis = np.stack([term.direction for term in explained])
-        predicted = _predicted(scales.correlations(np.vstack([basis, whole.direction])))
+        correlations = scales.correlations(np.vstack([basis, whole.direction]))
+        predicted = _predicted(correlations)
         rest = whole.direction - predicted @ basis
         deviation = float(np.linalg.norm(rest)) / max(float(np.linalg.norm(scales.standardised(rest))), 1e-12)
         factor = 1 / max(deviation, LEAST_REST)
+        own, said = _words(whole.words), [_words(term.words) for term in explained]
+        named = _words(concept.name) if concept.source == "label" else own
+        # Of concepts that are nearly the same, `Conflicts` has told.
+        told = correlations[-1, 1:-1].max(initial=0.0) > SAME
+        if (deviation < LEAST_REST and not told) or (named and named.keys() == said[0].keys()):
+            warn(
+                f"{shown(concept.name)} is what the rest of the request asks for, so that nearly nothing of it is held "
+                "against documents: leave one of them out"
+            )
+        words = " ".join(own[form] for form in own if not any(form in some for some in said))
         latents = np.concatenate([whole.latents, *(term.latents for term in explained)])
         parts = [-share * term.amounts for share, term in zip(predicted, explained, strict=True)]
         amounts = factor * np.concatenate([whole.amounts, *parts])
         share = -factor * float(sum(p * term.share for p, term in zip(predicted, explained, strict=True)))
         made = latents, amounts
-        return _term(
-            concept.name, weight, factor * rest, scales, threshold, made, share, whole.words, word_weight, concept
-        )
+        return _term(concept.name, weight, factor * rest, scales, threshold, made, share, words, word_weight, concept)
 
     def _scales(self) -> Scales:
         """Return the scales of the documents, measured again after a change."""
@@ -154,6 +167,11 @@ def aimed(about: FloatArray, terms: Sequence[Term]) -> FloatArray:
 def words_of(concept: Concept) -> str:
     """Return the phrase of a concept, whose words in a document are evidence; empty if it has none."""
     return concept.name if concept.source == "text" else concept.phrase
+
+
+def _words(text: str) -> dict[str, str]:
+    """Return the words of a text by their form: lower case, without an ending s."""
+    return {word.casefold().removesuffix("s"): word for word in re.findall(r"\w+", text)}
 
 
 def _predicted(correlations: WideArray) -> WideArray:

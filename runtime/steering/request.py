@@ -83,7 +83,7 @@ class Steering:
         object.__setattr__(self, "boost", _checked("boost", self.boost))
         object.__setattr__(self, "clamp", _checked("clamp", self.clamp))
         object.__setattr__(self, "exclude", _checked_keys(self.exclude))
-        if self.blend not in BLENDS:
+        if not isinstance(self.blend, str) or self.blend not in BLENDS:
             raise ConfigError(f"blend is {shown(self.blend)}: choose both or move")
         for key in self.exclude:
             strength = self.boost.get(key, 0)
@@ -112,7 +112,7 @@ class Steering:
             return cls(*mappings, cast("tuple[Key, ...]", exclude), blend, keep, protect)
         if not isinstance(steering, cls):
             raise ConfigError(f"steering is {shown(steering)}: give a Steering, or boost=, clamp= and exclude=")
-        given = (boost, clamp, exclude) != (None, None, None)
+        given = any(argument is not None for argument in (boost, clamp, exclude))
         if given or keep != DEFAULT_KEEP or protect or blend != "both":
             raise ConfigError("give steering=, or boost=, clamp=, exclude=, blend=, keep= and protect=, not both")
         return steering
@@ -148,8 +148,8 @@ def _checked_keys(given: object) -> tuple[Key, ...]:
     """Return the keys of `exclude`, each once; a single one may stand alone."""
     if given is None:
         return ()
-    keys = (given,) if isinstance(given, int | str | Concept) else given
-    if isinstance(keys, Mapping) or not isinstance(keys, Iterable):
+    keys = (given,) if isinstance(given, int | np.integer | str | Concept) else given
+    if isinstance(keys, Mapping | bytes) or not isinstance(keys, Iterable):
         raise ConfigError(f"exclude is {shown(given)}: it must list concepts, for example ['radio astronomy']")
     found = tuple(keys)
     for key in found:

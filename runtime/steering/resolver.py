@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -15,7 +14,6 @@ from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
 from ...text import shown
 from ..bundle.bundle import Bundle
-from ..language.grammar import understand as read_request
 from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
@@ -37,6 +35,8 @@ class Resolved(NamedTuple):
     step: WideArray
     """Its addition to a query at strength 1: ``sum of weight * typical * atom``, shape (d_in,)."""
     warnings: tuple[str, ...]
+    doubts: tuple[str, ...]
+    """Warnings that no document is about it, which is no reason to warn where it is not wanted."""
 
 
 class Boosted(NamedTuple):
@@ -127,7 +127,7 @@ class Resolver:
             factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
         boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
         if len(boosts) > 1 or clamped or excluded:
-            self._conflicts.check([*boosted, *((concept, -1.0) for concept in excluded)], clamped)
+            self._conflicts.check(boosted, clamped, excluded)
         about = add_step(vector, step_by(factor))
         coded = [] if moving else [(c, self._code(c, vector, steering.protect), s) for c, s in boosted if s]
         coded = [one for one in coded if len(one[1][0])]
@@ -152,6 +152,9 @@ class Resolver:
     def _understood(self, query: object, text: str | None) -> Request:
         if not isinstance(query, str) or text is not None:
             raise ConfigError("understand=True reads a text, and the query is none: give the text, or leave it out")
+        # Its grammar takes 26 ms to import.
+        from ..language.grammar import understand as read_request
+
         return read_request(query)
 
     def _code(self, concept: Concept, query: FloatArray, protect: bool) -> Code:
@@ -187,14 +190,12 @@ class Resolver:
         boosts = []
         for key, strength in steering.boost.items():
             number, auto = _number_and_auto(strength)
-            # That nothing is about it is no reason to warn where it is not wanted.
-            with gathered() if number + auto < 0 else nullcontext():
-                boosts.append(Boosted(self._resolve(key, generation), number, auto))
+            boosts.append(Boosted(self._resolve(key, generation, wanted=number + auto >= 0), number, auto))
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
-        with gathered():
-            return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
+        excluded = tuple(self._resolve(key, generation, wanted=False).concept for key in steering.exclude)
+        return boosts, clamped, excluded
 
-    def _resolve(self, key: Key, generation: Callable[[], int | None]) -> Resolved:
+    def _resolve(self, key: Key, generation: Callable[[], int | None], wanted: bool = True) -> Resolved:
         """Resolve a key, again after a change of the documents if it depends on them."""
         if not isinstance(key, int | np.integer | str | Concept):
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
@@ -208,7 +209,7 @@ class Resolver:
         else:
             resolved = self._resolved(key, now)
         # Repeated at every use, so that a warning does not depend on earlier calls.
-        for warning in resolved.warnings:
+        for warning in (*resolved.warnings, *(resolved.doubts if wanted else ())):
             warn(warning)
         return resolved
 
@@ -216,9 +217,10 @@ class Resolver:
         wanted, depends = self._concept_of(key)
         with gathered() as warnings:
             concept = wanted.resolve(self._bundle, self._documents)
+        with gathered() as doubts:
             if depends and wanted.source == "text":
                 concept = replace(concept, evidence=self._evidence.of(wanted.name))
-        return Resolved(concept, self._step(concept), tuple(warnings))
+        return Resolved(concept, self._step(concept), tuple(warnings), tuple(doubts))
 
     def _find_concept(self, key: Key) -> tuple[Concept, bool]:
         """Return the concept that a key names, and whether its resolution depends on the documents."""

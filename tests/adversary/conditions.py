@@ -1,8 +1,9 @@
 """Scores of documents by the conditions of a request, computed a second time, from the definition by NumPy alone.
 
-``score = log sigmoid(SLOPE (z_q - t_q)) + sum strength log(FLOOR + (1 - FLOOR) sigmoid(CONCEPT_SLOPE (z_c - t_c)))
-+ sum |strength| log sigmoid(-SLOPE (z_u - t_u))``; z in standard deviations over the documents, t as shares of what the
-most similar hundredth has, and of u only what the query and the wanted concepts do not explain.
+``score = log sigmoid(SLOPE (z_q - t_q)) + sum f log(FLOOR + (1 - FLOOR) sigmoid(CONCEPT_SLOPE (z_c - t_c)))
++ sum |f| log sigmoid(-SLOPE (z_u - t_u))``; f the strength to the power `POWER`, z in standard deviations over the
+documents, t as shares of what the most similar hundredth has, and of u only what the query and the wanted concepts do
+not explain.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from steersearch.runtime.search import terms as search_terms
 from steersearch.runtime.search.word_sets import hashes_of
 from steersearch.runtime.steering import conjunction, scales
 from steersearch.runtime.steering import terms as terms_module
+
+from .reference import Reference
 
 
 @dataclass
@@ -72,29 +75,26 @@ class Conditions:
             z = self._z(direction, one.words, t.CONCEPT_WORDS)
             half = t.PRESENT * self._top(direction)
             met.append(1 / (1 + np.exp(-t.CONCEPT_SLOPE * (z - half))))
-            total += one.strength * np.log(t.FLOOR + (1 - t.FLOOR) * met[-1])
+            total += one.strength**t.POWER * np.log(t.FLOOR + (1 - t.FLOOR) * met[-1])
         for one in boosted:
             if one.strength < 0:
-                total += self._unwanted(one, -one.strength, basis, t.AVOIDED, t.AVOIDED_WORDS, met)
+                total += self._unwanted(one, (-one.strength) ** t.POWER, basis, t.AVOIDED, t.AVOIDED_WORDS)
         for one in excluded:
-            total += self._unwanted(one, t.EXCLUDED, basis, t.ABSENT, t.EXCLUDED_WORDS, met)
+            total += self._unwanted(one, t.EXCLUDED, basis, t.ABSENT, t.EXCLUDED_WORDS)
         asked = sum(abs(one.strength) for one in boosted) + len(excluded)
         weight = t.QUERY_WORDS * min(1.0, 2 * asked)
-        words = weight * self._shares(text) * np.min(met, axis=0)
+        words = weight * self._shares(text) * (np.min(met, axis=0) if met else 1.0)
         half = t.ABOUT * self._top(about)
         z = self._z(about) if similar is None else half * similar
         return total - np.log1p(np.exp(-t.SLOPE * (z + words - half)))
 
-    def _unwanted(
-        self, one: Wish, strength: float, basis: list[np.ndarray], half: float, words: float, met: list[np.ndarray]
-    ) -> np.ndarray:
+    def _unwanted(self, one: Wish, weight: float, basis: list[np.ndarray], half: float, words: float) -> np.ndarray:
         direction = self._standard(one.step)
         rest = direction - self._explained(direction, basis)
         rest /= max(self._deviation(rest), conjunction.LEAST_REST)
         z = self._z(rest, one.words, words)
         odds = terms_module.SLOPE * (z - half * self._top(rest))
-        met.append(1 / (1 + np.exp(odds)))
-        return strength * np.log(met[-1])
+        return -weight * np.log1p(np.exp(odds))
 
     def _explained(self, direction: np.ndarray, basis: list[np.ndarray]) -> np.ndarray:
         """Return the best combination, without negative parts, by trying all."""
@@ -145,3 +145,14 @@ def relative(scores: Mapping[str, float], ids: Sequence[str]) -> np.ndarray:
     """Return what stands for the query's condition in a view: its own scores, relative to the best."""
     best = max(scores.values(), default=0.0)
     return np.array([scores.get(id, 0.0) for id in ids]) / max(search_terms.HALF * best, 1e-12)
+
+
+def by_conditions(reference: Reference, steered: Any) -> np.ndarray:
+    """Return the dense score of every document of a reference, in its order, for a query with conditions."""
+    docs = sorted(reference.docs.values(), key=lambda doc: doc.order)
+    conditions = Conditions(reference.bundle, np.array([doc.vector for doc in docs]), [doc.text for doc in docs])
+    boosted = [] if steered.blend == "move" else [wish(reference.bundle, *one) for one in steered.boosted if one[1]]
+    excluded = [wish(reference.bundle, concept) for concept in steered.excluded]
+    scores = conditions.scores(steered.about, steered.text, boosted, excluded)
+    by_id = dict(zip([doc.id for doc in docs], scores, strict=True))
+    return np.array([by_id[id] for id in reference.docs])
