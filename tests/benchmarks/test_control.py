@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.control.articles import distinctive_words, passages
+from benchmarks.control.choose import GRID, NAMES, choices, constants, settings
 from benchmarks.control.method import Method, digits, measure, overlap, read_digits
 from benchmarks.control.perspectives import perspective_recall, phrase_of
 from benchmarks.control.ratios import ratio
@@ -15,6 +16,7 @@ from benchmarks.control.results import Results
 from benchmarks.control.rivals import by_phrase
 from benchmarks.control.scoring import NOTHING, TOP, Bench, Pairs, ndcg
 from benchmarks.control.tasks import Task
+from steersearch.runtime.steering import terms
 
 DOCUMENTS = 24
 ANGLES = np.deg2rad(np.linspace(0, 90, DOCUMENTS))
@@ -129,3 +131,21 @@ def test_perspectives_are_phrases_and_roots_with_one_perspective_do_not_count() 
 
 def test_ndcg_of_one_answer() -> None:
     assert ndcg(np.array([1, 3, 0])).tolist() == [1.0, 0.5, 0.0]
+
+
+def test_other_constants_hold_while_they_are_tried_and_no_longer() -> None:
+    own = settings()[0]
+    assert own == tuple(float(getattr(terms, name)) for name in NAMES)
+    with constants((9.0, *own[1:])):
+        assert terms.ABOUT == 9.0
+    assert own[0] == terms.ABOUT
+    assert list(GRID) == list(NAMES[: len(GRID)])
+
+
+def test_the_corpora_that_are_left_choose() -> None:
+    grid = [(float(at),) * len(NAMES) for at in range(3)]
+    dev = {"one": [0.1, 0.2, 0.1], "one, sentences": [0.1, 0.2, 0.1], "two": [0.1, 0.1, 0.4]}
+    lines = choices(grid, dev, {name: [0.5, 0.6, 0.7] for name in dev})
+    # What "two" prefers decides for both forms of "one", and the other way round.
+    assert [line[1] for line in lines[1:4]] == ["2", "2", "1"]
+    assert lines[3][-3:] == ["0.600", "0.500", "0.700"]
