@@ -11,9 +11,9 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from steersearch.corpus import Corpus, read_queries
 from steersearch.runtime.interpret.labels import phrases_of
 
 BoolArray = NDArray[np.bool_]
+Kind: TypeAlias = Literal["topics", "articles", "stances", "perspectives"]
 PHRASES = {
     "alt.atheism": "atheism",
     "comp.graphics": "computer graphics",
@@ -56,6 +57,10 @@ PHRASES = {
     "considerations": "diet and nutrition",
     "pro": "arguments in favour",
     "con": "arguments against",
+    "elementary": "easy English for beginners",
+    "advanced": "advanced English for fluent readers",
+    "lay": "plain language for patients",
+    "technical": "technical language for specialists",
 }
 """What a person would type for a label; other labels stand for themselves."""
 TERMS = 160
@@ -65,7 +70,9 @@ SENTENCE = "What do people write about {}?"
 MIN_SEEN = 20
 """Documents to learn an attribute from, at least."""
 MIN_BOTH = 8
-"""Scored documents that are about the query and have the attribute, at least, for the pair to count."""
+ENOUGH: dict[Kind, int] = {"topics": MIN_BOTH, "articles": 4, "stances": 2, "perspectives": 1}
+"""Scored documents that are about the query and have the attribute, at least, for the pair to count. An article has few
+passages, a claim a handful of documents."""
 
 
 @dataclass(frozen=True)
@@ -83,31 +90,28 @@ class Task:
     """Per query the documents that are about it, shape (n,)."""
     dev: BoolArray
     """Queries that tune strengths, shape (m,)."""
+    kind: Kind = "topics"
+    """What a query is about: a term of the documents, an article, a claim, or a question asked from several sides."""
+    written: dict[tuple[int, str], str] = field(default_factory=dict)
+    """(query, attribute) -> the whole request in the corpus's own words, where it has some."""
 
     def pairs(self) -> list[tuple[int, str]]:
         """(query, attribute) with enough to find, where the attribute is not what the query is about anyway."""
+        if self.written:
+            return list(self.written)
         found = []
         for query, relevant in enumerate(self.relevant):
             there = relevant & ~self.seen
             for attribute, members in self.attributes.items():
                 both = int((there & members).sum())
-                if self.enough(both) and both <= 0.6 * there.sum():
+                if both >= ENOUGH[self.kind] and both <= 0.6 * there.sum():
                     found.append((query, attribute))
         return found
 
-    def enough(self, both: int) -> bool:
-        """Stances have a handful of documents to a claim, topics have more."""
-        return both >= (2 if self.stance else MIN_BOTH)
-
     def in_sentences(self) -> Task:
-        """The same, its queries in sentences; for stances, whose queries are sentences, see `stance`."""
+        """The same, its queries in sentences; for topics, whose queries are terms."""
         queries = [SENTENCE.format(query) for query in self.queries]
         return replace(self, name=f"{self.name}, sentences", queries=queries)
-
-    @property
-    def stance(self) -> bool:
-        """Whether documents argue for or against the query."""
-        return PHRASES["pro"] in self.attributes
 
 
 def read_task(folder: Path, every: int = 1) -> Task:
@@ -130,7 +134,7 @@ def read_task(folder: Path, every: int = 1) -> Task:
 def _topics(name: str, ids: list[str], texts: list[str], label_of: dict[str, str]) -> Task:
     """Queries are terms that several topics share: what they are about is in the documents, not in the label."""
     labels = np.array([label_of[id] for id in ids])
-    seen = np.array([_coin(id) for id in ids])
+    seen = np.array([coin(id) for id in ids])
     terms = [set(phrases_of(text)) for text in texts]
     queries = neutral_terms([t for t, on in zip(terms, seen, strict=True) if on], labels[seen].tolist(), TERMS)
     relevant = [np.array([query in mine for mine in terms]) for query in queries]
@@ -139,7 +143,7 @@ def _topics(name: str, ids: list[str], texts: list[str], label_of: dict[str, str
         for label in np.unique(labels).tolist()
         if (labels[seen] == label).sum() >= MIN_SEEN
     }
-    return Task(name, texts, seen, attributes, queries, relevant, np.array([_coin(query) for query in queries]))
+    return Task(name, texts, seen, attributes, queries, relevant, np.array([coin(query) for query in queries]))
 
 
 def neutral_terms(terms: list[set[str]], labels: list[str], limit: int) -> list[str]:
@@ -184,12 +188,14 @@ def _stances(folder: Path, ids: list[str], texts: list[str], labels: list[dict[s
         stance[PHRASES["pro" if side in ("pro", "support") else "con"]][at] = True
     seen = np.zeros(len(ids), bool)
     for id, members in about.items():
-        if _coin(id):
+        if coin(id):
             seen |= members
-    kept = [id for id in about if not _coin(id) and (about[id] & ~seen).any()]
-    dev = np.array([_coin("dev " + id) for id in kept])
-    return Task(folder.name, texts, seen, stance, [claims[id] for id in kept], [about[id] for id in kept], dev)
+    kept = [id for id in about if not coin(id) and (about[id] & ~seen).any()]
+    dev = np.array([coin("dev " + id) for id in kept])
+    queries, relevant = [claims[id] for id in kept], [about[id] for id in kept]
+    return Task(folder.name, texts, seen, stance, queries, relevant, dev, "stances")
 
 
-def _coin(text: str) -> bool:
+def coin(text: str) -> bool:
+    """Heads or tails, the same at every run."""
     return hashlib.sha256(text.encode()).digest()[0] % 2 == 1
