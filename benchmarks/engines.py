@@ -249,15 +249,16 @@ def fill(store: VectorStore, ids: Sequence[str], texts: Sequence[str]) -> None:
 def same_top(index: SteerableIndex, vectors: dict[str, Any], query: str, names: list[str], **how: Any) -> bool:
     """Return whether an engine's documents are our exact top, rank by rank; those of equal cosine may change places."""
     ours = index.search(query, len(names), **how)
-    steered = index.steer(query, how.get("boost")).vector
+    steered = index.steer(query, how.get("boost"), blend=how.get("blend", "both")).vector
     theirs = np.array([vectors[name] @ steered for name in names])
     return len(set(names)) == len(ours) and bool(np.all(np.abs(theirs - [hit.score for hit in ours]) <= TIE))
 
 
 def same_latent_top(index: SteerableIndex, query: str, found: Sequence[Any], boost: Any) -> bool:
     """Return the same for the latent view, where an engine's score is ours."""
-    ours = index.search(query, TOP, boost=boost, view="latent")
-    near = {hit.id: hit.score for hit in index.search(query, 2 * TOP, boost=boost, view="latent")}
+    how: dict[str, Any] = {"boost": boost, "view": "latent", "blend": "move"}
+    ours = index.search(query, TOP, **how)
+    near = {hit.id: hit.score for hit in index.search(query, 2 * TOP, **how)}
     pairs = list(zip(ours, found, strict=False))
     return len(pairs) == len(ours) and all(
         abs(own.score - hit.score) <= TIE and abs(near.get(hit.id, 9.0) - own.score) <= TIE for own, hit in pairs
@@ -300,11 +301,15 @@ def measure(engine: Engine, index: SteerableIndex, pairs: Sequence[tuple[str, st
         for query, concept in pairs:
             for kind, boost in (("plain", {}), ("steered", {concept: BOOST})):
                 # Warm: a concept is resolved once per retriever.
-                retriever.invoke(query, boost=boost)
+                retriever.invoke(query, boost=boost, blend="move")
                 with times.of(kind):
                     plain = kind == "plain"
-                    found = store.similarity_search(query, k=TOP) if plain else retriever.invoke(query, boost=boost)
-                same += same_top(index, vectors, query, [d.metadata["name"] for d in found], boost=boost)
+                    found = (
+                        store.similarity_search(query, k=TOP)
+                        if plain
+                        else retriever.invoke(query, boost=boost, blend="move")
+                    )
+                same += same_top(index, vectors, query, [d.metadata["name"] for d in found], boost=boost, blend="move")
     row |= {"same": same, "asked": 2 * len(pairs), **times.medians()}
     if engine.sparse is None:
         return row
@@ -316,9 +321,9 @@ def measure(engine: Engine, index: SteerableIndex, pairs: Sequence[tuple[str, st
         for query, concept in pairs:
             for kind, boost, view in TIMED:
                 given = {concept: BOOST} if boost else {}
-                coded.search(query, TOP, boost=given, view=view)
+                coded.search(query, TOP, boost=given, view=view, blend="move")
                 with times.of(kind):
-                    hits = coded.search(query, TOP, boost=given, view=view)
+                    hits = coded.search(query, TOP, boost=given, view=view, blend="move")
                 same += view == "latent" and same_latent_top(index, query, hits, given)
     return row | {"latent_same": same, **times.medians()}
 
@@ -329,9 +334,9 @@ def own(index: SteerableIndex, pairs: Sequence[tuple[str, str]]) -> dict[str, An
     for query, concept in pairs:
         for kind, boost, view in (("plain", False, "dense"), ("steered", True, "dense"), *TIMED[:2]):
             given = {concept: BOOST} if boost else {}
-            index.search(query, TOP, boost=given, view=view)
+            index.search(query, TOP, boost=given, view=view, blend="move")
             with times.of(kind):
-                index.search(query, TOP, boost=given, view=view)
+                index.search(query, TOP, boost=given, view=view, blend="move")
     return times.medians()
 
 

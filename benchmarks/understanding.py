@@ -5,8 +5,9 @@
 FOLDER holds exclusion-queries, negconstraint and sets of ordinary queries, in the layout of BEIR. The labels are in
 tests/data/understood.jsonl: for each query its set, its line, a digest, and what a person who read it said are the
 words of the query, of a wish and of what is excluded, as (start, end) of words. They have no text, which may not be
-shipped. The part "developed" was read while the grammar was written; "second" and "third" were labelled before the
-grammar had seen them, and what they showed was mended afterwards. `--wrong` prints what is read differently.
+shipped. The part "developed" was read while the grammar was written. The other three were labelled before the grammar
+had seen them, one after the other; 138 of 150, 109 of 120 and 74 of 80 were right then. What they showed was mended
+afterwards, so that only those figures say what to expect elsewhere. `--wrong` prints what is read differently.
 """
 
 from __future__ import annotations

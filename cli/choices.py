@@ -15,6 +15,12 @@ def _backends() -> Iterable[str]:
     return "auto", *BACKENDS
 
 
+def _blends() -> Iterable[str]:
+    from ..runtime.steering.request import BLENDS
+
+    return BLENDS
+
+
 def _profiles() -> Iterable[str]:
     from ..runtime import MemoryProfile
 
@@ -29,7 +35,12 @@ def _views() -> Iterable[str]:
 
 TYPER: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "markdown"}
 """How every group of commands is set up."""
-TABLES: dict[str, Callable[[], Iterable[str]]] = {"BACKEND": _backends, "PROFILE": _profiles, "VIEW": _views}
+TABLES: dict[str, Callable[[], Iterable[str]]] = {
+    "BACKEND": _backends,
+    "BLEND": _blends,
+    "PROFILE": _profiles,
+    "VIEW": _views,
+}
 """Placeholder of a choice -> a function that returns its values in the order of the help page."""
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..runtime import Hit, SteerableIndex
 
 QUERIES = (
-    ("read a file line by line", {"compressed archives": 1.5}),
+    ("read a file line by line", {"compressed archives": 1.0}),
     ("parse a string into parts", {"dates and times": 1.0}),
     ("open a connection", {"network sockets": -1.0}),
 )
@@ -99,13 +99,14 @@ def demo(
     )
     console.print()
     console.print(harmless((f"{seconds:.0f} s", "bold"), figures))
-    steering = " ".join(f'--boost "{concept}={strength}"' for concept, strength in boost.items())
+    steering = " ".join(f'--boost "{concept}={strength:g}"' for concept, strength in boost.items())
     # Inside `make demo` it is not on the PATH.
     sae = sys.argv[0] if Path(sys.argv[0]).name == "sae" else "sae"
     console.print("Now you:")
     for command in (
         f'{sae} search "{first}" --index {out}/index {steering} --compare',
         f'{sae} explain "{first}" {hits[0].id} --index {out}/index {steering}',
+        f'{sae} search "open a connection, but not network sockets" --index {out}/index --understand',
         f'{sae} features "network sockets" --bundle {out}/bundle',
         f"{sae} features label --index {out}/index --bundle {out}/bundle",
     ):

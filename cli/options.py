@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from .choices import choice
 
 if TYPE_CHECKING:
-    from ..runtime import Bundle, Concept, Fusion, Key, MemoryProfile, Steering, Strength
+    from ..runtime import Blend, Bundle, Concept, Fusion, Key, MemoryProfile, Steering, Strength
 else:
     # typer reads annotations when it starts, and the runtime is imported when a command runs.
     MemoryProfile = str
@@ -72,23 +72,49 @@ BoostOption = Annotated[
     typer.Option(
         "--boost",
         help="CONCEPT or CONCEPT=STRENGTH, may be repeated. A concept is a phrase, a feature's label, a latent like "
-        "f412, or @FILE that --save-concept wrote. 1 is a typical activation, negative pushes away; auto and -auto are "
-        "the largest that --keep allows.",
+        "f412, or @FILE that --save-concept wrote. 1, the default, counts as much as the query; with -1 documents "
+        "about it go down. auto is 1, and with --blend move the largest that --keep allows.",
     ),
 ]
 ClampOption = Annotated[
     list[str] | None,
-    typer.Option("--clamp", help="CONCEPT=VALUE: set instead of adding; 0 removes the concept from the query."),
+    typer.Option("--clamp", help="CONCEPT=VALUE: set it in the query itself; 0 removes the concept from the query."),
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        help="CONCEPT that no document may be about, beyond what the query asks for; may be repeated.",
+    ),
+]
+BlendOption = Annotated[
+    str,
+    choice(
+        "BLEND",
+        "--blend",
+        help="How boosts work: `both` ranks documents by how much they are about the query and about the concepts; "
+        "`move` moves the query, by strengths in typical activations.",
+    ),
+]
+UnderstandOption = Annotated[
+    bool,
+    typer.Option(
+        "--understand",
+        help='Read wishes of the query: with "cafés in Rome, not touristy", what is touristy goes down. Prints what '
+        "was read.",
+    ),
 ]
 KeepOption = Annotated[
     float | None,
     typer.Option(
         "--keep",
-        help="How much of the query `auto` keeps: its cosine to itself, above 0 and at most 1.  [default: 0.85]",
+        help="With --blend move, how much of the query `auto` keeps: its cosine to itself, above 0 and at most 1.  "
+        "[default: 0.96]",
     ),
 ]
 ProtectOption = Annotated[
-    bool, typer.Option("--protect", help="Leave alone how strongly the query expresses its own strongest features.")
+    bool,
+    typer.Option("--protect", help="Leave alone what the query's own strongest features express of a concept."),
 ]
 
 
@@ -112,8 +138,28 @@ def parse_fusion(text: str) -> Fusion:
 
 
 def parse_boost(options: Sequence[str] | None) -> dict[str, Strength]:
-    """Return `["jazz=1.5", "f7", "stars=auto"]` as `{"jazz": 1.5, "f7": 1.0, "stars": "auto"}`, or raise."""
-    return {concept: 1.0 if strength is None else strength for concept, strength in _parse(options, "--boost", "1.5")}
+    """Return `["jazz=2", "f7", "stars=auto"]` as `{"jazz": 2.0, "f7": 1.0, "stars": "auto"}`, or raise."""
+    return {concept: 1.0 if strength is None else strength for concept, strength in _parse(options, "--boost", "1")}
+
+
+def parse_exclude(options: Sequence[str] | None) -> list[str]:
+    """Return the concepts of `--exclude`; one with a strength is a `ConfigError`."""
+    for option in options or []:
+        concept, equals, strength = option.rpartition("=")
+        if equals and _is_strength(strength):
+            raise ConfigError(
+                f"--exclude {option!r} has a strength: write --exclude {concept!r}, or --boost {concept + '=-1'!r} for "
+                "less of it"
+            )
+    return [option.strip() for option in options or []]
+
+
+def _is_strength(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return word.strip().casefold() in ("auto", "-auto")
+    return True
 
 
 def parse_clamp(options: Sequence[str] | None) -> dict[str, float]:
@@ -151,6 +197,8 @@ def read_steering(
     boost: Mapping[str, Strength],
     clamp: Mapping[str, float],
     *,
+    exclude: Sequence[str] = (),
+    blend: str = "both",
     keep: float | None = None,
     protect: bool = False,
     like: Sequence[str] = (),
@@ -171,4 +219,5 @@ def read_steering(
     if like:
         boosted[Concept.from_examples(like, unlike)] = "auto"
     share = {} if keep is None else {"keep": keep}
-    return Steering(boosted, clamped, protect=protect, **share)
+    excluded = tuple(concept(key) for key in exclude)
+    return Steering(boosted, clamped, excluded, cast("Blend", blend), protect=protect, **share)

@@ -16,7 +16,7 @@ from ..text import one_line, visible, visible_json
 from .console import console, harmless, stderr
 
 if TYPE_CHECKING:
-    from ..runtime import Concept, Features, Hit, Part, SteeredQuery
+    from ..runtime import Concept, Features, Hit, Part, SteeredQuery, TermValue
 
 
 def print_json(value: Any) -> None:
@@ -39,28 +39,46 @@ def _finite(value: Any) -> Any:
     return [_finite(held) for held in value] if isinstance(value, list | tuple) else value
 
 
+def print_request(steered: SteeredQuery) -> None:
+    """Print what was read of the query's text, on one line; nothing where it was not asked for."""
+    if steered.request is not None:
+        console.print(f"understood: {steered.request}", soft_wrap=True)
+
+
 def print_concepts(steered: SteeredQuery, features: Features) -> None:
-    """Print what each key of a boost or clamp became, and how much of the query is left."""
-    for sign, pairs in (("+", steered.boosted), ("", steered.clamped)):
-        for concept, strength in pairs:
-            best = ", ".join(str(features[latent]) for latent in list(concept.weights)[:3])
-            more = " …" if len(concept.weights) > 3 else ""
-            count = "1 feature" if len(concept.weights) == 1 else f"{len(concept.weights)} features"
-            sure = "" if concept.source in ("latents", "label") or concept.fit is None else f" (fit {concept.fit:.2f})"
-            how = f"{strength:{sign}.3g} ×" if sign else f"{strength:.3g} at"
-            console.print(f"{how} {concept.name} = {count}{sure}: {best}{more}", style="dim")
+    """Print what each key of a boost, clamp or exclusion became, and how much of the query is left if it moved."""
+    concepts = [(f"{strength:+.3g} ×", concept) for concept, strength in steered.boosted]
+    concepts += [(f"{value:.3g} at", concept) for concept, value in steered.clamped]
+    concepts += [("without", concept) for concept in steered.excluded]
+    for how, concept in concepts:
+        best = ", ".join(str(features[latent]) for latent in list(concept.weights)[:3])
+        more = " …" if len(concept.weights) > 3 else ""
+        count = "1 feature" if len(concept.weights) == 1 else f"{len(concept.weights)} features"
+        sure = "" if concept.source in ("latents", "label") or concept.fit is None else f" (fit {concept.fit:.2f})"
+        console.print(f"{how} {concept.name} = {count}{sure}: {best}{more}", style="dim")
     if not steered.change.empty:
-        console.print(f"keeps {steered.kept:.2f} of the query", style="dim")
+        console.print(f"keeps {steered.alone.kept:.2f} of the query", style="dim")
 
 
-def print_hits(hits: Sequence[Hit]) -> None:
-    """Print a line per hit, and one for its place where that is known."""
+def print_hits(hits: Sequence[Hit], terms: Mapping[str, Sequence[TermValue]] | None = None) -> None:
+    """Print a line per hit, one for its place where that is known, and one for what its score is the sum of.
+
+    `terms` are those of the hits' ids.
+    """
     if not hits:
         console.print("nothing found")
     for hit in hits:
         console.print(harmless(f"{hit.rank:>3}  {hit.score:.3f}  ", (hit.id, "bold"), f"  {excerpt(hit.text, 78)}"))
         if place := _place(hit):
             console.print(f"            {place}", style="dim", soft_wrap=True)
+        if found := (terms or {}).get(hit.id):
+            console.print(f"            {_sum_of(found)}", style="dim", soft_wrap=True)
+
+
+def _sum_of(terms: Sequence[TermValue]) -> str:
+    """Return what the query and each concept add to a score, ``-0.02 query, -0.31 + radio astronomy``."""
+    signs = ["" if term.name == "query" else "+ " if term.weight > 0 else "− " for term in terms]
+    return ", ".join(f"{term.value:+.2f} {sign}{visible(term.name)}" for sign, term in zip(signs, terms, strict=True))
 
 
 def excerpt(text: str, width: int) -> str:
@@ -142,8 +160,19 @@ def part_json(part: Part) -> dict[str, Any]:
     }
 
 
-def concept_json(concept: Concept, strength: float) -> dict[str, Any]:
-    """Return what a key of a boost or clamp became as JSON values."""
+def term_json(term: TermValue) -> dict[str, Any]:
+    """Return what the query or a concept adds to a score as JSON values."""
+    return {
+        "condition": term.name,
+        "weight": term.weight,
+        "presence": term.presence,
+        "contribution": term.value,
+        "by_words": term.words,
+    }
+
+
+def concept_json(concept: Concept, strength: float | None = None) -> dict[str, Any]:
+    """Return what a key of a boost, clamp or exclusion became as JSON values; an exclusion has no strength."""
     return {
         "concept": concept.name,
         "source": concept.source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,16 +13,20 @@ from ..errors import ConfigError
 from .choices import choice
 from .console import console, stderr
 from .options import (
+    BlendOption,
     BoostOption,
     ClampOption,
+    ExcludeOption,
     IndexPath,
     Json,
     KeepOption,
     MovedBundle,
     ProfileOption,
     ProtectOption,
+    UnderstandOption,
     parse_boost,
     parse_clamp,
+    parse_exclude,
     parse_fusion,
     read_steering,
 )
@@ -32,11 +37,13 @@ from .output import (
     print_concepts,
     print_hits,
     print_json,
+    print_request,
     print_side_by_side,
+    term_json,
 )
 
 if TYPE_CHECKING:
-    from ..runtime import Bundle, SteeredQuery
+    from ..runtime import Bundle, Hit, SteerableIndex, SteeredQuery, TermValue
 
 Query = Annotated[str, typer.Argument(help="What to look for.")]
 
@@ -47,22 +54,25 @@ def search(
     bundle: MovedBundle = None,
     k: Annotated[int, typer.Option("-k", help="Results.")] = 5,
     boost: BoostOption = None,
+    exclude: ExcludeOption = None,
+    understand: UnderstandOption = False,
     clamp: ClampOption = None,
     like: Annotated[
         list[str] | None,
         typer.Option(
-            help="Boost what this document (an id of the index, or a text) is about, as far as --keep allows; may be "
-            "repeated, and all of them are one concept."
+            help="Boost what this document (an id of the index, or a text) is about; may be repeated, and all of them "
+            "are one concept."
         ),
     ] = None,
     unlike: Annotated[
         list[str] | None, typer.Option(help="With --like: what the concept is not, an id or a text; may be repeated.")
     ] = None,
+    blend: BlendOption = "both",
     keep: KeepOption = None,
     protect: ProtectOption = False,
     save_concept: Annotated[
         Path | None,
-        typer.Option(help="Write what the one --boost, or --like, became as JSON: edit it, then --boost @FILE=1.5."),
+        typer.Option(help="Write what the one --boost, or --like, became as JSON: edit it, then --boost @FILE."),
     ] = None,
     filter: Annotated[
         str | None, typer.Option(help='Metadata conditions as JSON: \'{"year": {"$gte": 2025}}\'.')
@@ -88,41 +98,50 @@ def search(
 ) -> None:
     """Search an index, and steer what comes first.
 
-    `sae search "solar storms" --boost "radio astronomy=1.5" --compare`
+    `sae search "solar storms" --boost "radio astronomy" --compare`
 
-    `sae search "solar storms" --boost "radio astronomy=auto" --keep .9 --protect` lets the strength be chosen
+    `sae search "solar storms" --boost "radio astronomy=.5" --exclude satellites` makes it count half, and leaves out
+    what is about satellites
+
+    `sae search "solar storms, but not satellites" --understand` reads of the words what should be less
 
     `sae search "solar storms" --like doc-7 --like doc-9 --unlike doc-2 --save-concept radio.json` makes a concept of
-    examples, and `--boost @radio.json=1.5` uses it again
+    examples, and `--boost @radio.json` uses it again
     """
     from ..runtime import SteerableIndex
     from ..runtime.store.filters import read_filter
 
     boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), read_filter(filter, "--filter")
+    excluded = parse_exclude(exclude)
     how = parse_fusion(fusion)
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
     with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
-        steering = read_steering(
-            opened.bundle, boosts, clamps, keep=keep, protect=protect, like=like or (), unlike=unlike or ()
-        )
-        steered = opened.steer(query, steering=steering)
+        how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
+        steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
+        steered = opened.steer(query, steering=steering, understand=understand)
         search_with = partial(opened.search, k=k, filter=where, view=view, fusion=how, idf=idf)
         hits = search_with(steered, compare=compare)
         plain = search_with(steered.unsteered) if compare else []
         if save_concept:
             _save(save_concept, steered, opened.bundle)
+        terms = _terms(opened, steered, hits, view)
         if json:
             concepts = [concept_json(*pair) for pair in (*steered.boosted, *steered.clamped)]
-            body: dict[str, Any] = {"query": query, "kept": steered.kept, "concepts": concepts}
-            body["hits"] = [hit_json(hit) for hit in hits]
+            body: dict[str, Any] = {"query": query, "kept": steered.alone.kept, "concepts": concepts}
+            body["excluded"] = [concept_json(concept) for concept in steered.excluded]
+            body["request"] = steered.request.to_dict() if steered.request else None
+            body["hits"] = [
+                hit_json(hit) | {"terms": [term_json(term) for term in terms.get(hit.id, ())]} for hit in hits
+            ]
             print_json(body | ({"plain": [hit_json(hit) for hit in plain]} if compare else {}))
             return
+        print_request(steered)
         print_concepts(steered, opened.bundle.features)
         if compare:
             print_side_by_side(plain, hits)
         else:
-            print_hits(hits)
+            print_hits(hits, terms)
 
 
 def explain(
@@ -131,25 +150,45 @@ def explain(
     index: IndexPath = Path("index"),
     bundle: MovedBundle = None,
     boost: BoostOption = None,
+    exclude: ExcludeOption = None,
+    understand: UnderstandOption = False,
     clamp: ClampOption = None,
+    blend: BlendOption = "both",
     keep: KeepOption = None,
     protect: ProtectOption = False,
     profile: ProfileOption = "fast",
     json: Json = False,
 ) -> None:
-    """Take a document's dense score apart: what each feature of the query adds to it. The parts add up to the score."""
+    """Take a document's dense score apart: what the query, each concept and each feature adds to it.
+
+    The parts of the query and the concepts add up to the score, and so do those of the features.
+    """
     from ..runtime import SteerableIndex
 
-    boosts, clamps = parse_boost(boost), parse_clamp(clamp)
+    boosts, clamps, excluded = parse_boost(boost), parse_clamp(clamp), parse_exclude(exclude)
     with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
-        steering = read_steering(opened.bundle, boosts, clamps, keep=keep, protect=protect)
-        explanation = opened.explain(opened.steer(query, steering=steering), id)
+        how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
+        steering = read_steering(opened.bundle, boosts, clamps, **how_to)
+        steered = opened.steer(query, steering=steering, understand=understand)
+        explanation = opened.explain(steered, id)
     if json:
-        parts = [part_json(part) for part in explanation.parts]
-        print_json({"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts})
+        parts, terms = [part_json(part) for part in explanation.parts], [term_json(term) for term in explanation.terms]
+        body = {"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts, "terms": terms}
+        print_json(body | {"request": steered.request.to_dict() if steered.request else None})
         return
+    print_request(steered)
     for line in str(explanation).split("\n"):
         console.print(line)
+
+
+def _terms(
+    index: SteerableIndex, steered: SteeredQuery, hits: Sequence[Hit], view: str
+) -> dict[str, Sequence[TermValue]]:
+    """Return by id what the query and each concept add to the scores; only concepts do so alike in every view."""
+    if not steered.terms:
+        return {}
+    found = index.explain_all(steered, [hit.id for hit in hits])
+    return {one.id: one.terms if view == "dense" else one.terms[1:] for one in found}
 
 
 def _save(path: Path, steered: SteeredQuery, bundle: Bundle) -> None:

@@ -1,6 +1,6 @@
 """A RAG chain whose retriever can be steered: the same question, answered from plain and from steered search.
 
-    python examples/rag_langchain.py --index my-index "how do I read a file" --boost "compression=1.5"
+    python examples/rag_langchain.py --index my-index "how do I read a file" --boost "compression=1"
 
 Needs `pip install 'steersearch[langchain]'` and an index; `sae demo` makes one. A scripted model answers here: it cites
 what it was given, so that one sees what steering changed. For a real one, `pip install langchain langchain-openai` and

@@ -78,7 +78,7 @@ parser.add_argument("--perspective", action="append", metavar="PHRASE", help="a 
 parser.add_argument("--data", type=Path, help="a folder of texts, or anything else that `sae index` takes")
 parser.add_argument("--bundle", type=Path, default=Path("demo/bundle"), help="what embeds --data")
 parser.add_argument("--index", type=Path, help="demo/index by default; with --data perspectives-index")
-parser.add_argument("--keep", type=float, default=0.8, help="how much of the question is kept, 0 to 1")
+parser.add_argument("--strength", type=float, default=1.0, help="1: a perspective counts as much as the question")
 parser.add_argument("--url", help="of a local chat model that speaks OpenAI's protocol")
 parser.add_argument("--model", help="its name")
 parser.add_argument("-k", type=int, default=4, help="documents per answer")
@@ -94,11 +94,10 @@ try:
     print(f"{args.question}\n\nplain\n  {chain.invoke(args.question)}")
     found = {}
     for perspective in perspectives:
-        steered = index.steer(args.question, {perspective: "auto"}, keep=args.keep)
-        strongest = steered.boosted[0][1]
-        answer = chain.invoke(args.question, config={"configurable": {"boost": {perspective: strongest}}})
-        print(f"\n{perspective} (boost {strongest:.2f})\n  {answer}")
-        found[perspective] = index.search(steered, args.k, compare=True)
+        boost = {perspective: args.strength}
+        answer = chain.invoke(args.question, config={"configurable": {"boost": boost}})
+        print(f"\n{perspective} (boost {args.strength:.2f})\n  {answer}")
+        found[perspective] = index.search(args.question, args.k, boost=boost, compare=True)
     for perspective, hits in found.items():
         others = {hit.id for name, seen in found.items() if name != perspective for hit in seen}
         print(f"\nonly from the perspective of {perspective}:")

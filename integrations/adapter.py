@@ -14,15 +14,41 @@ from typing import Any, TypeAlias
 from typing_extensions import Unpack
 
 from ..arrays import FloatArray
-from ..runtime import Concept, Features, Fusion, Hit, Part, SteerableIndex, SteeredQuery, ViewName
+from ..errors import DataError
+from ..runtime import (
+    Concept,
+    Explanation,
+    Features,
+    Fusion,
+    Hit,
+    Part,
+    SteerableIndex,
+    SteeredQuery,
+    TermValue,
+    ViewName,
+)
 from ..runtime.search.hits import COMPARE_DEPTH
-from ..runtime.steering.explain import explain_steered
 from ..runtime.steering.request import SteeringArguments
 from ..steering_warnings import gathered, warn
 from ..text import shown
 from .engines.base import SteeredEngine
 
 TOP_FEATURES = 5
+
+
+class SearchArguments(SteeringArguments, total=False):
+    """What steers a search."""
+
+    understand: bool
+    """Read wishes of the text; see `SteerableIndex.search`."""
+
+
+class CallArguments(SearchArguments, total=False):
+    """What a call may give in place of what a retriever was configured with."""
+
+    k: int | None
+    filter: Any
+
 
 Searchable: TypeAlias = SteerableIndex | SteeredEngine
 """An index or engine that can be searched and steered."""
@@ -33,26 +59,29 @@ class SteeringReport:
     """The effect of steering on a search."""
 
     concepts: list[dict[str, Any]] = field(default_factory=list)
-    """``{concept, strength or clamp, fit, evidence, means}``: what each key became; empty without steering."""
+    """``{concept, strength, clamp or exclude, fit, evidence, means}``: what each key became; empty without steering."""
     kept: float = 1.0
-    """The share of the query that is left, rounded to four places."""
+    """The share of the query that is left, rounded to four places: 1 unless it moves."""
     moves: list[dict[str, Any]] = field(default_factory=list)
     """Per document ``{id, rank, rank_before, moved_by}``; empty without steering and where nobody wants to know."""
     warnings: list[str] = field(default_factory=list)
     """Requests that were obeyed and are probably not meant."""
+    understood: dict[str, Any] | None = None
+    """``{query, boost, exclude}``: what `understand` read in the text; None where it was not asked to."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return all four as one mapping of JSON values, for callbacks."""
-        return {"concepts": self.concepts, "kept": self.kept, "moves": self.moves, "warnings": self.warnings}
+        """Return all five as one mapping of JSON values, for callbacks."""
+        report = {"concepts": self.concepts, "kept": self.kept, "moves": self.moves, "warnings": self.warnings}
+        return report | {"understood": self.understood}
 
     def summary(self) -> str:
-        """Return one line that says what was boosted and clamped, and how well it could be expressed."""
+        """Return one line that says what was boosted, clamped and excluded, and how well it could be expressed."""
         parts = []
         for entry in self.concepts:
-            change = f"boost {entry['strength']:+.3g}" if "strength" in entry else f"clamp {entry['clamp']:.3g}"
             fit = "" if entry["fit"] is None else f" (fit {entry['fit']:.2f})"
-            parts.append(f"{change} {shown(entry['concept'])}{fit}")
-        return f"steering: {', '.join(parts)}; keeps {self.kept:.2f} of the query"
+            parts.append(f"{_change(entry)} {shown(entry['concept'])}{fit}")
+        kept = "" if self.kept == 1 else f"; keeps {self.kept:.2f} of the query"
+        return f"steering: {', '.join(parts)}{kept}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +104,7 @@ def search_and_report(
     fusion: Fusion = "rrf",
     moves: bool = False,
     explanations: bool = False,
-    **steering: Unpack[SteeringArguments],
+    **steering: Unpack[SearchArguments],
 ) -> SearchReport:
     """Steer a query once, search with it, and report. The text and each concept are embedded once.
 
@@ -92,35 +121,36 @@ def search_and_report(
         reason["warnings"] = list(warnings)
     for message in warnings:
         warn(message)
-    return SearchReport(
-        concepts, _kept(steered), moves_of(hits) if compare and concepts else [], warnings, hits, reasons
-    )
+    moved = moves_of(hits) if compare and concepts else []
+    return SearchReport(concepts, _kept(steered), moved, warnings, _understood(steered), hits, reasons)
 
 
 def steering_report(
     steered: SteeredQuery, features: Features, moves: list[dict[str, Any]], warnings: list[str]
 ) -> SteeringReport:
     """Return the report of a steered query whose documents were found already."""
-    return SteeringReport(concepts_of(steered, features), _kept(steered), moves, warnings)
+    return SteeringReport(concepts_of(steered, features), _kept(steered), moves, warnings, _understood(steered))
 
 
-def with_call(configured: Mapping[str, Any], **call: Any) -> dict[str, Any]:
+def with_call(configured: Mapping[str, Any], call: CallArguments) -> dict[str, Any]:
     """Return the arguments of a call, or the configured ones where they are None; an empty mapping means none.
 
-    A call's `steering` replaces all that was configured to steer.
+    A call's `steering` replaces all that was configured to steer. A TypeError for an argument that no search has.
     """
+    if unknown := sorted(call.keys() - CallArguments.__annotations__.keys()):
+        known = ", ".join(CallArguments.__annotations__)
+        raise TypeError(f"unexpected argument {unknown[0]!r}: a search takes {known}")
     given = {name: value for name, value in call.items() if value is not None}
     if "steering" in given:
-        configured = {
-            name: value for name, value in configured.items() if name not in SteeringArguments.__annotations__
-        }
+        configured = {name: value for name, value in configured.items() if name not in SearchArguments.__annotations__}
     return {**configured, **given}
 
 
 def concepts_of(steered: SteeredQuery, features: Features) -> list[dict[str, Any]]:
     """Return what each concept became and how sure that is, as JSON values."""
     boosted = [_concept(concept, features, strength=strength) for concept, strength in steered.boosted]
-    return boosted + [_concept(concept, features, clamp=value) for concept, value in steered.clamped]
+    clamped = [_concept(concept, features, clamp=value) for concept, value in steered.clamped]
+    return boosted + clamped + [_concept(concept, features, exclude=True) for concept in steered.excluded]
 
 
 def moves_of(hits: Sequence[Hit]) -> list[dict[str, Any]]:
@@ -145,23 +175,37 @@ def parts_of(parts: Sequence[Part]) -> list[dict[str, Any]]:
     ]
 
 
+def terms_of(terms: Sequence[TermValue]) -> list[dict[str, Any]]:
+    """Return what each condition of a steered query adds to a score as JSON values."""
+    return [
+        {
+            "condition": term.name,
+            "weight": round(term.weight, 4),
+            "presence": round(term.presence, 4),
+            "contribution": round(term.value, 4),
+            "by_words": round(term.words, 4),
+        }
+        for term in terms
+    ]
+
+
 def _explanations(
     index: Searchable, steered: SteeredQuery, hits: Sequence[Hit], k: int, concepts: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     engine = isinstance(index, SteeredEngine)
     made = []
-    for hit, vector in zip(hits, _vectors(index, hits), strict=True):
-        # None: deleted a moment ago.
-        found = None if vector is None else explain_steered(hit.id, steered, vector, index.bundle)
+    for hit, found in zip(hits, _explained(index, steered, hits), strict=True):
         made.append(
             {
                 "rank": hit.rank,
                 "rank_before": hit.rank_before,
                 "compared": max(k, COMPARE_DEPTH),
                 "kept": _kept(steered),
+                "understood": _understood(steered),
                 # An engine's own score may be a distance.
                 "score": found.score if found and engine else hit.score,
                 "concepts": copy.deepcopy(concepts),
+                "terms": terms_of(found.terms if found else ()),
                 "features": parts_of(found.parts if found else ()),
                 "moved_by": parts_of(hit.moved_by),
             }
@@ -169,15 +213,37 @@ def _explanations(
     return made
 
 
-def _vectors(index: Searchable, hits: Sequence[Hit]) -> Sequence[FloatArray | None]:
-    """Return the vector of each hit; engines give none, so the texts are embedded again."""
+def _explained(index: Searchable, steered: SteeredQuery, hits: Sequence[Hit]) -> Sequence[Explanation | None]:
+    """Return the explanation of each hit; None of a document that was deleted a moment ago."""
     if isinstance(index, SteeredEngine):
-        return list(index.bundle.embed_documents([hit.text for hit in hits])) if hits else []
-    return index.vectors([hit.id for hit in hits])
+        return index.explanations(steered, hits)
+    try:
+        return index.explain_all(steered, [hit.id for hit in hits])
+    except DataError:
+        return [_explained_alone(index, steered, hit.id) for hit in hits]
+
+
+def _explained_alone(index: SteerableIndex, steered: SteeredQuery, id: str) -> Explanation | None:
+    try:
+        return index.explain(steered, id)
+    except DataError:
+        return None
+
+
+def _understood(steered: SteeredQuery) -> dict[str, Any] | None:
+    return None if steered.request is None else steered.request.to_dict()
 
 
 def _kept(steered: SteeredQuery) -> float:
-    return round(steered.kept, 4)
+    # The vector that lies between query and concepts finds candidates only.
+    return round(steered.alone.kept, 4)
+
+
+def _change(entry: Mapping[str, Any]) -> str:
+    """Return what a concept does, in words."""
+    if "strength" in entry:
+        return f"boost {entry['strength']:+.3g}"
+    return f"clamp {entry['clamp']:.3g}" if "clamp" in entry else "exclude"
 
 
 def _concept(concept: Concept, features: Features, **change: float) -> dict[str, Any]:

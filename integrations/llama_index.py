@@ -2,7 +2,7 @@
 
 Example::
 
-    retriever = SteerableRetriever(index, k=4, boost={"radio astronomy": 1.5})
+    retriever = SteerableRetriever(index, k=4, boost={"radio astronomy": 1.0})
     engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
     engine.query("solar storms")
     engine.query(SteerableQuery("solar storms", boost={"instrumentation": -1.0}))  # per call, also aquery
@@ -11,14 +11,15 @@ Example::
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..arrays import FloatArray, unit_rows
 from ..errors import DataError
-from ..runtime import Boost, SteerableIndex, Steering, ViewName
+from ..runtime import Blend, Boost, Key, SteerableIndex, Steering, ViewName
 from ..runtime.steering.request import DEFAULT_KEEP
 from .optional import needs
 
@@ -26,12 +27,12 @@ with needs("llama_index", pip="'steersearch[llamaindex]'"):
     from llama_index.core.retrievers import BaseRetriever
     from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-    from .adapter import search_and_report, with_call
+    from .adapter import CallArguments, search_and_report, with_call
 
 EXPLANATION_KEY = "steerable"
 
 
-CALL = ("k", "boost", "clamp", "keep", "protect", "filter", "steering")
+CALL = ("k", "boost", "clamp", "exclude", "blend", "keep", "protect", "understand", "filter", "steering")
 """Arguments of a search that a query may bring."""
 
 
@@ -59,6 +60,9 @@ class SteerableQuery(QueryBundle):
     keep: float | None = None
     protect: bool | None = None
     filter: dict[str, Any] | None = None
+    exclude: Sequence[Key] | Key | None = None
+    blend: Blend | None = None
+    understand: bool | None = None
     steering: Steering | None = None
 
     def __post_init__(self) -> None:
@@ -102,17 +106,21 @@ class SteerableRetriever(BaseRetriever):
         filter: dict[str, Any] | None = None,
         view: ViewName = "dense",
         include_explanations: bool = False,
+        exclude: Sequence[Key] | Key | None = None,
+        blend: Blend = "both",
+        understand: bool = False,
         **base: Any,
     ) -> None:
         self.index, self._explained = index, include_explanations
-        self._configured: dict[str, Any] = {"k": k, "filter": filter, "view": view}
-        self._configured |= {"boost": boost, "clamp": clamp, "keep": keep, "protect": protect}
+        self._configured: dict[str, Any] = {"k": k, "filter": filter, "view": view, "understand": understand}
+        self._configured |= {"boost": boost, "clamp": clamp, "exclude": exclude, "blend": blend}
+        self._configured |= {"keep": keep, "protect": protect}
         super().__init__(**base)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         given = _steerable(query_bundle)
         call = {name: getattr(given, name) for name in CALL} if given else {}
-        arguments = with_call(self._configured, **call)
+        arguments = with_call(self._configured, cast(CallArguments, call))
         report = search_and_report(self.index, self._query(query_bundle), explanations=self._explained, **arguments)
         nodes = []
         for i, hit in enumerate(report.hits):

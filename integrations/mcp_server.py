@@ -200,8 +200,8 @@ def make_server(index: SteerableIndex, *, allow_write: bool = False, port: int =
         tools += [_tool(writing.add_documents, writes=True), _tool(writing.delete_documents, writes=True)]
     instructions = (
         f"Search a collection of {len(index):,} documents by meaning, and steer what comes first. Ask find_concepts "
-        "what it can be steered by, then give those names, or any phrases, to search_documents as more_of and less_of. "
-        + QUOTED
+        "what it can be steered by, then give those names, or any phrases, to search_documents as more_of, less_of and "
+        "exclude; or say it in the query, with understand. " + QUOTED
     )
     settings: dict[str, Any] = (
         {"version": __version__}

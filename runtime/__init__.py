@@ -9,13 +9,14 @@ Suggested reading order: `steering.change` (the core, pure NumPy), `steering.req
 `search.views`, `index`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .bundle.bundle import Bundle
 from .bundle.feature import Feature
 from .bundle.features import Features
 from .bundle.onnx_session import MemoryProfile
 from .index import SteerableIndex
 from .ingest.adding import Added
-from .language.grammar import understand
 from .language.request import Request
 from .maintenance import IndexStats, Verification
 from .search.backends import Backend
@@ -25,8 +26,12 @@ from .search.view import View
 from .search.views import ViewName
 from .steering.concepts import Concept
 from .steering.explain import Explanation, Part, TermValue
+from .steering.profile import Profile
 from .steering.request import Blend, Boost, Key, Steering, Strength
 from .steering.steered_query import SteeredQuery
+
+if TYPE_CHECKING:
+    from .language.grammar import understand
 
 __all__ = [
     "Added",
@@ -44,6 +49,7 @@ __all__ = [
     "Key",
     "MemoryProfile",
     "Part",
+    "Profile",
     "Request",
     "SteerableIndex",
     "SteeredQuery",
@@ -55,3 +61,12 @@ __all__ = [
     "ViewName",
     "understand",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the grammar when it is first asked for: it takes a tenth of the time of this package."""
+    if name == "understand":
+        from .language.grammar import understand
+
+        return understand
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

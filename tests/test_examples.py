@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = {
     "rag_langchain.py": ["how is a module imported", "--index", "index", "--boost", "an exception is raised=1"],
     "two_perspectives.py": [
-        *("how do I make a new name", "--data", "notes", "--bundle", "bundle", "--keep", ".7"),
+        *("how do I make a new name", "--data", "notes", "--bundle", "bundle", "--strength", "2"),
         *("--perspective", "an exception is raised", "--perspective", "a number"),
     ],
 }

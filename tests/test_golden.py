@@ -61,7 +61,7 @@ VARIANTS = {
     "both: phrase": {"boost": {PHRASE: "auto"}},
     "both: examples": {"boost": {EXAMPLES: 2.0}},
     "both: boost clamp filter": {"boost": {"island": 1.0}, "clamp": {"storm": 0}, "filter": FILTER},
-    "both: protect": {"boost": {PHRASE: 1.0, "whale": 0.5}, "protect": True},
+    "both: protect": {"boost": {PHRASE: 1.0, "flower": 0.5}, "protect": True},
     "both: exclude": {"exclude": ["whale", PHRASE]},
     "both: compare": {"boost": {PHRASE: 1.0, "whale": -0.5}, "exclude": [EXAMPLES], "compare": True},
     "move: exclude": {"boost": {"island": 0.5}, "exclude": ["whale"], "blend": "move"},

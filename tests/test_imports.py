@@ -35,7 +35,7 @@ RUNTIME = {
     "bundle": set(),
     "language": set(),
     "store": set(),
-    "steering": {"bundle"},
+    "steering": {"bundle", "language"},
     "search": {"bundle", "store", "steering"},
     "ingest": {"bundle", "store"},
     "interpret": {"bundle"},

@@ -4,8 +4,8 @@ An engine takes the place of an index::
 
     engine = engine_class("qdrant")(client, "documents", bundle="bundle")
     engine.add(texts, ids)
-    engine.search("solar storms", 5, boost={"radio astronomy": 1.5}, view="hybrid")
-    SteerableRetriever(index=engine, view="hybrid", boost={"radio astronomy": 1.5})  # in LangChain
+    engine.search("solar storms", 5, boost={"radio astronomy": 1.0}, view="hybrid")
+    SteerableRetriever(index=engine, view="hybrid", boost={"radio astronomy": 1.0})  # in LangChain
 
 Add an engine: subclass `SparseEngine` in one file, and name the class in `ENGINES`.
 """

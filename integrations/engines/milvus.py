@@ -33,8 +33,8 @@ class SteeredMilvus(SparseEngine):
     """A collection with a vector and a sparse vector; made when it is not there, and searched exactly.
 
     `filter` is a Milvus expression such as ``metadata["year"] >= 2024``; hybrid is Milvus' own RRF. Milvus takes no
-    negative weights in a sparse query, so what is pushed away is subtracted here, from as many candidates as it takes
-    to be sure of the best `k`; hybrid then fuses here too.
+    negative weights in a sparse query, so what ``blend="move"`` pushes away is subtracted here, from as many candidates
+    as it takes to be sure of the best `k`; hybrid then fuses here too.
 
     Args:
         client: Connected; whoever made it closes it.
@@ -149,11 +149,16 @@ class SteeredMilvus(SparseEngine):
             hits.append(Hit(rank, entry["id"], score, held["text"], held["metadata"]))
         return hits
 
+    def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """Return the unit vectors of documents with one request; see `SteeredEngine.vectors`."""
+        # A longer one is an example that is a text.
+        known = [id for id in ids if len(id.encode(errors="replace")) <= MAX_ID]
+        found = self._call(self.client.get, self.collection, ids=known, output_fields=[DENSE]) if known else []
+        rows = {entry["id"]: np.array(entry[DENSE], np.float32) for entry in found}
+        return [rows.get(id) for id in ids]
+
     def _vector_of(self, id: str) -> FloatArray | None:
-        if len(id.encode(errors="replace")) > MAX_ID:  # an example that is a text
-            return None
-        found = self._call(self.client.get, self.collection, ids=[id], output_fields=[DENSE])
-        return np.array(found[0][DENSE], np.float32) if found else None
+        return self.vectors([id])[0]
 
 
 def _expression(filter: Any) -> str:

@@ -158,10 +158,14 @@ class SteeredPgvector(SparseEngine):
         )
         return [Hit(rank, id, float(score), text, extra) for rank, (id, text, extra, score) in enumerate(found, 1)]
 
+    def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """Return the unit vectors of documents with one query; see `SteeredEngine.vectors`."""
+        query = sql.SQL("SELECT id, dense::text FROM {table} WHERE id = ANY(%s)").format(table=self._name)
+        rows = {id: np.array(json.loads(text), np.float32) for id, text in self._run([query], [list(ids)])}
+        return [rows.get(id) for id in ids]
+
     def _vector_of(self, id: str) -> FloatArray | None:
-        query = sql.SQL("SELECT dense::text FROM {table} WHERE id = %s").format(table=self._name)
-        found = self._run([query], [id])
-        return np.array(json.loads(found[0][0]), np.float32) if found else None
+        return self.vectors([id])[0]
 
     def _sparse_text(self, code: Code) -> str:
         """Return a code as pgvector reads it; its elements count from 1."""

@@ -112,9 +112,15 @@ class SteeredQdrant(SparseEngine):
             hits.append(Hit(rank, id, point.score, text, metadata))
         return hits
 
+    def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
+        """Return the unit vectors of documents with one request; see `SteeredEngine.vectors`."""
+        points = [_point(id) for id in ids]
+        found = self._call(self.client.retrieve, self.collection, points, with_vectors=[DENSE]) if points else []
+        rows = {str(point.id): np.array(point.vector[DENSE], np.float32) for point in found}
+        return [rows.get(point) for point in points]
+
     def _vector_of(self, id: str) -> FloatArray | None:
-        found = self._call(self.client.retrieve, self.collection, [_point(id)], with_vectors=[DENSE])
-        return np.array(found[0].vector[DENSE], np.float32) if found else None
+        return self.vectors([id])[0]
 
 
 def _point(id: str) -> str:

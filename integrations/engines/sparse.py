@@ -7,14 +7,18 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ...arrays import FloatArray, IntArray, check_unit_rows
+import numpy as np
+
+from ...arrays import FloatArray, IntArray, check_unit_rows, unit_rows
 from ...errors import ConfigError, DataError
 from ...json_values import json_values
 from ...metrics import unit_codes
 from ...runtime import Hit, SteeredQuery
+from ...runtime.search.terms import HALF
 from ...runtime.store.row_encoding import check_documents
 from ...sequences import as_list
 from .base import SteeredEngine
+from .rescoring import joined, ranked_by_terms
 
 Code: TypeAlias = dict[int, float]
 """Latent -> weight, ascending; inner products of these are the scores of our latent view."""
@@ -28,8 +32,9 @@ BATCH = 256
 class SparseEngine(SteeredEngine):
     """An engine that holds documents with their vectors and sparse codes.
 
-    `dense` compares vectors, `latent` the steered codes (documents that share no latent with the query may be left
-    out), and `hybrid` fuses both lists by their ranks.
+    `dense` compares vectors, `latent` the codes (documents that share no latent with the query may be left out), and
+    `hybrid` fuses both lists by their ranks. A boost or an exclusion ranks the candidates of each list again, by the
+    vectors that the engine holds.
     """
 
     views = ("dense", "latent", "hybrid")
@@ -101,6 +106,30 @@ class SparseEngine(SteeredEngine):
         if view == "latent":
             return self._latent(code, k, filter)
         return self._hybrid(steered.vector, code, k, filter) if code else self._dense(steered.vector, k, filter)
+
+    def _by_terms(self, steered: SteeredQuery, view: str, k: int, filter: Any) -> list[Hit]:
+        if view == "dense":
+            return super()._by_terms(steered, view, k, filter)
+        if view == "hybrid":
+            depth = max(k, DEPTH)
+            return fused(*(self._by_terms(steered, each, depth, filter) for each in ("dense", "latent")))[:k]
+        depth, code = self._depth(steered, k), code_of(steered.alone)
+        hits = joined(self._latent(code, depth, filter), self._dense(steered.vector, depth, filter))
+        if not hits:
+            return []
+        vectors = self._vectors(hits)
+        # Of every candidate, since the engine told the scores of its best only.
+        codes = codes_of(*self.bundle.encode(vectors))
+        scores = np.array([sum(code[latent] * own[latent] for latent in code.keys() & own.keys()) for own in codes])
+        similar = scores / max(HALF * float(scores.max()), 1e-12)
+        return ranked_by_terms(steered, hits, vectors, k, similar)
+
+    def _vectors(self, hits: Sequence[Hit]) -> FloatArray:
+        """Return the vectors that the engine holds; a document that another program wrote is embedded."""
+        rows = self.vectors([hit.id for hit in hits])
+        missing = iter(self._texts.of([hit.text for hit, row in zip(hits, rows, strict=True) if row is None]))
+        found = [next(missing) if row is None else row for row in rows]
+        return unit_rows(np.stack(found)) if found else np.zeros((0, self.bundle.d_in), np.float32)
 
     def _check_sizes(self, ids: Sequence[str], texts: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> None:
         """Raise a `DataError` where the engine cannot hold an id, a text or a value of the metadata."""

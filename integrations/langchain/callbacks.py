@@ -8,7 +8,9 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableLambda
 
+from ...runtime import Hit
 from ..adapter import SearchReport, SteeringReport
+from ..engines.rescoring import RankedHit
 
 
 class FoundMetadata(dict[str, Any]):
@@ -37,14 +39,20 @@ class FoundMetadata(dict[str, Any]):
         return {key: value for key, value in self.items() if key not in self.added}
 
 
-def documents_of(report: SearchReport, score_key: str | None, explanation_key: str | None) -> list[Document]:
-    """Return LangChain documents. What is added to the metadata never replaces a document's own key."""
+def documents_of(
+    report: SearchReport, score_keys: tuple[str, str | None] | None, explanation_key: str | None
+) -> list[Document]:
+    """Return LangChain documents. What is added to the metadata never replaces a document's own key.
+
+    `score_keys` name our own score, and the number of an engine where one searched; None adds neither.
+    """
     documents = [Document(id=hit.id or None, page_content=hit.text, metadata=hit.metadata) for hit in report.hits]
     for position, (document, hit) in enumerate(zip(documents, report.hits, strict=True)):
         added: dict[str, Any] = {}
-        # An engine may give the order alone: its scores are NaN.
-        if score_key and hit.score == hit.score:
-            added[score_key] = hit.score
+        for key, score in _scores(hit, score_keys) if score_keys else ():
+            # An engine may give the order alone: its scores are NaN.
+            if score == score:
+                added[key] = score
         if explanation_key:
             added[explanation_key] = report.explanations[position]
         if added := {key: value for key, value in added.items() if key not in hit.metadata}:
@@ -52,6 +60,13 @@ def documents_of(report: SearchReport, score_key: str | None, explanation_key: s
             document.metadata = FoundMetadata(hit.metadata | added)
             document.metadata.added = tuple(added)
     return documents
+
+
+def _scores(hit: Hit, keys: tuple[str, str | None]) -> list[tuple[str, float]]:
+    own, engine = keys
+    if engine is None:
+        return [(own, hit.score)]
+    return [(own, hit.score), (engine, hit.store_score)] if isinstance(hit, RankedHit) else [(engine, hit.score)]
 
 
 def notify(run: CallbackManagerForRetrieverRun, report: SteeringReport) -> None:

@@ -15,6 +15,7 @@ from langchain_core.vectorstores import VectorStore
 from ...arrays import FloatArray
 from ...errors import ConfigError, EngineError
 from ...runtime import Bundle, Hit, SteeredQuery
+from ...text import shown
 from ..engines.base import SteeredEngine
 from .embeddings import PROBE, check_same_space
 
@@ -31,6 +32,8 @@ WRONG_DISTANCE = re.compile(r"manhattan|\bl1\b|hamming|jaccard", re.IGNORECASE)
 """On unit vectors cosine, inner product and Euclidean distance rank alike; these do not."""
 PROBED = 8
 """Documents that are searched for by their own text, to see that the store holds vectors of the bundle's embedder."""
+RESCORED = 40
+"""Documents that conditions rank again: their texts are embedded at their first time, some 10 ms each."""
 OWN_RANK = 3
 """Half of them must be found this high: a title that was embedded too may cost a place, another embedder all."""
 
@@ -38,22 +41,35 @@ OWN_RANK = 3
 class SteeredStore(SteeredEngine):
     """A vector store and the bundle that steers its queries; `SteerableRetriever.over` makes one.
 
-    Threads may share one as far as the store allows it. `score` is the store's own number, `filter` is in the store's
-    dialect.
+    Threads may share one as far as the store allows it. `score` is the store's own number, or the sum of the conditions
+    where `SteeredEngine.search` says so; `filter` is in the store's dialect.
 
     Args:
         store: Holds vectors of the bundle's embedder.
         bundle: The exported folder of that embedder, or an opened bundle. `sample` is as in `SteeredEngine`.
+        rescored: How many documents of the store a boost or exclusion ranks again, at least twice the results.
+            LangChain gives no vectors, so their texts are embedded; the last 4,096 are remembered. 0 embeds none: the
+            store is searched with a vector between query and concepts, its order stays, and nothing is excluded.
 
     Raises:
-        ConfigError: The store cannot search by vector, or has another dimension, embedder or distance.
+        ConfigError: The store cannot search by vector, has another dimension, embedder or distance, or `rescored` is
+            not a whole number of at least 0.
         EngineError: The engine behind the store does not answer.
     """
 
+    probed = 4  # each is embedded
+
     def __init__(
-        self, store: VectorStore, bundle: str | Path | Bundle, sample: Sequence[str] | FloatArray | None = None
+        self,
+        store: VectorStore,
+        bundle: str | Path | Bundle,
+        sample: Sequence[str] | FloatArray | None = None,
+        *,
+        rescored: int = RESCORED,
     ) -> None:
-        self.store = store
+        if isinstance(rescored, bool) or not isinstance(rescored, int) or rescored < 0:
+            raise ConfigError(f"rescored is {shown(rescored)}: it must be a whole number of at least 0")
+        self.store, self.rescored = store, rescored
         self.provider = type(store).__name__
         self._search_by_vector, self._scored = _search_method(store)
         super().__init__(bundle, sample)

@@ -3,17 +3,19 @@
 A boost can be given in four places. A call's own replaces a configured one, which replaces the constructor's; the
 mappings are not merged::
 
-    retriever = SteerableRetriever.open("my-index", k=4, boost={"radio astronomy": 1.5})
+    retriever = SteerableRetriever.open("my-index", k=4, boost={"radio astronomy": 1.0})
     retriever.invoke("solar storms", boost={"instrumentation": -1.0})  # also ainvoke, batch, abatch, stream
     retriever.bind(boost={"instrumentation": -1.0})
     deep = retriever.configurable_fields(boost=ConfigurableField(id="boost"))  # reaches a retriever inside a chain:
     (deep | prompt | model).invoke("solar storms", config={"configurable": {"boost": {"instrumentation": -1.0}}})
-    SteerableRetriever.over(any_vector_store, bundle="bundle", boost={"radio astronomy": 1.5})  # another engine
+    retriever.invoke("solar storms", exclude=["satellites"])  # no document about them
+    retriever.invoke("solar storms, but not satellites", understand=True)  # less of them, read of the words
+    SteerableRetriever.over(any_vector_store, bundle="bundle", boost={"radio astronomy": 1.0})  # another engine
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,21 +25,24 @@ from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict, field_validator
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from ...arrays import FloatArray
-from ...runtime import Backend, Boost, Bundle, Key, SteerableIndex, Steering, Strength, ViewName
+from ...runtime import Backend, Blend, Bundle, Key, Profile, SteerableIndex, Strength, ViewName
 from ...runtime.search.views import VIEWS
 from ...runtime.steering.request import DEFAULT_KEEP
-from ..adapter import SearchReport, search_and_report, with_call
+from ..adapter import CallArguments, SearchReport, search_and_report, with_call
 from ..engines.base import SteeredEngine
 from .callbacks import anotify, documents_of, notify
-from .over import SteeredStore
+from .over import RESCORED, SteeredStore
 
 SCORE_KEY = "relevance_score"
 STORE_SCORE_KEY = "store_score"
 EXPLANATION_KEY = "steerable"
-SEARCH = ("k", "boost", "clamp", "keep", "protect", "filter", "view", "fusion")
+SEARCH = (
+    *("k", "boost", "clamp", "exclude", "blend", "keep", "protect", "understand"),
+    *("filter", "view", "fusion"),
+)
 """Fields that are arguments of a search."""
 
 
@@ -47,7 +52,7 @@ class SteerableRetriever(BaseRetriever):
     Unknown arguments raise, in the constructor (`pydantic.ValidationError`) and per call (`TypeError`). The errors of
     `SteerableIndex.search` (`UnknownFeatureError`, `ConfigError`, `FilterError`, ...) pass through unchanged. Safe to
     use from several threads. Callbacks and tracers get a report of steering: `on_text`, in words and as `steering=`,
-    and a run "steering" inside the retriever's run. Both hold ``{concepts, kept, moves, warnings}``, see
+    and a run "steering" inside the retriever's run. Both hold ``{concepts, kept, moves, warnings, understood}``, see
     `SteeringReport` in `integrations.adapter` (`moves` after `over` only with `include_explanations`, since ranks cost
     the engine a second search). A boost that is probably not meant gives a `SteeringWarning`, which Python shows once
     per place.
@@ -60,15 +65,22 @@ class SteerableRetriever(BaseRetriever):
     closes it: ``retriever.index.close()`` after `open`."""
     k: int = 4
     """Documents wanted; fewer come back when there are fewer."""
-    boost: dict[Key, Strength] | None = None
-    """Concept -> strength: 1.0 is "as present as in a document about it", 0 changes nothing, negative pushes away;
-    `"auto"` and `"-auto"` are the largest that keeps the share `keep` of the query."""
+    boost: dict[Key, Strength] | Profile | None = None
+    """Concept -> strength: 1.0, or `"auto"`, counts as much as the query, 0 changes nothing; with a negative one, or
+    `"-auto"`, documents about it go down. Or a `Profile`."""
     clamp: dict[Key, float] | None = None
-    """Concept -> value to set instead of adding; 0 removes the concept from the query."""
+    """Concept -> value to set in the query's own code; 0 removes the concept from the query."""
+    exclude: list[Key] | None = None
+    """Concepts that no document may be about, beyond what the rest of the query explains."""
+    blend: Blend = "both"
+    """How a boost works: `both` ranks documents by how much they are about the query and about the concepts; `move`
+    moves the query, by strengths in typical activations."""
     keep: float = DEFAULT_KEEP
-    """Cosine of the query before and after steering that `"auto"` keeps, above 0 and at most 1."""
+    """With `move`, the cosine of the query before and after that `"auto"` keeps, above 0 and at most 1."""
     protect: bool = False
-    """Leave alone how strongly the query expresses its own strongest features."""
+    """Leave alone what the query's own strongest features express of a concept."""
+    understand: bool = False
+    """Read wishes of the text: with ``cafés in Rome, not touristy``, what is touristy goes down; callbacks are told."""
     filter: Any = None
     """Metadata conditions, for example ``{"year": {"$gte": 2025}}``; after `over` in the dialect of the store."""
     view: ViewName = "dense"
@@ -81,12 +93,13 @@ class SteerableRetriever(BaseRetriever):
     include_explanations: bool = False
     """Add why a document was found to the metadata as `steerable` (JSON values). A document's own key is kept.
 
-    ``{rank, rank_before, compared, score, kept, concepts, features, moved_by, warnings}``: `rank_before` is the rank
-    without steering, null when it is not among the first `compared` plain results; `concepts` is what each key became
-    and how sure that is (`strength` or `clamp`, `fit`, `evidence`, the strongest features in `means`); `features` are
-    the five largest parts of the dense score, `moved_by` the five that steering changed most, each with the score of
-    its label (held-out AUC, null when it was not measured); `kept` is the share of the query that is left; `warnings`
-    are what was obeyed and is probably not meant. Prompts that print metadata will show it to the model."""
+    ``{rank, rank_before, compared, score, kept, understood, concepts, terms, features, moved_by, warnings}``:
+    `rank_before` is the rank without steering, null when it is not among the first `compared` plain results; `concepts`
+    is what each key became and how sure that is (`strength`, `clamp` or `exclude`, `fit`, `evidence`, the strongest
+    features in `means`); `terms` is what the query and each concept add to the dense score, `features` are its five
+    largest parts, `moved_by` the five that steering changed most, each with the score of its label (held-out AUC, null
+    when it was not measured); `kept` is the share of the query that is left, `understood` what was read of the text;
+    `warnings` are what was obeyed and is probably not meant. Prompts that print metadata will show it to the model."""
 
     @classmethod
     def open(
@@ -118,19 +131,24 @@ class SteerableRetriever(BaseRetriever):
         bundle: str | Path | Bundle,
         *,
         sample: Sequence[str] | FloatArray | None = None,
+        rescored: int = RESCORED,
         **fields: Any,
     ) -> Self:
         """Steer any LangChain vector store that searches by vector and holds vectors of the bundle's embedder.
 
-        The steered query vector goes to the store, so its engine does the search. `filter` is given to the store as it
-        is, in the store's own dialect (as `expr` to Milvus). With `include_scores` the engine's own number, a
-        similarity or a distance, is added as `store_score`. The store is called synchronously, in a thread for
-        `ainvoke`. Embeds and compares a few texts once, so that a store that does not fit is refused here.
+        The store's engine does the search, for the query and for a vector between query and concepts; what it finds is
+        ranked as an index of ours ranks. `filter` is given to the store as it is, in the store's own dialect (as `expr`
+        to Milvus). With `include_scores` the engine's own number, a similarity or a distance, is added as
+        `store_score`, and where the order is ours the score that makes it as `relevance_score`. The store is called
+        synchronously, in a thread for `ainvoke`. Embeds and compares a few texts once, so that a store that does not
+        fit is refused here. Without a `sample` the first steered search looks for one: it calls the store 64 times and
+        embeds some 250 texts.
 
         Args:
             vectorstore: A store filled with vectors of the bundle's embedder, for example by `SteerableEmbeddings`.
             bundle: The exported folder of that embedder.
             sample: Some hundred to thousand of its documents, as texts or unit rows (n, d_in), see `SteeredEngine`.
+            rescored: How many documents of the store a boost or exclusion ranks again, see `SteeredStore`.
             **fields: The retriever's fields: `k`, `boost`, `filter`, ...
 
         Raises:
@@ -138,24 +156,16 @@ class SteerableRetriever(BaseRetriever):
             EngineError: The engine behind the store does not answer.
             pydantic.ValidationError: A field does not exist or has the wrong type.
         """
-        return cls(index=SteeredStore(vectorstore, bundle, sample), **fields)
+        return cls(index=SteeredStore(vectorstore, bundle, sample, rescored=rescored), **fields)
 
     def _get_relevant_documents(
         self,
         query: str,
         *,
         run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float | None = None,
-        protect: bool | None = None,
-        filter: Mapping[str, Any] | None = None,
-        steering: Steering | None = None,
+        **call: Unpack[CallArguments],
     ) -> list[Document]:
-        arguments = self._arguments(
-            k=k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filter, steering=steering
-        )
+        arguments = self._arguments(call)
         report = self._search(query, arguments, bool(run_manager.handlers))
         notify(run_manager, report)
         return self._documents(report)
@@ -165,18 +175,10 @@ class SteerableRetriever(BaseRetriever):
         query: str,
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        boost: Boost | None = None,
-        clamp: Boost | None = None,
-        keep: float | None = None,
-        protect: bool | None = None,
-        filter: Mapping[str, Any] | None = None,
-        steering: Steering | None = None,
+        **call: Unpack[CallArguments],
     ) -> list[Document]:
         # The base class would drop these arguments on the way; only the search goes to a thread, callbacks stay here.
-        arguments = self._arguments(
-            k=k, boost=boost, clamp=clamp, keep=keep, protect=protect, filter=filter, steering=steering
-        )
+        arguments = self._arguments(call)
         report = await run_in_executor(None, self._search, query, arguments, bool(run_manager.handlers))
         await anotify(run_manager, report)
         return self._documents(report)
@@ -200,8 +202,8 @@ class SteerableRetriever(BaseRetriever):
         """The engine that is searched, where it is not an index of ours."""
         return self.index if isinstance(self.index, SteeredEngine) else None
 
-    def _arguments(self, **call: Any) -> dict[str, Any]:
-        return with_call({name: getattr(self, name) for name in SEARCH}, **call)
+    def _arguments(self, call: CallArguments) -> dict[str, Any]:
+        return with_call({name: getattr(self, name) for name in SEARCH}, call)
 
     def _search(self, query: str, arguments: dict[str, Any], handlers: bool) -> SearchReport:
         # Somebody's server is searched twice only on demand.
@@ -209,5 +211,6 @@ class SteerableRetriever(BaseRetriever):
         return search_and_report(self.index, query, moves=moves, explanations=self.include_explanations, **arguments)
 
     def _documents(self, report: SearchReport) -> list[Document]:
-        score_key = (STORE_SCORE_KEY if self._engine else SCORE_KEY) if self.include_scores else None
-        return documents_of(report, score_key, EXPLANATION_KEY if self.include_explanations else None)
+        keys = SCORE_KEY, STORE_SCORE_KEY if self._engine else None
+        scored = keys if self.include_scores else None
+        return documents_of(report, scored, EXPLANATION_KEY if self.include_explanations else None)

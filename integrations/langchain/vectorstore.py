@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.indexing import UpsertResponse
 from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
-from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from pydantic import ConfigDict
 from typing_extensions import Self, Unpack
 
 from ...arrays import FloatArray
 from ...errors import ConfigError
 from ...files import absolute
-from ...runtime import Backend, Bundle, Hit, SteerableIndex, SteeredQuery
+from ...runtime import Backend, Bundle, Hit, SteerableIndex, SteeredQuery, Steering, understand
 from ...runtime.ingest.documents import COMMIT_EVERY
-from ...runtime.steering.request import SteeringArguments
+from ...runtime.steering.request import SteeringArguments, with_request
 from ...runtime.store.folder import DATABASE
 from ...runtime.store.row_encoding import check_documents
 from ...sequences import as_list
 from ...steering_warnings import gathered, warn
-from ..adapter import SteeringReport, moves_of, steering_report
+from ..adapter import SearchArguments, SteeringReport, moves_of, steering_report
 from .callbacks import anotify, notify
 from .embeddings import PROBE, SteerableEmbeddings, check_same_space, normalised
 
 FETCH_K = 20
 """How many documents MMR chooses from by default."""
-UNSTEERED = {"boost": None, "clamp": None, "steering": None}
+UNSTEERED = {"boost": None, "clamp": None, "exclude": None, "understand": False, "steering": None}
 """Arguments of a search whose query is steered already."""
 
 
 class SteerableVectorStore(VectorStore):
     """Documents in a folder that LangChain can add to, search, and steer.
 
-    With a bundle it is a `SteerableIndex` and every search takes `boost`, `clamp`, `keep` and `protect`. With any other
-    LangChain embeddings it is a plain durable store, until it is opened with a bundle of the same embedder. Similarity
-    is the cosine. Unknown arguments raise a TypeError. The asynchronous methods run in threads.
+    With a bundle it is a `SteerableIndex` and every search takes `boost`, `exclude`, `understand` and what else steers.
+    With any other LangChain embeddings it is a plain durable store, until it is opened with a bundle of the same
+    embedder. Similarity is the cosine. Unknown arguments raise a TypeError. The asynchronous methods run in threads.
 
     Args:
         path: The folder; opened when there is one, made otherwise.
@@ -121,15 +123,20 @@ class SteerableVectorStore(VectorStore):
         row: FloatArray = normalised([self._embedding.embed_query(text)], name)[0]
         return row
 
-    def steer(self, query: str | FloatArray | SteeredQuery, **steering: Unpack[SteeringArguments]) -> SteeredQuery:
+    def steer(self, query: str | FloatArray | SteeredQuery, **steering: Unpack[SearchArguments]) -> SteeredQuery:
         """Return the query that a search would search with; every search takes it in place of the text.
 
         A steered query is returned as it is, a vector is a unit vector (d_in,); errors as of `SteerableIndex.search`.
         """
-        _refuse({name: value for name, value in steering.items() if name not in SteeringArguments.__annotations__})
-        if isinstance(query, str) and self._embedding is not None:
+        _refuse({name: value for name, value in steering.items() if name not in SearchArguments.__annotations__})
+        if not isinstance(query, str) or self._embedding is None:
+            return self.index.steer(query, **steering)
+        if not steering.pop("understand", False):
             return self.index.steer(self.query_vector(query), **steering, text=query)
-        return self.index.steer(query, **steering)
+        read = understand(query)
+        wanted = with_request(Steering.of(**cast(SteeringArguments, steering)), read)
+        steered = self.index.steer(self.query_vector(read.query), steering=wanted, text=read.query)
+        return replace(steered, request=read)
 
     def add_texts(
         self,
@@ -216,7 +223,7 @@ class SteerableVectorStore(VectorStore):
         query: str | SteeredQuery,
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[SteeringArguments],
+        **steering: Unpack[SearchArguments],
     ) -> list[Document]:
         """Return the best documents for a text or for what `steer` returned; errors as of `SteerableIndex.search`."""
         return [document for document, _ in self.similarity_search_with_score(query, k, filter, **steering)]
@@ -226,9 +233,12 @@ class SteerableVectorStore(VectorStore):
         query: str | FloatArray | SteeredQuery,
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[SteeringArguments],
+        **steering: Unpack[SearchArguments],
     ) -> list[tuple[Document, float]]:
-        """Return the best documents with their cosine to the (steered) query, -1 to 1, largest first."""
+        """Return the best documents with their scores, largest first.
+
+        They are cosines, -1 to 1; with a boost or an exclusion the sums of the conditions, at most 0; see `Hit.score`.
+        """
         hits = self.index.search(self.steer(query, **steering), k, filter=filter)
         return list(zip(_documents(hits), [hit.score for hit in hits], strict=True))
 
@@ -237,7 +247,7 @@ class SteerableVectorStore(VectorStore):
         embedding: list[float],
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[SteeringArguments],
+        **steering: Unpack[SearchArguments],
     ) -> list[Document]:
         """Return the best documents for a vector of any length, steered."""
         return [doc for doc, _ in self.similarity_search_with_score_by_vector(embedding, k, filter, **steering)]
@@ -247,10 +257,20 @@ class SteerableVectorStore(VectorStore):
         embedding: list[float],
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[SteeringArguments],
+        **steering: Unpack[SearchArguments],
     ) -> list[tuple[Document, float]]:
         """As `similarity_search_with_score`, for a vector of any length."""
         return self.similarity_search_with_score(normalised([embedding], "the query")[0], k, filter, **steering)
+
+    def _similarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, **arguments: Any
+    ) -> list[tuple[Document, float]]:
+        """Return documents with their relevance, 0 to 1: the cosine, or how far all conditions are met."""
+        steering = {name: arguments.pop(name) for name in SearchArguments.__annotations__ if name in arguments}
+        steered = self.steer(query, **cast(SearchArguments, steering))
+        found = self.similarity_search_with_score(steered, k, **arguments)
+        relevance = math.exp if steered.terms else self._select_relevance_score_fn()
+        return [(document, min(1.0, relevance(score))) for document, score in found]
 
     def max_marginal_relevance_search(  # type: ignore[override]  # LangChain takes any keyword
         self,
@@ -259,7 +279,7 @@ class SteerableVectorStore(VectorStore):
         fetch_k: int = FETCH_K,
         lambda_mult: float = 0.5,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[SteeringArguments],
+        **steering: Unpack[SearchArguments],
     ) -> list[Document]:
         """Return documents that are near the steered query and differ from each other; see `..._by_vector`."""
         if k < 1:
@@ -270,8 +290,12 @@ class SteerableVectorStore(VectorStore):
         hits = self.index.search(steered, max(k, fetch_k), filter=filter)
         pairs = zip(hits, self.index.vectors([hit.id for hit in hits]), strict=True)
         kept = [(hit, vector) for hit, vector in pairs if vector is not None]  # one may be deleted a moment ago
-        chosen = maximal_marginal_relevance(steered.vector, [vector.tolist() for _, vector in kept], lambda_mult, k)
-        return _documents([kept[i][0] for i in chosen])
+        if not kept:
+            return []
+        rows = np.stack([vector for _, vector in kept])
+        # The hits are in the order of their scores: of a query with conditions, the best counts as the nearest.
+        nearness = np.sort(rows @ steered.vector)[::-1]
+        return _documents([kept[i][0] for i in _chosen(nearness, rows, lambda_mult, k)])
 
     def max_marginal_relevance_search_by_vector(  # type: ignore[override]  # LangChain takes any keyword
         self,
@@ -280,7 +304,7 @@ class SteerableVectorStore(VectorStore):
         fetch_k: int = FETCH_K,
         lambda_mult: float = 0.5,
         filter: Mapping[str, Any] | None = None,
-        **steering: Unpack[SteeringArguments],
+        **steering: Unpack[SearchArguments],
     ) -> list[Document]:
         """Choose `k` of the best `fetch_k`: each next one maximises ``lambda_mult`` nearness - the rest likeness.
 
@@ -354,9 +378,9 @@ class StoreRetriever(VectorStoreRetriever):
 
     def _steer(self, query: str, given: dict[str, Any]) -> tuple[SteeredQuery, list[str]]:
         """Return the steered query and its warnings, which are given too."""
-        steering = {name: given[name] for name in SteeringArguments.__annotations__ if name in given}
+        steering = {name: given[name] for name in SearchArguments.__annotations__ if name in given}
         with gathered() as warnings:
-            steered = cast(SteerableVectorStore, self.vectorstore).steer(query, **cast(SteeringArguments, steering))
+            steered = cast(SteerableVectorStore, self.vectorstore).steer(query, **cast(SearchArguments, steering))
         for message in warnings:
             warn(message)
         return steered, warnings
@@ -391,6 +415,19 @@ def _open(folder: Path, bundle: Bundle | None, embedding: Embeddings | None, bac
     return SteerableIndex.create(folder, None, d_in=width, backend=backend)
 
 
+def _chosen(nearness: FloatArray, rows: FloatArray, lambda_mult: float, k: int) -> list[int]:
+    """Return at most `k` places by maximal marginal relevance (Carbonell and Goldstein 1998); rows are unit (n, d)."""
+    chosen: list[int] = []
+    likeness = np.zeros(len(rows))
+    for _ in range(min(k, len(rows))):
+        worth = lambda_mult * nearness - (1 - lambda_mult) * likeness if chosen else nearness.copy()
+        worth[chosen] = -np.inf
+        best = int(np.argmax(worth))
+        likeness = np.maximum(likeness, rows @ rows[best]) if chosen else rows @ rows[best]
+        chosen.append(best)
+    return chosen
+
+
 def _documents(hits: list[Hit]) -> list[Document]:
     return [Document(id=hit.id, page_content=hit.text, metadata=hit.metadata) for hit in hits]
 
@@ -398,5 +435,6 @@ def _documents(hits: list[Hit]) -> list[Document]:
 def _refuse(unknown: Mapping[str, Any]) -> None:
     if unknown:
         raise TypeError(
-            f"unexpected argument {next(iter(unknown))!r}: a search takes k, filter, boost, clamp, keep and protect"
+            f"unexpected argument {next(iter(unknown))!r}: a search takes k, filter, boost, exclude, understand, "
+            "clamp, blend, keep and protect"
         )

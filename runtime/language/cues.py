@@ -53,6 +53,8 @@ class Sentence:
 
 _NEGATIONS = ("no", "not", "but not", "minus")
 """Patterns of single words that are often part of something else."""
+_JOINED = 8
+"""Words and phrases before a cue that belong to it, at most."""
 _SHORT = 10
 """A sentence with a full stop and more words and marks states something, rather than to name what is looked for."""
 _PATTERNS: dict[str, list[tuple[Cue, tuple[tuple[str, bool], ...]]]] = {}
@@ -140,13 +142,14 @@ def _breaks(sentence: Sentence, at: int) -> bool:
     if at == sentence.first:
         return True
     before = sentence.words[at - 1]
-    return before.breaks or before.opens
+    # ":not" is a name.
+    return before.opens or (before.breaks and (before.text != ":" or before.end < sentence.words[at].start))
 
 
 def _joined(sentence: Sentence, at: int) -> int:
     """Return the first of the words before a cue that belong to it, such as `but please` in `but please no X`."""
     words, first = sentence.words, at
-    while first > sentence.first:
+    for _ in range(min(_JOINED, at - sentence.first)):
         before = _joining(sentence, first)
         if (
             before is None
@@ -176,6 +179,8 @@ def _counts(sentence: Sentence, found: Found) -> bool:
     cue, words = found.cue, sentence.words
     behind = words[found.end]
     if sentence.kind not in cue.kinds or not (behind.word or behind.opens) or (found.at == 0 and not cue.opens):
+        return False
+    if behind.low in english.LINKS or (found.bare and words[found.at - 1].text == ":"):
         return False
     if cue.wants and not any(word.low in cue.wants for word in words[sentence.first : found.at]):
         return False
@@ -220,7 +225,7 @@ def _negates(sentence: Sentence, found: Found) -> bool:
     before = words[found.first - 1].low if found.first > sentence.first else ""
     if before in english.AUXILIARIES or (before in ("and", "or") and not sentence.has(english.CLASSES["FOCUSING"])):
         return False
-    if behind.low in english.FAULTS | english.ASKING:
+    if behind.low in english.FAULTS | english.EXPLAINING or (found.bare and before in english.PEOPLE):
         return False
     # A participle is what somebody does or what is done: baby not sleeping, command not recognized.
     named = behind.capital or behind.low in english.PREPOSITIONS | english.CLASSES["NEWS"]

@@ -89,8 +89,9 @@ CLASSES: dict[str, frozenset[str]] = {
     "LINKED": frozenset("related connected linked tied".split()),
     "AM": frozenset("i'm am".split()),
     "GIVE": frozenset("give giving".split()),
+    "NEED": frozenset("have need require use".split()),
     "HAS": frozenset("has have had".split()),
-    "HAVE": frozenset("include contain involve have feature mention require use need".split()),
+    "HAVE": frozenset("include contain involve feature mention".split()),
     "EMPHASIS": frozenset("focus emphasis".split()),
     "ESPECIALLY": frozenset("especially particularly preferably ideally".split()),
     "FOCUSING": frozenset("focusing focussing concentrating focused focus concentrate".split()),
@@ -105,15 +106,13 @@ AUDIENCE = frozenset(
 )
 """Whom something may be for, at the end of a text and behind a comma."""
 COLLECTED = frozenset(
-    "recipe recipes dish dishes meal meals dessert desserts snack snacks breakfast breakfasts salad salads "
-    "soup soups cake cakes pasta pizza film films movie movies book books novel novels story stories song "
-    "songs album albums music game games series show shows podcast podcasts hotel hotels hostel hostels cafe "
-    "cafes café cafés bar bars restaurant restaurants place places trip trips hike hikes beach beaches tour "
-    "tours holiday holidays flat flats apartment apartments house houses room rooms laptop laptops phone "
-    "phones camera cameras car cars bike bikes app apps tool tools library libraries framework frameworks "
-    "tutorial tutorials example examples course courses works article articles paper papers study studies "
-    "review reviews gift gifts idea ideas option options exercises workout workouts job jobs product "
-    "products toy toys".split()
+    "recipe recipes dish dishes meal meals dessert desserts snack snacks breakfast breakfasts salad salads soup "
+    "soups cake cakes pasta pizza film films movie movies book books novel novels story stories song songs album "
+    "albums game games series show shows podcast podcasts hotel hotels hostel hostels cafe cafes café cafés bar "
+    "bars restaurant restaurants place places trip trips hike hikes beach beaches tour tours apartment apartments "
+    "laptop laptops phone phones camera cameras app apps tool tools library libraries framework frameworks tutorial "
+    "tutorials course courses works article articles paper papers review reviews gift gifts exercises workout "
+    "workouts toy toys".split()
 )
 """What people collect and choose from. `recipes without nuts` chooses; `mice without a gene` is about the absence."""
 
@@ -218,7 +217,7 @@ _RELATIVE = (
 _STATED = ASKED | {Kind.STATEMENT}
 
 CUES: tuple[Cue, ...] = (
-    *(Cue(words, bare=ASKED, opens=True, compares=True) for words in _COMPARING),
+    *(Cue(words, bare=ASKED - {Kind.DOING}, opens=True, compares=True) for words in _COMPARING),
     *(Cue(words, bare=ASKED, opens=True, compares=True, other=True) for words in _ADDING),
     Cue("in addition to", kinds=frozenset({Kind.LIST}), bare=frozenset({Kind.LIST}), opens=True, compares=True),
     Cue("in addition to", bare=ASKED, opens=True, compares=True, other=True),
@@ -229,6 +228,9 @@ CUES: tuple[Cue, ...] = (
     *(Cue(words, opens=True) for words in _LEAVING_OUT),
     *(Cue(words, opens=True, other=True) for words in ("regardless of", "irrespective of")),
     *(Cue(words, kinds=LISTS, bare=LISTS) for words in _RELATIVE),
+    # "Countries that do not have an army" is about the absence; "hotels that do not have stairs" chooses.
+    Cue("WHICH DO not NEED", kinds=LISTS, bare=LISTS, wants=COLLECTED),
+    Cue("WHICH DONT NEED", kinds=LISTS, bare=LISTS, wants=COLLECTED),
     Cue("unrelated to", kinds=LISTS, bare=LISTS, wants=COLLECTED | CLASSES["NEWS"]),
     Cue("but not", kinds=LISTS, bare=NAMED),
     Cue("but not", kinds=LISTS, bare=LISTS, wants=CLASSES["BE"]),
@@ -327,6 +329,13 @@ IDIOMS = (
     "less likely",
     "less often",
     "try except",
+    "except clause",
+    "except block",
+    "not exists",
+    "last but not least",
+    "no budget",
+    "no limit",
+    "no limits",
     "exclude from",
     "with or without",
     "without which",
@@ -349,7 +358,7 @@ IDIOMS = (
 FAULTS = frozenset(
     "to be been have do does seen known whether able allowed available enough compatible detected recognized "
     "recognised defined supported possible found installed connected reachable visible present valid known "
-    "true false empty equal working responding loading due again ready far out quite".split()
+    "true false empty equal working responding loading due again ready far out quite eligible resident".split()
 )
 """Behind `not` these describe a fault, such as `printer not found`, and exclude nothing."""
 UNWISHED = frozenset(
@@ -364,6 +373,11 @@ TOPICS = frozenset("data content context facts".split())
 """Nouns of `CLASSES["NEWS"]` that may be what is excluded."""
 LINKS = frozenset("or nor and".split())
 """Words that join the things of a list."""
+PEOPLE = frozenset(
+    "people children kids students pupils patients employees workers users adults women men persons individuals "
+    "families mothers parents babies infants".split()
+)
+"""Behind these `not` describes them: students not in school."""
 WEAK = frozenset("too very so overly really that particularly especially all much quite".split())
 """Left out before what is excluded."""
 
@@ -407,6 +421,8 @@ ENDINGS = (
     "in the answer",
     "in this answer",
     "in the process",
+    "in the explanation",
+    "in your explanation",
     "at the same time",
     "please",
     "thank you",
@@ -448,6 +464,8 @@ AUXILIARIES = frozenset(
 """Verbs that open a question, and end what stands before them."""
 PERSONS = frozenset("i you we one people someone anyone they it".split())
 """Who does something in a question of how to do it."""
+OPERATIONS = frozenset("remove delete drop select replace filter sort match grep copy move rename count".split())
+"""Verbs of instructions, such as `sql select all columns except one`: among the first words they ask how to do it."""
 HAVING = frozenset("have know sell stock".split())
 """Verbs with which `do you` asks for something."""
 REQUESTS = frozenset(

@@ -20,7 +20,13 @@ MOST_CHARACTERS = 1000
 """A longer text is a document, not a request. The longest of 3,958 queries that exclude something has 445."""
 _TIMES = 8
 """A query that remains is read again at most so often; each time takes at least a word away."""
-_UNASKED = english.GREETINGS | english.JOINING | english.DETERMINERS | english.REQUESTS | {"me", "about"}
+_UNASKED = (
+    english.GREETINGS
+    | english.JOINING
+    | english.DETERMINERS
+    | english.REQUESTS
+    | set("me about everything anything nothing all everyone".split())
+)
 """Words that alone are no query."""
 
 

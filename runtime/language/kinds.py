@@ -23,6 +23,8 @@ def kind_of(words: Sequence[Word]) -> Kind:
         return _request(lows)
     if lows[0] in english.ASKING | english.AUXILIARIES:
         return _question(lows)
+    if any(low in english.OPERATIONS for low in lows[:3]):
+        return Kind.DOING
     question = words[-1].text[0] in "?？"
     if _states(lows, words[-1].text == "."):
         return Kind.QUESTION if question else Kind.STATEMENT

@@ -115,10 +115,13 @@ class _Reach:
 
     def _is_list(self) -> bool:
         """Return whether a word joins the last of several things: not A, B or C."""
+        words = self._sentence.words
         for at in range(self._found.end, self._sentence.end):
-            if self._sentence.words[at].closes or (at > self._found.end and self._cue_begins(at)):
+            if words[at].closes or (at > self._found.end and self._cue_begins(at)):
                 return False
-            if self._sentence.words[at].low in english.LINKS:
+            if words[at].low in english.PREPOSITIONS and words[at - 1].breaks:
+                return False
+            if words[at].low in english.LINKS:
                 return True
         return False
 
@@ -150,6 +153,9 @@ class _Reach:
         if low in english.PREPOSITIONS and comma and joined:
             return True
         verb = low in english.AUXILIARIES and behind + 1 < self._sentence.end
+        # "X and where he lived" is no question, "X and where does he live" is one.
+        if low in english.CLAUSES and not comma:
+            return words[min(behind + 1, self._sentence.end - 1)].low in english.AUXILIARIES
         return verb or (low in english.ASKING and (joined or low not in english.CLAUSES))
 
     def _comma_ends(self, at: int) -> bool:
@@ -170,8 +176,10 @@ class _Reach:
             return True
         if cue.strength is not None and kind not in english.NAMED:
             return True
-        # "..., apart from X, does ...": only "X, the Y" goes on.
-        return self._between and cue.compares and not (before.capital and behind.low in english.DETERMINERS)
+        # "..., apart from X, does ...": only "X, the Y" and "X, who is Y" go on.
+        asked = words[min(at + 2, self._sentence.end - 1)].low in english.OTHER | {"do", "does", "did"}
+        described = behind.low in english.DETERMINERS or (behind.low in english.CLAUSES and not asked)
+        return self._between and cue.compares and not (described and _named(before))
 
     def _question_goes_on(self, at: int, related: bool) -> bool:
         """Return whether a word behind a name belongs to the query again: its verb, or a preposition."""

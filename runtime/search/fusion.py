@@ -36,13 +36,16 @@ class HybridView(View):
 
     def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
         """Return the best documents of all views together; see `View.search`."""
+        best: dict[str, float] = {}
 
         def search(view: str, k: int, allowed: IntArray | None) -> RankedRows:
             searched = self._source.view(view)
             if not query.steered.terms:
                 return searched.search(query, k, allowed)
             rows, scores = search_terms(searched, self._source, query, k, allowed)
-            return rows, np.exp(scores)  # of a logarithm, 0 to 1
+            # Of logarithms, relative to the best of the view: however far below 0 all are, they stay apart.
+            top = best.setdefault(view, float(scores[0]) if len(scores) else 0.0)
+            return rows, np.exp(scores - np.float32(top))
 
         return fuse(search, query.fusion, k, allowed, _NOTHING if query.steered.terms else _LOWEST)
 

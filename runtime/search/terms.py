@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 
 from ...arrays import IntArray, WideArray
-from ..steering.terms import Term, presences
+from ..steering.terms import Term
+from ..steering.terms import scores as scores_of
 from .contained import ContainedView
 from .dense import DenseView
 from .query import Query, RankedRows, best_rows
@@ -42,37 +43,13 @@ def search_terms(view: View, source: Source, query: Query, k: int, allowed: IntA
         found, scores = view.search(alone, len(rows), rows)
         order = np.argsort(found, kind="stable")
         rows, similar = found[order], scores[order].astype(np.float64) / max(HALF * top, 1e-12)
-    total = scores_of(source, steered.terms, rows, similar)
-    return best_rows(rows, total.astype(np.float32), k)
+    vectors, shares = dense.index.vectors_of(rows), _word_shares(source, steered.terms, rows)
+    return best_rows(rows, scores_of(steered.terms, vectors, shares, similar).astype(np.float32), k)
 
 
-def scores_of(source: Source, terms: Sequence[Term], rows: IntArray, similar: WideArray | None = None) -> WideArray:
-    """Return the scores of documents, the sum of all terms.
-
-    Args:
-        source: Where the vectors and words of the documents are.
-        terms: The query's own first.
-        rows: Row ids, ascending, shape (n,).
-        similar: What stands for the query's condition, 1 where it is half met, shape (n,).
-    """
-    vectors = cast(DenseView, source.view("dense")).index.vectors_of(rows)
-    found, counted = presences(terms, vectors, word_shares(source, terms, rows))
-    if similar is not None:
-        found[0] = terms[0].threshold * similar + terms[0].word_weight * counted[0]
-    total = np.zeros(len(rows))
-    for term, z in zip(terms, found, strict=True):
-        total += term.value(z)
-    return total
-
-
-def word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:
+def _word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:
     """Return the share of each term's words that documents have, shape (n,) each."""
-    index = None
-    found = []
-    for term in terms:
-        if term.words and term.word_weight:
-            index = index or cast(ContainedView, source.view("contained")).index
-            found.append(index.shares(rows, term.words))
-        else:
-            found.append(np.zeros(len(rows)))
-    return found
+    texts = [term.words if term.word_weight else "" for term in terms]
+    if not any(texts):
+        return [np.zeros(len(rows)) for _ in terms]
+    return cast(ContainedView, source.view("contained")).index.shares_of(rows, texts)

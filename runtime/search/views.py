@@ -101,7 +101,9 @@ class Views:
             filter = check_filter(filter)
         with self.snapshot():
             searched = self._synced(view)
-            if filter and searched.allows_post_filter and not self._store.filter_is_cached(filter):
+            # By terms, other views measure a document by the best one that is allowed.
+            post = searched.allows_post_filter and (view == "dense" or not query.steered.terms)
+            if filter and post and not self._store.filter_is_cached(filter):
                 depth = max(POST_FILTER_DEPTH, 4 * k)
                 rows, scores = self._ranked(searched, query, depth, None)
                 matches = np.isin(rows, self._store.matching(rows, filter))

@@ -173,8 +173,11 @@ def direction_of_examples(
 
 
 def _background(bundle: Bundle, documents: Documents | None) -> tuple[FloatArray, FloatArray]:
-    """Return the mean vector (d_in,) and vectors of documents (n, d_in); n is 0 with fewer than `ENOUGH`."""
-    vectors = documents.sample_vectors(SAMPLE) if documents else None
+    return background(bundle, documents.sample_vectors(SAMPLE) if documents else None)
+
+
+def background(bundle: Bundle, vectors: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Return the mean vector (d_in,) and the vectors of a sample (n, d_in); n is 0 with fewer than `ENOUGH`."""
     if vectors is None or len(vectors) < ENOUGH:
         return bundle.features.reference_mean, np.zeros((0, bundle.d_in), np.float32)
     return vectors.mean(0, dtype=np.float32), vectors

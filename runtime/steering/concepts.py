@@ -22,10 +22,12 @@ from .change import MAX_STRENGTH, check_strength
 from .concept_directions import direction_of_examples, direction_of_text, weights_of
 from .documents import Documents
 
-Source: TypeAlias = Literal["latents", "label", "text", "examples"]
+Source: TypeAlias = Literal["latents", "label", "text", "examples", "profile"]
 MAX_BYTES = 16_000_000
 """Of a file with a concept. One that weighs 100,000 latents takes 3 MB."""
-SOURCES: Mapping[Source, str] = {"latents": "latents", "label": "a label", "text": "a phrase", "examples": "examples"}
+SOURCES: Mapping[Source, str] = {
+    **{"latents": "latents", "label": "a label", "text": "a phrase", "examples": "examples", "profile": "a profile"}
+}
 """Source -> its name in descriptions."""
 LATENT = re.compile(r"f?(\d+)( \(.*\))?", re.DOTALL | re.ASCII)
 """`412`, `f412`, and `f412 (stem cells, .83)` as a feature prints."""
@@ -51,7 +53,7 @@ class Concept:
     name: str
     """The text of the request."""
     source: Source
-    """Its interpretation: latents, the label of one, a text, or examples."""
+    """Its interpretation: latents, the label of one, a text, examples, or what a `Profile` learned."""
     weights: Mapping[int, float] = field(default_factory=dict)
     """Latent id -> activation at strength 1, in units of the latent's typical activation (its p95)."""
     more_like: tuple[str, ...] = ()
@@ -246,6 +248,11 @@ class Concept:
                     "choose another from `sae features`"
                 )
         if self.model not in (None, model):
+            if self.source == "profile":
+                raise ConfigError(
+                    "the profile was learned with another model, whose latents mean other things: search with the "
+                    "bundle it was learned with, or start another profile for this one"
+                )
             warn(
                 f"the concept {shown(self.name)} was made with another model, whose latents mean other things: make it "
                 "anew"

@@ -36,8 +36,8 @@ class Conflicts:
         self._bundle, self._step_of = bundle, step_of
         self._cosines: BoundedCache[tuple[Concept, Concept], float] = BoundedCache(CACHED)
 
-    def check(self, boosts: Sequence[Weighted], clamps: Sequence[Weighted]) -> None:
-        """Warn of similar concepts with opposite signs, and of boosts whose latents are clamped."""
+    def check(self, boosts: Sequence[Weighted], clamps: Sequence[Weighted], excluded: Sequence[Concept] = ()) -> None:
+        """Warn of similar concepts with opposite signs, of boosts whose latents are clamped, and of those excluded."""
         for (one, up), (other, down) in combinations(boosts, 2):
             if up * down < 0 and (cosine := self._cosine(one, other)) > SAME:
                 warn(
@@ -45,6 +45,13 @@ class Conflicts:
                     f"same (cosine {format_share(cosine)}), so they work against each other: leave one of them out"
                 )
         for boosted, strength in boosts:
+            for concept in excluded:
+                if strength > 0 and (cosine := self._cosine(boosted, concept)) > SAME:
+                    warn(
+                        f"{shown(boosted.name)} is in boost and {shown(concept.name)}, which is nearly the same "
+                        f"(cosine {format_share(cosine)}), is in exclude, so they work against each other: leave one "
+                        "of them out"
+                    )
             for clamped, value in clamps:
                 if strength and (self._free_share(boosted, clamped) < NOTHING or self._cosine(boosted, clamped) > SAME):
                     warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from threading import Lock
 
@@ -9,9 +10,12 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray, WideArray
 from ...forks import renew_after_fork
+from ...steering_warnings import warn
+from ...text import shown
 from ..bundle.bundle import Bundle
 from .change import add_step
 from .concepts import Concept
+from .conflicts import SAME
 from .documents import Documents
 from .scales import SAMPLE, Scales
 from .terms import (
@@ -25,6 +29,7 @@ from .terms import (
     PRESENT,
     QUERY_WORDS,
     Term,
+    factor_of,
 )
 
 AIM, FARTHEST = 0.3, 0.6
@@ -54,7 +59,7 @@ class Conjunction:
         self,
         query: FloatArray,
         text: str | None,
-        weighted: Sequence[tuple[Concept, Code, float]],
+        boosted: Sequence[tuple[Concept, Code, float]],
         excluded: Sequence[tuple[Concept, Code]],
     ) -> tuple[Term, ...]:
         """Return the terms of a request: the query, then each concept.
@@ -62,17 +67,18 @@ class Conjunction:
         Args:
             query: Unit length, shape (d_in,).
             text: Its words; None if unknown.
-            weighted: Concepts with their weights, which are not 0.
+            boosted: Concepts with their strengths, which are not 0.
             excluded: Concepts that documents should not be about.
         """
         scales = self._scales()
+        weighted = [(concept, code, factor_of(strength)) for concept, code, strength in boosted]
         none = np.zeros(0, np.int64), np.zeros(0)
-        direction = scales.standardised(query.astype(np.float64))
+        direction, top = scales.measured(query.astype(np.float64))
         length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
         # A small boost changes little.
-        strength = sum(abs(weight) for _, _, weight in weighted) + len(excluded)
+        strength = sum(abs(strength) for _, _, strength in boosted) + len(excluded)
         word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
-        about = _term("query", 1.0, direction, scales, ABOUT, none, length, text or "", word_weight, None)
+        about = _term("query", 1.0, direction, scales, ABOUT * top, none, length, text or "", word_weight, None)
         wanted = [self._wanted(concept, code, weight, scales) for concept, code, weight in weighted if weight > 0]
         explained = [about, *wanted]
         avoided = [
@@ -88,12 +94,17 @@ class Conjunction:
 
     def _wanted(self, concept: Concept, code: Code, weight: float, scales: Scales) -> Term:
         latents, amounts = code
-        made = amounts @ self._bundle.atoms[latents].astype(np.float64)
-        direction = scales.standardised(made)
-        factor = float(np.linalg.norm(direction)) / max(float(np.linalg.norm(made)), 1e-12)
+
+        def measure() -> tuple[WideArray, float, Code]:
+            made = amounts @ self._bundle.atoms[latents].astype(np.float64)
+            direction, top = scales.measured(made)
+            factor = float(np.linalg.norm(direction)) / max(float(np.linalg.norm(made)), 1e-12)
+            return direction, top, (latents, amounts * factor)
+
+        # Depends on the documents, and not on the query.
+        direction, top, code = scales.concepts.get_or_make((latents.tobytes(), amounts.tobytes()), measure)
         phrase = words_of(concept)
-        code = latents, amounts * factor
-        return _term(concept.name, weight, direction, scales, PRESENT, code, 0.0, phrase, CONCEPT_WORDS, concept)
+        return _term(concept.name, weight, direction, scales, PRESENT * top, code, 0.0, phrase, CONCEPT_WORDS, concept)
 
     def _unwanted(
         self,
@@ -108,22 +119,31 @@ class Conjunction:
         """Return the condition that documents are not about a concept, beyond what the rest of the request explains.
 
         What the query and the other concepts predict of its presence, by least squares over documents, is subtracted:
-        of what is asked for, nothing is held against a document.
+        of what is asked for, nothing is held against a document, nor are words that the request has itself.
         """
         whole = self._wanted(concept, code, weight, scales)
         basis = np.stack([term.direction for term in explained])
-        predicted = _predicted(scales.correlations(np.vstack([basis, whole.direction])))
+        correlations = scales.correlations(np.vstack([basis, whole.direction]))
+        predicted = _predicted(correlations)
         rest = whole.direction - predicted @ basis
-        deviation = float(np.linalg.norm(rest)) / max(float(np.linalg.norm(scales.standardised(rest))), 1e-12)
-        factor = 1 / max(deviation, LEAST_REST)
+        direction, top = scales.measured(rest, LEAST_REST)
+        factor = float(np.linalg.norm(direction)) / max(float(np.linalg.norm(rest)), 1e-12)
+        own, said = _words(whole.words), [_words(term.words) for term in explained]
+        named = _words(concept.name) if concept.source == "label" else own
+        # Of concepts that are nearly the same, `Conflicts` has told.
+        told = correlations[-1, 1:-1].max(initial=0.0) > SAME
+        if (factor > 0.999 / LEAST_REST and not told) or (named and named.keys() == said[0].keys()):
+            warn(
+                f"{shown(concept.name)} is what the rest of the request asks for, so that nearly nothing of it is held "
+                "against documents: leave one of them out"
+            )
+        words = " ".join(own[form] for form in own if not any(form in some for some in said))
         latents = np.concatenate([whole.latents, *(term.latents for term in explained)])
         parts = [-share * term.amounts for share, term in zip(predicted, explained, strict=True)]
         amounts = factor * np.concatenate([whole.amounts, *parts])
         share = -factor * float(sum(p * term.share for p, term in zip(predicted, explained, strict=True)))
-        made = latents, amounts
-        return _term(
-            concept.name, weight, factor * rest, scales, threshold, made, share, whole.words, word_weight, concept
-        )
+        made, half = (latents, amounts), threshold * top
+        return _term(concept.name, weight, direction, scales, half, made, share, words, word_weight, concept)
 
     def _scales(self) -> Scales:
         """Return the scales of the documents, measured again after a change."""
@@ -154,6 +174,11 @@ def words_of(concept: Concept) -> str:
     return concept.name if concept.source == "text" else concept.phrase
 
 
+def _words(text: str) -> dict[str, str]:
+    """Return the words of a text by their form: lower case, without an ending s."""
+    return {word.casefold().removesuffix("s"): word for word in re.findall(r"\w+", text)}
+
+
 def _predicted(correlations: WideArray) -> WideArray:
     """Return the least-squares coefficients, none below 0, that predict the last of some quantities by the others.
 
@@ -179,12 +204,11 @@ def _term(
     weight: float,
     direction: WideArray,
     scales: Scales,
-    relative: float,
+    threshold: float,
     code: Code,
     share: float,
     words: str,
     word_weight: float,
     concept: Concept | None,
 ) -> Term:
-    threshold = relative * scales.top(direction)
     return Term(name, weight, direction, scales.mean, threshold, *code, share, words, word_weight, concept)

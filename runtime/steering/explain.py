@@ -98,7 +98,7 @@ class TermValue:
     name: str
     """`query`, or the name of a concept."""
     weight: float
-    """1 for the query, the strength of a concept; negative if documents should not be about it."""
+    """Factor of the condition (`factor_of` its strength), 1 for the query; negative for what should not be there."""
     presence: float
     """How far the document stands out, in standard deviations."""
     value: float

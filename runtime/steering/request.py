@@ -13,9 +13,10 @@ from ...text import shown
 from ..language.request import Request
 from .change import check_strength
 from .concepts import Concept
+from .profile import Profile
 
-Key: TypeAlias = int | str | Concept
-"""Reference to a concept: a latent id (`412`, `"f412"`), a feature's label, free text, or a `Concept`."""
+Key: TypeAlias = int | str | Concept | Profile
+"""Reference to a concept: a latent id (`412`, `"f412"`), a feature's label, free text, a `Concept`, or a `Profile`."""
 Strength: TypeAlias = float | Literal["auto", "-auto"]
 """1 counts as much as the query. `"auto"` and `"-auto"` are 1 and -1, and with `blend="move"` the largest that keeps a
 given cosine to the query."""
@@ -30,10 +31,12 @@ Boost: TypeAlias = (
     Mapping[str, Strength]
     | Mapping[int, Strength]
     | Mapping[Concept, Strength]
+    | Mapping[Profile, Strength]
     | Mapping[int | str, Strength]
     | Mapping[Key, Strength]
+    | Profile
 )
-"""Concept -> strength."""
+"""Concept -> strength. A profile alone is boosted at strength 1."""
 DEFAULT_KEEP = 0.96
 """Default of `keep`: the cosine of the query before and after moving that `"auto"` preserves, about 16 degrees. On
 news, newsgroups and questions about diseases most documents are about both at 12 to 20 degrees."""
@@ -83,7 +86,7 @@ class Steering:
         object.__setattr__(self, "boost", _checked("boost", self.boost))
         object.__setattr__(self, "clamp", _checked("clamp", self.clamp))
         object.__setattr__(self, "exclude", _checked_keys(self.exclude))
-        if self.blend not in BLENDS:
+        if not isinstance(self.blend, str) or self.blend not in BLENDS:
             raise ConfigError(f"blend is {shown(self.blend)}: choose both or move")
         for key in self.exclude:
             strength = self.boost.get(key, 0)
@@ -112,7 +115,7 @@ class Steering:
             return cls(*mappings, cast("tuple[Key, ...]", exclude), blend, keep, protect)
         if not isinstance(steering, cls):
             raise ConfigError(f"steering is {shown(steering)}: give a Steering, or boost=, clamp= and exclude=")
-        given = (boost, clamp, exclude) != (None, None, None)
+        given = any(argument is not None for argument in (boost, clamp, exclude))
         if given or keep != DEFAULT_KEEP or protect or blend != "both":
             raise ConfigError("give steering=, or boost=, clamp=, exclude=, blend=, keep= and protect=, not both")
         return steering
@@ -133,6 +136,8 @@ def _checked(name: str, given: object) -> dict[Key, Strength]:
     """Return a mapping of keys to numbers; a boost may also have `"auto"` and `"-auto"`."""
     if given is None:
         return {}
+    if isinstance(given, Profile):
+        given = {given: 1.0}
     if not isinstance(given, Mapping):
         raise ConfigError(
             f"{name} is {shown(given)}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}"
@@ -140,7 +145,13 @@ def _checked(name: str, given: object) -> dict[Key, Strength]:
     checked: dict[Key, Strength] = {}
     for key, strength in given.items():
         sign = auto_sign(strength) if name == "boost" else 0.0
-        checked[key] = ("auto" if sign > 0 else "-auto") if sign else check_strength(key, strength)
+        number: Strength = ("auto" if sign > 0 else "-auto") if sign else check_strength(key, strength)
+        # A profile as it is now, so that a request never changes; without clicks it is not there.
+        concept = key.concept() if isinstance(key, Profile) else key
+        if isinstance(key, Profile) and name == "boost" and not isinstance(number, str):
+            number *= key.trust
+        if concept is not None:
+            checked[concept] = number
     return checked
 
 
@@ -148,10 +159,11 @@ def _checked_keys(given: object) -> tuple[Key, ...]:
     """Return the keys of `exclude`, each once; a single one may stand alone."""
     if given is None:
         return ()
-    keys = (given,) if isinstance(given, int | str | Concept) else given
-    if isinstance(keys, Mapping) or not isinstance(keys, Iterable):
+    keys = (given,) if isinstance(given, int | np.integer | str | Concept | Profile) else given
+    if isinstance(keys, Mapping | bytes) or not isinstance(keys, Iterable):
         raise ConfigError(f"exclude is {shown(given)}: it must list concepts, for example ['radio astronomy']")
-    found = tuple(keys)
+    made = [key.concept() if isinstance(key, Profile) else key for key in keys]
+    found: list[Key] = [key for key in made if key is not None]
     for key in found:
         if isinstance(key, bool) or not isinstance(key, int | np.integer | str | Concept):
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")

@@ -14,7 +14,6 @@ from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
 from ...text import shown
 from ..bundle.bundle import Bundle
-from ..language.grammar import understand as read_request
 from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
@@ -23,6 +22,7 @@ from .conflicts import Conflicts
 from .conjunction import Code, Conjunction, aimed
 from .documents import Documents
 from .evidence import Evidence
+from .profile import Profile
 from .request import DEFAULT_KEEP, Key, Steering, Strength, with_request
 from .steered_query import SteeredQuery
 
@@ -36,6 +36,8 @@ class Resolved(NamedTuple):
     step: WideArray
     """Its addition to a query at strength 1: ``sum of weight * typical * atom``, shape (d_in,)."""
     warnings: tuple[str, ...]
+    doubts: tuple[str, ...]
+    """Warnings that no document is about it, which is no reason to warn where it is not wanted."""
 
 
 class Boosted(NamedTuple):
@@ -113,6 +115,9 @@ class Resolver:
         moving = boosts if steering.blend == "move" else []
         if steering.blend == "both" and steering.keep != DEFAULT_KEEP:
             warn(f"keep={steering.keep:g} changes nothing: it is for blend='move', and here the query does not move")
+        if len(boosts) > 1 or clamped or excluded:
+            asked = [(boost.resolved.concept, boost.strength(1.0)) for boost in boosts]
+            self._conflicts.check(asked, clamped, excluded)
         change_by = self._changer(vector, moving, clamped, steering.protect)
 
         def step_by(factor: float) -> WideArray:
@@ -125,8 +130,6 @@ class Resolver:
             start = step_by(0.0)
             factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
         boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
-        if len(boosts) > 1 or clamped or excluded:
-            self._conflicts.check([*boosted, *((concept, -1.0) for concept in excluded)], clamped)
         about = add_step(vector, step_by(factor))
         coded = [] if moving else [(c, self._code(c, vector, steering.protect), s) for c, s in boosted if s]
         coded = [one for one in coded if len(one[1][0])]
@@ -151,6 +154,9 @@ class Resolver:
     def _understood(self, query: object, text: str | None) -> Request:
         if not isinstance(query, str) or text is not None:
             raise ConfigError("understand=True reads a text, and the query is none: give the text, or leave it out")
+        # Its grammar takes 26 ms to import.
+        from ..language.grammar import understand as read_request
+
         return read_request(query)
 
     def _code(self, concept: Concept, query: FloatArray, protect: bool) -> Code:
@@ -170,7 +176,7 @@ class Resolver:
         after = np.concatenate([whole.after, zeros])[order]
         unprotected = Change(every[order], np.zeros_like(after), after)
         change = orthogonalise(unprotected, own, atoms)
-        if _leaves_nothing(change, unprotected, atoms):
+        if _leaves_nothing(shown(concept.name), change, unprotected, atoms):
             return amounts_of({}, typical)
         return change.latents, change.after.astype(np.float64)
 
@@ -183,14 +189,18 @@ class Resolver:
                 "there is nothing to boost; train with documents and export again"
             )
         generation = cache(lambda: self._documents.generation)  # read once for all keys
-        boosts = [Boosted(self._resolve(key, generation), *_number_and_auto(s)) for key, s in steering.boost.items()]
+        boosts = []
+        for key, strength in steering.boost.items():
+            number, auto = _number_and_auto(strength)
+            boosts.append(Boosted(self._resolve(key, generation, wanted=number + auto >= 0), number, auto))
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
-        # That nothing is about it is no reason to warn here.
-        with gathered():
-            return boosts, clamped, tuple(self._resolve(key, generation).concept for key in steering.exclude)
+        excluded = tuple(self._resolve(key, generation, wanted=False).concept for key in steering.exclude)
+        return boosts, clamped, excluded
 
-    def _resolve(self, key: Key, generation: Callable[[], int | None]) -> Resolved:
+    def _resolve(self, key: Key, generation: Callable[[], int | None], wanted: bool = True) -> Resolved:
         """Resolve a key, again after a change of the documents if it depends on them."""
+        if isinstance(key, Profile):
+            key = key.concept() or _no_clicks()
         if not isinstance(key, int | np.integer | str | Concept):
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str):
@@ -203,19 +213,20 @@ class Resolver:
         else:
             resolved = self._resolved(key, now)
         # Repeated at every use, so that a warning does not depend on earlier calls.
-        for warning in resolved.warnings:
+        for warning in (*resolved.warnings, *(resolved.doubts if wanted else ())):
             warn(warning)
         return resolved
 
-    def _make_resolved(self, key: Key, generation: int | None) -> Resolved:
+    def _make_resolved(self, key: int | str | Concept, generation: int | None) -> Resolved:
         wanted, depends = self._concept_of(key)
         with gathered() as warnings:
             concept = wanted.resolve(self._bundle, self._documents)
+        with gathered() as doubts:
             if depends and wanted.source == "text":
                 concept = replace(concept, evidence=self._evidence.of(wanted.name))
-        return Resolved(concept, self._step(concept), tuple(warnings))
+        return Resolved(concept, self._step(concept), tuple(warnings), tuple(doubts))
 
-    def _find_concept(self, key: Key) -> tuple[Concept, bool]:
+    def _find_concept(self, key: int | str | Concept) -> tuple[Concept, bool]:
         """Return the concept that a key names, and whether its resolution depends on the documents."""
         if isinstance(key, Concept):
             return key, not key.weights
@@ -265,7 +276,7 @@ class Resolver:
             change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
             if change is unprotected:
                 return change
-            _leaves_nothing(change, unprotected, atoms)
+            _leaves_nothing("this boost", change, unprotected, atoms)
             return change
 
         return change_by
@@ -317,11 +328,11 @@ def check_steered(query: SteeredQuery, steering: Steering, text: str | None, d_i
     return query
 
 
-def _leaves_nothing(change: Change, unprotected: Change, atoms: FloatArray) -> bool:
-    """Return whether `protect` takes all of a change away, with a warning."""
+def _leaves_nothing(what: str, change: Change, unprotected: Change, atoms: FloatArray) -> bool:
+    """Return whether `protect` takes all of a change away, with a warning that names it."""
     after, before = (np.abs(step_of(one, atoms)).max() for one in (change, unprotected))
     if nothing := bool(after < 1e-3 * before):
-        warn("protect=True leaves nothing of this boost: it is what the query is about; boost without protect")
+        warn(f"protect=True leaves nothing of {what}: it is what the query is about; leave protect out")
     return nothing
 
 
@@ -329,3 +340,7 @@ def _number_and_auto(strength: Strength) -> tuple[float, float]:
     if isinstance(strength, str):
         return 0.0, 1.0 if strength == "auto" else -1.0
     return float(strength), 0.0
+
+
+def _no_clicks() -> Concept:
+    raise ConfigError("the profile has no clicks yet, so that it is no concept: like or dislike documents first")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...arrays import FloatArray, WideArray
+from ...bounded_cache import BoundedCache
 
 SAMPLE = 1_000
 """Documents of an index that are measured."""
 FEW = 16
 """As many documents as the prior weighs: of an index with fewer, the prior decides."""
 HUNDREDTH = 0.01
+CACHED = 512
 PRIOR_TOP = 2.7
 """How far the most similar hundredth of normally distributed documents stands out."""
 PRIOR = 0.1
@@ -34,19 +38,33 @@ class Scales:
         self._centred: FloatArray = np.zeros((0, len(prior_mean)), np.float32)
         self.mean: WideArray = prior_mean.astype(np.float64)
         """Of documents, shape (d_in,)."""
+        self.concepts: BoundedCache[tuple[bytes, bytes], Any] = BoundedCache(CACHED)
+        """What was measured of a concept, by its latents and amounts."""
         if rows is not None and n:
             mean = rows.mean(0, dtype=np.float64)
             self._centred = np.ascontiguousarray(rows - mean.astype(np.float32))
             self.mean = self._share * mean + (1 - self._share) * self.mean
 
-    def standardised(self, direction: WideArray) -> WideArray:
-        """Return a direction divided by its deviation, so that ``result . (d - mean)`` is z; shape (d_in,)."""
-        variance = (1 - self._share) * PRIOR**2 * float(direction @ direction)
-        if len(self._centred):
+    def measured(self, direction: WideArray, least: float = 1e-9) -> tuple[WideArray, float]:
+        """Return a direction in standard deviations, and how far the most similar documents stand out along it.
+
+        Args:
+            direction: Of any length, shape (d_in,).
+            least: Deviation below which it is taken as this, so that what is hardly there stays small.
+
+        Returns:
+            The direction divided by its deviation, so that ``result . (d - mean)`` is z, and the mean z of the most
+            similar hundredth of the documents.
+        """
+        variance, best = (1 - self._share) * PRIOR**2 * float(direction @ direction), 0.0
+        if n := len(self._centred):
             z = self._centred @ direction.astype(np.float32)
-            variance += self._share * float(z @ z) / len(z)
-        result: WideArray = direction / max(float(np.sqrt(variance)), 1e-9)
-        return result
+            variance += self._share * float(z @ z) / n
+            count = max(1, round(HUNDREDTH * n))
+            best = float(np.partition(z, n - count)[n - count :].mean())
+        deviation = max(float(np.sqrt(variance)), least)
+        result: WideArray = direction / deviation
+        return result, self._share * best / deviation + (1 - self._share) * PRIOR_TOP
 
     def correlations(self, directions: WideArray) -> WideArray:
         """Return the correlations of standardised directions (m, d_in) over documents, -1 to 1, shape (m, m)."""
@@ -55,13 +73,3 @@ class Scales:
             z = (self._centred @ directions.T.astype(np.float32)).astype(np.float64)  # (n, m)
             found += self._share / n * (z.T @ z)
         return np.clip(found, -1, 1)
-
-    def top(self, direction: WideArray) -> float:
-        """Return the mean z of the most similar hundredth of the documents, for a standardised direction."""
-        n = len(self._centred)
-        if not n:
-            return PRIOR_TOP
-        z = self._centred @ direction.astype(np.float32)
-        count = max(1, round(HUNDREDTH * n))
-        found = float(np.partition(z, n - count)[n - count :].mean())
-        return self._share * found + (1 - self._share) * PRIOR_TOP

@@ -12,6 +12,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from .concepts import Concept
 
 SLOPE, CONCEPT_SLOPE = 2.0, 3.0
 """Steepness of the query's condition and of those on what documents should not be about, and of those on concepts."""
+POWER = 2 / 3
 FLOOR = 0.12
 """How far a document without a concept is believed to be about it nevertheless: a direction is no certainty."""
 ABOUT, PRESENT, AVOIDED, ABSENT = 1.2, 0.6, 1.3, 0.35
@@ -46,7 +48,7 @@ class Term:
     name: str
     """`query`, or the name of the concept."""
     weight: float
-    """Factor of the condition: 1 for the query; negative if documents should not be about it."""
+    """Factor of the condition, `factor_of` its strength: 1 for the query; negative for what should not be there."""
     direction: WideArray
     """In standard deviations, shape (d_in,)."""
     mean: WideArray
@@ -121,6 +123,14 @@ class Term:
         return made
 
 
+def factor_of(strength: float) -> float:
+    """Return the factor of a condition: half the strength is .63 of it, twice the strength 1.59 times it.
+
+    So half and twice the default both do nearly as well as it, and large strengths differ in what they do.
+    """
+    return math.copysign(abs(strength) ** POWER, strength)
+
+
 def presences(
     terms: Sequence[Term], rows: FloatArray, shares: Sequence[WideArray]
 ) -> tuple[list[WideArray], list[WideArray]]:
@@ -140,3 +150,20 @@ def presences(
     if met:
         counted[0] = shares[0] * np.min(met, axis=0)
     return [terms[0].presence(rows, counted[0]), *found], counted
+
+
+def scores(
+    terms: Sequence[Term], rows: FloatArray, shares: Sequence[WideArray], similar: WideArray | None = None
+) -> WideArray:
+    """Return the scores of documents, the sum of all conditions; arguments as in `presences`.
+
+    `similar` stands for similarity to the query where that is another than the vectors', 1 where the query's condition
+    is half met, shape (n,).
+    """
+    found, counted = presences(terms, rows, shares)
+    if similar is not None:
+        found[0] = terms[0].threshold * similar + terms[0].word_weight * counted[0]
+    total = np.zeros(len(rows))
+    for term, z in zip(terms, found, strict=True):
+        total += term.value(z)
+    return total

@@ -137,6 +137,7 @@ def _filter(rng: random.Random, depth: int = 0) -> dict[str, Any]:
 
 def _search(rng: random.Random) -> dict[str, Any]:
     boost = {rng.choice(LABELLED): rng.choice([0.5, 1.0, 2.0, -1.0, 0.0]) for _ in range(rng.randint(1, 2))}
+    exclude = [latent for latent in rng.sample(LABELLED, rng.choice([0, 0, 0, 1, 2])) if latent not in boost]
     return {
         "query": _text(rng),
         "k": rng.choice([1, 2, 3, 5, 10, 10, 40, 1000]),
@@ -144,9 +145,16 @@ def _search(rng: random.Random) -> dict[str, Any]:
         "filter": _filter(rng) if rng.random() < 0.4 else None,
         "boost": boost if rng.random() < 0.35 else {},
         "clamp": {rng.choice(LABELLED): rng.choice([0.0, 1.0])} if rng.random() < 0.1 else {},
+        "exclude": exclude if rng.random() < 0.4 else [],
+        "blend": rng.choice(["both", "move"]),
         "idf": rng.random() < 0.2,
         "compare": rng.random() < 0.1,
     }
+
+
+def _steered(rng: random.Random) -> dict[str, Any]:
+    made = _search(rng)
+    return {key: made[key] for key in ("query", "boost", "clamp", "exclude", "blend")}
 
 
 def _picks(rng: random.Random, most: int = 4) -> list[float]:
@@ -156,8 +164,8 @@ def _picks(rng: random.Random, most: int = 4) -> list[float]:
 MAKERS: dict[str, Any] = {
     "search": _search,
     "reader": _search,
-    "process": lambda rng: {**_search(rng), "boost": {}, "clamp": {}, "compare": False},
-    "explain": lambda rng: {"picks": _picks(rng), **{key: _search(rng)[key] for key in ("query", "boost", "clamp")}},
+    "process": lambda rng: {**_search(rng), "boost": {}, "clamp": {}, "exclude": [], "compare": False},
+    "explain": lambda rng: {"picks": _picks(rng), **_steered(rng)},
     "get": lambda rng: {"picks": _picks(rng)},
     "add": lambda rng: _documents(rng, rng.choice([1, 1, 3, 8, 30])),
     "add_made_up": lambda rng: {"texts": [_text(rng) for _ in range(rng.randint(1, 4))]},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -16,10 +14,16 @@ import numpy as np
 
 from steersearch.errors import DataError, SteersearchError
 from steersearch.runtime import SteerableIndex
+from steersearch.runtime.search.terms import DEPTH
 
+from .conditions import by_conditions
+from .damage import spoil
 from .operations import VOCABULARY, Operation
 from .other_process import Process
 from .reference import NEAR, Mismatch, Reference, check
+
+BY_TERMS = 1e-3
+"""Largest difference of a score by conditions to the one of its definition: deviations are measured in float32."""
 
 
 class World:
@@ -405,25 +409,21 @@ class World:
 
     # Reading
 
-    def _search(
-        self, query: str, k: int, view: str, filter: Any, boost: Any, clamp: Any, idf: bool, compare: bool
-    ) -> None:
-        self._compare(self.index, view, query, k, filter, boost, clamp, idf, compare)
+    def _search(self, query: str, k: int, view: str, compare: bool, **how: Any) -> None:
+        self._compare(self.index, view, query, k, compare=compare, **how)
 
     def _search_dense(self, **arguments: Any) -> None:
         self._search(**arguments)
 
-    def _reader(
-        self, query: str, k: int, view: str, filter: Any, boost: Any, clamp: Any, idf: bool, compare: bool
-    ) -> None:
+    def _reader(self, query: str, k: int, view: str, compare: bool, **how: Any) -> None:
         if self.reader is None:
             self.reader = SteerableIndex.open(self.path, bundle=self.bundle, readonly=True)
-        self._compare(self.reader, view, query, k, filter, boost, clamp, idf, compare)
+        self._compare(self.reader, view, query, k, compare=compare, **how)
 
     def _process(self, query: str, k: int, view: str, filter: Any, idf: bool, **rest: Any) -> None:
         if self.process is not None:
             hits = self.process.search(self.path, query, k=k, view=view, filter=filter, idf=idf)
-            self._check_hits(hits, self.index, view, query, k, filter, {}, {}, idf)
+            self._check_hits(hits, self.index, view, query, k, filter, idf, {})
 
     def _get(self, picks: list[float]) -> None:
         ids = self.reference.pick(picks)
@@ -444,14 +444,23 @@ class World:
         check(texts == [doc.text for doc in docs], "other texts")
         check(vectors.tobytes() == b"".join(doc.vector.tobytes() for doc in docs), "other vectors")
 
-    def _explain(self, picks: list[float], query: str, boost: Any, clamp: Any) -> None:
+    def _explain(self, picks: list[float], query: str, **steering: Any) -> None:
         ids = self.reference.pick(picks)
-        steered = self.index.steer(query, boost, clamp)
+        steered = self.index.steer(query, **steering)
+        scores = by_conditions(self.reference, steered) if steered.terms else None
+        places = {id: place for place, id in enumerate(self.reference.docs)}
         for id, explained in zip(ids, self.index.explain_all(steered, ids), strict=True):
             total = sum(part.contribution for part in explained.parts) + explained.rest
-            score = float(self.reference.docs[id].vector.astype(np.float64) @ steered.vector.astype(np.float64))
             check(abs(total - explained.score) < 1e-9, "the parts do not add up", explained)
-            check(abs(score - explained.score) < NEAR, "it explains another score", explained, score)
+            if scores is None:
+                score = float(self.reference.docs[id].vector.astype(np.float64) @ steered.vector.astype(np.float64))
+            else:
+                score = float(scores[places[id]])
+                conditions = sum(term.value for term in explained.terms)
+                check(abs(conditions - explained.score) < 1e-9, "the conditions do not add up", explained)
+            check(
+                abs(score - explained.score) < (NEAR if scores is None else BY_TERMS), "another score", explained, score
+            )
 
     def _compare(
         self,
@@ -460,17 +469,15 @@ class World:
         query: str,
         k: int,
         filter: Any,
-        boost: Any = None,
-        clamp: Any = None,
         idf: bool = False,
         compare: bool = False,
+        **steering: Any,
     ) -> None:
-        boost, clamp = boost or {}, clamp or {}
         options = {"view": view, "filter": filter, "idf": idf}
-        hits = index.search(query, k, boost=boost, clamp=clamp, **options)
-        self._check_hits(hits, index, view, query, k, filter, boost, clamp, idf)
+        hits = index.search(query, k, **steering, **options)
+        self._check_hits(hits, index, view, query, k, filter, idf, steering)
         if compare:
-            again = index.search(query, k, boost=boost, clamp=clamp, compare=True, **options)
+            again = index.search(query, k, compare=True, **steering, **options)
             plain = {hit.id: hit.rank for hit in index.search(query, max(k, 100), **options)}
             check(
                 [(hit.id, hit.score) for hit in again] == [(hit.id, hit.score) for hit in hits], "compare changes hits"
@@ -485,20 +492,22 @@ class World:
         query: str,
         k: int,
         filter: Any,
-        boost: Any,
-        clamp: Any,
         idf: bool,
+        steering: dict[str, Any],
     ) -> None:
         reference, allowed = self.reference, self.reference.allowed(filter)
-        steered = index.steer(query, boost, clamp)
-        self._check_steered(steered, query, boost, clamp)
-        if view == "dense":
+        steered = index.steer(query, **steering)
+        self._check_steered(steered, query, **steering)
+        boost = steering.get("boost") or {}
+        if steered.terms:
+            self._check_by_conditions(hits, index, steered, view, k, filter, allowed)
+        elif view == "dense":
             self._check_dense(hits, reference.dense(steered.vector, k, allowed), steered.vector)
         elif view == "latent":
             reference.check_near(hits, reference.latent(steered.change, idf), allowed, k, NEAR * (8 if idf else 1))
         elif view == "reconstruction":
             reference.check_near(hits, reference.reconstruction(steered.change), allowed, k, NEAR)
-        elif view == "words" and not clamp and all(strength >= 0 for strength in boost.values()):
+        elif view == "words" and not steered.clamped and all(strength >= 0 for strength in boost.values()):
             weights: dict[str, float] = dict.fromkeys(reference.stems(query), 0.0)
             for word in reference.stems(query):
                 weights[word] += 1
@@ -508,17 +517,44 @@ class World:
             scores, having = reference.words({word: weight for word, weight in weights.items() if weight})
             reference.check_near(hits, scores, allowed & having, k, 1e-4)
         else:
-            reference.check_order(hits)
-            ids = [id for id, fits in zip(reference.docs, allowed, strict=True) if fits]
-            check({hit.id for hit in hits} <= set(ids), "a hit that the filter excludes", [hit.id for hit in hits])
-            if view == "hybrid" and not (boost or clamp) and (filter is None or self.backend == "exact"):
+            self._check_allowed(hits, allowed)
+            if view == "hybrid" and not (boost or steered.clamped) and (filter is None or self.backend == "exact"):
                 self._check_fusion(hits, index, query, k, filter, idf)
 
-    def _check_steered(self, steered: Any, query: str, boost: Any, clamp: Any) -> None:
+    def _check_allowed(self, hits: Any, allowed: np.ndarray) -> None:
+        self.reference.check_order(hits)
+        ids = {id for id, fits in zip(self.reference.docs, allowed, strict=True) if fits}
+        check({hit.id for hit in hits} <= ids, "a hit that the filter excludes", [hit.id for hit in hits])
+
+    def _check_by_conditions(
+        self, hits: Any, index: SteerableIndex, steered: Any, view: str, k: int, filter: Any, allowed: np.ndarray
+    ) -> None:
+        """A hit has the score of its conditions, of which the dense ones are computed a second time.
+
+        What is not among the candidates is left out: of an index with fewer documents nothing.
+        """
+        self._check_allowed(hits, allowed)
+        if view != "dense":
+            return
+        scores, places = (
+            by_conditions(self.reference, steered),
+            {id: place for place, id in enumerate(self.reference.docs)},
+        )
+        if np.count_nonzero(allowed) <= DEPTH and self.backend == "exact":
+            self.reference.check_near(hits, scores, allowed, k, BY_TERMS)
+        for hit in hits:
+            check(abs(hit.score - scores[places[hit.id]]) < BY_TERMS, "another score", hit, scores[places[hit.id]])
+
+    def _check_steered(
+        self, steered: Any, query: str, boost: Any = None, clamp: Any = None, exclude: Any = (), blend: str = "both"
+    ) -> None:
         origin = self.bundle.embed_query(query)
         check(steered.original.tobytes() == origin.tobytes(), "another vector of the query", query)
+        boost = boost if blend == "move" and boost else {}
+        clamp, about = clamp or {}, steered.vector if steered.about is None else steered.about
+        check(bool(steered.terms) == (steered.about is not None), "conditions without their query", steered)
         if not any(boost.values()) and not clamp:
-            check(steered.vector.tobytes() == origin.tobytes(), "an empty boost changes the query", query)
+            check(about.tobytes() == origin.tobytes(), "an empty boost changes the query", query)
             return
         features, delta = self.bundle.features, np.zeros(self.bundle.n_latents)
         for latent, strength in boost.items():
@@ -529,7 +565,7 @@ class World:
             delta[latent] = value * features[latent].p95 - max(held.get(latent, 0.0), 0.0)
         wanted = origin.astype(np.float64) + delta @ self.bundle.atoms.astype(np.float64)
         wanted /= np.linalg.norm(wanted)
-        check(np.allclose(steered.vector, wanted, atol=1e-5), "steered to another vector", boost, clamp)
+        check(np.allclose(about, wanted, atol=1e-5), "steered to another vector", boost, clamp)
 
     def _check_dense(self, hits: Any, best: list[tuple[str, np.float32]], vector: np.ndarray) -> None:
         found = [(hit.id, np.float32(hit.score)) for hit in hits]
@@ -559,21 +595,3 @@ class World:
                 total[hit.id] = total.get(hit.id, 0.0) + 1 / (60 + hit.rank)
         scores = np.array([total.get(id, 0.0) for id in self.reference.docs])
         self.reference.check_near(hits, scores, scores > 0, k, 1e-6)
-
-
-def spoil(path: Path, kind: str, place: float) -> None:
-    """Delete a file, or put an altered one in its place by renaming."""
-    if kind == "delete":
-        path.unlink()
-        return
-    content = bytearray(path.read_bytes())
-    at = int(place * len(content))
-    if kind == "flip" and content:
-        content[at] ^= 1 << (at % 8)
-    elif kind == "cut":
-        content = content[:at]
-    elif kind == "nonsense":
-        content = bytearray(random.Random(place).randbytes(len(content)))
-    altered = path.with_name(f"{path.name}.altered")
-    altered.write_bytes(content)
-    os.replace(altered, path)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from steersearch.runtime.steering.request import SAID_NOT
+
 QUERY, PHRASE = "a name is given", "an exception is raised"
 
 
@@ -34,7 +36,7 @@ def index(tiny_index):
 
 
 def test_compare_shows_what_moved_and_why(index):
-    boost = ("--boost", f"{PHRASE}=auto", "--keep", 0.8)
+    boost = ("--boost", f"{PHRASE}=auto", "--blend", "move", "--keep", 0.8)
     shown = sae("search", QUERY, "-i", index, *boost, "--compare")
     assert shown.returncode == 0, shown.stderr
     assert shown.stderr == ""
@@ -64,7 +66,8 @@ def test_a_concept_is_saved_edited_and_used(index, tmp_path):
     examples = ("--like", "modules-1", "--like", "modules-3", "--unlike", "numbers-1")
     made = sae("search", QUERY, "-i", index, *examples, "--save-concept", file)
     assert made.returncode == 0, made.stderr
-    assert "keeps 0.85 of the query" in made.stdout
+    assert made.stdout.startswith("+1 × like modules-1; modules-3 = ")
+    assert "of the query" not in made.stdout
     assert f"features in {file}" in made.stderr.replace("\n", "")
     raw = json.loads(file.read_text())
     assert (raw["source"], raw["more_like"], raw["less_like"]) == (
@@ -79,7 +82,7 @@ def test_a_concept_is_saved_edited_and_used(index, tmp_path):
 
 
 def test_protect_and_keep_reach_explain(index):
-    boost = ("--boost", f"{PHRASE}=auto", "--keep", 0.9, "--protect")
+    boost = ("--boost", f"{PHRASE}=auto", "--blend", "move", "--keep", 0.9, "--protect")
     hit = body("search", QUERY, "-i", index, *boost)["hits"][0]
     explained = body("explain", QUERY, hit["id"], "-i", index, *boost)
     assert explained["score"] == pytest.approx(hit["score"], abs=1e-5)
@@ -91,7 +94,8 @@ def test_protect_and_keep_reach_explain(index):
 
 
 def test_warnings_are_lines_on_stderr(index):
-    result = sae("search", QUERY, "-i", index, "--boost", "zzzz qqqq=1000", "--boost", "f1=1", "--clamp", "f1=0")
+    moving = ("--blend", "move", "--boost", "zzzz qqqq=1000", "--boost", "f1=1", "--clamp", "f1=0")
+    result = sae("search", QUERY, "-i", index, *moving)
     assert result.returncode == 0, result.stderr
     lines = result.stderr.splitlines()
     assert len(lines) == 3
@@ -104,6 +108,9 @@ def test_warnings_are_lines_on_stderr(index):
     ("arguments", "message"),
     [
         (["--boost", "jazz=auto", "--keep", "2"], "keep is 2.0"),
+        (["--exclude", "Denmark=1"], "--exclude 'Denmark', or --boost 'Denmark=-1'"),
+        (["--exclude", "jazz", "--boost", "jazz"], "in boost and in exclude"),
+        (["--exclude", ""], "a concept is an empty text"),
         (["--clamp", "jazz=auto"], "a clamp sets a number"),
         (["--clamp", "jazz=loud"], "jazz=0"),
         (["--unlike", "modules-1"], "--like"),
@@ -135,3 +142,44 @@ def test_words_and_hybrid(index):
         assert refused.returncode == 2
         assert "fusion is" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+
+
+def test_what_each_condition_adds(index):
+    wishes = ("--boost", PHRASE, "--exclude", "import a module", "--exclude", "f3")
+    found = body("search", QUERY, "-i", index, *wishes)
+    assert [concept["strength"] for concept in found["concepts"]] == [1.0]
+    assert [concept["source"] for concept in found["excluded"]] == ["text", "latents"]
+    assert found["kept"] == 1.0
+    first = found["hits"][0]
+    assert [term["condition"] for term in first["terms"]][:3] == ["query", PHRASE, "import a module"]
+    assert [term["weight"] for term in first["terms"]][:2] == [1.0, 1.0]
+    assert all(term["weight"] < 0 for term in first["terms"][2:])
+    assert sum(term["contribution"] for term in first["terms"]) == pytest.approx(first["score"], abs=1e-5)
+    explained = body("explain", QUERY, first["id"], "-i", index, *wishes)
+    assert explained["terms"] == [pytest.approx(term) for term in first["terms"]]
+    assert explained["score"] == pytest.approx(first["score"], abs=1e-5)
+    lines = sae("search", QUERY, "-i", index, *wishes).stdout.splitlines()
+    assert [line.split(" = ")[0] for line in lines[:2]] == [f"+1 × {PHRASE}", "without import a module"]
+    values = [f"{term['contribution']:+.2f}" for term in first["terms"]]
+    assert f"{values[0]} query, {values[1]} + {PHRASE}, {values[2]} − import a module, {values[3]} − " in lines[4]
+    other = body("search", QUERY, "-i", index, *wishes, "--view", "words")["hits"][0]
+    assert [term["condition"] for term in other["terms"]][:2] == [PHRASE, "import a module"]
+
+
+def test_what_is_understood_is_always_printed(index):
+    said = "names, not exceptions"
+    shown = sae("search", said, "-i", index, "--understand")
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "understood: names  − exceptions"
+    assert lines[1].startswith(f"{SAID_NOT:+.3g} × exceptions = ")
+    found = body("search", said, "-i", index, "--understand")
+    assert found["request"] == {"query": "names", "boost": {}, "exclude": ["exceptions"]}
+    ranked = [(hit["id"], hit["score"]) for hit in found["hits"]]
+    same = body("search", "names", "-i", index, "--boost", f"exceptions={SAID_NOT}")
+    assert [(hit["id"], hit["score"]) for hit in same["hits"]] == ranked
+    assert same["request"] is None
+    assert sae("search", QUERY, "-i", index, "--understand").stdout.splitlines()[0] == f"understood: {QUERY}"
+    told = sae("explain", said, ranked[0][0], "-i", index, "--understand").stdout.splitlines()
+    assert told[0] == lines[0]
+    assert "- exceptions (stands out by " in told[3]

@@ -62,11 +62,11 @@ def index(tiny_index):
 @pytest.mark.parametrize("strength", ["1.5", "auto"])
 def test_a_boost(calls, index, tmp_path, words, strength):
     words = [str(tmp_path / "concept.json") if word == "{file}" else word for word in words]
-    result = CliRunner().invoke(app, [*words, "--index", str(index), "--boost", f"{PHRASE}={strength}", "--keep", ".9"])
+    result = CliRunner().invoke(app, [*words, "--index", str(index), "--boost", f"{PHRASE}={strength}", "--protect"])
     assert result.exit_code == 0, result.output
     assert calls.counts == (1, 1)
     (steering,) = calls.steered
-    assert (dict(steering.boost), steering.keep) == ({PHRASE: "auto" if strength == "auto" else 1.5}, 0.9)
+    assert (dict(steering.boost), steering.protect) == ({PHRASE: "auto" if strength == "auto" else 1.5}, True)
 
 
 def test_all_that_steers_is_one_request(calls, index, tmp_path):

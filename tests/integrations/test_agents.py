@@ -7,8 +7,10 @@ import pytest
 
 from steersearch.errors import ConfigError, FilterError, UnknownFeatureError
 from steersearch.integrations.agents import STRENGTHS, AgentTools
+from steersearch.runtime import understand
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.steering.concepts import Concept
+from steersearch.runtime.steering.request import SAID_NOT
 
 from .conftest import PHRASE, QUERY, found
 
@@ -34,14 +36,38 @@ class TestSearchDocuments:
         assert [(entry["asked"], entry["strength"]) for entry in answer["applied"]] == list(boost.items())
         assert json.loads(json.dumps(answer)) == answer
 
-    def test_as_far_as_keep_allows(self, tools: AgentTools) -> None:
-        answer = tools.search_documents(QUERY, [PHRASE], ["f3"], strength="auto", keep=0.9, k=6)
-        boost: Any = {PHRASE: "auto", "f3": "-auto"}
-        steered = tools.index.steer(QUERY, boost, keep=0.9)
-        assert answer["kept"] == 0.9
-        assert [entry["strength"] for entry in answer["applied"]] == [round(s, 3) for _, s in steered.boosted]
-        assert [result["id"] for result in answer["results"]] == found(tools.index, k=6, boost=boost, keep=0.9)
-        assert tools.search_documents(QUERY)["kept"] == 1
+    def test_auto_is_medium(self, tools: AgentTools) -> None:
+        auto, medium = (tools.search_documents(QUERY, [PHRASE], ["f3"], strength=how) for how in ("auto", "medium"))
+        assert auto == medium
+        assert [entry["strength"] for entry in auto["applied"]] == [1.0, -1.0]
+
+    def test_what_is_excluded_goes(self, tools: AgentTools) -> None:
+        answer = tools.search_documents(QUERY, [PHRASE], exclude=[" f3 "], k=6)
+        expected = tools.index.search(QUERY, 6, boost={PHRASE: 1.0}, exclude=["f3"])
+        assert [result["id"] for result in answer["results"]] == [hit.id for hit in expected]
+        assert [(entry["asked"], entry["strength"]) for entry in answer["applied"]] == [(PHRASE, 1.0), ("f3", None)]
+        explanation = tools.index.explain(QUERY, expected[0].id, boost={PHRASE: 1.0}, exclude=["f3"])
+        query, phrase, excluded = explanation.terms
+        assert answer["results"][0]["conditions"] == [
+            f"query {query.value:+.3f}",
+            f"{PHRASE} {phrase.value:+.3f}",
+            f"not {excluded.name} {excluded.value:+.3f}",
+        ]
+        assert tools.search_documents(QUERY)["results"][0]["conditions"] == []
+
+    def test_wishes_in_the_query(self, tools: AgentTools) -> None:
+        said = f"{QUERY}, not exceptions"
+        answer = tools.search_documents(said, ["f3"], understand=True, k=6)
+        read = understand(said)
+        assert (read.query, read.exclude) == (QUERY, ("exceptions",))
+        assert answer["understood"] == str(read)
+        expected = found(tools.index, k=6, boost={"exceptions": SAID_NOT, "f3": 1.0})
+        assert [result["id"] for result in answer["results"]] == expected
+        assert [(entry["asked"], entry["strength"]) for entry in answer["applied"]] == [
+            ("exceptions", SAID_NOT),
+            ("f3", 1.0),
+        ]
+        assert tools.search_documents(said)["understood"] == ""
 
     def test_like_documents(self, tools: AgentTools) -> None:
         like, unlike = ["exceptions-0", "exceptions-3"], ["numbers-1"]
@@ -136,7 +162,9 @@ class TestSearchDocuments:
             ({"where": '{"year": {"$near": 1}}'}, FilterError, r"\$near"),
             ({"like": "doc"}, ConfigError, "like is 'doc': give a list"),
             ({"unlike": ["numbers-1"]}, ConfigError, "give at least one example in like"),
-            ({"keep": 1.5, "more_of": [PHRASE], "strength": "auto"}, ConfigError, "keep is 1.5"),
+            ({"exclude": PHRASE}, ConfigError, "exclude is .* give a list"),
+            ({"exclude": [" "]}, ConfigError, "exclude holds an empty text"),
+            ({"more_of": [PHRASE], "exclude": [PHRASE]}, ConfigError, "in boost and in exclude"),
             ({"k": 0}, ConfigError, "k is 0"),
             ({"k": 51}, ConfigError, "k is 51"),
             ({"k": True}, ConfigError, "k is True"),

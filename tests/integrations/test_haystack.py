@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from steersearch.errors import ConfigError, FilterError, IndexFolderError, SteeringWarning, UnknownFeatureError
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.steering.concepts import Concept
+from steersearch.runtime.steering.request import SAID_NOT
 from steersearch.runtime.store.filters import compile_filter
 
 from ..runtime.store.test_filters import matches
@@ -29,7 +30,8 @@ with warnings.catch_warnings():  # of what its own dependencies deprecate
 HOWS: list[dict[str, Any]] = [
     {},
     {"boost": {PHRASE: 2.0, "f3": -1.0}},
-    {"boost": {PHRASE: "auto"}, "keep": 0.7},
+    {"boost": {PHRASE: "auto"}, "blend": "move", "keep": 0.7},
+    {"boost": {PHRASE: 1.0}, "exclude": ["import a module"]},
     {"boost": {PHRASE: 2.0, 18: 0.5}, "protect": True, "k": 7},
     {"clamp": {PHRASE: 1.0}, "filter": {"topic": {"$in": ["classes", "modules"]}}},
 ]
@@ -54,13 +56,13 @@ async def test_the_same_as_a_search(tiny_index: SteerableIndex, how: dict[str, A
     built, plain = SteerableRetriever(tiny_index, **given), SteerableRetriever(tiny_index)
     assert documents(built.run(QUERY)) == documents(await built.run_async(QUERY)) == expected
     assert documents(plain.run(QUERY, **given)) == documents(await plain.run_async(QUERY, **given)) == expected
-    assert documents(built.run(QUERY, boost={}, clamp={}, filters={}, top_k=10)) == hits(tiny_index)
+    assert documents(built.run(QUERY, boost={}, clamp={}, exclude=[], filters={}, top_k=10)) == hits(tiny_index)
 
 
 async def test_in_pipelines_and_through_yaml(tiny_index: SteerableIndex) -> None:
     tiny_index.save()
     first = Pipeline()
-    how: dict[str, Any] = {"boost": {PHRASE: "auto", 18: -1.0}, "keep": 0.8}
+    how: dict[str, Any] = {"boost": {PHRASE: "auto", 18: -1.0}, "exclude": [3]}
     first.add_component("retriever", SteerableRetriever(tiny_index.path, top_k=3, **how))
     first.add_component("prompt", PromptBuilder("{% for d in documents %}{{ d.id }} {% endfor %}", ["documents"]))
     first.connect("retriever.documents", "prompt.documents")
@@ -69,7 +71,9 @@ async def test_in_pipelines_and_through_yaml(tiny_index: SteerableIndex) -> None
     assert again.dumps() == text
     for made in (first, again):
         for boost in (None, {PHRASE: 2.0}, {}):
-            expected = " ".join(hit[0] for hit in hits(tiny_index, 3, **(how if boost is None else {"boost": boost})))
+            expected = " ".join(
+                hit[0] for hit in hits(tiny_index, 3, **(how if boost is None else {**how, "boost": boost}))
+            )
             data = {"retriever": {"query": QUERY, "boost": boost}}
             assert made.run(data)["prompt"]["prompt"].strip() == expected
             assert (await made.run_async(data))["prompt"]["prompt"].strip() == expected
@@ -82,9 +86,12 @@ def test_everything_is_kept(tiny_index: SteerableIndex, tiny_bundle: Path) -> No
     concept = Concept.from_examples(["exceptions-0", "exceptions-3"], ["numbers-1"])
     how: dict[str, Any] = {
         "bundle": str(tiny_bundle),
-        "boost": {concept: 1.5, "f3": "-auto", 18: 0.5},
+        "boost": {"import a module": 1.5, "f3": "-auto", 18: 0.5},
         "clamp": {tiny_index.resolve("import a module"): 0.2},
         "protect": True,
+        "exclude": [concept, 4, "nothing at all"],
+        "blend": "both",
+        "understand": True,
         "filters": {"field": "meta.number", "operator": "<", "value": 9},
         "view": "latent",
         "include_explanations": True,
@@ -173,6 +180,13 @@ async def test_errors(tiny_index: SteerableIndex, how: dict[str, Any], error: ty
         retriever.run(QUERY, **how)
     with pytest.raises(error, match=said):
         await retriever.run_async(QUERY, **how)
+
+
+def test_wishes_in_words(tiny_index: SteerableIndex) -> None:
+    said, expected = f"{QUERY}, not exceptions", hits(tiny_index, boost={"exceptions": SAID_NOT})
+    assert documents(SteerableRetriever(tiny_index, understand=True).run(said)) == expected
+    assert documents(SteerableRetriever(tiny_index).run(said, understand=True)) == expected
+    assert documents(SteerableRetriever(tiny_index, exclude="f3").run(QUERY)) == hits(tiny_index, exclude=["f3"])
 
 
 def test_a_folder_that_is_no_index(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from steersearch.errors import ConfigError, DataError, SteeringWarning, UnknownFeatureError
 from steersearch.runtime.index import SteerableIndex
+from steersearch.runtime.steering.request import SAID_NOT
 
 from .conftest import PHRASE, QUERY
 
@@ -28,7 +29,8 @@ with warnings.catch_warnings():  # of what its own dependencies deprecate
 HOWS: list[dict[str, Any]] = [
     {},
     {"boost": {PHRASE: 2.0, "f3": -1.0}},
-    {"boost": {PHRASE: "auto"}, "keep": 0.7},
+    {"boost": {PHRASE: "auto"}, "blend": "move", "keep": 0.7},
+    {"boost": {PHRASE: 1.0}, "exclude": ["import a module"]},
     {"boost": {PHRASE: 2.0}, "protect": True, "k": 7},
     {"clamp": {PHRASE: 1.0}, "filter": {"topic": {"$in": ["classes", "modules"]}}},
 ]
@@ -64,7 +66,9 @@ async def test_the_same_as_a_search(tiny_index: SteerableIndex, how: dict[str, A
     assert nodes(built.retrieve(QUERY)) == nodes(await built.aretrieve(QUERY)) == expected
     assert nodes(plain.retrieve(SteerableQuery(QUERY, **how))) == expected
     assert nodes(await plain.aretrieve(SteerableQuery(QUERY, **how))) == expected
-    assert nodes(built.retrieve(SteerableQuery(QUERY, boost={}, clamp={}, filter={}, k=4))) == hits(tiny_index)
+    assert nodes(built.retrieve(SteerableQuery(QUERY, boost={}, clamp={}, exclude=[], filter={}, k=4))) == hits(
+        tiny_index
+    )
 
 
 async def test_in_a_query_engine(tiny_index: SteerableIndex) -> None:
@@ -122,6 +126,12 @@ async def test_errors(tiny_index: SteerableIndex, query: Any, error: type[Except
         retriever.retrieve(query)
     with pytest.raises(error, match=said):
         await retriever.aretrieve(query)
+
+
+def test_wishes_in_words(tiny_index: SteerableIndex) -> None:
+    said, expected = f"{QUERY}, not exceptions", hits(tiny_index, boost={"exceptions": SAID_NOT})
+    assert nodes(SteerableRetriever(tiny_index, understand=True).retrieve(said)) == expected
+    assert nodes(SteerableRetriever(tiny_index).retrieve(SteerableQuery(said, understand=True))) == expected
 
 
 def test_doubts(tiny_index: SteerableIndex) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 import pytest
 
+from steersearch.runtime import understand
 from steersearch.runtime.index import SteerableIndex
 
 from .conftest import PHRASE, QUERY, found
@@ -137,11 +138,16 @@ async def check_reading(session: Any, index: SteerableIndex) -> None:
     assert [r["rank_without_steering"] for r in structured["results"]] == [
         plain.index(r["id"]) + 1 for r in structured["results"]
     ]
-    steering = {"more_of": [PHRASE], "less_of": ["f3"], "strength": "auto", "keep": 0.9}
+    steering = {"more_of": [PHRASE], "less_of": ["f3"], "strength": "auto", "exclude": ["import a module"]}
     _, _, structured = await call(session, "search_documents", query=QUERY, **steering, k=3)
     boost = {PHRASE: "auto", "f3": "-auto"}
-    assert [r["id"] for r in structured["results"]] == found(index, k=3, boost=boost, keep=0.9)
-    assert (structured["kept"], structured["warnings"]) == (0.9, [])
+    assert [r["id"] for r in structured["results"]] == found(index, k=3, boost=boost, exclude=["import a module"])
+    assert [entry["strength"] for entry in structured["applied"]] == [1.0, -1.0, None]
+    assert (structured["understood"], structured["warnings"]) == ("", [])
+    said = f"{QUERY}, not exceptions"
+    _, _, structured = await call(session, "search_documents", query=said, understand=True, k=3)
+    assert structured["understood"] == str(understand(said))
+    assert [r["id"] for r in structured["results"]] == found(index, said, k=3, understand=True)
     _, _, structured = await call(session, "search_documents", query=QUERY, more_of=["zzzz qqqq"])
     assert "nothing about 'zzzz qqqq'" in structured["warnings"][0]
     wrong, text, structured = await call(session, "find_concepts", text=PHRASE, limit=2)
@@ -300,7 +306,7 @@ async def test_what_models_send_in_place_of_json_text(folder: Path, tiny_index: 
             wrong, text, answer = await call(session, "search_documents", query=QUERY, where=sent)
             assert not wrong, text
             assert [result["id"] for result in answer["results"]] == ids
-        nothing: dict[str, Any] = dict.fromkeys(("more_of", "less_of", "like", "unlike", "strength", "keep", "protect"))
+        nothing: dict[str, Any] = dict.fromkeys(("more_of", "less_of", "like", "unlike", "exclude", "strength"))
         wrong, text, answer = await call(session, "search_documents", query=QUERY, where=None, k=None, **nothing)
         assert not wrong, text
         assert [result["id"] for result in answer["results"]] == found(tiny_index, k=5)

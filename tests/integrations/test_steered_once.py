@@ -116,7 +116,7 @@ def test_langchain_retriever(counted: Counted, request: pytest.FixtureRequest, w
 def test_retriever_of_the_store(
     counted: Counted, store: SteerableVectorStore, kind: str, run: str, watched: bool
 ) -> None:
-    how: dict[str, Any] = {"boost": BOOST, "keep": 0.9, "protect": True}
+    how: dict[str, Any] = {"boost": BOOST, "exclude": ["f5"], "protect": True}
     how |= {"score_threshold": 0.0} if kind.endswith("threshold") else {}
     retriever = store.as_retriever(search_type=kind, search_kwargs=how)
     config: Any = {"callbacks": [Steps()]} if watched else {}
@@ -200,7 +200,7 @@ def test_a_request_is_one_object_for_retrievers_and_engines(request: pytest.Fixt
     index = request.getfixturevalue(what)
     expected = [hit.text for hit in index.search(QUERY, 4, steering=REQUEST)]
     assert expected != [hit.text for hit in index.search(QUERY, 4, boost=OTHER)]
-    retriever = SteerableRetriever(index=index, boost=OTHER, keep=0.5)  # which the request replaces
+    retriever = SteerableRetriever(index=index, boost=OTHER, exclude=["f5"])  # which the request replaces
     assert [found.page_content for found in retriever.invoke(QUERY, steering=REQUEST)] == expected
     assert [found.page_content for found in asyncio.run(retriever.ainvoke(QUERY, steering=REQUEST))] == expected
     with pytest.raises(ConfigError, match="give steering=, or boost="):

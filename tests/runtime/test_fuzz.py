@@ -86,7 +86,7 @@ def test_manifest(tiny_bundle, data):
     values.pop("manifest_sha256", None)
     for _ in range(data.draw(st.integers(1, 3))):
         key = data.draw(st.sampled_from([*values, "unknown"]))
-        if key == "files" and data.draw(st.booleans()):
+        if key == "files" and isinstance(values["files"], dict) and data.draw(st.booleans()):
             values["files"][data.draw(st.sampled_from(OUTSIDE) | st.text(max_size=5))] = {
                 "sha256": "0" * 64,
                 "bytes": 1,

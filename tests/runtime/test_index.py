@@ -48,30 +48,37 @@ def test_empty_and_zero_boosts_equal_dense_bit_for_bit(tiny_index):
     dense = answers(tiny_index)
     zeros = {latent: 0.0 for latent in alive(tiny_index.bundle)}
     assert answers(tiny_index, boost={}) == dense
-    assert answers(tiny_index, boost=zeros, clamp={}) == dense
+    assert answers(tiny_index, boost=zeros, clamp={}, exclude=[]) == dense
+    assert answers(tiny_index, boost=zeros, blend="move") == answers(tiny_index, blend="move") == dense
     assert answers(tiny_index, boost={"some phrase": 0.0}) == dense
     assert answers(tiny_index, boost={"f1": 0}) == dense
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.dictionaries(st.integers(0, 63), st.floats(-3, 3), max_size=3), st.sampled_from(QUERIES))
-def test_explanations_add_up_to_the_hit(tiny_index, boost, query):
+@given(
+    st.dictionaries(st.integers(0, 63), st.floats(-3, 3), max_size=3),
+    st.sampled_from(QUERIES),
+    st.sampled_from(["both", "move"]),
+)
+def test_explanations_add_up_to_the_hit(tiny_index, boost, query, blend):
     boost = {latent: s for latent, s in boost.items() if tiny_index.bundle.features[latent].p95 > 0}
-    for hit in tiny_index.search(query, 3, boost=boost):
-        explanation = tiny_index.explain(query, hit.id, boost=boost)
+    for hit in tiny_index.search(query, 3, boost=boost, blend=blend):
+        explanation = tiny_index.explain(query, hit.id, boost=boost, blend=blend)
         total = sum(part.contribution for part in explanation.parts) + explanation.rest
         assert total == pytest.approx(hit.score, abs=1e-5)
         assert explanation.score == pytest.approx(hit.score, abs=1e-5)
 
 
-def test_a_phrase_pulls_its_topic_up_and_a_negative_one_pushes_it_away(tiny_index):
-    def share(boost):
-        hits = tiny_index.search("a name is given", 10, boost=boost)
+@pytest.mark.parametrize("blend", ["both", "move"])
+def test_a_phrase_pulls_its_topic_up_and_a_negative_one_pushes_it_away(tiny_index, blend):
+    def share(boost, **how):
+        hits = tiny_index.search("a name is given", 10, boost=boost, blend=blend, **how)
         return sum(hit.metadata["topic"] == "exceptions" for hit in hits)
 
     plain = share({})
     assert share({"an exception is raised": 3.0}) > plain
     assert share({"an exception is raised": -3.0}) <= plain
+    assert share({}, exclude=["an exception is raised"]) <= plain
 
 
 def test_concepts_from_examples_and_clamp(tiny_index):
@@ -89,26 +96,30 @@ def test_concepts_from_examples_and_clamp(tiny_index):
     assert removed.after[removed.latents == latent] == 0
 
 
-def test_save_reopen_same_answers(tiny_index, tmp_path):
-    boost = {"an exception is raised": 1.0, alive(tiny_index.bundle)[0]: -0.5}
-    before = [answers(tiny_index, boost=boost, view=view) for view in ("dense", "reconstruction", "latent")]
+@pytest.mark.parametrize("how", [{"blend": "move"}, {"exclude": ["division of integers"]}])
+def test_save_reopen_same_answers(tiny_index, how):
+    how["boost"] = {"an exception is raised": 1.0, alive(tiny_index.bundle)[0]: -0.5}
+    views = ("dense", "reconstruction", "latent", "words", "hybrid")
+    before = [answers(tiny_index, **how, view=view) for view in views]
     path = tiny_index.path
     tiny_index.close()
     with SteerableIndex.open(path) as again:
-        assert [answers(again, boost=boost, view=v) for v in ("dense", "reconstruction", "latent")] == before
+        assert [answers(again, **how, view=view) for view in views] == before
         assert len(again) == 60
     shutil.rmtree(path / "cache", ignore_errors=True)
     with SteerableIndex.open(path, readonly=True) as rebuilt:
-        assert answers(rebuilt, boost=boost) == before[0]
+        assert [answers(rebuilt, **how, view=view) for view in views] == before
     assert not (path / "cache").exists()
 
 
 def test_hnsw_finds_what_exact_finds(tiny_index):
-    exact = answers(tiny_index)
+    exact, how = answers(tiny_index), {"boost": {"modules": 1.0}, "exclude": ["numbers"]}
+    by_conditions = answers(tiny_index, **how)
     path = tiny_index.path
     tiny_index.close()
     with SteerableIndex.open(path, backend="hnsw") as graph:
         assert answers(graph) == exact
+        assert answers(graph, **how) == by_conditions
         graph.delete([exact[0][0][0]])
         assert exact[0][0][0] not in [hit.id for hit in graph.search(QUERIES[0], 60)]
 
@@ -158,13 +169,14 @@ def test_another_process_is_seen(tiny_index):
         assert other.search("fish fish fish", 1)[0].id != "fish"
 
 
-def test_threads_get_the_serial_answers(tiny_index):
-    expected = answers(tiny_index, boost={"modules": 1.0})
+@pytest.mark.parametrize("how", [{"blend": "move"}, {"exclude": ["numbers"]}])
+def test_threads_get_the_serial_answers(tiny_index, how):
+    expected = answers(tiny_index, boost={"modules": 1.0}, **how)
     wrong = []
 
     def work():
         for _ in range(5):
-            if answers(tiny_index, boost={"modules": 1.0}) != expected:
+            if answers(tiny_index, boost={"modules": 1.0}, **how) != expected:
                 wrong.append(1)
 
     threads = [threading.Thread(target=work) for _ in range(6)]

@@ -84,8 +84,8 @@ class TestTheSameTop10:
     def test_of_one_view(self, engine: Any, index: SteerableIndex, topic_texts: Any, view: Any, boost: Any) -> None:
         moved = compared = 0
         for query in (QUERY, "how a module is found", *topic_texts.texts[::7]):
-            theirs = engine.search(query, 10, boost=boost, view=view)
-            compared += same(index.search(query, 10, boost=boost, view=view), theirs)
+            theirs = engine.search(query, 10, boost=boost, blend="move", view=view)
+            compared += same(index.search(query, 10, boost=boost, blend="move", view=view), theirs)
             assert [hit.rank for hit in theirs] == list(range(1, len(theirs) + 1))
             moved += [hit.id for hit in theirs] != [hit.id for hit in engine.search(query, 10, view=view)]
         assert bool(moved) == bool(boost)
@@ -105,7 +105,12 @@ class TestTheSameTop10:
 
     @pytest.mark.parametrize("view", ["dense", "latent", "hybrid"])
     def test_with_a_filter_and_compared(self, engine: Any, index: SteerableIndex, view: Any) -> None:
-        how: dict[str, Any] = {"boost": {PHRASE: 2.0}, "view": view, "filter": FILTERS[engine.provider]("modules")}
+        how: dict[str, Any] = {
+            "boost": {PHRASE: 2.0},
+            "blend": "move",
+            "view": view,
+            "filter": FILTERS[engine.provider]("modules"),
+        }
         found = engine.search(QUERY, 5, **how, compare=True)
         assert {hit.metadata["topic"] for hit in found} == {"modules"}
         plain = [hit.id for hit in engine.search(QUERY, 100, **{**how, "boost": None})]
@@ -120,15 +125,15 @@ class TestTheSameTop10:
     def test_concepts_from_documents(self, engine: Any, index: SteerableIndex) -> None:
         concept = Concept.from_examples(["exceptions-0", "exceptions-3"], ["numbers-1"])
         for view in ("dense", "latent"):
-            ours = index.search(QUERY, 5, boost={concept: 2.0}, view=view)  # type: ignore[arg-type]
-            assert same(ours, engine.search(QUERY, 5, boost={concept: 2.0}, view=view))
+            how: dict[str, Any] = {"boost": {concept: 2.0}, "blend": "move", "view": view}
+            assert same(index.search(QUERY, 5, **how), engine.search(QUERY, 5, **how))
 
     def test_as_a_retriever(self, engine: Any) -> None:
         langchain = pytest.importorskip("steersearch.integrations.langchain")
         for view in ("latent", "hybrid"):
             retriever = langchain.SteerableRetriever(index=engine, view=view, include_explanations=True)
-            found = retriever.invoke(QUERY, boost={PHRASE: "auto"}, keep=0.7)
-            hits = engine.search(QUERY, 4, boost={PHRASE: "auto"}, keep=0.7, view=view, compare=True)
+            found = retriever.invoke(QUERY, boost={PHRASE: "auto"}, exclude=["f3"])
+            hits = engine.search(QUERY, 4, boost={PHRASE: "auto"}, exclude=["f3"], view=view, compare=True)
             assert [document.id for document in found] == [hit.id for hit in hits]
             assert [document.metadata["steerable"]["rank_before"] for document in found] == [
                 h.rank_before for h in hits
@@ -293,11 +298,12 @@ def test_graphs_of_pgvector(opened_bundle: Bundle, topic_texts: Any, tmp_path: P
 
 
 def test_codes(index: SteerableIndex) -> None:
-    steered = index.steer(QUERY, {PHRASE: 1.0, "f3": -2.0})
+    how: dict[str, Any] = {"boost": {PHRASE: 1.0, "f3": -2.0}, "blend": "move"}
+    steered = index.steer(QUERY, **how)
     query = code_of(steered)
     assert list(query) == sorted(query)
     assert sum(weight**2 for weight in query.values()) == pytest.approx(1, abs=1e-5)
-    hit = index.search(QUERY, 1, boost={PHRASE: 1.0, "f3": -2.0}, view="latent")[0]
+    hit = index.search(QUERY, 1, **how, view="latent")[0]
     (code,) = codes_of(*index.bundle.encode(index.bundle.embed([hit.text])))
     assert sum(weight * query.get(latent, 0.0) for latent, weight in code.items()) == pytest.approx(hit.score, abs=1e-5)
 

@@ -95,27 +95,28 @@ class TestEngines:
         vectors = dict(zip(topic_texts.ids, index.documents()[2], strict=True))
         moved = 0
         for query in (QUERY, "how a module is found", *topic_texts.texts[::9]):
-            documents = retriever.invoke(query, boost=boost)
-            assert engines.same_top(index, vectors, query, names(documents), boost=boost)
-            assert names(await retriever.ainvoke(query, boost=boost)) == names(documents)
-            assert names(retriever.batch([query], boost=boost)[0]) == names(documents)
+            how: dict[str, Any] = {"boost": boost, "blend": "move"}
+            documents = retriever.invoke(query, **how)
+            assert engines.same_top(index, vectors, query, names(documents), **how)
+            assert names(await retriever.ainvoke(query, **how)) == names(documents)
+            assert names(retriever.batch([query], **how)[0]) == names(documents)
             moved += names(documents) != names(retriever.invoke(query))
         assert bool(moved) == bool(boost)
 
     def test_scores_and_explanations(self, store: VectorStore, index: SteerableIndex) -> None:
         retriever = SteerableRetriever.over(
-            store, index.bundle, boost=BOOST, include_scores=True, include_explanations=True
+            store, index.bundle, boost=BOOST, blend="move", include_scores=True, include_explanations=True
         )
         plain = found(index, k=60)
         scores = []
         for rank, document in enumerate(retriever.invoke(QUERY), 1):
             name, why = document.metadata["name"], document.metadata["steerable"]
-            explanation = index.explain(QUERY, name, boost=BOOST)
+            explanation = index.explain(QUERY, name, boost=BOOST, blend="move")
             assert (why["rank"], why["rank_before"]) == (rank, plain.index(name) + 1)
             assert why["score"] == pytest.approx(explanation.score, abs=1e-5)
             assert why["features"][0]["feature"] == explanation.parts[0].feature.name
             assert [part["feature"] for part in why["moved_by"]] == [p.feature.name for p in explanation.moved_by()]
-            assert why["kept"] == pytest.approx(index.steer(QUERY, BOOST).kept, abs=1e-4)
+            assert why["kept"] == pytest.approx(index.steer(QUERY, BOOST, blend="move").kept, abs=1e-4)
             scores.append(document.metadata["store_score"])
         assert scores in (sorted(scores), sorted(scores, reverse=True))  # distances or similarities
         assert len(set(scores)) > 1
@@ -127,12 +128,12 @@ class TestEngines:
             "QdrantVectorStore": qdrant_filter,
             "Milvus": lambda wanted: f"name in {json.dumps(wanted)}",
         }
-        retriever = SteerableRetriever.over(store, index.bundle, boost=BOOST, k=3)
+        retriever = SteerableRetriever.over(store, index.bundle, boost=BOOST, blend="move", k=3)
         if type(store).__name__ not in dialects:
             pytest.skip("its LangChain store filters by columns, or only what it found without the filter")
         wanted = [f"classes-{i}" for i in range(0, 15, 2)]
         documents = retriever.invoke(QUERY, filter=dialects[type(store).__name__](wanted))
-        assert names(documents) == [id for id in found(index, k=60, boost=BOOST) if id in wanted][:3]
+        assert names(documents) == [id for id in found(index, k=60, boost=BOOST, blend="move") if id in wanted][:3]
 
     def test_more_than_there_are(self, store: VectorStore, index: SteerableIndex) -> None:
         assert len(SteerableRetriever.over(store, index.bundle, k=100).invoke(QUERY)) == 60
@@ -147,13 +148,16 @@ class TestEngines:
             return [documents[name].id or documents[name].page_content for name in names]
 
         theirs = Concept.from_examples(keys(wanted), keys(less))
-        assert names(retriever.invoke(QUERY, boost={theirs: 2.0})) == found(index, k=5, boost={ours: 2.0})
+        how: dict[str, Any] = {"blend": "move"}
+        expected = found(index, k=5, boost={ours: 2.0}, **how)
+        assert names(retriever.invoke(QUERY, boost={theirs: 2.0}, **how)) == expected
 
 
 class TestInAChain:
     async def test_configured_deep_inside(self, memory: VectorStore, index: SteerableIndex) -> None:
         retriever = SteerableRetriever.over(memory, index.bundle).configurable_fields(
             boost=ConfigurableField(id="boost"),
+            blend=ConfigurableField(id="blend"),
             keep=ConfigurableField(id="keep"),
             protect=ConfigurableField(id="protect"),
             k=ConfigurableField(id="k"),
@@ -162,16 +166,16 @@ class TestInAChain:
         prompt = ChatPromptTemplate.from_template("{context}")
         model = RunnableLambda(lambda prompt: prompt.to_messages()[0])
         chain = {"context": retriever | (lambda docs: " ".join(names(docs)))} | prompt | model | StrOutputParser()
-        config: Any = {"configurable": {"boost": BOOST, "k": 3}}
-        expected = " ".join(found(index, k=3, boost=BOOST))
+        config: Any = {"configurable": {"boost": BOOST, "blend": "move", "k": 3}}
+        expected = " ".join(found(index, k=3, boost=BOOST, blend="move"))
         assert chain.invoke(QUERY) == " ".join(found(index))
         assert chain.invoke(QUERY, config) == expected
         assert await chain.ainvoke(QUERY, config) == expected
         assert "".join(chain.stream(QUERY, config)) == expected
-        how: dict[str, Any] = {"boost": {PHRASE: "auto"}, "keep": 0.6, "protect": True}
+        how: dict[str, Any] = {"boost": {PHRASE: "auto"}, "blend": "move", "keep": 0.6, "protect": True}
         assert chain.invoke(QUERY, {"configurable": how}) == " ".join(found(index, **how))
         config["configurable"]["where"] = lambda document: document.metadata["name"].startswith("modules")
-        only = [id for id in found(index, k=60, boost=BOOST) if id.startswith("modules")]
+        only = [id for id in found(index, k=60, boost=BOOST, blend="move") if id.startswith("modules")]
         assert chain.invoke(QUERY, config) == " ".join(only[:3])
 
     def test_callbacks_are_told(self, memory: VectorStore, index: SteerableIndex) -> None:
@@ -259,10 +263,10 @@ class Plain(Deaf):
 @pytest.mark.parametrize("kind", [OnlyScored, Plain])
 def test_stores_of_few_words(memory: VectorStore, index: SteerableIndex, kind: Any) -> None:
     retriever = SteerableRetriever.over(
-        kind(memory), index.bundle, boost=BOOST, include_scores=True, include_explanations=True
+        kind(memory), index.bundle, boost=BOOST, blend="move", include_scores=True, include_explanations=True
     )
     documents, plain = retriever.invoke(QUERY), found(index, k=60)
-    assert names(documents) == found(index, boost=BOOST)
+    assert names(documents) == found(index, boost=BOOST, blend="move")
     for document in documents:
         assert ("store_score" in document.metadata, document.id is None) == (kind is OnlyScored, kind is Plain)
         rank = document.metadata["steerable"]["rank_before"]
@@ -340,7 +344,8 @@ class TestRefusals:
             SteerableRetriever.over(store, index.bundle)
         store.gone = None
         assert names(retriever.invoke(QUERY, boost=BOOST)) == expected  # nothing wrong was kept
-        assert names(retriever.invoke(QUERY, boost={"a new phrase": 1.0})) == found(index, boost={"a new phrase": 1.0})
+        how: dict[str, Any] = {"boost": {"a new phrase": 1.0}, "blend": "move"}
+        assert names(retriever.invoke(QUERY, **how)) == found(index, **how)
 
     @pytest.mark.parametrize(
         ("how", "error", "said"),

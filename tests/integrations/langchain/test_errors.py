@@ -24,6 +24,7 @@ from steersearch.errors import (
 from steersearch.integrations.langchain import SteerableRetriever
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.steering.concepts import Concept
+from steersearch.runtime.steering.request import SAID_NOT
 
 from ..conftest import PHRASE, QUERY, Steps, found, ids
 
@@ -42,7 +43,7 @@ class TestCallbacks:
     async def test_the_resolved_boost_reaches_callbacks(self, retriever: SteerableRetriever) -> None:
         features = retriever.index.bundle.features
         steps, later = Steps(), AsyncSteps()
-        how: dict[str, Any] = {"boost": {PHRASE: "auto", "f3": -1}, "clamp": {7: 0}, "keep": 0.9}
+        how: dict[str, Any] = {"boost": {PHRASE: "auto", "f3": -1}, "clamp": {7: 0}, "blend": "move", "keep": 0.9}
         steered = retriever.index.steer(QUERY, **how)
         phrase, strength = steered.boosted[0]
         assert 0.1 < strength < 50
@@ -123,6 +124,22 @@ class TestCallbacks:
         )
         retriever.invoke(QUERY, boost={PHRASE: 2.0})
         assert searched == [4]
+
+    async def test_what_was_read_of_the_text(self, retriever: SteerableRetriever) -> None:
+        said = f"{QUERY}, not exceptions"
+        expected = ids(retriever.invoke(QUERY, boost={"exceptions": SAID_NOT}))
+        built = SteerableRetriever(index=retriever.index, understand=True)
+        for run in (retriever.bind(understand=True), built):
+            steps = Steps()
+            assert ids(run.invoke(said, {"callbacks": [steps]})) == expected
+            assert ids(await run.ainvoke(said)) == expected
+            ((text, told),) = steps.texts
+            assert text.startswith(f"steering: boost {SAID_NOT:+.3g} 'exceptions'")
+            assert "of the query" not in text
+            assert told["understood"] == {"query": QUERY, "boost": {}, "exclude": ["exceptions"]}
+            assert [(entry["concept"], entry["strength"]) for entry in told["concepts"]] == [("exceptions", SAID_NOT)]
+        assert ids(built.invoke(QUERY)) == ids(retriever.invoke(QUERY))
+        assert ids(built.invoke(said, understand=False)) == ids(retriever.invoke(said))
 
     def test_nothing_is_said_without_steering(self, retriever: SteerableRetriever) -> None:
         steps = Steps()

@@ -29,7 +29,8 @@ def memory(index: SteerableIndex, topic_texts: Any) -> VectorStore:
 
 def test_what_an_index_resolved_means_the_same_everywhere(memory: VectorStore, index: SteerableIndex) -> None:
     concept, over = index.resolve(PHRASE), SteerableRetriever.over(memory, index.bundle)
-    assert names(over.invoke(QUERY, boost={concept: 2.0})) == found(index, boost={PHRASE: 2.0})
+    moved: dict[str, Any] = {"blend": "move"}
+    assert names(over.invoke(QUERY, boost={concept: 2.0}, **moved)) == found(index, boost={PHRASE: 2.0}, **moved)
     assert isinstance(over.index, SteeredStore)
     assert over.index.resolve(PHRASE).evidence is None
 
@@ -39,7 +40,7 @@ def test_a_sample_says_what_a_phrase_means(
 ) -> None:
     monkeypatch.setattr(directions, "ENOUGH", 10)
     with SteerableIndex.open(index.path, bundle=index.bundle, backend="exact", readonly=True) as asked:
-        how: dict[str, Any] = {"boost": {PHRASE: 2.0}, "k": 10}
+        how: dict[str, Any] = {"boost": {PHRASE: 2.0}, "k": 10, "blend": "move"}
         expected, meant = found(asked, **how), asked.resolve(PHRASE).weights
     for sample in (index.documents()[2], topic_texts.texts):
         over = SteerableRetriever.over(memory, index.bundle, sample=sample)

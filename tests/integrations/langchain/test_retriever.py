@@ -51,9 +51,12 @@ class TestCalls:
         assert ids(retriever.invoke(QUERY)) == found(retriever.index)
 
     def test_boost_moves_the_answer(self, retriever: SteerableRetriever, errors_concept: Concept) -> None:
-        plain, steered = retriever.invoke(QUERY), retriever.invoke(QUERY, boost={errors_concept: 3.0})
+        plain = retriever.invoke(QUERY)
         assert [d.metadata["topic"] for d in plain].count("numbers") >= 3
-        assert [d.metadata["topic"] for d in steered].count("exceptions") >= 3
+        both = [d.metadata["topic"] for d in retriever.invoke(QUERY, boost={errors_concept: 3.0})]
+        assert (both.count("exceptions"), both.count("numbers")) == (2, 2)
+        moved = retriever.invoke(QUERY, boost={errors_concept: 3.0}, blend="move")
+        assert [d.metadata["topic"] for d in moved].count("exceptions") >= 3
 
     @pytest.mark.parametrize(
         "how",
@@ -63,7 +66,9 @@ class TestCalls:
             {"clamp": {PHRASE: 1.0}},
             {"boost": {PHRASE: 2.0}, "clamp": {18: 0}},
             {"boost": {PHRASE: "auto", 18: "-auto"}},
-            {"boost": {PHRASE: "auto", 18: 0.5}, "keep": 0.7},
+            {"boost": {PHRASE: "auto", 18: 0.5}, "blend": "move", "keep": 0.7},
+            {"boost": {PHRASE: 1.0}, "exclude": ["import a module"]},
+            {"exclude": [18, PHRASE]},
             {"boost": {PHRASE: 2.0}, "protect": True},
             {"filter": {"number": {"$lt": 3}}},
             {"k": 7},
@@ -178,6 +183,7 @@ class TestConfigurable:
     def chain(self, retriever: SteerableRetriever) -> Runnable[str, str]:
         steerable = retriever.configurable_fields(
             boost=ConfigurableField(id="boost"),
+            blend=ConfigurableField(id="blend"),
             keep=ConfigurableField(id="keep"),
             protect=ConfigurableField(id="protect"),
             k=ConfigurableField(id="k"),
@@ -208,8 +214,8 @@ class TestConfigurable:
         answers = set()
         for how in ({"keep": 0.95}, {"keep": 0.6}, {"keep": 0.6, "protect": True}):
             boost: dict[Any, Any] = {PHRASE: "auto", 18: "-auto"}
-            config: Any = {"configurable": {"boost": boost, "k": 8, **how}}
-            expected = self.answer(tiny_index, k=8, boost=boost, **how)
+            config: Any = {"configurable": {"boost": boost, "blend": "move", "k": 8, **how}}
+            expected = self.answer(tiny_index, k=8, boost=boost, blend="move", **how)
             assert chain.invoke(QUERY, config) == expected
             assert await chain.with_config(config).ainvoke(QUERY) == expected
             assert chain.batch([QUERY], config) == [expected]
@@ -242,7 +248,7 @@ class TestConfigurable:
 
     def test_schema(self, chain: Runnable[str, str]) -> None:
         specs = chain.get_config_jsonschema()["$defs"]["Configurable"]["properties"]
-        assert set(specs) == {"boost", "keep", "protect", "k", "where"}
+        assert set(specs) == {"boost", "blend", "keep", "protect", "k", "where"}
         assert specs["boost"]["description"].startswith("Concept -> strength")
 
     def test_as_an_agents_tool(self, retriever: SteerableRetriever) -> None:
@@ -270,10 +276,10 @@ class TestDocuments:
 
     def test_explanations_when_asked(self, retriever: SteerableRetriever, errors_concept: Concept) -> None:
         where: dict[str, Any] = {"number": {"$lt": 12}}
-        how: dict[str, Any] = {"clamp": {18: 0.0}, "filter": where, "keep": 0.8}
+        how: dict[str, Any] = {"clamp": {18: 0.0}, "filter": where, "blend": "move", "keep": 0.8}
         built = SteerableRetriever(index=retriever.index, include_explanations=True, **how)
         boost: dict[Any, Any] = {errors_concept: "auto", "f3": 0.5}
-        steered = retriever.index.steer(QUERY, boost, {18: 0.0}, keep=0.8)
+        steered = retriever.index.steer(QUERY, boost, {18: 0.0}, blend="move", keep=0.8)
         hits = retriever.index.search(QUERY, 4, boost=boost, **how, compare=True)
         for hit, document in zip(hits, built.invoke(QUERY, boost=boost), strict=True):
             why = document.metadata.pop("steerable")
@@ -290,7 +296,7 @@ class TestDocuments:
             assert 0.5 < asked["fit"] <= 1
             assert (label["strength"], label["fit"], removed["clamp"]) == (0.5, 1.0, 0.0)
             assert set(removed) == {"concept", "clamp", "fit", "evidence", "means"}
-            explanation = retriever.index.explain(QUERY, hit.id, boost=boost, clamp={18: 0.0}, keep=0.8)
+            explanation = retriever.index.explain(QUERY, hit.id, boost=boost, clamp={18: 0.0}, blend="move", keep=0.8)
             for name, parts in (("features", explanation.parts[:5]), ("moved_by", hit.moved_by)):
                 assert why[name] == [
                     {

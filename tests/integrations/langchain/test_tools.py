@@ -71,8 +71,8 @@ class TestMessages:
     def test_schema_is_flat(self, tiny_index: SteerableIndex) -> None:
         find, search = (tool.tool_call_schema.model_json_schema() for tool in concept_tools(tiny_index))
         assert set(find["properties"]) == {"text", "limit"}
-        lists = {"more_of", "less_of", "like", "unlike"}
-        assert set(search["properties"]) == {"query", *lists, "strength", "keep", "protect", "where", "k"}
+        lists = {"more_of", "less_of", "like", "unlike", "exclude"}
+        assert set(search["properties"]) == {"query", *lists, "strength", "protect", "where", "k", "understand"}
         assert {field["type"] for field in search["properties"].values()} <= {
             "string",
             "array",
@@ -101,7 +101,8 @@ class TestMessages:
             ({"query": QUERY, "more_of": "errors"}, "more_of: Input should be a valid list, got 'errors'"),
             ({"query": QUERY, "strength": 3}, "strength: Input should be 'light', 'medium', 'strong' or 'auto', got 3"),
             ({"query": QUERY, "k": 1000}, "k: Input should be less than or equal to 50, got 1000"),
-            ({"query": QUERY, "keep": 0}, "keep: Input should be greater than 0, got 0"),
+            ({"query": QUERY, "exclude": "f3"}, "exclude: Input should be a valid list, got 'f3'"),
+            ({"query": QUERY, "k": 0}, "k: Input should be greater than or equal to 1, got 0"),
             ({"query": QUERY, "like": "doc"}, "like: Input should be a valid list"),
             ({"query": QUERY, "k": "many"}, "k: Input should be a valid integer"),
             ({"query": QUERY, "boost": {PHRASE: 1}}, "boost: Extra inputs are not permitted"),
@@ -121,7 +122,8 @@ def test_what_models_send_in_place_of_json_text(tiny_index: SteerableIndex) -> N
     for sent in (where, json.dumps(where), json.dumps(json.dumps(where))):
         message = call(tool, query=QUERY, where=sent)
         assert [result["id"] for result in message.artifact["results"]] == expected
-    nothing = dict.fromkeys(("more_of", "less_of", "like", "unlike", "strength", "keep", "protect", "where", "k"))
+    lists = ("more_of", "less_of", "like", "unlike", "exclude")
+    nothing = dict.fromkeys((*lists, "strength", "protect", "where", "k", "understand"))
     message = call(tool, query=QUERY, **nothing)
     assert [result["id"] for result in message.artifact["results"]] == found(tiny_index, k=5)
 
@@ -157,7 +159,7 @@ async def test_a_langgraph_agent(tiny_index: SteerableIndex) -> None:
         asks("find_concepts", text=PHRASE, limit=1),
         asks("search_documents", query=QUERY, more_of=["f99999"]),  # a mistake, from which it is told how to go on
         asks("search_documents", query=QUERY, more_of=[concept.label or concept.name], strength="strong", k=2),
-        asks("search_documents", query=QUERY, like=["exceptions-0"], strength="auto", keep=0.7, k=2),
+        asks("search_documents", query=QUERY, like=["exceptions-0"], strength="auto", exclude=["f3"], k=2),
         asks("search_documents", query=QUERY, more_of=["zzzz qqqq"]),  # obeyed, with a doubt that it reads
         AIMessage("done"),
     ]
@@ -172,8 +174,9 @@ async def test_a_langgraph_agent(tiny_index: SteerableIndex) -> None:
         assert json.loads(str(first.content))["concepts"][0]["concept"] == (concept.label or concept.name)
         assert (wrong.status, "f0 to f63" in str(wrong.content)) == ("error", True)
         assert [r["id"] for r in right.artifact["results"]] == found(tiny_index, k=2, boost={concept.id: 2.0})
-        assert [r["id"] for r in near.artifact["results"]] == found(tiny_index, k=2, boost=like, keep=0.7)
-        assert (near.artifact["kept"], near.artifact["warnings"]) == (0.7, [])
+        assert [r["id"] for r in near.artifact["results"]] == found(tiny_index, k=2, boost=like, exclude=["f3"])
+        assert [entry["strength"] for entry in near.artifact["applied"]] == [1.0, None]
+        assert near.artifact["warnings"] == []
         assert "nothing about 'zzzz qqqq'" in json.loads(str(doubtful.content))["warnings"][0]
         assert result["messages"][-1].content == "done"
         assert right in model.seen[-1]

@@ -1,6 +1,7 @@
 """`SteerableVectorStore` beyond the standard suites: steering, filters, MMR, durability, and what it refuses."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from steersearch.integrations.langchain import SteerableEmbeddings, SteerableVec
 from steersearch.runtime.bundle.bundle import Bundle
 from steersearch.runtime.index import SteerableIndex
 from steersearch.runtime.ingest import adding
+from steersearch.runtime.steering.request import SAID_NOT
 
 from ..conftest import PHRASE, QUERY, Steps, found, ids
 
@@ -61,8 +63,12 @@ class Long(Turned):
 class TestSteering:
     @pytest.mark.parametrize(
         "steering",
-        [{"boost": BOOST, "clamp": {3: 0.0}}, {"boost": {PHRASE: "auto", 18: "-auto"}, "keep": 0.7, "protect": True}],
-        ids=["numbers", "auto"],
+        [
+            {"boost": BOOST, "clamp": {3: 0.0}},
+            {"boost": {PHRASE: "auto", 18: "-auto"}, "blend": "move", "keep": 0.7, "protect": True},
+            {"boost": {PHRASE: 1.0}, "exclude": ["import a module"]},
+        ],
+        ids=["numbers", "auto", "exclude"],
     )
     async def test_every_search_takes_a_boost(self, store: SteerableVectorStore, steering: dict[str, Any]) -> None:
         how: dict[str, Any] = {"k": 5, **steering, "filter": WHERE}
@@ -82,13 +88,13 @@ class TestSteering:
         assert await store.asimilarity_search_with_score(QUERY, **how) == pairs
 
     async def test_as_retriever(self, store: SteerableVectorStore) -> None:
-        how: dict[str, Any] = {"k": 3, "boost": {PHRASE: "auto", 18: -1.0}, "keep": 0.6, "filter": WHERE}
+        how: dict[str, Any] = {"k": 3, "boost": {PHRASE: "auto", 18: -1.0}, "exclude": [3], "filter": WHERE}
         retriever = store.as_retriever(search_kwargs=how)
         assert ids(retriever.invoke(QUERY)) == found(store.index, **how)
-        assert ids(await retriever.ainvoke(QUERY, boost={})) == found(store.index, k=3, filter=WHERE)
+        assert ids(await retriever.ainvoke(QUERY, boost={}, exclude=[])) == found(store.index, k=3, filter=WHERE)
         assert [ids(d) for d in retriever.batch([QUERY] * 2, k=7)] == [found(store.index, **{**how, "k": 7})] * 2
         deep = retriever.configurable_fields(search_kwargs=ConfigurableField(id="search")) | (lambda docs: ids(docs))
-        config: Any = {"configurable": {"search": {**how, "boost": {3: 3.0}}}}
+        config: Any = {"configurable": {"search": {**how, "boost": {4: 3.0}}}}
         assert deep.invoke(QUERY, config) == found(store.index, **config["configurable"]["search"])
         assert await deep.ainvoke(QUERY) == found(store.index, **how)
         mmr = store.as_retriever(search_type="mmr", search_kwargs={**how, "lambda_mult": 1.0})
@@ -108,7 +114,7 @@ class TestSteering:
                 (document.id, rank, plain.index(str(document.id)) + 1) for rank, document in enumerate(documents, 1)
             ]
             assert all(move["moved_by"] for move in told["moves"])
-            assert told["kept"] == pytest.approx(store.index.steer(QUERY, {PHRASE: 2.0}).kept, abs=1e-4)
+            assert (told["kept"], told["understood"]) == (1.0, None)
 
     def test_doubts_are_given_once_and_told(self, store: SteerableVectorStore) -> None:
         for kind in ("similarity", "mmr"):
@@ -118,6 +124,26 @@ class TestSteering:
                 retriever.invoke(QUERY, {"callbacks": [steps]})
             assert [text["warnings"] for _, text in steps.texts] == [[str(given[0].message)]]
             assert len(given) == 1
+
+    def test_relevance_says_how_far_all_conditions_are_met(self, store: SteerableVectorStore) -> None:
+        how: dict[str, Any] = {"k": 5, "boost": {PHRASE: 1.0}, "exclude": ["f3"]}
+        pairs = store.similarity_search_with_relevance_scores(QUERY, **how)
+        hits = store.index.search(QUERY, **how)
+        assert [(document.id, score) for document, score in pairs] == [(hit.id, math.exp(hit.score)) for hit in hits]
+        assert all(0 < score <= 1 for _, score in pairs)
+        best = store.similarity_search_with_relevance_scores(QUERY, **how, score_threshold=pairs[1][1])
+        assert best == pairs[: len(best)]
+        assert len(best) >= 2
+
+    def test_wishes_in_words(self, store: SteerableVectorStore) -> None:
+        said = f"{QUERY}, not exceptions"
+        expected = found(store.index, boost={"exceptions": SAID_NOT})
+        assert ids(store.similarity_search(said, understand=True)) == expected
+        assert ids(store.as_retriever(search_kwargs={"understand": True}).invoke(said)) == expected
+        steps = Steps()
+        watched = store.as_retriever(search_kwargs={"understand": True})
+        assert ids(watched.invoke(said, {"callbacks": [steps]})) == expected
+        assert steps.texts[0][1]["understood"]["exclude"] == ["exceptions"]
 
     def test_relevance_is_the_cosine_from_0_to_1(self, store: SteerableVectorStore) -> None:
         pairs = store.similarity_search_with_relevance_scores(QUERY, k=60)

@@ -1,5 +1,7 @@
 """What `understand` reads out of a text, and what it leaves alone."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -148,3 +150,12 @@ def test_the_order_of_kinds():
     assert kind_of(words_of("how old is Rome?")) is english.Kind.QUESTION
     assert kind_of(words_of("can I walk through Rome")) is english.Kind.DOING
     assert kind_of(words_of("Rome is not old.")) is english.Kind.STATEMENT
+
+
+def test_the_grammar_is_imported_when_it_is_asked_for():
+    code = (
+        "import sys, steersearch.runtime as r; before = 'steersearch.runtime.language.grammar' in sys.modules; "
+        "print(before, r.understand('cafes, not loud').exclude)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False ('loud',)"

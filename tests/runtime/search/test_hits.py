@@ -6,22 +6,25 @@ from steersearch.errors import DataError
 from steersearch.runtime.search import hits as hits_module
 
 QUERY, BOOST = "a name is given", {"an exception is raised": 3.0}
+WAYS = [{"boost": BOOST, "blend": "move"}, {"boost": BOOST}, {"exclude": ["a class has a name"]}]
 
 
+@pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("view", ["dense", "reconstruction", "latent"])
-def test_ranks_before(tiny_index, view):
+def test_ranks_before(tiny_index, view, how):
     ranks = {hit.id: hit.rank for hit in tiny_index.search(QUERY, 60, view=view)}
-    hits = tiny_index.search(QUERY, 10, boost=BOOST, view=view, compare=True)
+    hits = tiny_index.search(QUERY, 10, view=view, compare=True, **how)
     assert [hit.rank_before for hit in hits] == [ranks[hit.id] for hit in hits]
     assert any(hit.rank_before != hit.rank for hit in hits)
-    plain = tiny_index.search(QUERY, 10, boost=BOOST, view=view)
+    plain = tiny_index.search(QUERY, 10, view=view, **how)
     assert [(h.rank, h.id, h.score) for h in hits] == [(h.rank, h.id, h.score) for h in plain]
     assert {(h.rank_before, h.moved_by) for h in plain} == {(None, ())}
 
 
-def test_what_moved_a_hit_is_in_its_explanation(tiny_index):
-    for hit in tiny_index.search(QUERY, 5, boost=BOOST, compare=True):
-        explanation = tiny_index.explain(QUERY, hit.id, boost=BOOST)
+@pytest.mark.parametrize("how", WAYS)
+def test_what_moved_a_hit_is_in_its_explanation(tiny_index, how):
+    for hit in tiny_index.search(QUERY, 5, compare=True, **how):
+        explanation = tiny_index.explain(QUERY, hit.id, **how)
         assert 0 < len(hit.moved_by) <= 5
         assert set(hit.moved_by) <= set(explanation.parts)
         sizes = [abs(part.steered) for part in hit.moved_by]
@@ -49,15 +52,16 @@ def test_without_steering_nothing_moved(tiny_index):
             assert (hit.rank_before, hit.moved_by) == (hit.rank, ())
 
 
-def test_many_explanations_at_once_are_those_of_each(tiny_index):
+@pytest.mark.parametrize("more", [{"blend": "move"}, {"exclude": ["a number"]}])
+def test_many_explanations_at_once_are_those_of_each(tiny_index, more):
     boost = {"raise an exception": 0.7, "import a module": -0.3}
-    ids = [hit.id for hit in tiny_index.search("classes and modules", 5, boost=boost)]
-    together = tiny_index.explain_all("classes and modules", ids, boost=boost)
+    ids = [hit.id for hit in tiny_index.search("classes and modules", 5, boost=boost, **more)]
+    together = tiny_index.explain_all("classes and modules", ids, boost=boost, **more)
     assert [one.id for one in together] == ids
     for one in together:
-        alone = tiny_index.explain("classes and modules", one.id, boost=boost)
+        alone = tiny_index.explain("classes and modules", one.id, boost=boost, **more)
         assert one.score == pytest.approx(alone.score, abs=1e-9)
-        assert [part.feature.id for part in one.parts] == [part.feature.id for part in alone.parts]
+        assert one.parts == alone.parts  # to the last bit
         assert sum(part.contribution for part in one.parts) + one.rest == pytest.approx(one.score, abs=1e-6)
         assert one.parts[0] == one.parts[:1][0] == next(iter(one.parts))
         assert len(one.parts) == len(list(one.parts)) > 3

@@ -65,6 +65,18 @@ def test_shares_by_hand():
     assert shares(sets_of({}), [], "red") == []
 
 
+def test_few_and_many_words_are_counted_alike(monkeypatch):
+    texts = {row: " ".join(f"word{(row * i) % 40}" for i in range(1, 9)) for row in range(1, 60)}
+    sets, rows = sets_of(texts), list(texts)
+    queries = ["word3", "word1 word2 word5", " ".join(f"word{i}" for i in range(30)), "", "elephant"]
+    whole = sets.shares_of(np.array(rows), queries)
+    for few in (0, 100):
+        monkeypatch.setattr("steersearch.runtime.search.word_sets._FEW", few)
+        for text, expected in zip(queries, whole, strict=True):
+            assert shares(sets, rows, text) == expected.tolist()
+            assert expected.tolist() == pytest.approx(reference(texts, text))
+
+
 def test_a_word_that_only_removed_documents_had_tells_nothing():
     sets = sets_of({1: "red sky", 2: "red sea", 3: "blue"})
     sets.remove(np.array([1, 99]))

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steersearch.errors import SteeringWarning
 from steersearch.runtime import Concept
 from steersearch.runtime.steering.conjunction import AIM, FARTHEST, Conjunction, aimed, words_of
 from steersearch.runtime.steering.documents import Documents
 from steersearch.runtime.steering.scales import SAMPLE
-from steersearch.runtime.steering.terms import EXCLUDED, Term
+from steersearch.runtime.steering.terms import EXCLUDED, Term, factor_of
 
 D, N = 8, 24
 PHRASE, OTHER = Concept.from_text("radio astronomy"), Concept.from_latents({3: 1.0}, "other")
@@ -62,8 +63,13 @@ def test_the_query_comes_first_and_each_is_measured_in_deviations():
         query, "far stars", [(PHRASE, code(1, 2), 0.5), (OTHER, code(3), -2.0)], [(PHRASE, code(4))]
     )
     assert (about.name, about.weight, about.words, about.concept) == ("query", 1.0, "far stars", None)
-    assert (wanted.name, wanted.weight, wanted.words, wanted.concept) == (PHRASE.name, 0.5, PHRASE.name, PHRASE)
-    assert (less.name, less.weight, less.words) == ("other", -2.0, "")
+    assert (wanted.name, wanted.weight, wanted.words, wanted.concept) == (
+        PHRASE.name,
+        factor_of(0.5),
+        PHRASE.name,
+        PHRASE,
+    )
+    assert (less.name, less.weight, less.words) == ("other", factor_of(-2.0), "")
     assert (out.name, out.weight) == (PHRASE.name, -EXCLUDED)
     for term in (about, wanted, less, out):
         assert (documents.rows @ term.direction).std() == pytest.approx(1, abs=0.1)
@@ -126,9 +132,10 @@ def test_what_is_nearer_to_the_query_loses_less():
 def test_a_concept_that_is_the_query_does_not_punish_it(n, excluded):
     conjunction, _, atoms, _ = made(n=n)
     query = atoms[5]
-    out = conjunction.terms(
-        query, None, [] if excluded else [(OTHER, code(5), -1.0)], [(OTHER, code(5))] if excluded else []
-    )[-1]
+    with pytest.warns(SteeringWarning, match="'other' is what the rest of the request asks for"):
+        out = conjunction.terms(
+            query, None, [] if excluded else [(OTHER, code(5), -1.0)], [(OTHER, code(5))] if excluded else []
+        )[-1]
     scale = conjunction.terms(query, None, [(OTHER, code(5), 1.0)], [])[1]
     assert np.linalg.norm(out.direction) < 0.02 * np.linalg.norm(scale.direction)
     asked, else_ = out.value(out.presence(query[None])), out.value(out.presence(-query[None]))

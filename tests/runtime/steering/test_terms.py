@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersearch.runtime import Concept
-from steersearch.runtime.steering.terms import CONCEPT_SLOPE, FLOOR, SLOPE, Term, presences
+from steersearch.runtime.steering.terms import CONCEPT_SLOPE, FLOOR, POWER, SLOPE, Term, factor_of, presences
 
 CONCEPT = Concept.from_text("some words")
 weights = st.floats(0.01, 100) | st.floats(-100, -0.01)
@@ -90,7 +90,7 @@ def test_more_is_better_where_it_is_wanted_and_nothing_is_better_than_met(weight
     assert (np.diff(values) * np.sign(one.weight) >= -1e-9).all()
 
 
-def test_words_of_the_query_count_where_the_other_conditions_are_met():
+def test_words_of_the_query_count_where_its_concepts_are():
     about, there, also = query(word_weight=2.0), term(threshold=0.0), term(direction=(0, 4.0), mean=(0, 0))
     rows, none = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32), np.zeros(3)
     shares = [np.array([1.0, 0.5, 0.5]), none, none]
@@ -101,9 +101,17 @@ def test_words_of_the_query_count_where_the_other_conditions_are_met():
     for z, one, share in zip(others, (there, also), rest, strict=True):
         assert z == pytest.approx(one.presence(rows))
         assert share.tolist() == [0, 0, 0]
-    less = term(weight=-1.0, direction=(0, 4.0))
-    (_, *_), (counted, *_) = presences([about, less], rows, shares[:2])
-    assert counted == pytest.approx(shares[0] * less.met(less.presence(rows)))
+    for others in ((), (term(weight=-1.0),)):  # nothing is wanted beside the query
+        (first, *_), (counted, *_) = presences([about, *others], rows, shares[: 1 + len(others)])
+        assert counted.tolist() == shares[0].tolist()
+        assert first == pytest.approx(about.presence(rows, shares[0]))
+
+
+def test_twice_the_strength_is_less_than_twice_the_factor():
+    assert [factor_of(strength) for strength in (0.0, 1.0, -1.0)] == [0, 1, -1]
+    assert factor_of(2.0) == pytest.approx(2**POWER) == -factor_of(-2.0)
+    assert factor_of(0.5) == pytest.approx(1 / factor_of(2.0))
+    assert 0.5 < factor_of(0.5) < 1
 
 
 @given(st.integers(0, 2**31), st.integers(1, 60), st.integers(1, 400))
