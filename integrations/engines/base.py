@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import Self
 
-from ...arrays import FloatArray, check_unit_rows, unit_rows
+from ...arrays import FloatArray, WideArray, check_unit_rows, unit_rows
 from ...errors import ConfigError, DataError, EngineError
 from ...forks import renew_after_fork
 from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Key, SteeredQuery, Steering
@@ -25,6 +24,7 @@ from ...runtime.steering.documents import Documents
 from ...runtime.steering.explain import explain_steered
 from ...runtime.steering.request import DEFAULT_KEEP
 from ...runtime.steering.resolver import Resolver
+from ...runtime.steering.terms import Term
 from ...sequences import as_list
 from ...steering_warnings import warn
 from ...text import shown
@@ -211,7 +211,11 @@ class SteeredEngine(ABC):
     def explanations(self, steered: SteeredQuery, hits: Sequence[Hit]) -> list[Explanation]:
         """Return why each hit was found, as `SteerableIndex.explain`; its `id` is the text where a hit has none."""
         names, texts = [hit.id or hit.text for hit in hits], [hit.text for hit in hits]
-        return explain_steered(names, steered, self._vectors(hits), partial(shares_in, texts), self.bundle)
+
+        def shares(term: Term) -> WideArray:
+            return shares_in(texts, term.words)
+
+        return explain_steered(names, steered, self._vectors(hits), shares, self.bundle)
 
     def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
         """Return the unit vectors of documents, shape (d_in,) each; None for an unknown id."""

@@ -8,12 +8,14 @@ from typing import cast
 import numpy as np
 
 from ...arrays import IntArray, WideArray
+from ..steering.documents import Words
 from ..steering.terms import Term
 from ..steering.terms import scores as scores_of
 from .contained import ContainedView
 from .dense import DenseView
 from .query import Query, RankedRows, best_rows
 from .view import Source, View
+from .word_sets import WordSets
 
 DEPTH = 200
 """Candidates of a search, or four times the results."""
@@ -43,13 +45,19 @@ def search_terms(view: View, source: Source, query: Query, k: int, allowed: IntA
         found, scores = view.search(alone, len(rows), rows)
         order = np.argsort(found, kind="stable")
         rows, similar = found[order], scores[order].astype(np.float64) / max(HALF * top, 1e-12)
-    vectors, shares = dense.index.vectors_of(rows), _word_shares(source, steered.terms, rows)
+    vectors, shares = dense.index.vectors_of(rows), word_shares(source, steered.terms, rows)
     return best_rows(rows, scores_of(steered.terms, vectors, shares, similar).astype(np.float32), k)
 
 
-def _word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:
+def word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:
     """Return the share of each term's words that documents have, shape (n,) each."""
-    texts = [term.words if term.word_weight else "" for term in terms]
-    if not any(texts):
+    if not any(term.words and term.word_weight for term in terms):
         return [np.zeros(len(rows)) for _ in terms]
-    return cast(ContainedView, source.view("contained")).index.shares_of(rows, texts)
+    index = cast(ContainedView, source.view("contained")).index
+    return index.shares_of(rows, [_words_of(index, term) for term in terms])
+
+
+def _words_of(index: WordSets, term: Term) -> Words:
+    if not (term.words and term.word_weight):
+        return index.rarity("")
+    return index.rarity(term.words) if term.said is None else term.said

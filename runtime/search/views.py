@@ -14,7 +14,8 @@ from ...arrays import FloatArray, IntArray, WideArray
 from ...errors import ConfigError, DataError
 from ...text import shown
 from ..bundle.bundle import Bundle
-from ..steering.documents import Documents
+from ..steering.documents import Documents, Words
+from ..steering.terms import Term
 from ..store.documents import DocumentStore
 from ..store.filters import check_filter
 from .contained import ContainedView
@@ -23,7 +24,7 @@ from .fusion import HybridView, check_fusion
 from .latent import LatentView
 from .query import Fusion, Query, RankedRows
 from .reconstruction import ReconstructionView
-from .terms import search_terms
+from .terms import search_terms, word_shares
 from .view import Source, View
 from .words import WordsView
 
@@ -124,10 +125,16 @@ class Views:
             index = self._dense.index
             return np.array([score for row in rows for score in index.search(row, 1)[1]], np.float32)
 
-    def word_shares(self, rows: IntArray, text: str) -> WideArray:
-        """Return the share of a text's words that documents have, shape (n,); see `WordSets.shares`."""
+    def word_shares(self, rows: IntArray, term: Term) -> WideArray:
+        """Return the share of a condition's words that documents have, shape (n,); see `terms.word_shares`."""
         with self._lock:
-            return cast(ContainedView, self._synced("contained")).index.shares(rows, text)
+            self._synced("contained")
+            return word_shares(self._source, [term], rows)[0]
+
+    def relevance(self, text: str, near: IntArray) -> Words:
+        """Return what the words of a text say of what it is about; see `WordSets.relevance`."""
+        with self._lock:
+            return cast(ContainedView, self._synced("contained")).index.relevance(text, near)
 
     def save(self, *, complete: bool = False) -> None:
         """Write the caches of the dense view and of all that were searched, once the graph is built.
@@ -212,6 +219,10 @@ class IndexDocuments(Documents):
     def sample_codes(self, limit: int) -> tuple[IntArray, FloatArray]:
         """Return codes of an even sample of the documents; see `Documents.sample_codes`."""
         return self._store.codes_of(self._even_sample(limit))
+
+    def relevance(self, text: str, near: IntArray, limit: int) -> Words:
+        """Return what the words of a text say of what it is about; see `Documents.relevance`."""
+        return self._views.relevance(text, self._even_sample(limit)[near])
 
     def nearest(self, rows: FloatArray) -> FloatArray:
         """Return the cosine of each row to its nearest document; see `Documents.nearest`."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import IntArray, WideArray
+from ..steering.documents import Words
 from ..store.cache_files import read_cache, write_cache
 from ..store.epochs import UNKNOWN, Origin
 from .folding import VERSION, fold
@@ -103,23 +104,43 @@ class WordSets:
         Words weigh ``log(1 + (N - n + .5) / (n + .5))``, where n of N documents have them. Those that no document has
         are left out. All row ids are in the index.
         """
-        return self.shares_of(rows, [text])[0]
+        return self.shares_of(rows, [self.rarity(text)])[0]
 
-    def shares_of(self, rows: IntArray, texts: Sequence[str]) -> list[WideArray]:
-        """Return the shares of several texts' words, (n,) each; the words of documents are read once. See `shares`."""
+    def rarity(self, text: str) -> Words:
+        """Return the words of a text that some document has, with their weights; see `shares`."""
+        words, counts = self._known_words(text)
+        total = np.count_nonzero(self._alive)
+        return words, np.log(1 + (total - counts + 0.5) / (counts + 0.5))
+
+    def relevance(self, text: str, near: IntArray) -> Words:
+        """Return the words of a text that some document has, weighed by what they say of what the text is about.
+
+        A word weighs the logarithm of its odds among documents near the text over those among all, at least 0: of "what
+        do people write about solar storms" the last two words. If no word tells them apart, `rarity`.
+
+        Args:
+            text: A query.
+            near: Row ids of some documents that are about it, as far as vectors know, shape (m,).
+
+        References:
+            Robertson and Sparck Jones 1976, "Relevance Weighting of Search Terms", JASIS.
+        """
+        words, counts = self._known_words(text)
+        _, found = self._words_at(np.searchsorted(self._rows, near))
+        having = np.array([np.count_nonzero(found == word) for word in words], np.float64)
+        here = (having + 0.5) / (len(near) + 1)
+        anywhere = (counts + 0.5) / (np.count_nonzero(self._alive) + 1)
+        weights: WideArray = np.maximum(np.log(here * (1 - anywhere) / (anywhere * (1 - here))), 0.0)
+        return (words, weights) if weights.any() else self.rarity(text)
+
+    def shares_of(self, rows: IntArray, texts: Sequence[Words]) -> list[WideArray]:
+        """Return the weighted shares of words that documents have, (n,) each; words of documents are read once."""
         which, found = self._words_at(np.searchsorted(self._rows, rows))
-        total, made = np.count_nonzero(self._alive), []
-        for text in texts:
-            words = hashes_of(text, query=True)
-            places = np.searchsorted(self._known, words)
-            inside = places < len(self._known)
-            places, words = places[inside], words[inside]
-            present = (self._known[places] == words) & (self._counts[places] > 0)
-            words, counts = words[present], self._counts[places[present]]
+        made = []
+        for words, weights in texts:
             if not len(words):
                 made.append(np.zeros(len(rows)))
                 continue
-            weights: WideArray = np.log(1 + (total - counts + 0.5) / (counts + 0.5))
             if len(words) <= _FEW:
                 sums = np.zeros(len(rows))
                 for word, weight in zip(words, weights.tolist(), strict=True):
@@ -178,6 +199,15 @@ class WordSets:
             and starts[-1] == len(self._hashes)
             and np.all(self._rows[1:] > self._rows[:-1])
         )
+
+    def _known_words(self, text: str) -> tuple[Hashes, IntArray]:
+        """Return the words of a text that documents have, ascending, and how many have each."""
+        words = hashes_of(text, query=True)
+        places = np.searchsorted(self._known, words)
+        inside = places < len(self._known)
+        places, words = places[inside], words[inside]
+        present = (self._known[places] == words) & (self._counts[places] > 0)
+        return words[present], self._counts[places[present]]
 
     def _words_at(self, positions: IntArray) -> tuple[IntArray, Hashes]:
         """Return the words of documents at some positions, one after the other, and which document each belongs to."""

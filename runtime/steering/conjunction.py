@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import Lock
 
 import numpy as np
@@ -71,7 +72,6 @@ class Conjunction:
             excluded: Concepts that documents should not be about.
         """
         scales = self._scales()
-        weighted = [(concept, code, factor_of(strength)) for concept, code, strength in boosted]
         none = np.zeros(0, np.int64), np.zeros(0)
         direction, top = scales.measured(query.astype(np.float64))
         length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
@@ -79,12 +79,14 @@ class Conjunction:
         strength = sum(abs(strength) for _, _, strength in boosted) + len(excluded)
         word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
         about = _term("query", 1.0, direction, scales, ABOUT * top, none, length, text or "", word_weight, None)
-        wanted = [self._wanted(concept, code, weight, scales) for concept, code, weight in weighted if weight > 0]
+        if text and word_weight:
+            about = replace(about, said=self._documents.relevance(text, scales.nearest(direction), SAMPLE))
+        wanted = [self._wanted(concept, code, factor_of(s), scales) for concept, code, s in boosted if s > 0]
         explained = [about, *wanted]
         avoided = [
-            self._unwanted(concept, code, weight, explained, scales, AVOIDED, AVOIDED_WORDS)
-            for concept, code, weight in weighted
-            if weight < 0
+            self._unwanted(concept, code, factor_of(strength), explained, scales, AVOIDED / -strength, AVOIDED_WORDS)
+            for concept, code, strength in boosted
+            if strength < 0
         ]
         absent = [
             self._unwanted(concept, code, -EXCLUDED, explained, scales, ABSENT, EXCLUDED_WORDS)

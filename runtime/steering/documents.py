@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TypeAlias
 
-from ...arrays import FloatArray, IntArray
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import FloatArray, IntArray, WideArray
+
+Words: TypeAlias = tuple[NDArray[np.uint32], WideArray]
+"""Numbers of words, ascending, and their weights, shape (m,) each."""
 
 
 class Documents:
@@ -26,6 +32,16 @@ class Documents:
     def sample_codes(self, limit: int) -> tuple[IntArray, FloatArray]:
         """Return codes of an even sample of the documents: latents and activations, (n, k) each, n <= limit."""
         return np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32)
+
+    def relevance(self, text: str, near: IntArray, limit: int) -> Words | None:
+        """Return what the words of a text say of what it is about; None where nobody knows.
+
+        Args:
+            text: A query.
+            near: Places in the sample that `sample_vectors(limit)` returns of the documents nearest to it.
+            limit: Of the sample.
+        """
+        return None
 
     def nearest(self, rows: FloatArray) -> FloatArray:
         """Return the cosine of each unit row (n, d_in) to its nearest document, shape (n,); empty without documents."""

@@ -15,10 +15,10 @@ from ..bundle.feature import Feature
 from ..bundle.features import Features
 from .change import Change, shifted
 from .steered_query import SteeredQuery
-from .terms import presences
+from .terms import Term, presences
 
-Shares: TypeAlias = Callable[[str], WideArray]
-"""From a text to the share of its words that each of some documents has, shape (n,)."""
+Shares: TypeAlias = Callable[[Term], WideArray]
+"""From a condition to the share of its words that each of some documents has, shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -249,10 +249,10 @@ def explain_steered(
         ids: Of the documents.
         query: Steered.
         documents: Their vectors, shape (n, d_in).
-        shares: Returns for a text the share of its words that each document has, shape (n,).
+        shares: Returns for a condition the share of its words that each document has, shape (n,).
         bundle: Has the atoms and names the features.
     """
     if not query.terms:
         return explain_all(ids, query.original, documents, query.change, bundle.atoms, bundle.features)
-    of_terms = [shares(term.words) if term.words else np.zeros(len(ids)) for term in query.terms]
+    of_terms = [shares(term) if term.words else np.zeros(len(ids)) for term in query.terms]
     return explain_terms(ids, query, documents, of_terms, bundle.atoms, bundle.features)

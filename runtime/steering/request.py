@@ -24,8 +24,8 @@ Blend: TypeAlias = Literal["both", "move"]
 """How a boost works. `"both"`: documents are ranked by how much they are about the query and about the concepts.
 `"move"`: the query moves along the concepts, in units of their typical activation (the paper's way)."""
 BLENDS = ("both", "move")
-SAID_NOT = -2.0
-"""Strength of what a text in plain words does not want. On queries of the form "X, but not Y", 1 to 4 work alike."""
+SAID_NOT = -1.0
+"""Strength of what a text in plain words does not want."""
 # The key of a Mapping is invariant, so that each type of key is listed.
 Boost: TypeAlias = (
     Mapping[str, Strength]

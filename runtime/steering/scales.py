@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray, WideArray
+from ...arrays import FloatArray, IntArray, WideArray
 from ...bounded_cache import BoundedCache
 
 SAMPLE = 1_000
@@ -14,6 +14,8 @@ SAMPLE = 1_000
 FEW = 16
 """As many documents as the prior weighs: of an index with fewer, the prior decides."""
 HUNDREDTH = 0.01
+NEAR = 0.05
+"""Share of the sample that says which words of a query are about what it is about."""
 CACHED = 512
 PRIOR_TOP = 2.7
 """How far the most similar hundredth of normally distributed documents stands out."""
@@ -65,6 +67,14 @@ class Scales:
         deviation = max(float(np.sqrt(variance)), least)
         result: WideArray = direction / deviation
         return result, self._share * best / deviation + (1 - self._share) * PRIOR_TOP
+
+    def nearest(self, direction: WideArray) -> IntArray:
+        """Return the places in the sample of the documents that stand out most along a direction, shape (m,)."""
+        n = len(self._centred)
+        count = min(n, max(1, round(NEAR * n)))
+        z = self._centred @ direction.astype(np.float32)
+        found: IntArray = np.sort(np.argpartition(-z, count - 1)[:count]) if n else np.zeros(0, np.int64)
+        return found
 
     def correlations(self, directions: WideArray) -> WideArray:
         """Return the correlations of standardised directions (m, d_in) over documents, -1 to 1, shape (m, m)."""

@@ -20,6 +20,7 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray, WideArray
 from .concepts import Concept
+from .documents import Words
 
 SLOPE, CONCEPT_SLOPE = 2.0, 3.0
 """Steepness of the query's condition and of those on what documents should not be about, and of those on concepts."""
@@ -28,12 +29,16 @@ FLOOR = 0.12
 """How far a document without a concept is believed to be about it nevertheless: a direction is no certainty."""
 ABOUT, PRESENT, AVOIDED, ABSENT = 1.2, 0.6, 1.3, 0.35
 """Where a condition is half met, as a share of how much the most similar hundredth of the documents stands out: for the
-query, for a concept, which more documents are about, for one of negative strength, which only costs documents whose
-subject it is, and for one that is excluded."""
+query, for a concept, which more documents are about, for one of strength -1, which only costs documents whose subject
+it is (half of it for -2: the more negative, the less is tolerated), and for one that is excluded."""
 EXCLUDED = 4.0
 """Weight of the condition that a document is not about something excluded."""
 QUERY_WORDS, CONCEPT_WORDS, AVOIDED_WORDS, EXCLUDED_WORDS = 2.0, 1.0, 1.0, 2.0
 """Standard deviations that a document with all words of the query, or of a phrase, gains, rare words counting most."""
+
+
+ENOUGH = 0.7
+"""Share of the query's words, as they weigh, that counts like all of them: a text need not repeat a question."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class Term:
     word_weight: float = 0.0
     concept: Concept | None = None
     """None for the query."""
+    said: Words | None = None
+    """Its words with their weights, where these are not those of their rarity."""
     offset: float = field(init=False)
     """``-direction . mean``."""
 
@@ -147,8 +154,9 @@ def presences(
     counted = list(shares)
     found = [term.presence(rows, share) for term, share in zip(terms[1:], shares[1:], strict=True)]
     met = [term.met(z) for term, z in zip(terms[1:], found, strict=True) if term.wanted]
+    counted[0] = np.minimum(shares[0] / ENOUGH, 1.0)
     if met:
-        counted[0] = shares[0] * np.min(met, axis=0)
+        counted[0] = counted[0] * np.min(met, axis=0)
     return [terms[0].presence(rows, counted[0]), *found], counted
 
 

@@ -78,12 +78,14 @@ class Conditions:
             total += one.strength**t.POWER * np.log(t.FLOOR + (1 - t.FLOOR) * met[-1])
         for one in boosted:
             if one.strength < 0:
-                total += self._unwanted(one, (-one.strength) ** t.POWER, basis, t.AVOIDED, t.AVOIDED_WORDS)
+                half = t.AVOIDED / -one.strength
+                total += self._unwanted(one, (-one.strength) ** t.POWER, basis, half, t.AVOIDED_WORDS)
         for one in excluded:
             total += self._unwanted(one, t.EXCLUDED, basis, t.ABSENT, t.EXCLUDED_WORDS)
         asked = sum(abs(one.strength) for one in boosted) + len(excluded)
         weight = t.QUERY_WORDS * min(1.0, 2 * asked)
-        words = weight * self._shares(text) * (np.min(met, axis=0) if met else 1.0)
+        said = np.minimum(self._shares(text, self._relevance(text, about)) / t.ENOUGH, 1.0)
+        words = weight * said * (np.min(met, axis=0) if met else 1.0)
         half = t.ABOUT * self._top(about)
         z = self._z(about) if similar is None else half * similar
         return total - np.log1p(np.exp(-t.SLOPE * (z + words - half)))
@@ -132,10 +134,31 @@ class Conditions:
     def _z(self, direction: np.ndarray, words: str = "", weight: float = 0.0) -> np.ndarray:
         return (self.rows - self.mean) @ direction + weight * self._shares(words)
 
-    def _shares(self, text: str) -> np.ndarray:
+    def _having(self, text: str, sets: Sequence[set[int]]) -> dict[int, int]:
+        return {word: sum(word in own for own in sets) for word in hashes_of(text, query=True).tolist()}
+
+    def _rarity(self, text: str) -> dict[int, float]:
+        n, having = len(self.texts), self._having(text, self.sets)
+        return {word: np.log(1 + (n - count + 0.5) / (count + 0.5)) for word, count in having.items() if count}
+
+    def _relevance(self, text: str, about: np.ndarray) -> dict[int, float]:
+        """Return the logarithm of each word's odds near the query over those anywhere, at least 0."""
         n = len(self.texts)
-        having = {word: sum(word in own for own in self.sets) for word in hashes_of(text, query=True).tolist()}
-        weights = {word: np.log(1 + (n - count + 0.5) / (count + 0.5)) for word, count in having.items() if count}
+        if not n:
+            return {}
+        step = max(1, -(-n // scales.SAMPLE))
+        count = max(1, round(scales.NEAR * len(self.centred)))
+        near = np.argsort(-(self.centred.astype(np.float32) @ about.astype(np.float32)), kind="stable")[:count]
+        having = self._having(text, [self.sets[place * step] for place in near])
+        weights = {}
+        for word, everywhere in self._having(text, self.sets).items():
+            here, anywhere = (having[word] + 0.5) / (count + 1), (everywhere + 0.5) / (n + 1)
+            if everywhere:
+                weights[word] = max(0.0, float(np.log(here * (1 - anywhere) / (anywhere * (1 - here)))))
+        return weights if any(weights.values()) else self._rarity(text)
+
+    def _shares(self, text: str, weights: dict[int, float] | None = None) -> np.ndarray:
+        weights = self._rarity(text) if weights is None else weights
         whole = sum(weights.values())
         found = [sum(weights[word] for word in weights if word in own) / whole if whole else 0.0 for own in self.sets]
         return np.array(found, np.float64)

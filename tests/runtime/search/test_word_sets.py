@@ -69,12 +69,28 @@ def test_few_and_many_words_are_counted_alike(monkeypatch):
     texts = {row: " ".join(f"word{(row * i) % 40}" for i in range(1, 9)) for row in range(1, 60)}
     sets, rows = sets_of(texts), list(texts)
     queries = ["word3", "word1 word2 word5", " ".join(f"word{i}" for i in range(30)), "", "elephant"]
-    whole = sets.shares_of(np.array(rows), queries)
+    whole = sets.shares_of(np.array(rows), [sets.rarity(text) for text in queries])
     for few in (0, 100):
         monkeypatch.setattr("steersearch.runtime.search.word_sets._FEW", few)
         for text, expected in zip(queries, whole, strict=True):
             assert shares(sets, rows, text) == expected.tolist()
             assert expected.tolist() == pytest.approx(reference(texts, text))
+
+
+def test_words_weigh_what_they_say_of_the_documents_near_a_query():
+    """Of 40 documents 20 have `people`, 4 `storms`; 4 are near the query, and have 2 and 4."""
+    texts = {row: "people" if row % 2 else "write" for row in range(40)}
+    texts |= dict.fromkeys((0, 2), "storms") | dict.fromkeys((1, 3), "storms people")
+    sets = sets_of(texts)
+    words, weights = sets.relevance("storms people elephant", np.array([0, 1, 2, 3]))
+    expected = {}
+    for word, near, anywhere in (("storms", 4.5 / 5, 4.5 / 41), ("people", 2.5 / 5, 20.5 / 41)):
+        expected[int(hashes_of(word)[0])] = max(0.0, np.log(near * (1 - anywhere) / (anywhere * (1 - near))))
+    assert dict(zip(words.tolist(), weights.tolist(), strict=True)) == pytest.approx(expected)
+    assert min(expected.values()) == 0 < max(expected.values())
+    # Where no word is more frequent near the query, rare ones count as everywhere.
+    words, weights = sets.relevance("write", np.array([1, 3]))
+    assert weights.tolist() == sets.rarity("write")[1].tolist()
 
 
 def test_a_word_that_only_removed_documents_had_tells_nothing():

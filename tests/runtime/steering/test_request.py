@@ -44,7 +44,7 @@ def test_defaults_change_nothing():
         (CONCEPT, (CONCEPT,)),
         (["a", "b", "a"], ("a", "b")),
         (("a", 3, CONCEPT), ("a", 3, CONCEPT)),
-        ((key for key in ("a", "b")), ("a", "b")),
+        pytest.param((key for key in ("a", "b")), ("a", "b"), id="a generator"),
         (np.array([4, 5]), (4, 5)),
     ],
     ids=repr,

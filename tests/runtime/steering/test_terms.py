@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersearch.runtime import Concept
-from steersearch.runtime.steering.terms import CONCEPT_SLOPE, FLOOR, POWER, SLOPE, Term, factor_of, presences
+from steersearch.runtime.steering.terms import CONCEPT_SLOPE, ENOUGH, FLOOR, POWER, SLOPE, Term, factor_of, presences
 
 CONCEPT = Concept.from_text("some words")
 weights = st.floats(0.01, 100) | st.floats(-100, -0.01)
@@ -93,18 +93,19 @@ def test_more_is_better_where_it_is_wanted_and_nothing_is_better_than_met(weight
 def test_words_of_the_query_count_where_its_concepts_are():
     about, there, also = query(word_weight=2.0), term(threshold=0.0), term(direction=(0, 4.0), mean=(0, 0))
     rows, none = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32), np.zeros(3)
-    shares = [np.array([1.0, 0.5, 0.5]), none, none]
+    shares = [np.array([1.0, ENOUGH / 2, ENOUGH]), none, none]
+    said = np.array([1.0, 0.5, 1.0])  # with enough of the words a document has as good as all
     (first, *others), (counted, *rest) = presences([about, there, also], rows, shares)
     met = np.minimum(there.met(there.presence(rows)), also.met(also.presence(rows)))  # of the one that has least
-    assert counted == pytest.approx(shares[0] * met)
-    assert first == pytest.approx(about.presence(rows) + 2 * shares[0] * met)
+    assert counted == pytest.approx(said * met)
+    assert first == pytest.approx(about.presence(rows) + 2 * said * met)
     for z, one, share in zip(others, (there, also), rest, strict=True):
         assert z == pytest.approx(one.presence(rows))
         assert share.tolist() == [0, 0, 0]
     for others in ((), (term(weight=-1.0),)):  # nothing is wanted beside the query
         (first, *_), (counted, *_) = presences([about, *others], rows, shares[: 1 + len(others)])
-        assert counted.tolist() == shares[0].tolist()
-        assert first == pytest.approx(about.presence(rows, shares[0]))
+        assert counted == pytest.approx(said)
+        assert first == pytest.approx(about.presence(rows, said))
 
 
 def test_twice_the_strength_is_less_than_twice_the_factor():
