@@ -24,6 +24,8 @@ ON_THE_NOTES = (
     "tutorials/deploy.md",  # first: it makes the index
     "tutorials/langchain.md",
     "how-to/steer.md",
+    "how-to/exclude.md",
+    "how-to/profiles.md",
     "how-to/index-documents.md",
     "how-to/filter.md",
     "how-to/agents.md",
