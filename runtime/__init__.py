@@ -26,7 +26,7 @@ from .search.view import View
 from .search.views import ViewName
 from .steering.concepts import Concept
 from .steering.explain import Explanation, Part, TermValue
-from .steering.profile import Profile
+from .steering.profiles.profile import Profile
 from .steering.request import Blend, Boost, Key, Steering, Strength
 from .steering.steered_query import SteeredQuery
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from steersearch.errors import SteeringWarning
-from steersearch.runtime.steering import conjunction, terms
+from steersearch.runtime.steering.conditions import conjunction, terms
 
 from .__main__ import ARTICLES, LEARNED, RESULTS, Embeddings, bundle_of, tasks_of
 from .method import Search

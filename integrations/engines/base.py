@@ -17,14 +17,14 @@ from ...errors import ConfigError, DataError, EngineError
 from ...forks import renew_after_fork
 from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Key, SteeredQuery, Steering
 from ...runtime.search.hits import COMPARE_DEPTH, with_comparison
+from ...runtime.search.lexical.word_sets import shares_in
 from ...runtime.search.views import check_k
-from ...runtime.search.word_sets import shares_in
 from ...runtime.steering.change import Change
+from ...runtime.steering.conditions.terms import Term
 from ...runtime.steering.documents import Documents
 from ...runtime.steering.explain import explain_steered
 from ...runtime.steering.request import DEFAULT_KEEP
 from ...runtime.steering.resolver import Resolver
-from ...runtime.steering.terms import Term
 from ...sequences import as_list
 from ...steering_warnings import warn
 from ...text import shown

@@ -15,8 +15,8 @@ import numpy as np
 from ...arrays import FloatArray, WideArray
 from ...bounded_cache import BoundedCache
 from ...runtime import Bundle, Hit, SteeredQuery
-from ...runtime.search.word_sets import shares_in
-from ...runtime.steering.terms import scores
+from ...runtime.search.lexical.word_sets import shares_in
+from ...runtime.steering.conditions.terms import scores
 
 CACHED_TEXTS = 4096
 """Texts whose vectors are remembered; 6 MB at 384 dimensions."""

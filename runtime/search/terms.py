@@ -8,14 +8,14 @@ from typing import cast
 import numpy as np
 
 from ...arrays import IntArray, WideArray
+from ..steering.conditions.terms import Term
+from ..steering.conditions.terms import scores as scores_of
 from ..steering.documents import Words
-from ..steering.terms import Term
-from ..steering.terms import scores as scores_of
-from .contained import ContainedView
 from .dense import DenseView
+from .lexical.contained import ContainedView
+from .lexical.word_sets import WordSets
 from .query import Query, RankedRows, best_rows
 from .view import Source, View
-from .word_sets import WordSets
 
 DEPTH = 200
 """Candidates of a search, or four times the results."""

@@ -14,19 +14,19 @@ from ...arrays import FloatArray, IntArray, WideArray
 from ...errors import ConfigError, DataError
 from ...text import shown
 from ..bundle.bundle import Bundle
+from ..steering.conditions.terms import Term
 from ..steering.documents import Documents, Words
-from ..steering.terms import Term
 from ..store.documents import DocumentStore
 from ..store.filters import check_filter
-from .contained import ContainedView
 from .dense import DenseView
 from .fusion import HybridView, check_fusion
 from .latent import LatentView
+from .lexical.contained import ContainedView
+from .lexical.words import WordsView
 from .query import Fusion, Query, RankedRows
 from .reconstruction import ReconstructionView
 from .terms import search_terms, word_shares
 from .view import Source, View
-from .words import WordsView
 
 ViewName: TypeAlias = Literal["dense", "reconstruction", "latent", "words", "hybrid"] | str
 """The name of a view in `VIEWS`."""

@@ -14,8 +14,8 @@ from ..bundle.bundle import Bundle
 from ..bundle.feature import Feature
 from ..bundle.features import Features
 from .change import Change, shifted
+from .conditions.terms import Term, presences
 from .steered_query import SteeredQuery
-from .terms import Term, presences
 
 Shares: TypeAlias = Callable[[Term], WideArray]
 """From a condition to the share of its words that each of some documents has, shape (n,)."""

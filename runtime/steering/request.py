@@ -13,7 +13,7 @@ from ...text import shown
 from ..language.request import Request
 from .change import check_strength
 from .concepts import Concept
-from .profile import Profile
+from .profiles.profile import Profile
 
 Key: TypeAlias = int | str | Concept | Profile
 """Reference to a concept: a latent id (`412`, `"f412"`), a feature's label, free text, a `Concept`, or a `Profile`."""

@@ -18,11 +18,11 @@ from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
 from .concepts import Concept
+from .conditions.conjunction import Code, Conjunction, aimed
 from .conflicts import Conflicts
-from .conjunction import Code, Conjunction, aimed
 from .documents import Documents
 from .evidence import Evidence
-from .profile import Profile
+from .profiles.profile import Profile
 from .request import DEFAULT_KEEP, Key, Steering, Strength, with_request
 from .steered_query import SteeredQuery
 

@@ -10,8 +10,8 @@ from ...arrays import FloatArray
 from ..language.request import Request
 from .change import Change
 from .concepts import Concept
+from .conditions.terms import Term
 from .request import Blend
-from .terms import Term
 
 
 @dataclass(frozen=True)

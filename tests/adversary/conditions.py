@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from steersearch.runtime.search import terms as search_terms
-from steersearch.runtime.search.word_sets import hashes_of
-from steersearch.runtime.steering import conjunction, scales
-from steersearch.runtime.steering import terms as terms_module
+from steersearch.runtime.search.lexical.word_sets import hashes_of
+from steersearch.runtime.steering.conditions import conjunction, scales
+from steersearch.runtime.steering.conditions import terms as terms_module
 
 from .reference import Reference
 

@@ -16,7 +16,7 @@ from benchmarks.control.results import Results
 from benchmarks.control.rivals import by_phrase
 from benchmarks.control.scoring import NOTHING, TOP, Bench, Pairs, ndcg
 from benchmarks.control.tasks import Task
-from steersearch.runtime.steering import terms
+from steersearch.runtime.steering.conditions import terms
 
 DOCUMENTS = 24
 ANGLES = np.deg2rad(np.linspace(0, 90, DOCUMENTS))

@@ -8,7 +8,7 @@ import pytest
 
 from steersearch.errors import ConfigError, DataError
 from steersearch.runtime import Concept, SteerableIndex
-from steersearch.runtime.search.words import concept_words, query_words
+from steersearch.runtime.search.lexical.words import concept_words, query_words
 from steersearch.runtime.steering.steered_query import SteeredQuery
 
 QUERY = "an integer is a number"

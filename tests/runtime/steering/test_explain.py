@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from steersearch.runtime import Bundle, SteerableIndex
-from steersearch.runtime.search.word_sets import hashes_of
+from steersearch.runtime.search.lexical.word_sets import hashes_of
 
 from ...test_golden import DATA, EXAMPLES, PHRASE, QUERY, documents
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, WideArray
-from ...bounded_cache import BoundedCache
+from ....arrays import FloatArray, IntArray, WideArray
+from ....bounded_cache import BoundedCache
 
 SAMPLE = 1_000
 """Documents of an index that are measured."""

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steersearch.errors import ConfigError, StorageError
-from steersearch.runtime.search import bm25 as words_module
-from steersearch.runtime.search.bm25 import K1, B, Bm25
-from steersearch.runtime.search.folding import fold
+from steersearch.runtime.search.lexical import bm25 as words_module
+from steersearch.runtime.search.lexical.bm25 import K1, B, Bm25
+from steersearch.runtime.search.lexical.folding import fold
 
 
 def view_of(texts):

@@ -9,15 +9,15 @@ from threading import Lock
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, WideArray
-from ...forks import renew_after_fork
-from ...steering_warnings import warn
-from ...text import shown
-from ..bundle.bundle import Bundle
-from .change import add_step
-from .concepts import Concept
-from .conflicts import SAME
-from .documents import Documents
+from ....arrays import FloatArray, IntArray, WideArray
+from ....forks import renew_after_fork
+from ....steering_warnings import warn
+from ....text import shown
+from ...bundle.bundle import Bundle
+from ..change import add_step
+from ..concepts import Concept
+from ..conflicts import SAME
+from ..documents import Documents
 from .scales import SAMPLE, Scales
 from .terms import (
     ABOUT,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...arrays import IntArray
-from .query import Query, RankedRows, best_rows
-from .view import CachedView, read_new_rows
+from ....arrays import IntArray
+from ..query import Query, RankedRows, best_rows
+from ..view import CachedView, read_new_rows
 from .word_sets import WordSets
 
 

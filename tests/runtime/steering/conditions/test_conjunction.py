@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from steersearch.errors import SteeringWarning
 from steersearch.runtime import Concept
-from steersearch.runtime.steering.conjunction import AIM, FARTHEST, Conjunction, aimed, words_of
+from steersearch.runtime.steering.conditions.conjunction import AIM, FARTHEST, Conjunction, aimed, words_of
+from steersearch.runtime.steering.conditions.scales import SAMPLE
+from steersearch.runtime.steering.conditions.terms import EXCLUDED, Term, factor_of
 from steersearch.runtime.steering.documents import Documents
-from steersearch.runtime.steering.scales import SAMPLE
-from steersearch.runtime.steering.terms import EXCLUDED, Term, factor_of
 
 D, N = 8, 24
 PHRASE, OTHER = Concept.from_text("radio astronomy"), Concept.from_latents({3: 1.0}, "other")

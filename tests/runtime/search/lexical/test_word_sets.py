@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steersearch.runtime.search.folding import fold
-from steersearch.runtime.search.word_sets import WordSets, hashes_of, shares_in
+from steersearch.runtime.search.lexical.folding import fold
+from steersearch.runtime.search.lexical.word_sets import WordSets, hashes_of, shares_in
 
 
 def sets_of(texts):
@@ -71,7 +71,7 @@ def test_few_and_many_words_are_counted_alike(monkeypatch):
     queries = ["word3", "word1 word2 word5", " ".join(f"word{i}" for i in range(30)), "", "elephant"]
     whole = sets.shares_of(np.array(rows), [sets.rarity(text) for text in queries])
     for few in (0, 100):
-        monkeypatch.setattr("steersearch.runtime.search.word_sets._FEW", few)
+        monkeypatch.setattr("steersearch.runtime.search.lexical.word_sets._FEW", few)
         for text, expected in zip(queries, whole, strict=True):
             assert shares(sets, rows, text) == expected.tolist()
             assert expected.tolist() == pytest.approx(reference(texts, text))

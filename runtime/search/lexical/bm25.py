@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray
-from ...bounded_cache import BoundedCache
-from ...errors import ConfigError
-from ..store.cache_files import read_cache, write_cache
-from ..store.epochs import UNKNOWN, Origin
-from ..store.sqlite import sqlite_errors
+from ....arrays import FloatArray, IntArray
+from ....bounded_cache import BoundedCache
+from ....errors import ConfigError
+from ...store.cache_files import read_cache, write_cache
+from ...store.epochs import UNKNOWN, Origin
+from ...store.sqlite import sqlite_errors
+from ..query import RankedRows, best_rows
 from .folding import VERSION, fold
-from .query import RankedRows, best_rows
 
 K1, B = 1.2, 0.75
 """Saturation of the term frequency, and weight of the document length; FTS5's own values."""

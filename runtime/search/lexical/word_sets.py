@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import IntArray, WideArray
-from ..steering.documents import Words
-from ..store.cache_files import read_cache, write_cache
-from ..store.epochs import UNKNOWN, Origin
+from ....arrays import IntArray, WideArray
+from ...steering.documents import Words
+from ...store.cache_files import read_cache, write_cache
+from ...store.epochs import UNKNOWN, Origin
 from .folding import VERSION, fold
 
 Hashes = NDArray[np.uint32]

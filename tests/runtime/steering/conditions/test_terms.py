@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersearch.runtime import Concept
-from steersearch.runtime.steering.terms import CONCEPT_SLOPE, ENOUGH, FLOOR, POWER, SLOPE, Term, factor_of, presences
+from steersearch.runtime.steering.conditions.terms import (
+    CONCEPT_SLOPE,
+    ENOUGH,
+    FLOOR,
+    POWER,
+    SLOPE,
+    Term,
+    factor_of,
+    presences,
+)
 
 CONCEPT = Concept.from_text("some words")
 weights = st.floats(0.01, 100) | st.floats(-100, -0.01)

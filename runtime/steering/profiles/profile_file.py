@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ...errors import ConfigError, StorageError
-from ...files import check_format, read_small, replace_file
-from ...text import one_line, shown
-from ..bundle.feature import latent_id
-from ..bundle.reading import MALFORMED
-from .change import MAX_STRENGTH
+from ....errors import ConfigError, StorageError
+from ....files import check_format, read_small, replace_file
+from ....text import one_line, shown
+from ...bundle.feature import latent_id
+from ...bundle.reading import MALFORMED
+from ..change import MAX_STRENGTH
 from .clicks import Click, Learned
 
 FORMAT_VERSION = 1

@@ -5,9 +5,9 @@ import unicodedata
 import numpy as np
 import pytest
 
-from steersearch.runtime.search import bm25 as module
-from steersearch.runtime.search.bm25 import Bm25
-from steersearch.runtime.search.folding import fold
+from steersearch.runtime.search.lexical import bm25 as module
+from steersearch.runtime.search.lexical.bm25 import Bm25
+from steersearch.runtime.search.lexical.folding import fold
 
 TEXTS = {
     1: "東京都の天気は晴れです",

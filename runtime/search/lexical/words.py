@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ...arrays import IntArray
-from ..bundle.features import Features
-from ..steering.concepts import Concept
-from ..steering.steered_query import SteeredQuery
+from ....arrays import IntArray
+from ...bundle.features import Features
+from ...steering.concepts import Concept
+from ...steering.steered_query import SteeredQuery
+from ..query import Query, RankedRows
+from ..view import CachedView, read_new_rows
 from .bm25 import Bm25
-from .query import Query, RankedRows
-from .view import CachedView, read_new_rows
 
 MOST_FEATURES = 8
 """Most features of a concept without a phrase whose labels provide words."""

@@ -12,14 +12,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...arrays import FloatArray
-from ...errors import ConfigError, DataError, UnknownFeatureError
-from ...files import absolute
-from ...forks import renew_after_fork
-from ...text import one_line, shown
-from ..bundle.bundle import Bundle
-from ..bundle.feature import Feature
-from .change import check_strength
+from ....arrays import FloatArray
+from ....errors import ConfigError, DataError, UnknownFeatureError
+from ....files import absolute
+from ....forks import renew_after_fork
+from ....text import one_line, shown
+from ...bundle.bundle import Bundle
+from ...bundle.feature import Feature
+from ..change import check_strength
+from ..concept_directions import SAMPLE, background, refine
+from ..concepts import Concept
 from .clicks import (
     DAY,
     LONGEST_TEXT,
@@ -31,8 +33,6 @@ from .clicks import (
     packed,
     weights_of,
 )
-from .concept_directions import SAMPLE, background, refine
-from .concepts import Concept
 from .profile_file import check_half_life, locked, read_learned, stamp_of, write_learned
 
 HALF_LIFE = 90.0

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, WideArray
-from ...text import one_line
-from ..bundle.bundle import Bundle
-from .concept_directions import MAX_ATOMS, sparse_direction
+from ....arrays import FloatArray, IntArray, WideArray
+from ....text import one_line
+from ...bundle.bundle import Bundle
+from ..concept_directions import MAX_ATOMS, sparse_direction
 
 MAX_CLICKS = 2_000
 """Clicks that a profile keeps, the newest. Each takes 1 kB in a file, at 384 dimensions."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steersearch.runtime.steering.scales import FEW, PRIOR, PRIOR_TOP, Scales
+from steersearch.runtime.steering.conditions.scales import FEW, PRIOR, PRIOR_TOP, Scales
 
 seeds = st.integers(0, 2**31)
 

@@ -10,8 +10,8 @@ import pytest
 
 from steersearch.errors import ConfigError, DataError, StorageError, UnknownFeatureError
 from steersearch.runtime import Concept, Profile, Steering
-from steersearch.runtime.steering.clicks import DISLIKED
-from steersearch.runtime.steering.profile_file import FORMAT_VERSION
+from steersearch.runtime.steering.profiles.clicks import DISLIKED
+from steersearch.runtime.steering.profiles.profile_file import FORMAT_VERSION
 
 QUERY, DAY = "a name is given", 86_400.0
 FIRST, SECOND, OTHER = "exceptions-0", "exceptions-3", "numbers-1"
@@ -131,7 +131,7 @@ def test_the_later_click_on_a_document_counts_and_undo_brings_the_earlier_back(t
 
 
 def test_clicks_that_cancel_out_boost_nothing(tiny_index, clock, monkeypatch):
-    monkeypatch.setattr("steersearch.runtime.steering.clicks.DISLIKED", 1.0)
+    monkeypatch.setattr("steersearch.runtime.steering.profiles.clicks.DISLIKED", 1.0)
     profile = Profile(tiny_index.bundle, clock=clock)
     click = profile.like(FIRST, tiny_index)
     profile._learned = replace(profile._learned, clicks=(click, replace(click, liked=False, document="another")))
@@ -328,7 +328,7 @@ def test_a_full_disk_loses_nothing(tiny_index, liked, tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("steersearch.runtime.steering.profile_file.replace_file", full)
+    monkeypatch.setattr("steersearch.runtime.steering.profiles.profile_file.replace_file", full)
     with pytest.raises(StorageError, match=r"me\.json: .*No space"):
         profile.like(SECOND, tiny_index)
     assert [click.id for click in profile.clicks] == [FIRST]

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, WideArray
-from .concepts import Concept
-from .documents import Words
+from ....arrays import FloatArray, IntArray, WideArray
+from ..concepts import Concept
+from ..documents import Words
 
 SLOPE, CONCEPT_SLOPE = 2.0, 3.0
 """Steepness of the query's condition and of those on what documents should not be about, and of those on concepts."""

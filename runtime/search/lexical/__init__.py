@@ -1,0 +1,1 @@
+"""Search by words, and the words of documents as evidence."""

@@ -1,0 +1,1 @@
+"""What a person likes and dislikes, learned from clicks, as a concept to boost."""
