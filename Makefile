@@ -60,7 +60,9 @@ bench: $(VENV)/.all  ## the figures of benchmarks/README.md, hours; DATA=folder 
 	$(BIN)/python -m benchmarks.interpretation.cost
 	$(BIN)/sae-export --pretrained minilm --out demo/general --overwrite
 	$(BIN)/python -m benchmarks.scale --bundle demo/general
-	$(BIN)/python -m benchmarks.control --data $(DATA)
+	$(BIN)/python -m benchmarks.control --data $(DATA) --work demo/control
+	$(BIN)/python -m benchmarks.understanding --data $(DATA)
+	$(BIN)/python -m benchmarks.profiles --data $(DATA) --bundles demo/control/general
 	$(BIN)/python -m benchmarks.speed --data $(DATA)
 
 $(VENV)/.docs: $(VENV)/.all

@@ -103,7 +103,7 @@ Like = Annotated[
 Unlike = Annotated[list[str], Field(description="With like: what the concept is not, ids or texts."), default([])]
 How = Annotated[
     HowFar,
-    Field(description="How much concepts count: medium, or auto, as much as the query, light half, strong twice."),
+    Field(description="How much concepts count: medium, or auto, as much as the query, light less, strong more."),
     default("medium"),
 ]
 Protect = Annotated[bool, Field(description="Leave alone what the query itself is most about."), default(False)]

@@ -54,7 +54,7 @@ class Change:
 
 
 def check_strength(name: object, strength: object) -> float:
-    """Return a strength, limited to 100 typical activations with a warning; a ConfigError if it is not finite."""
+    """Return a strength, limited to 100 with a warning; a ConfigError if it is not finite."""
     if isinstance(strength, bool) or not isinstance(strength, int | float | np.number):
         number = math.nan
     else:
@@ -69,7 +69,7 @@ def check_strength(name: object, strength: object) -> float:
         )
     if abs(number) > MAX_STRENGTH:
         cut = math.copysign(MAX_STRENGTH, number)
-        warn(f"the strength of {shown(name)} is {number:g}: taken as {cut:g}, the bound; 1 is a typical activation")
+        warn(f"the strength of {shown(name)} is {number:g}: taken as {cut:g}, the bound; 1 is the default")
         return cut
     return number
 

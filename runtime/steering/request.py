@@ -140,7 +140,7 @@ def _checked(name: str, given: object) -> dict[Key, Strength]:
         given = {given: 1.0}
     if not isinstance(given, Mapping):
         raise ConfigError(
-            f"{name} is {shown(given)}: it must map concepts to strengths, for example {{'radio astronomy': 1.5}}"
+            f"{name} is {shown(given)}: it must map concepts to strengths, for example {{'radio astronomy': 1}}"
         )
     checked: dict[Key, Strength] = {}
     for key, strength in given.items():

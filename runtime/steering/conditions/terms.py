@@ -25,6 +25,7 @@ from ..documents import Words
 SLOPE, CONCEPT_SLOPE = 2.0, 3.0
 """Steepness of the query's condition and of those on what documents should not be about, and of those on concepts."""
 POWER = 2 / 3
+"""Exponent of a strength; see `factor_of`."""
 FLOOR = 0.12
 """How far a document without a concept is believed to be about it nevertheless: a direction is no certainty."""
 ABOUT, PRESENT, AVOIDED, ABSENT = 1.2, 0.6, 1.3, 0.35
@@ -35,8 +36,6 @@ EXCLUDED = 4.0
 """Weight of the condition that a document is not about something excluded."""
 QUERY_WORDS, CONCEPT_WORDS, AVOIDED_WORDS, EXCLUDED_WORDS = 2.0, 1.0, 1.0, 2.0
 """Standard deviations that a document with all words of the query, or of a phrase, gains, rare words counting most."""
-
-
 ENOUGH = 0.7
 """Share of the query's words, as they weigh, that counts like all of them: a text need not repeat a question."""
 
