@@ -73,14 +73,16 @@ class Conjunction:
         """
         scales = self._scales()
         none = np.zeros(0, np.int64), np.zeros(0)
-        direction, top = scales.measured(query.astype(np.float64))
+        wide = query.astype(np.float64)
+        along = scales.along(wide)
+        direction, top = scales.measured(wide, along=along)
         length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
         # A small boost changes little.
         strength = sum(abs(strength) for _, _, strength in boosted) + len(excluded)
         word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
         about = _term("query", 1.0, direction, scales, ABOUT * top, none, length, text or "", word_weight, None)
         if text and word_weight:
-            about = replace(about, said=self._documents.relevance(text, scales.nearest(direction), SAMPLE))
+            about = replace(about, said=self._documents.relevance(text, scales.nearest(along), SAMPLE))
         wanted = [self._wanted(concept, code, factor_of(s), scales) for concept, code, s in boosted if s > 0]
         explained = [about, *wanted]
         avoided = [

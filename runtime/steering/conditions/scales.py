@@ -47,12 +47,20 @@ class Scales:
             self._centred = np.ascontiguousarray(rows - mean.astype(np.float32))
             self.mean = self._share * mean + (1 - self._share) * self.mean
 
-    def measured(self, direction: WideArray, least: float = 1e-9) -> tuple[WideArray, float]:
+    def along(self, direction: WideArray) -> FloatArray:
+        """Return how far the documents of the sample lie along a direction, beside their mean, shape (n,)."""
+        found: FloatArray = self._centred @ direction.astype(np.float32)
+        return found
+
+    def measured(
+        self, direction: WideArray, least: float = 1e-9, along: FloatArray | None = None
+    ) -> tuple[WideArray, float]:
         """Return a direction in standard deviations, and how far the most similar documents stand out along it.
 
         Args:
             direction: Of any length, shape (d_in,).
             least: Deviation below which it is taken as this, so that what is hardly there stays small.
+            along: What `along` returns, if it is known.
 
         Returns:
             The direction divided by its deviation, so that ``result . (d - mean)`` is z, and the mean z of the most
@@ -60,7 +68,7 @@ class Scales:
         """
         variance, best = (1 - self._share) * PRIOR**2 * float(direction @ direction), 0.0
         if n := len(self._centred):
-            z = self._centred @ direction.astype(np.float32)
+            z = self.along(direction) if along is None else along
             variance += self._share * float(z @ z) / n
             count = max(1, round(HUNDREDTH * n))
             best = float(np.partition(z, n - count)[n - count :].mean())
@@ -68,12 +76,11 @@ class Scales:
         result: WideArray = direction / deviation
         return result, self._share * best / deviation + (1 - self._share) * PRIOR_TOP
 
-    def nearest(self, direction: WideArray) -> IntArray:
-        """Return the places in the sample of the documents that stand out most along a direction, shape (m,)."""
-        n = len(self._centred)
-        count = min(n, max(1, round(NEAR * n)))
-        z = self._centred @ direction.astype(np.float32)
-        found: IntArray = np.sort(np.argpartition(-z, count - 1)[:count]) if n else np.zeros(0, np.int64)
+    @staticmethod
+    def nearest(along: FloatArray) -> IntArray:
+        """Return the places in the sample of the documents that lie farthest along a direction, shape (m,)."""
+        count = min(len(along), max(1, round(NEAR * len(along))))
+        found: IntArray = np.sort(np.argpartition(-along, count - 1)[:count]) if count else np.zeros(0, np.int64)
         return found
 
     def correlations(self, directions: WideArray) -> WideArray:
