@@ -162,12 +162,14 @@ def _checked_keys(given: object) -> tuple[Key, ...]:
     keys = (given,) if isinstance(given, int | np.integer | str | Concept | Profile) else given
     if isinstance(keys, Mapping | bytes) or not isinstance(keys, Iterable):
         raise ConfigError(f"exclude is {shown(given)}: it must list concepts, for example ['radio astronomy']")
-    made = [key.concept() if isinstance(key, Profile) else key for key in keys]
-    found: list[Key] = [key for key in made if key is not None]
-    for key in found:
-        if isinstance(key, bool) or not isinstance(key, int | np.integer | str | Concept):
+    found: dict[Key, None] = {}
+    for key in keys:
+        if isinstance(key, bool) or not isinstance(key, int | np.integer | str | Concept | Profile):
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
-    return tuple(dict.fromkeys(found))
+        concept = key.concept() if isinstance(key, Profile) else key
+        if concept is not None:  # a profile without clicks
+            found[concept] = None
+    return tuple(found)
 
 
 def auto_sign(strength: object) -> float:

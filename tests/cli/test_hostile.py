@@ -228,7 +228,10 @@ def test_ids_and_texts_are_shown_as_they_are(sae):
     assert r"\x1b]0;pwned\x07\x1b[2J\x9b1m [/] [b]x[/b] :x: \ \u202e\u2066\u200b\U000e0041\x7f\r\n  1  0.999" in shown
     found = json.loads(sae(["search", "an exception", "--index", "index", "-k", "6", "--json"]).out)["hits"]
     assert {hit["id"] for hit in found} >= {EVIL, "row:x:1", "[/]"}
-    assert {hit["metadata"]["source"] for hit in found} == {EVIL}
+    # Another test may have added a document of its own.
+    sources = [hit["metadata"]["source"] for hit in found if hit["metadata"]]
+    assert set(sources) == {EVIL}
+    assert len(sources) >= 5
 
 
 def test_paths_are_no_markup(sae):
