@@ -36,7 +36,7 @@ GRID: Mapping[str, tuple[float, ...]] = {
     "PRESENT": (0.4, 0.6, 0.8),
     "QUERY_WORDS": (0.0, 1.0, 2.0),
 }
-"""Constant of `runtime/steering/terms.py` -> values that are tried, each with each."""
+"""Constant of `runtime/steering/conditions/terms.py` -> values that are tried, each with each."""
 ALONE: Mapping[str, tuple[float, ...]] = {
     "SLOPE": (1.5, 3.0),
     "CONCEPT_SLOPE": (2.0, 4.0),
