@@ -202,6 +202,7 @@ class IndexDocuments(Documents):
 
     def __init__(self, store: DocumentStore, views: Views) -> None:
         self._store, self._views = store, views
+        self._sampled: tuple[int, int, IntArray] | None = None
 
     @property
     def generation(self) -> int:
@@ -229,5 +230,12 @@ class IndexDocuments(Documents):
         return self._views.nearest(rows)
 
     def _even_sample(self, limit: int) -> IntArray:
-        rows = self._store.rowids()
-        return rows[:: max(1, -(-len(rows) // limit))]
+        """Return the row ids of a sample, which are read once: every boosted query asks for them."""
+        with self._store.snapshot():
+            known, generation = self._sampled, self._store.generation
+            if known is not None and known[:2] == (generation, limit):
+                return known[2]
+            rows = self._store.rowids()
+            sample = rows[:: max(1, -(-len(rows) // limit))]
+            self._sampled = generation, limit, sample
+            return sample

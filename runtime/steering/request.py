@@ -168,7 +168,7 @@ def _checked_keys(given: object) -> tuple[Key, ...]:
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
         concept = key.concept() if isinstance(key, Profile) else key
         if concept is not None:  # a profile without clicks
-            found[concept] = None
+            found[int(concept) if isinstance(concept, np.integer) else concept] = None
     return tuple(found)
 
 
