@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
@@ -87,6 +88,15 @@ MORE = {
         "compare": True,
     },
 }
+
+
+@contextmanager
+def filled(folder, bundle):
+    """An index of the documents."""
+    ids, texts, metadata = documents()
+    with SteerableIndex.create(folder, bundle, backend="exact") as index:
+        index.add(texts, ids, metadata)
+        yield index
 
 
 def documents():
@@ -181,9 +191,7 @@ def bundle():
 
 @pytest.fixture(scope="module")
 def index(bundle, tmp_path_factory):
-    ids, texts, metadata = documents()
-    with SteerableIndex.create(tmp_path_factory.mktemp("golden") / "index", bundle, backend="exact") as index:
-        index.add(texts, ids, metadata)
+    with filled(tmp_path_factory.mktemp("golden") / "index", bundle) as index:
         yield index
 
 

@@ -9,7 +9,7 @@ from steersearch.runtime.search import terms as terms_module
 from steersearch.runtime.search.fusion import fuse
 
 from ...adversary.conditions import Conditions, relative, wish
-from ...test_golden import DATA, EXAMPLES, FILTER, PHRASE, QUERY, documents
+from ...test_golden import DATA, EXAMPLES, FILTER, PHRASE, QUERY, documents, filled
 
 VIEWS = ("dense", "latent", "words", "reconstruction")
 ASKED = {
@@ -31,9 +31,7 @@ def bundle():
 
 @pytest.fixture(scope="module")
 def index(bundle, tmp_path_factory):
-    ids, texts, metadata = documents()
-    with SteerableIndex.create(tmp_path_factory.mktemp("terms") / "index", bundle, backend="exact") as index:
-        index.add(texts, ids, metadata)
+    with filled(tmp_path_factory.mktemp("terms") / "index", bundle) as index:
         yield index
 
 
