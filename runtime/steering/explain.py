@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, overload
 
 import numpy as np
@@ -105,6 +105,9 @@ class TermValue:
     """Its part of the score, at most 0; that of a condition which is met is near 0."""
     words: float
     """The share of `value` that comes from words of the document."""
+    parts: Parts = field(repr=False)
+    """One per feature, largest absolute contribution first, those of other conditions with 0: what each adds to `value`
+    beside the average document."""
 
 
 @dataclass(frozen=True)
@@ -210,28 +213,41 @@ def explain_terms(
     code[own], moved[own] = change.after / length, change.delta / length
     projections = _projections(rows, atoms[latents])
     contributions, steered = np.zeros_like(projections), np.zeros_like(projections)
-    scores, values = np.zeros(len(rows)), []
+    scores, values, terms_found = np.zeros(len(rows)), [], []
     for term, z, share in zip(terms, *presences(terms, documents, shares), strict=True):
         coefficients = np.zeros(len(latents))
         np.add.at(coefficients, np.searchsorted(latents, term.latents), term.amounts)
         slope = term.slope(z)[:, None]
         centred = projections - atoms[latents].astype(np.float64) @ term.mean
         found = slope * (coefficients + term.share * code) * centred
+        by_steering = slope * term.share * moved * centred if term.concept is None else found
         contributions += found
-        steered += slope * term.share * moved * centred if term.concept is None else found
+        steered += by_steering
+        terms_found.append((found, by_steering, _largest_first(found)))
         value = term.value(z)
         scores += value
         values.append((term, z, value, slope[:, 0] * term.word_weight * share))
     before, after = np.zeros((2, len(latents)), np.float32)
     before[own], after[own] = change.before, change.after
     shown = Change(latents, before, after)
-    orders = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+    orders = _largest_first(contributions)
     made = []
     for i, id in enumerate(ids):
         parts = Parts(features, shown, contributions[i], steered[i], orders[i])
-        each = tuple(TermValue(t.name, t.weight, float(z[i]), float(v[i]), float(w[i])) for t, z, v, w in values)
+        each = tuple(
+            TermValue(
+                t.name, t.weight, float(z[i]), float(v[i]), float(w[i]), Parts(features, shown, c[i], s[i], order[i])
+            )
+            for (t, z, v, w), (c, s, order) in zip(values, terms_found, strict=True)
+        )
         made.append(Explanation(id, float(scores[i]), parts, float(scores[i] - contributions[i].sum()), each))
     return made
+
+
+def _largest_first(contributions: WideArray) -> IntArray:
+    """Return the places of the parts of each row, largest absolute contribution first, ties in their order."""
+    order: IntArray = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+    return order
 
 
 def _projections(rows: WideArray, atoms: FloatArray) -> WideArray:

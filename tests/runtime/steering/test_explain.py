@@ -48,6 +48,11 @@ def test_parts_and_conditions_add_up(index, asked, query):
         if why.terms:
             assert np.float32(why.score) == np.float32(hit.score)
             assert sum(term.value for term in why.terms) == pytest.approx(why.score, abs=1e-9)
+            by_feature = dict.fromkeys((part.feature.id for part in why.parts), 0.0)
+            for term in why.terms:
+                for part in term.parts:
+                    by_feature[part.feature.id] += part.contribution
+            assert by_feature == pytest.approx({p.feature.id: p.contribution for p in why.parts}, abs=1e-9)
             assert max(term.value for term in why.terms) <= 0
         for part in why.parts:
             assert np.isfinite([part.contribution, part.steered]).all()
