@@ -78,7 +78,7 @@ class Conditions:
             total += one.strength**t.POWER * np.log(t.FLOOR + (1 - t.FLOOR) * met[-1])
         for one in boosted:
             if one.strength < 0:
-                half = t.AVOIDED / -one.strength
+                half = t.AVOIDED / max(-one.strength, conjunction.LEAST_AVOIDED)
                 total += self._unwanted(one, (-one.strength) ** t.POWER, basis, half, t.AVOIDED_WORDS)
         for one in excluded:
             total += self._unwanted(one, t.EXCLUDED, basis, t.ABSENT, t.EXCLUDED_WORDS)

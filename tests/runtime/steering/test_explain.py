@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from steersearch.runtime import Bundle, SteerableIndex
@@ -37,6 +37,7 @@ requests = st.fixed_dictionaries(
 @pytest.mark.filterwarnings("ignore::steersearch.errors.SteeringWarning")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests, st.sampled_from(QUERIES))
+@example({"boost": {0: -3e-308}, "exclude": [], "clamp": {}, "protect": False, "blend": "both"}, QUERIES[0])
 def test_parts_and_conditions_add_up(index, asked, query):
     asked["exclude"] = [key for key in asked["exclude"] if asked["boost"].get(key, 0) <= 0]
     steered = index.steer(query, **asked)
