@@ -152,6 +152,8 @@ def folder(tmp_path_factory):
         texts = [f"An exception is raised {number}. {EVIL}" for number in range(6)]
         metadata = [{"source": EVIL, "heading": EVIL, "page": 1}] * 6
         index.add(texts, ["row:x:1", EVIL, "[/]", "[bold]b[/bold]", "a\\[b]\\", "漢字"], metadata)
+    # The commands that are tried change `index`; nothing writes to this copy.
+    shutil.copytree(made / "index", made / "untouched")
     (made / "docs.jsonl").write_text(json.dumps({"id": EVIL, "text": EVIL, EVIL: EVIL}) + "\n", "utf-8")
     (made / "binary").write_bytes(bytes(range(256)) * 20)
     (made / "nothing").write_bytes(b"")
@@ -222,16 +224,13 @@ def test_hostile_data(sae, script, path):
 
 
 def test_ids_and_texts_are_shown_as_they_are(sae):
-    shown = sae(["search", "an exception", "--index", "index", "-k", "6"]).out
+    shown = sae(["search", "an exception", "--index", "untouched", "-k", "6"]).out
     for id in ("  row:x:1  ", "  [/]  ", "  [bold]b[/bold]  ", "  a\\[b]\\  ", "  漢字  "):
         assert id in shown
     assert r"\x1b]0;pwned\x07\x1b[2J\x9b1m [/] [b]x[/b] :x: \ \u202e\u2066\u200b\U000e0041\x7f\r\n  1  0.999" in shown
-    found = json.loads(sae(["search", "an exception", "--index", "index", "-k", "6", "--json"]).out)["hits"]
+    found = json.loads(sae(["search", "an exception", "--index", "untouched", "-k", "6", "--json"]).out)["hits"]
     assert {hit["id"] for hit in found} >= {EVIL, "row:x:1", "[/]"}
-    # Another test may have added a document of its own.
-    sources = [hit["metadata"]["source"] for hit in found if hit["metadata"]]
-    assert set(sources) == {EVIL}
-    assert len(sources) >= 5
+    assert [hit["metadata"]["source"] for hit in found] == [EVIL] * 6
 
 
 def test_paths_are_no_markup(sae):
