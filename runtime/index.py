@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import FloatArray, IntArray, check_unit_rows
-from ..errors import ConfigError, DataError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
+from ..errors import ConfigError, DataError, IndexLockedError, StorageError
 from ..files import absolute
 from ..forks import never_free, renew_after_fork
 from ..sequences import as_list
 from .bundle.bundle import Bundle
 from .bundle.onnx_session import MemoryProfile
-from .ingest.adding import MODEL_DIGEST, Added, add_from, adopt, facts_of, put
+from .ingest.adding import Added, add_from, facts_of, put
 from .ingest.documents import COMMIT_EVERY, Source, unpack
-from .ingest.earlier import FOLDERS
 from .ingest.merge import Merged, merge_shards
 from .maintenance import IndexStats, Progress, Verification, size_of, stats_of, verify
-from .search.backends import Backend, check_backend, stored_backend
+from .opening import open_parts
+from .search.backends import Backend, check_backend
 from .search.hits import COMPARE_DEPTH, Hit, with_comparison
 from .search.query import Fusion, Query
 from .search.views import IndexDocuments, ViewName, Views, check_search
@@ -36,8 +35,7 @@ from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Steering, Steerin
 from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
-from .store.folder import DATABASE, check_free, is_only_read, make_folder
-from .store.leftovers import remove_leftovers, remove_unfinished
+from .store.folder import CACHE, DATABASE, check_free, make_folder
 from .store.row_encoding import Record, check_documents
 
 if TYPE_CHECKING:
@@ -47,7 +45,6 @@ __all__ = ["Hit", "SteerableIndex"]
 
 logger = logging.getLogger(__name__)
 
-CACHE = "cache"
 _OPENED = ("_store", "_views", "_documents", "_resolver")
 """Attributes that hold open files."""
 SAVE_AFTER = 1000
@@ -150,44 +147,8 @@ class SteerableIndex:
             IndexFolderError: The folder is missing, damaged, or made with another model than the bundle's.
             BundleError: The bundle is missing or damaged.
         """
-        check_backend(backend)
-        folder = absolute(path)
-        # Not `Path.is_file`, which raises an OSError for a name that is too long.
-        if not os.path.isfile(folder / DATABASE):
-            cure = f"make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
-            raise IndexFolderError(f"{folder} is not an index: {cure}")
-        readonly = readonly or is_only_read(folder)
-        store = DocumentStore.open(folder / DATABASE, readonly=readonly)
-        if not readonly:
-            remove_unfinished(folder)
-            remove_leftovers(store.writing, (folder, folder / CACHE, folder / FOLDERS))
-        try:
-            meta = store.meta
-            if bundle is None and MODEL_DIGEST not in meta:
-                return cls(folder, store, None, stored_backend(backend, meta))
-            if isinstance(bundle, Bundle):
-                opened = bundle
-            else:
-                where = absolute(bundle) if bundle is not None else folder / meta["bundle"]
-                if bundle is None and not where.exists():
-                    raise IndexFolderError(
-                        f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
-                    )
-                opened = Bundle.load(where, profile=profile, threads=threads)
-            if MODEL_DIGEST not in meta:
-                adopt(store, opened, facts_of(opened, folder))
-            elif opened.manifest.model_digest != meta[MODEL_DIGEST] or opened.d_in != store.d_in:
-                raise IndexFolderError(
-                    f"{folder} was made with another model (d_in {store.d_in}) than {opened.path} "
-                    f"(d_in {opened.d_in}): open it with its own bundle, or index the documents again"
-                )
-            return cls(folder, store, opened, stored_backend(backend, meta))
-        except KeyError as error:
-            store.close()
-            raise IndexFolderError(f"{folder} lacks {error} in its database: index the documents again") from error
-        except SteersearchError:
-            store.close()
-            raise
+        found = open_parts(path, bundle, backend=backend, readonly=readonly, profile=profile, threads=threads)
+        return cls(*found)
 
     @property
     def bundle(self) -> Bundle:

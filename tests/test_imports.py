@@ -40,7 +40,8 @@ RUNTIME = {
     "ingest": {"bundle", "store"},
     "interpret": {"bundle"},
     "maintenance": {"bundle", "store", "search"},
-    "index": {"bundle", "language", "store", "steering", "search", "ingest", "maintenance"},
+    "opening": {"bundle", "store", "search", "ingest"},
+    "index": {"bundle", "language", "store", "steering", "search", "ingest", "maintenance", "opening"},
     "evaluate": {"bundle", "search", "index"},
 }
 # What nothing of a room outside the package itself may import.

@@ -17,6 +17,7 @@ from .sqlite import is_shared, is_writable
 logger = logging.getLogger(__name__)
 
 DATABASE = "documents.sqlite"
+CACHE = "cache"
 
 
 def check_free(folder: Path) -> None:

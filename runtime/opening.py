@@ -1,0 +1,78 @@
+"""Opening of an index: its folder, database and bundle are found, checked against each other, and tidied."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import IndexFolderError, SteersearchError
+from ..files import absolute
+from .bundle.bundle import Bundle
+from .bundle.onnx_session import MemoryProfile
+from .ingest.adding import MODEL_DIGEST, adopt, facts_of
+from .ingest.earlier import FOLDERS
+from .search.backends import Backend, check_backend, stored_backend
+from .store.documents import DocumentStore
+from .store.folder import CACHE, DATABASE, is_only_read
+from .store.leftovers import remove_leftovers, remove_unfinished
+
+Parts = tuple[Path, DocumentStore, Bundle | None, Backend]
+"""The folder, the open database, the bundle that steers, and the backend that searches."""
+
+
+def open_parts(
+    path: str | Path,
+    bundle: str | Path | Bundle | None,
+    *,
+    backend: Backend,
+    readonly: bool,
+    profile: MemoryProfile,
+    threads: int | None,
+) -> Parts:
+    """Open what an index is made of. Arguments and errors as in `SteerableIndex.open`."""
+    check_backend(backend)
+    folder = absolute(path)
+    # Not `Path.is_file`, which raises an OSError for a name that is too long.
+    if not os.path.isfile(folder / DATABASE):
+        cure = f"make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
+        raise IndexFolderError(f"{folder} is not an index: {cure}")
+    readonly = readonly or is_only_read(folder)
+    store = DocumentStore.open(folder / DATABASE, readonly=readonly)
+    if not readonly:
+        remove_unfinished(folder)
+        remove_leftovers(store.writing, (folder, folder / CACHE, folder / FOLDERS))
+    try:
+        opened = _open_bundle(folder, store, bundle, profile, threads)
+        return folder, store, opened, stored_backend(backend, store.meta)
+    except KeyError as error:
+        store.close()
+        raise IndexFolderError(f"{folder} lacks {error} in its database: index the documents again") from error
+    except SteersearchError:
+        store.close()
+        raise
+
+
+def _open_bundle(
+    folder: Path, store: DocumentStore, bundle: str | Path | Bundle | None, profile: MemoryProfile, threads: int | None
+) -> Bundle | None:
+    """Open the bundle of an index, and encode the documents of one that had none."""
+    meta = store.meta
+    if isinstance(bundle, Bundle):
+        opened = bundle
+    elif bundle is None and MODEL_DIGEST not in meta:
+        return None
+    else:
+        where = absolute(bundle) if bundle is not None else folder / meta["bundle"]
+        if bundle is None and not where.exists():
+            raise IndexFolderError(
+                f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
+            )
+        opened = Bundle.load(where, profile=profile, threads=threads)
+    if MODEL_DIGEST not in meta:
+        adopt(store, opened, facts_of(opened, folder))
+    elif opened.manifest.model_digest != meta[MODEL_DIGEST] or opened.d_in != store.d_in:
+        raise IndexFolderError(
+            f"{folder} was made with another model (d_in {store.d_in}) than {opened.path} "
+            f"(d_in {opened.d_in}): open it with its own bundle, or index the documents again"
+        )
+    return opened
