@@ -23,7 +23,7 @@ from .ingest.adding import Added, add_from, facts_of, put
 from .ingest.documents import COMMIT_EVERY, Source, unpack
 from .ingest.merge import Merged, merge_shards
 from .maintenance import IndexStats, Progress, Verification, size_of, stats_of, verify
-from .opening import open_parts
+from .opening import open_bundle, open_parts
 from .search.backends import Backend, check_backend
 from .search.hits import COMPARE_DEPTH, Hit, with_comparison
 from .search.query import Fusion, Query
@@ -90,7 +90,13 @@ class SteerableIndex:
 
     @classmethod
     def create(
-        cls, path: str | Path, bundle: str | Path | Bundle | None, *, d_in: int | None = None, backend: Backend = "auto"
+        cls,
+        path: str | Path,
+        bundle: str | Path | Bundle | None,
+        *,
+        d_in: int | None = None,
+        backend: Backend = "auto",
+        embedder: Any = None,
     ) -> SteerableIndex:
         """Create an empty index.
 
@@ -101,6 +107,7 @@ class SteerableIndex:
             d_in: Width of the vectors of an index without a bundle.
             backend: `exact`, `hnsw` (extra ``hnsw``), `usearch`, `usearch-f32`, `usearch-i8` (extra ``usearch``: 16, 32
                 or 8 bits a number), or `auto`: exact below 20,000 documents. It is stored for `open`.
+            embedder: What embeds texts, where the bundle has no embedder; see `Bundle.load`.
 
         Raises:
             IndexFolderError: `path` exists and is not empty.
@@ -109,7 +116,7 @@ class SteerableIndex:
             StorageError: The folder cannot be written.
         """
         check_backend(backend)
-        opened = Bundle.load(bundle) if isinstance(bundle, str | Path) else bundle
+        opened = open_bundle(bundle, embedder)
         width = d_in if opened is None else opened.d_in
         if width is None or (d_in is not None and d_in != width):
             raise ConfigError(f"d_in is {d_in}: give it for an index without a bundle, and only there")
@@ -128,6 +135,7 @@ class SteerableIndex:
         readonly: bool = False,
         profile: MemoryProfile = "fast",
         threads: int | None = None,
+        embedder: Any = None,
     ) -> SteerableIndex:
         """Open an index.
 
@@ -140,6 +148,7 @@ class SteerableIndex:
                 has a second name (``cp -al``); a warning of the log says so once.
             profile: `fast` or `lean`, see `Bundle.load`; ignored for an open bundle.
             threads: CPU threads per graph; ignored for an open bundle.
+            embedder: What embeds texts, where the bundle has no embedder; see `Bundle.load`.
 
         Raises:
             ConfigError: The backend or profile is unknown, `threads` is below 1, or the bundle is of another embedder
@@ -147,8 +156,8 @@ class SteerableIndex:
             IndexFolderError: The folder is missing, damaged, or made with another model than the bundle's.
             BundleError: The bundle is missing or damaged.
         """
-        found = open_parts(path, bundle, backend=backend, readonly=readonly, profile=profile, threads=threads)
-        return cls(*found)
+        how: dict[str, Any] = {"backend": backend, "readonly": readonly, "profile": profile, "threads": threads}
+        return cls(*open_parts(path, bundle, embedder=embedder, **how))
 
     @property
     def bundle(self) -> Bundle:

@@ -222,8 +222,10 @@ def _embed_again(store: DocumentStore, bundle: Bundle, sample: int) -> tuple[int
     if not records:
         return 0, []
     vectors = store.vectors_of(rowids)
-    again = bundle.embed_documents([record.text for record in records])
-    of_vectors = np.einsum("ij,ij->i", again, vectors)
+    of_vectors = np.ones(len(records), np.float32)
+    if bundle.embeds:
+        again = bundle.embed_documents([record.text for record in records])
+        of_vectors = np.einsum("ij,ij->i", again, vectors)
     of_codes = _cosines(store.codes_of(rowids), bundle.encode(vectors))
     problems = []
     for record, of_vector, of_code in zip(records, of_vectors, of_codes, strict=True):
@@ -234,7 +236,7 @@ def _embed_again(store: DocumentStore, bundle: Bundle, sample: int) -> tuple[int
         else:
             continue
         problems.append(f"document {short(record.id)}: {what}: add it again")
-    return len(records), problems
+    return len(records) if bundle.embeds else 0, problems
 
 
 def _cosines(one: tuple[IntArray, FloatArray], other: tuple[IntArray, FloatArray]) -> FloatArray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from ..errors import IndexFolderError, SteersearchError
+from ..errors import ConfigError, IndexFolderError, SteersearchError
 from ..files import absolute
 from .bundle.bundle import Bundle
 from .bundle.onnx_session import MemoryProfile
@@ -28,6 +29,7 @@ def open_parts(
     readonly: bool,
     profile: MemoryProfile,
     threads: int | None,
+    embedder: Any = None,
 ) -> Parts:
     """Open what an index is made of. Arguments and errors as in `SteerableIndex.open`."""
     check_backend(backend)
@@ -42,7 +44,7 @@ def open_parts(
         remove_unfinished(folder)
         remove_leftovers(store.writing, (folder, folder / CACHE, folder / FOLDERS))
     try:
-        opened = _open_bundle(folder, store, bundle, profile, threads)
+        opened = _open_bundle(folder, store, bundle, profile, threads, embedder)
         return folder, store, opened, stored_backend(backend, store.meta)
     except KeyError as error:
         store.close()
@@ -52,11 +54,37 @@ def open_parts(
         raise
 
 
+def open_bundle(bundle: str | Path | Bundle | None, embedder: Any = None) -> Bundle | None:
+    """Open the bundle of a new index.
+
+    Raises:
+        ConfigError: An embedder is given, and there is no bundle or it is open already.
+        BundleError: The bundle cannot be used.
+    """
+    if isinstance(bundle, str | Path):
+        return Bundle.load(bundle, embedder=embedder)
+    _check_embedder(bundle, embedder)
+    return bundle
+
+
+def _check_embedder(bundle: Bundle | None, embedder: Any) -> None:
+    if embedder is not None:
+        cure = "name its folder in bundle=" if bundle is None else "give it to Bundle.load"
+        raise ConfigError(f"embedder= belongs to a bundle that is opened here: {cure}")
+
+
 def _open_bundle(
-    folder: Path, store: DocumentStore, bundle: str | Path | Bundle | None, profile: MemoryProfile, threads: int | None
+    folder: Path,
+    store: DocumentStore,
+    bundle: str | Path | Bundle | None,
+    profile: MemoryProfile,
+    threads: int | None,
+    embedder: Any,
 ) -> Bundle | None:
     """Open the bundle of an index, and encode the documents of one that had none."""
     meta = store.meta
+    if isinstance(bundle, Bundle) or (bundle is None and MODEL_DIGEST not in meta):
+        _check_embedder(bundle, embedder)
     if isinstance(bundle, Bundle):
         opened = bundle
     elif bundle is None and MODEL_DIGEST not in meta:
@@ -67,7 +95,7 @@ def _open_bundle(
             raise IndexFolderError(
                 f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
             )
-        opened = Bundle.load(where, profile=profile, threads=threads)
+        opened = Bundle.load(where, profile=profile, threads=threads, embedder=embedder)
     if MODEL_DIGEST not in meta:
         adopt(store, opened, facts_of(opened, folder))
     elif opened.manifest.model_digest != meta[MODEL_DIGEST] or opened.d_in != store.d_in:

@@ -12,10 +12,11 @@ from ...forks import never_free, renew_after_fork, renew_cached_properties
 from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
+from .external.bring import bring, check_brought
 from .feature_edits import read_edits, with_edits
 from .features import Features, read_features
 from .interpretation import Interpretation, read_interpretation_file
-from .manifest import FEATURES, INTERPRETATION, TOKENIZER, Manifest, check_size, read_manifest
+from .manifest import FEATURES, INTERPRETATION, NO_EMBEDDER, TOKENIZER, Manifest, check_size, read_manifest
 from .onnx_session import MemoryProfile, check_profile, check_threads
 from .reading import OpenedFiles
 from .write import recover
@@ -38,7 +39,10 @@ class Bundle:
         profile: MemoryProfile = "fast",
         *,
         files: OpenedFiles | None = None,
+        embedder: Any = None,
     ) -> None:
+        check_brought(embedder, manifest, path)
+        self._brought = embedder
         self.path, self.manifest = path, manifest
         """Facts about the model, its files and its parity with torch, as recorded by export."""
         self.d_in, self.n_latents, self.k = manifest.d_in, manifest.n_latents, manifest.k
@@ -62,11 +66,17 @@ class Bundle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by path: the copy is opened again, where it is used."""
-        return _load, (self.path, self._threads, self.profile)
+        return _load, (self.path, self._threads, self.profile, self._brought)
 
     @classmethod
     def load(
-        cls, path: str | Path, *, verify: bool = True, threads: int | None = None, profile: MemoryProfile = "fast"
+        cls,
+        path: str | Path,
+        *,
+        verify: bool = True,
+        threads: int | None = None,
+        profile: MemoryProfile = "fast",
+        embedder: Any = None,
     ) -> Bundle:
         """Open a bundle.
 
@@ -75,9 +85,10 @@ class Bundle:
             verify: Compare the checksum of every file; False opens faster and compares only sizes.
             threads: CPU threads per graph; by default all usable ones, or one when `lean`.
             profile: ``fast``, or ``lean`` for the least memory; embeddings are the same up to rounding.
+            embedder: What embeds texts for a bundle without an embedder: see `external.bring`.
 
         Raises:
-            ConfigError: An unknown profile, or `threads` is below 1.
+            ConfigError: An unknown profile, `threads` is below 1, or an embedder for a bundle that has one.
             BundleError: The folder is missing or incomplete, or its embedder is of an unknown kind.
             FormatVersionError: It was written by a newer steersearch.
             ChecksumError: A file was altered.
@@ -89,7 +100,7 @@ class Bundle:
         recover(folder)
         files = OpenedFiles(folder)
         manifest = read_manifest(folder, verify=verify)
-        bundle = cls(folder, manifest, threads, profile, files=files)
+        bundle = cls(folder, manifest, threads, profile, files=files, embedder=embedder)
         check_size(folder, manifest)
         # A damaged bundle fails here and not in the first search.
         bundle.features  # noqa: B018
@@ -135,6 +146,11 @@ class Bundle:
         return self.autoencoder.decode(indices, values)
 
     @property
+    def embeds(self) -> bool:
+        """Whether texts can be embedded: the bundle has an embedder, or one was brought."""
+        return self.manifest.embedder_kind != NO_EMBEDDER or self._brought is not None
+
+    @property
     def b_dec(self) -> FloatArray:
         """The decoder's bias, shape (d_in,): the reconstruction of an empty code."""
         return self.autoencoder.b_dec
@@ -148,7 +164,8 @@ class Bundle:
     def features(self) -> Features:
         """Label and statistics of each latent, with the users' edits; a BundleError when either cannot be used."""
         features, mean = read_features(self.path / FEATURES, n_latents=self.n_latents, d_in=self.d_in)
-        unedited = Features(features, mean, self.embed_documents, self.autoencoder, self._companions)
+        model = (self.embed_documents, self.autoencoder, self._companions)
+        unedited = Features(features, mean, *model, by_meaning=self.embeds)
         edits = read_edits(self.path, self.autoencoder)
         return with_edits(unedited, edits) if edits else unedited
 
@@ -170,12 +187,17 @@ class Bundle:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """The embedder, opened on first use; a BundleError when it cannot be opened."""
+        """The embedder, opened on first use; a BundleError when it cannot be opened.
+
+        One that refuses texts in a bundle without an embedder to which none was brought.
+        """
         # Its own files, which begin with this, and the tokenizer.
         names = (TOKENIZER, *(name for name in self.manifest.files if name.startswith("embedder.")))
         with self.files.unchanged(*names):
+            if self._brought is not None:
+                return bring(self._brought, self.manifest, self.path)
             return self._open_embedder(self.path, self.manifest, self._threads, self.profile)
 
 
-def _load(path: Path, threads: int | None, profile: MemoryProfile) -> Bundle:
-    return Bundle.load(path, threads=threads, profile=profile)
+def _load(path: Path, threads: int | None, profile: MemoryProfile, embedder: Any) -> Bundle:
+    return Bundle.load(path, threads=threads, profile=profile, embedder=embedder)

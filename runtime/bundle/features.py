@@ -54,6 +54,7 @@ class Features(Sequence[Feature]):
         autoencoder: Encoder and atoms; given together with `embed`.
         companions: Latent -> latents that fire with it -> how many times more often than by chance; none by default.
         unedited: The features without the users' edits; the same ones by default.
+        by_meaning: False where `embed` has no embedder behind it: then searches for a phrase compare words only.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Features(Sequence[Feature]):
         companions: Callable[[int], Mapping[int, float]] | None = None,
         *,
         unedited: Sequence[Feature] | None = None,
+        by_meaning: bool = True,
     ) -> None:
+        self._by_meaning = by_meaning
         self._features = tuple(features)
         self.reference_mean = reference_mean
         self.typical: FloatArray = np.array([f.p95 for f in features], np.float32)
@@ -136,7 +139,7 @@ class Features(Sequence[Feature]):
         if not text.strip():
             return []
         scores = self._words.scores(text)
-        if self._embed is not None and self._autoencoder is not None:
+        if self._by_meaning and self._embed is not None and self._autoencoder is not None:
             # Without the contrast, the latents for "a short text" would win for every phrase.
             direction = self._embed([text])[0] - self._contrast
             cosines = self._autoencoder.atoms @ unit_rows(direction[None])[0]  # (n_latents,)
@@ -192,7 +195,7 @@ class Features(Sequence[Feature]):
     def with_edited(self, edited: Sequence[Feature]) -> Features:
         """Return a copy with edited features; its `unedited` is the same."""
         model = (self._embed, self._autoencoder, self._companions)
-        return Features(edited, self.reference_mean, *model, unedited=self.unedited)
+        return Features(edited, self.reference_mean, *model, unedited=self.unedited, by_meaning=self._by_meaning)
 
     def _ranked(self, scores: Mapping[int, float]) -> list[Feature]:
         """Return the features that have a score and are not hidden, best first."""

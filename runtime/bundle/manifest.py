@@ -22,11 +22,15 @@ DECODER = "decoder.onnx"
 TOKENIZER = "tokenizer.json"
 FEATURES = "features.json"
 LICENSES = "LICENSES"
+PROBES = "embedder.probes.npz"
+"""Texts and vectors of a bundle of the kind `none`; see `probes`."""
 INTERPRETATION = "interpretation.jsonl.gz"
 TOKEN_MODEL = "tokens.npz"
 REQUIRED_FILES = (EMBEDDER, ENCODER, DECODER, TOKENIZER, FEATURES, LICENSES)
 """A bundle lists these; an embedder above 16 MB adds its weights, `embedder.onnx.data`. Another kind brings files
 of its own in the place of `embedder.onnx`, whose names begin with `embedder.` too, so that an index is tied to them."""
+NO_EMBEDDER = "none"
+"""The `embedder_kind` of a bundle without an embedder: it has `PROBES`, and neither `embedder.onnx` nor a tokenizer."""
 OPTIONAL_FILES = (INTERPRETATION, TOKEN_MODEL)
 """Files that `sae features label` adds; searching and steering do not need them."""
 
@@ -61,7 +65,8 @@ class Manifest:
     batch_invariant: bool
     """False when the embedding of a text depends on the other texts of its batch; then every run has one text."""
     embedder: dict[str, str | None]
-    """`id`, `revision` and `sha256` of the weights; null where unknown."""
+    """`id`, `revision` and `sha256` of the weights; null where unknown. Of the kind ``none``, `id` is the model's name
+    at the service that made the vectors."""
     files: dict[str, dict[str, str | int]]
     """`sha256` and `bytes` of every other file, by file name."""
     parity: dict[str, float | int]
@@ -73,7 +78,7 @@ class Manifest:
     query_prefix: str = ""
     document_prefix: str = ""
     embedder_kind: str = "onnx"
-    """How the embedder is opened: a name in `embedder_kinds.EMBEDDERS`."""
+    """How the embedder is opened: a name in `embedder_kinds.EMBEDDERS`; ``none`` without one."""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -129,6 +134,13 @@ class Manifest:
         if digest != _digest(values):
             raise ChecksumError(f"{source} was altered after the export: {CURE}")
         return cls(**plain | {"format_version": FORMAT_VERSION})
+
+
+def required_files(kind: str) -> tuple[str, ...]:
+    """Return the files that a bundle with an embedder of this kind must list."""
+    if kind == NO_EMBEDDER:
+        return (PROBES, *(name for name in REQUIRED_FILES if name not in (EMBEDDER, TOKENIZER)))
+    return tuple(name for name in REQUIRED_FILES if kind == "onnx" or name != EMBEDDER)
 
 
 def read_manifest(folder: str | Path, verify: bool = True) -> Manifest:
@@ -219,8 +231,7 @@ def _check_values(values: Mapping[str, Any], source: str) -> None:
         good = good and isinstance(entry["sha256"], str) and bool(_SHA256.fullmatch(entry["sha256"]))
         if not (good and type(entry["bytes"]) is int and entry["bytes"] >= 0):
             raise BundleError(f"{source}: files[{name!r}] is {entry!r}, expected sha256 and bytes: {CURE}")
-    others = set() if values["embedder_kind"] == "onnx" else {EMBEDDER}
-    if missing := sorted(set(REQUIRED_FILES) - others - set(files)):
+    if missing := sorted(set(required_files(values["embedder_kind"])) - set(files)):
         raise BundleError(f"{source} does not list {missing}: {CURE}")
 
 

@@ -162,7 +162,8 @@ def adopt(store: DocumentStore, bundle: Bundle, facts: Mapping[str, str]) -> Non
             f"{bundle.d_in}: use the bundle of the embedder that made them, or add the documents to a new folder"
         )
     rows = store.rowids()
-    if len(rows):
+    # Without an embedder nobody can tell.
+    if len(rows) and bundle.embeds:
         first = store.by_rowid(rows[:1])[0]
         cosine = float(bundle.embed_documents([first.text])[0] @ store.vectors_of(rows[:1])[0])
         if cosine < SAME_SPACE:
