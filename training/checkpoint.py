@@ -29,8 +29,8 @@ class CheckpointInfo:
     """The facts of a checkpoint without its weights; all plain types."""
 
     embedder: dict[str, Any] | None = None
-    """`id`, `revision`, `sha256`, `max_length`, `path`, `query_prefix` and `document_prefix` of the embedder; None when
-    trained from bare embeddings. Older checkpoints have no prefixes."""
+    """`id`, `revision`, `sha256`, `max_length`, `path`, `query_prefix`, `document_prefix`, `kind` and `pooling` of the
+    embedder; None when trained from bare embeddings. Older checkpoints lack the last four, or the last two."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics, by name."""
     corpus: dict[str, Any] = field(default_factory=dict)
@@ -158,6 +158,6 @@ def check_embedder(embedder: dict[str, Any] | None) -> None:
     for name, kind in kinds.items():
         if type(embedder[name]) is not kind:
             raise TypeError(f"{name} of the embedder is {embedder[name]!r}, expected a {kind.__name__}")
-    for name in ("query_prefix", "document_prefix"):
+    for name in ("query_prefix", "document_prefix", "kind", "pooling"):
         if not isinstance(embedder.get(name, ""), str):
             raise TypeError(f"{name} of the embedder is {embedder[name]!r}, expected a text")

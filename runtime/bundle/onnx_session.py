@@ -17,9 +17,9 @@ import numpy as np
 import onnxruntime as ort
 
 from ...errors import BundleError, ConfigError
+from ...onnx_graph import check_graph
 from ...text import first_line, shown
 from .manifest import CURE
-from .onnx_graph import check_graph
 
 Session: TypeAlias = ort.InferenceSession
 SessionOptions: TypeAlias = ort.SessionOptions
@@ -85,6 +85,8 @@ def open_session(
         check_graph(path, [f"{path.name}.data"])
     except OSError as error:
         raise BundleError(f"cannot load {path} ({error.strerror or error}): {CURE}") from error
+    except ValueError as error:
+        raise BundleError(f"cannot load {path}, {error}: {CURE}") from error
     options = SessionOptions()
     # Without a value, onnxruntime pins threads to CPUs that a container may not use.
     options.intra_op_num_threads = threads or (1 if profile == "lean" else min(usable_cpus(), MAX_THREADS))

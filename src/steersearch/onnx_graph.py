@@ -15,9 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import BundleError
-from .manifest import CURE
-
 LARGEST_CONSTANT = 2**26
 """Numbers that a node may make of constants alone; 256 MB in float32."""
 MAX_DEPTH = 16
@@ -68,38 +65,39 @@ def check_graph(path: Path, weights: Sequence[str] = ()) -> None:
     """Check what a graph names; `weights` are the files beside it that it may read.
 
     Raises:
-        BundleError: It is no ONNX file, or it has functions of its own, an operator of an unknown domain or one that
+        OSError: It cannot be read.
+        ValueError: It is no ONNX file, or it has functions of its own, an operator of an unknown domain or one that
             repeats a graph, reads another file, or makes a tensor of more than `LARGEST_CONSTANT` numbers.
     """
     if path.stat().st_size >= MAX_BYTES:
-        raise BundleError(f"{path} has 2 GB or more: {CURE}")
+        raise ValueError("it has 2 GB or more")
     try:
         content = memoryview(path.read_bytes())
         model = _read(content, "model", 0)
         sizes = {name: numbers for name, numbers in _constants(model)}
-        for message in _all(model):
-            _check(message, path, weights, sizes)
     except (ValueError, IndexError, OverflowError) as error:
-        raise BundleError(f"cannot load {path}, it is not an ONNX graph ({error}): {CURE}") from error
+        raise ValueError(f"it is not an ONNX graph ({error})") from error
+    for message in _all(model):
+        _check(message, weights, sizes)
 
 
-def _check(message: _Message, path: Path, weights: Sequence[str], sizes: dict[str, list[int]]) -> None:
+def _check(message: _Message, weights: Sequence[str], sizes: dict[str, list[int]]) -> None:
     if message.kind in ("function", "training"):
-        raise BundleError(f"{path} has a {message.kind} of its own, which no bundle needs: {CURE}")
+        raise ValueError(f"it has a {message.kind} of its own, which no embedder needs")
     if message.kind == "tensor":
         places = [each.text(".value") for each in message.inside if each.text(".key") == "location"]
         if (message.values.get(".location", [0])[-1] or places) and not (places and set(places) <= set(weights)):
-            raise BundleError(f"{path} reads the file {str(places)[1:81]}, which the manifest does not list: {CURE}")
+            raise ValueError(f"it reads the file {str(places)[1:81]}, which is not listed")
     if message.kind == "node":
         operator, domain = message.text(".op"), message.text(".domain")
         if operator in _ENDLESS or domain not in DOMAINS:
-            raise BundleError(f"{path} has the operator {domain[:40]}:{operator[:40]}, which no bundle needs: {CURE}")
+            raise ValueError(f"it has the operator {domain[:40]}:{operator[:40]}, which no embedder needs")
         if operator in _MAKERS:
             given = [sizes.get(bytes(name).decode("utf-8", "replace"), []) for name in message.values.get(".input", [])]
             given += [each.values.get(".ints", []) for each in message.inside]
             largest = max((math.prod(abs(n) or 1 for n in numbers) for numbers in given), default=0)
             if largest > LARGEST_CONSTANT:
-                raise BundleError(f"{path} makes a tensor of {largest:.2g} numbers out of nothing: {CURE}")
+                raise ValueError(f"it makes a tensor of {largest:.2g} numbers out of nothing")
 
 
 def _constants(model: _Message) -> Iterator[tuple[str, list[int]]]:
