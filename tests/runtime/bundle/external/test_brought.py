@@ -361,3 +361,15 @@ def test_an_index_lives_with_a_service(bare_folder, server, whole, tmp_path):
         assert index.verify().embedded == 5
         index.add(TEXTS, ids=list("vwxyz"))
     assert server.texts.count(TEXTS[0]) == 1
+
+
+def test_long_documents_are_cut_without_a_tokenizer(bundle, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "moon.txt").write_text(" ".join(f"The moon and planet {i} and a rocket." for i in range(200)))
+    with SteerableIndex.create(tmp_path / "index", bundle) as index:
+        index.add_from(tmp_path / "notes")
+        assert len(index) == 5  # 2,200 tokens, of which each chunk shares up to 64 with the one before
+        assert index.search("rocket", 1)[0].id.startswith("moon.txt#")
+    with SteerableIndex.create(tmp_path / "other", bundle) as index:
+        index.add_from(tmp_path / "notes", chunk_tokens=64, overlap=0)
+        assert len(index) > 20
