@@ -123,6 +123,12 @@ class Bundle:
         """
         return self._embed_query(text)
 
+    def prefetch(self, documents: list[str], queries: list[str]) -> None:
+        """Embed texts that are needed in a moment by as few calls of an embedder from outside as possible."""
+        prefetch = getattr(self.embedder, "prefetch", None)
+        if prefetch is not None:
+            prefetch(documents, queries)
+
     embed = embed_documents
     """Short name of `embed_documents`. For a model without prefixes, documents and queries are embedded alike."""
 
@@ -150,6 +156,11 @@ class Bundle:
     def embeds(self) -> bool:
         """Whether texts can be embedded: the bundle has an embedder, or one was brought."""
         return self.manifest.embedder_kind != NO_EMBEDDER or self._brought is not None
+
+    @property
+    def brings(self) -> bool:
+        """Whether the embedder is one from outside, for which every call may cost money and a tenth of a second."""
+        return self._brought is not None
 
     @property
     def b_dec(self) -> FloatArray:

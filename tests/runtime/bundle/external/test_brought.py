@@ -373,3 +373,16 @@ def test_long_documents_are_cut_without_a_tokenizer(bundle, tmp_path):
     with SteerableIndex.create(tmp_path / "other", bundle) as index:
         index.add_from(tmp_path / "notes", chunk_tokens=64, overlap=0)
         assert len(index) > 20
+
+
+def test_phrases_of_a_request_take_few_calls(bundle, server, whole, tmp_path):
+    with SteerableIndex.create(tmp_path / "index", bundle) as index:
+        index.add(TEXTS, ids=list("abcde"))
+        index.search("first", boost={"soil and seed": 1})  # words of the bundle that phrases are compared with
+        del server.seen[:]
+        index.search("the moon", boost={"rocket ship": 1, "cheese soup": 0.5, "moon": 1}, exclude=["sea whale"])
+        assert len(server.seen) == 1
+        assert {"the moon", "rocket ship", "cheese soup", "sea whale"} <= set(server.texts)
+        assert "moon" not in server.texts  # a label
+        index.search("the moon", boost={"rocket ship": 2, "cheese soup": -1}, exclude=["sea whale"])
+        assert len(server.seen) == 1
