@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..files import absolute
 from .choices import ChoosingCommand
 from .console import stderr
+from .embedders import EmbedderDimensions, EmbedderModel, EmbedderUrl, MaxCalls, MaxTexts, brought, report_calls
 from .index import index_app
 from .live import progress_bars
 from .options import (
@@ -47,6 +48,11 @@ def embed(
     overlap: Overlap = None,
     no_chunks: NoChunks = False,
     text_column: TextColumn = None,
+    embedder_url: EmbedderUrl = None,
+    embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
+    max_texts: MaxTexts = None,
+    max_calls: MaxCalls = None,
     json: Json = False,
 ) -> None:
     """Embed a part of the documents, for any scheduler that runs many such processes.
@@ -62,10 +68,12 @@ def embed(
     match = re.fullmatch(r"(\d+)/(\d+)", shard)
     if match is None:
         raise ConfigError(f"--shard is {shard!r}: write 3/8 for the third of eight shards")
+    embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts, max_calls)
+    opened = Bundle.load(bundle, threads=threads, embedder=embedder)
     with progress_bars() as show:
         folder, made = embed_shard(
             source,
-            Bundle.load(bundle, threads=threads),
+            opened,
             out,
             (int(match[1]), int(match[2])),
             resume=resume,
@@ -78,6 +86,7 @@ def embed(
         print_json({"shard": str(folder), "documents": made.documents, "problems": made.problems})
         return
     stderr.print(f"{folder}: {made.documents:,} documents")
+    report_calls(opened)
     report_problems(made.problems, made.positions or 0, "files" if Path(source).is_dir() else "documents")
     stderr.print(f"next, when all shards are there: sae index merge {out} --index index")
 

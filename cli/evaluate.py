@@ -10,6 +10,16 @@ import typer
 from rich.table import Table
 
 from .console import console
+from .embedders import (
+    EmbedderDimensions,
+    EmbedderModel,
+    EmbedderUrl,
+    MaxCalls,
+    MaxTexts,
+    announce,
+    brought,
+    report_calls,
+)
 from .live import progress_bars
 from .options import BundlePath, Json
 from .output import print_json
@@ -22,6 +32,11 @@ def evaluate(
     index: Annotated[
         Path | None, typer.Option("--index", help="Keep the index here and use it again next time.")
     ] = None,
+    embedder_url: EmbedderUrl = None,
+    embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
+    max_texts: MaxTexts = None,
+    max_calls: MaxCalls = None,
     json: Json = False,
 ) -> None:
     """Measure what a bundle keeps of dense retrieval on judged queries.
@@ -30,10 +45,17 @@ def evaluate(
     paper's), latent, words (BM25), and hybrid by rank and by weights. nDCG@10, MRR@10 and R@100 by trec_eval's
     definitions, each also as a share of dense.
     """
+    from ..corpus import Corpus
+    from ..runtime import Bundle
     from ..runtime.evaluate import evaluate as run
 
+    embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts, max_calls)
+    opened = Bundle.load(bundle, embedder=embedder)
+    if opened.manifest.embedder_kind == "none":
+        announce(opened, len(Corpus.open(data)), "documents, and the judged queries")
     with progress_bars() as show:
-        report = run(bundle, data, split=split, index_path=index, progress=show)
+        report = run(opened, data, split=split, index_path=index, progress=show)
+    report_calls(opened)
     if json:
         print_json(asdict(report))
         return

@@ -17,6 +17,16 @@ from ..errors import IndexFolderError, StorageError
 from ..files import absolute
 from .choices import TYPER, ChoosingCommand
 from .console import console, stderr
+from .embedders import (
+    EmbedderDimensions,
+    EmbedderModel,
+    EmbedderUrl,
+    MaxCalls,
+    MaxTexts,
+    announce,
+    brought,
+    report_calls,
+)
 from .live import progress_bars
 from .options import (
     BackendOption,
@@ -71,6 +81,11 @@ def build(
     overlap: Overlap = None,
     no_chunks: NoChunks = False,
     text_column: TextColumn = None,
+    embedder_url: EmbedderUrl = None,
+    embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
+    max_texts: MaxTexts = None,
+    max_calls: MaxCalls = None,
     json: Json = False,
 ) -> None:
     """Embed documents and put them into a searchable folder; the default.
@@ -87,11 +102,14 @@ def build(
 
     corpus = Corpus.open(one_path(path, data), text_column=text_column)
     total = len(corpus) if corpus.folder is None else len(corpus.folder.ids())
+    embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts, max_calls)
     if absolute(out).exists():
-        opened = SteerableIndex.open(out, bundle=bundle, backend=backend, profile=profile)
+        opened = SteerableIndex.open(out, bundle=bundle, backend=backend, profile=profile, embedder=embedder)
     else:
-        opened = SteerableIndex.create(out, Bundle.load(bundle or Path("bundle"), profile=profile), backend=backend)
+        loaded = Bundle.load(bundle or Path("bundle"), profile=profile, embedder=embedder)
+        opened = SteerableIndex.create(out, loaded, backend=backend)
     # They log oddities of files; what cannot be read is reported at the end.
+    announce(opened.bundle, total, "documents, before they are cut")
     with opened, quiet("pypdf", "steersearch.corpus.files", "steersearch.corpus.problems"), progress_bars() as show:
         added = opened.add_from(
             corpus,
@@ -110,6 +128,7 @@ def build(
         dropped = f", dropped {added.dropped:,} that are gone" if added.dropped else ""
         replaced = f", replaced {added.replaced:,}" if added.replaced else ""
         stderr.print(f"{out}: added {stored:,}{already}{replaced}{dropped}, now {count:,} documents")
+        report_calls(opened.bundle)
         report_problems(corpus.problems, corpus.positions, "documents" if corpus.folder is None else "files")
         stderr.print(f'next: sae search "your words" --index {out}')
     if corpus.problems:
@@ -121,6 +140,9 @@ def verify(
     index: IndexPath = Path("index"),
     bundle: MovedBundle = None,
     sample: Annotated[int, typer.Option(min=0, help="Texts that are embedded again and compared.")] = 64,
+    embedder_url: EmbedderUrl = None,
+    embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
     json: Json = False,
 ) -> None:
     """Check an index: the database, every document, the caches, and that texts embed as stored.
@@ -132,8 +154,12 @@ def verify(
 
     documents = embedded = 0
     problems: list[str] = []
+    embedder = brought(embedder_url, embedder_model, embedder_dimensions)
     try:
-        with SteerableIndex.open(index, bundle=bundle, readonly=True) as opened, progress_bars(json) as show:
+        with (
+            SteerableIndex.open(index, bundle=bundle, readonly=True, embedder=embedder) as opened,
+            progress_bars(json) as show,
+        ):
             found = opened.verify(sample=sample, progress=lambda done, total: show("verify documents", done, total))
             documents, embedded, problems = found.documents, found.embedded, list(found.problems)
     except (IndexFolderError, StorageError) as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import ConfigError
 from .console import stderr
+from .embedders import EmbedderDimensions, EmbedderModel, EmbedderUrl, brought
 from .options import IndexPath, MovedBundle, ProfileOption
 
 TOKEN_VARIABLE = "STEERSEARCH_MCP_TOKEN"
@@ -37,6 +38,9 @@ def mcp(
         bool, typer.Option("--no-token", help="With --http: let every user of this machine in.")
     ] = False,
     profile: ProfileOption = "fast",
+    embedder_url: EmbedderUrl = None,
+    embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
 ) -> None:
     """Serve an index to agents over MCP: `find_concepts` and `search_documents`. Read-only without --allow-write.
 
@@ -48,7 +52,9 @@ def mcp(
 
     if no_token and token is not None:
         raise ConfigError(f"--no-token and a token (--token or {TOKEN_VARIABLE}) are both given: leave one of them out")
-    with SteerableIndex.open(index, bundle=bundle, readonly=not allow_write, profile=profile) as opened:
+    embedder = brought(embedder_url, embedder_model, embedder_dimensions)
+    how: dict[str, Any] = {"readonly": not allow_write, "profile": profile, "embedder": embedder}
+    with SteerableIndex.open(index, bundle=bundle, **how) as opened:
         server = make_server(opened, allow_write=allow_write, port=port)
         if http:
             _announce(f"serving {index} at http://127.0.0.1:{port}/mcp; stop with Ctrl-C")

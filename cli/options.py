@@ -51,7 +51,9 @@ DataOption = Annotated[Path | None, typer.Option("--data", help="The same as PAT
 ChunkTokens = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Longest chunk in tokens of the bundle's tokenizer; by default as long as the embedder reads."
+        min=1,
+        help="Longest chunk in tokens of the bundle's tokenizer; by default as long as the embedder reads. Without a "
+        "tokenizer one is 3 to 5 characters, and the default 512.",
     ),
 ]
 Overlap = Annotated[

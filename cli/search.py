@@ -12,6 +12,7 @@ import typer
 from ..errors import ConfigError
 from .choices import choice
 from .console import console, stderr
+from .embedders import EmbedderDimensions, EmbedderModel, EmbedderUrl, brought
 from .options import (
     BlendOption,
     BoostOption,
@@ -94,6 +95,9 @@ def search(
         ),
     ] = False,
     profile: ProfileOption = "fast",
+    embedder_url: EmbedderUrl = None,
+    embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
     json: Json = False,
 ) -> None:
     """Search an index, and steer what comes first.
@@ -116,7 +120,8 @@ def search(
     how = parse_fusion(fusion)
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
-    with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
+    embedder = brought(embedder_url, embedder_model, embedder_dimensions)
+    with SteerableIndex.open(index, bundle=bundle, profile=profile, embedder=embedder) as opened:
         how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
@@ -157,6 +162,9 @@ def explain(
     keep: KeepOption = None,
     protect: ProtectOption = False,
     profile: ProfileOption = "fast",
+    embedder_url: EmbedderUrl = None,
+    embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
     json: Json = False,
 ) -> None:
     """Take a document's dense score apart: what the query, each concept and each feature adds to it.
@@ -166,7 +174,8 @@ def explain(
     from ..runtime import SteerableIndex
 
     boosts, clamps, excluded = parse_boost(boost), parse_clamp(clamp), parse_exclude(exclude)
-    with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
+    embedder = brought(embedder_url, embedder_model, embedder_dimensions)
+    with SteerableIndex.open(index, bundle=bundle, profile=profile, embedder=embedder) as opened:
         how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)

@@ -12,6 +12,7 @@ Suggested reading order: `steering.change` (the core, pure NumPy), `steering.req
 from typing import TYPE_CHECKING, Any
 
 from .bundle.bundle import Bundle
+from .bundle.external.external_embedder import ExternalEmbedder
 from .bundle.feature import Feature
 from .bundle.features import Features
 from .bundle.onnx_session import MemoryProfile
@@ -31,6 +32,7 @@ from .steering.request import Blend, Boost, Key, Steering, Strength
 from .steering.steered_query import SteeredQuery
 
 if TYPE_CHECKING:
+    from .bundle.external.service import EmbeddingService
     from .language.grammar import understand
 
 __all__ = [
@@ -40,7 +42,9 @@ __all__ = [
     "Boost",
     "Bundle",
     "Concept",
+    "EmbeddingService",
     "Explanation",
+    "ExternalEmbedder",
     "Feature",
     "Features",
     "Fusion",
@@ -64,9 +68,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the grammar when it is first asked for: it takes a tenth of the time of this package."""
+    """Import what few programs need when it is first asked for: the grammar takes a tenth of the package's time."""
     if name == "understand":
         from .language.grammar import understand
 
         return understand
+    if name == "EmbeddingService":
+        from .bundle.external.service import EmbeddingService
+
+        return EmbeddingService
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,9 +24,9 @@ NEEDS = {
 }
 # `__all__` of the packages
 EXPORTED = {
-    "steersearch.runtime": "Added Backend Boost Bundle Concept Explanation Feature Features Fusion Hit IndexStats Key "
-    "MemoryProfile Part Profile Request SteerableIndex SteeredQuery Steering Strength Verification View ViewName "
-    "understand",
+    "steersearch.runtime": "Added Backend Boost Bundle Concept EmbeddingService Explanation ExternalEmbedder Feature "
+    "Features Fusion Hit IndexStats Key MemoryProfile Part Profile Request SteerableIndex SteeredQuery Steering "
+    "Strength Verification View ViewName understand",
     "steersearch.runtime.interpret": "Entry Interpretation Neuron2Graph Passage Pattern interpret read_graph "
     "read_interpretation save",
     "steersearch.training": "Embedder SaeConfig SparseAutoencoder TrainConfig default_cache_dir embed_cached "

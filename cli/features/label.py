@@ -11,6 +11,15 @@ import typer
 
 from ...errors import ConfigError
 from ..console import stderr
+from ..embedders import (
+    EmbedderDimensions,
+    EmbedderModel,
+    EmbedderUrl,
+    MaxTexts,
+    announce,
+    brought,
+    report_calls,
+)
 from ..live import progress_bars
 from ..options import BundlePath, Json
 from ..output import print_json
@@ -45,6 +54,10 @@ def label(
         bool, typer.Option("--quick", help="Leave out the search for decisive words, which takes most of the time.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Chooses the random documents that labels are tested on.")] = 0,
+    embedder_url: EmbedderUrl = None,
+    embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
+    max_texts: MaxTexts = None,
     json: Json = False,
 ) -> None:
     """Find out what every latent stands for: labels, patterns, examples, each with a score on held-out documents.
@@ -61,8 +74,10 @@ def label(
 
     if (data is None) == (index is None):
         raise ConfigError("give the documents either with --data FILE or with --index FOLDER")
-    opened = Bundle.load(bundle)
+    embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts)
+    opened = Bundle.load(bundle, embedder=embedder)
     documents = _from_index(opened, index) if index else _from_data(data)
+    announce(opened, _most_texts(opened, documents, quick), "documents, phrases and sentences")
     with progress_bars() as show:
         found = interpret(
             opened,
@@ -79,6 +94,7 @@ def label(
     if model is not None:
         found, summary = _relabel(opened, found, model, candidates, max_calls, max_tokens, timeout)
     save(opened, found)
+    report_calls(opened)
     _report(bundle, found, summary, json)
 
 
@@ -109,6 +125,15 @@ def _from_index(bundle: Bundle, path: Path) -> _Documents:
     with SteerableIndex.open(path, bundle=bundle) as index:
         ids, texts, rows = index.documents()
     return _Documents(ids, texts, path.resolve().name, [], rows)
+
+
+def _most_texts(bundle: Bundle, documents: _Documents, quick: bool) -> int:
+    """Return an upper estimate of the texts that labelling embeds; see `interpret.pipeline`."""
+    from ...runtime.interpret.labels import MAX_PHRASES
+    from ...runtime.interpret.pipeline import TEXTS_PER_LATENT
+
+    whole = 0 if documents.embeddings is not None else len(documents.texts)
+    return whole + MAX_PHRASES + TEXTS_PER_LATENT[not quick] * bundle.n_latents + len(documents.queries)
 
 
 def _relabel(

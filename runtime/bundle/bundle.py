@@ -41,8 +41,7 @@ class Bundle:
         files: OpenedFiles | None = None,
         embedder: Any = None,
     ) -> None:
-        check_brought(embedder, manifest, path)
-        self._brought = embedder
+        self._brought = check_brought(embedder, manifest, path)
         self.path, self.manifest = path, manifest
         """Facts about the model, its files and its parity with torch, as recorded by export."""
         self.d_in, self.n_latents, self.k = manifest.d_in, manifest.n_latents, manifest.k
@@ -85,7 +84,9 @@ class Bundle:
             verify: Compare the checksum of every file; False opens faster and compares only sizes.
             threads: CPU threads per graph; by default all usable ones, or one when `lean`.
             profile: ``fast``, or ``lean`` for the least memory; embeddings are the same up to rounding.
-            embedder: What embeds texts for a bundle without an embedder: see `external.bring`.
+            embedder: What embeds texts for a bundle without an embedder: an address like
+                ``https://api.openai.com/v1``, embeddings of LangChain, a function from texts to vectors, or one of
+                these with limits; see `ExternalEmbedder`.
 
         Raises:
             ConfigError: An unknown profile, `threads` is below 1, or an embedder for a bundle that has one.
@@ -122,6 +123,12 @@ class Bundle:
         """
         return self._embed_query(text)
 
+    def prefetch(self, documents: list[str], queries: list[str]) -> None:
+        """Embed texts that are needed in a moment by as few calls of an embedder from outside as possible."""
+        prefetch = getattr(self.embedder, "prefetch", None)
+        if prefetch is not None:
+            prefetch(documents, queries)
+
     embed = embed_documents
     """Short name of `embed_documents`. For a model without prefixes, documents and queries are embedded alike."""
 
@@ -149,6 +156,11 @@ class Bundle:
     def embeds(self) -> bool:
         """Whether texts can be embedded: the bundle has an embedder, or one was brought."""
         return self.manifest.embedder_kind != NO_EMBEDDER or self._brought is not None
+
+    @property
+    def brings(self) -> bool:
+        """Whether the embedder is one from outside, for which every call may cost money and a tenth of a second."""
+        return self._brought is not None
 
     @property
     def b_dec(self) -> FloatArray:

@@ -12,14 +12,19 @@ from typing import Any, NamedTuple
 
 from ...corpus import Corpus, Document
 from ...corpus.chunks import Chunker
+from ...corpus.plain_tokens import count_plain_tokens
 from ...corpus.rows import content_id, read_objects
 from ...errors import DataError
 from ...sequences import in_order
 from ..bundle.bundle import Bundle
+from ..bundle.manifest import TOKENIZER
 from ..store.row_encoding import short
 
 COMMIT_EVERY = 512
 """Most documents that are embedded and stored together."""
+
+PLAIN_TOKENS = 512
+"""Plain tokens of a chunk by default, some 2,000 characters."""
 
 Source = Corpus | str | PathLike[str] | Iterable[object]
 """The sources of `add_from`: a path, a corpus, or documents in memory."""
@@ -43,10 +48,17 @@ def open_source(source: Source) -> Corpus | Iterator[tuple[int, Document]]:
 
 
 def chunker_for(bundle: Bundle, tokens: int | None = None, overlap: int | None = None) -> Chunker | None:
-    """Return the chunker of a bundle, with room for its prefix; None if `tokens` is 0. Errors as in `Chunker`."""
+    """Return the chunker of a bundle, with room for its prefix; None if `tokens` is 0. Errors as in `Chunker`.
+
+    For a bundle without a tokenizer it counts plain tokens, and chunks have `PLAIN_TOKENS` by default.
+    """
     if tokens == 0:
         return None
     prefix = bundle.manifest.document_prefix
+    if TOKENIZER not in bundle.manifest.files:
+        # Services read thousands of tokens, and no passage of that length is about one thing.
+        most = bundle.manifest.max_length - count_plain_tokens(prefix)
+        return Chunker(None, most, min(PLAIN_TOKENS, most) if tokens is None else tokens, overlap)
     taken = len(bundle.tokenise([prefix])[0]) if prefix else 0
     return Chunker(bundle.path / "tokenizer.json", bundle.manifest.max_length - taken, tokens, overlap)
 

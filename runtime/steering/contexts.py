@@ -33,6 +33,10 @@ class Contexts:
         self._rows = embed(self._words) if self._words else None
         self.added_by = lru_cache(CACHED)(self._added_by)
 
+    def texts_with(self, phrase: str) -> list[str]:
+        """Return the texts that are embedded for a phrase: each word with the phrase behind it."""
+        return [f"{word} {phrase}" for word in self._words]
+
     def _added_by(self, phrase: str) -> FloatArray | None:
         """Return the mean over words of ``embed(word + phrase) - embed(word)``, unit length, shape (d_in,).
 
@@ -40,7 +44,7 @@ class Contexts:
         """
         if self._rows is None:
             return None
-        changes = self._embed([f"{word} {phrase}" for word in self._words]) - self._rows
+        changes = self._embed(self.texts_with(phrase)) - self._rows
         added: FloatArray = changes.mean(0, dtype=np.float32)
         length = float(np.linalg.norm(added))
         return added / np.float32(length) if length > 1e-4 else None

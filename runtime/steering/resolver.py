@@ -17,9 +17,11 @@ from ..bundle.bundle import Bundle
 from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
+from .concept_directions import beginning_of
 from .concepts import Concept
 from .conditions.conjunction import Code, Conjunction, aimed
 from .conflicts import Conflicts
+from .contexts import contexts_of
 from .documents import Documents
 from .evidence import Evidence
 from .profiles.profile import Profile
@@ -107,6 +109,7 @@ class Resolver:
             return replace(steered, request=request)
         if isinstance(query, SteeredQuery):
             return check_steered(query, steering, text, self._bundle.d_in)
+        self._prefetch(query, steering)
         vector = query_vector(query, self._bundle)
         words = query if isinstance(query, str) and text is None else text
         if steering.empty:
@@ -150,6 +153,23 @@ class Resolver:
             terms=terms,
             about=about,
         )
+
+    def _prefetch(self, query: object, steering: Steering) -> None:
+        """Embed the query and all phrases of a request at once, where an embedder pays for every call."""
+        if not self._bundle.brings or steering.empty:
+            return
+        phrases = []
+        for key in (*steering.boost, *steering.clamp, *steering.exclude):
+            # Whatever is wrong with a key is told where it is resolved.
+            if isinstance(key, Concept) or (isinstance(key, str) and key.strip()):
+                concept, depends = self._concept_of(key.strip() if isinstance(key, str) else key)
+                if depends and concept.source == "text":
+                    with gathered():
+                        phrases.append(beginning_of(concept.name, self._bundle))
+        if phrases:
+            texts = [text for phrase in phrases for text in contexts_of(self._bundle).texts_with(phrase)]
+            queries = [*phrases, query] if isinstance(query, str) else phrases
+            self._bundle.prefetch([*phrases, *texts], queries)
 
     def _understood(self, query: object, text: str | None) -> Request:
         if not isinstance(query, str) or text is not None:

@@ -14,6 +14,7 @@
     |   `-- IndexLockedError                ... or another process is writing to it
     |-- StorageError (OSError)              the disk is full or cannot be written
     |-- EngineError                         the engine behind another vector store does not answer
+    |-- EmbedderError                       an embedder from outside does not answer, or gives what cannot be used
     |-- UnknownFeatureError (LookupError)   a boost or a look-up names a feature that is not there
     |-- FilterError (ValueError)            a metadata filter has a syntax error
     `-- MissingExtraError (ImportError)     an optional dependency is not installed
@@ -81,6 +82,10 @@ class StorageError(SteersearchError, OSError):
 
 class EngineError(SteersearchError):
     """The engine behind another vector store does not answer. Nothing was changed."""
+
+
+class EmbedderError(SteersearchError):
+    """An embedder from outside does not answer, gives what cannot be used, or would cost more than was allowed."""
 
 
 class UnknownFeatureError(SteersearchError, LookupError):

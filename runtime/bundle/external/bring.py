@@ -6,28 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import ConfigError
-from ....text import shown
 from ..embedder import Embedder
 from ..manifest import NO_EMBEDDER, Manifest
+from .external_embedder import ExternalEmbedder
 
-_METHODS = ("embed_documents", "embed_queries", "tokenise", "token_text")
 
-
-def check_brought(given: Any, manifest: Manifest, folder: Path) -> None:
-    """Check that an embedder may be brought to the bundle at `folder`.
+def check_brought(given: Any, manifest: Manifest, folder: Path) -> ExternalEmbedder | None:
+    """Check that an embedder may be brought to the bundle at `folder`, and return it with its limits.
 
     Raises:
-        ConfigError: The bundle has an embedder, or `given` is nothing that embeds.
+        ConfigError: The bundle has an embedder, or `given` is nothing that embeds; see `ExternalEmbedder`.
     """
     if given is None:
-        return
+        return None
     if manifest.embedder_kind != NO_EMBEDDER:
-        raise ConfigError(f"{folder} has an embedder of its own: leave embedder= out")
-    if not all(callable(getattr(given, name, None)) for name in _METHODS):
-        raise ConfigError(f"embedder is {shown(given)} ({type(given).__name__}): give an object that embeds")
+        raise ConfigError(f"{folder} has an embedder of its own: leave embedder= (--embedder-url) out")
+    from .sources import source_of
+
+    settings = given if isinstance(given, ExternalEmbedder) else ExternalEmbedder(given)
+    source_of(settings.embedder, manifest.embedder["id"])
+    return settings
 
 
-def bring(given: Any, manifest: Manifest, folder: Path) -> Embedder:
-    """Return the embedder of a bundle from what was brought; see `check_brought`."""
-    embedder: Embedder = given
-    return embedder
+def bring(settings: ExternalEmbedder, manifest: Manifest, folder: Path) -> Embedder:
+    """Return the embedder of a bundle from what `check_brought` returned; what it needs is imported here."""
+    from .brought import BroughtEmbedder
+
+    return BroughtEmbedder(settings, manifest, folder)

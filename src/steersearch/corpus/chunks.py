@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from ..errors import ConfigError, DataError
 from ..text import SENTENCE_END
 from .documents import Document
+from .plain_tokens import count_plain_tokens, plain_tokens
 from .sections import Section
 
 _LINE = re.compile(r"[^\n]+")
@@ -42,11 +43,13 @@ class _Span(NamedTuple):
 class Chunker:
     """Cuts documents at sections, paragraphs and sentences, always at the same places; short documents stay whole."""
 
-    def __init__(self, tokenizer: Path, max_length: int, tokens: int | None = None, overlap: int | None = None) -> None:
+    def __init__(
+        self, tokenizer: Path | None, max_length: int, tokens: int | None = None, overlap: int | None = None
+    ) -> None:
         """Open a tokenizer.
 
         Args:
-            tokenizer: Path of tokenizer.json.
+            tokenizer: Path of tokenizer.json; None to count plain tokens, one per 3 to 5 characters (`plain_tokens`).
             max_length: Tokens that the embedder reads, with special ones.
             tokens: Longest chunk, counted in the same way; `max_length` by default.
             overlap: Most tokens that a chunk repeats from the end of the chunk before, in whole sentences; an eighth of
@@ -62,13 +65,11 @@ class Chunker:
             raise ConfigError(f"chunks of {self.tokens} tokens: this bundle's embedder reads {_LEAST} to {max_length}")
         if not 0 <= self.overlap <= self.tokens // 2:
             raise ConfigError(f"an overlap of {self.overlap} tokens: a chunk of {self.tokens} allows 0 to half of it")
-        try:
-            self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        except Exception as error:  # tokenizers raises plain Exception
-            raise DataError(f"{tokenizer} cannot be read ({error}): export the bundle again") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self._room = self.tokens - self._tokenizer.num_special_tokens_to_add(False)
+        self._tokenizer: Tokenizer | None = None
+        self._room = self.tokens
+        if tokenizer is not None:
+            self._tokenizer = _open(tokenizer)
+            self._room -= self._tokenizer.num_special_tokens_to_add(False)
 
     def cut(self, document: Document) -> list[Document]:
         """Return the chunks of a document in order, or the document itself when it fits.
@@ -179,14 +180,28 @@ class Chunker:
             start, _ = _stripped(text, stop, end)
 
     def _offsets(self, text: str) -> list[tuple[int, int]]:
+        if self._tokenizer is None:
+            return plain_tokens(text)
         return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
 
     def _too_long(self, text: str, start: int, end: int) -> bool:
         return bool(self._count([text[start:end]])[0] > self._room)
 
     def _count(self, texts: list[str]) -> list[int]:
+        if self._tokenizer is None:
+            return [count_plain_tokens(text) for text in texts]
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False) if texts else []
         return [len(encoding.ids) for encoding in encodings]
+
+
+def _open(path: Path) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise DataError(f"{path} cannot be read ({error}): export the bundle again") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 class _Spans:
