@@ -89,7 +89,7 @@ def _check_size(path: Path, size: int) -> None:
         raise DataError(f"{path} unpacks to more than {MAX_RATIO} times its size: write it without compression")
 
 
-def _batches(path: Path, file: Any, rows: int, columns: list[str] | None) -> Iterator[Any]:
+def _batches(path: Path, file: Any, rows: int = BATCH, columns: list[str] | None = None) -> Iterator[Any]:
     """Yield all row groups in batches of at most `rows` rows that fit into `BATCH_BYTES`, of some columns or all.
 
     A value of a dictionary is written once and may be that of every row, so the largest one, of which nothing but the

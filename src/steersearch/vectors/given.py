@@ -39,7 +39,9 @@ class Vectors:
     documents: Corpus | None = None
     """The n documents; None where there are vectors alone."""
     name: str = "vectors"
-    """Where they come from, for messages and checkpoints."""
+    """Where they come from, for messages."""
+    left_out: int = 0
+    """Documents of the source that have no vector and are not among `documents`."""
 
 
 def open_vectors(
@@ -82,9 +84,7 @@ def open_vectors(
     return prepared(found, corpus, name, skip_bad=skip_bad, folder=place)
 
 
-def prepared(
-    found: FileOfVectors, documents: Corpus | None, name: str, *, skip_bad: bool, folder: Path
-) -> Vectors:
+def prepared(found: FileOfVectors, documents: Corpus | None, name: str, *, skip_bad: bool, folder: Path) -> Vectors:
     """Return vectors as they were found, checked, matched and of unit length; arguments and errors of `open_vectors`.
 
     `documents` take the place of those that were found with them.
@@ -113,7 +113,8 @@ def prepared(
     rows = _unit_rows(found, kept, lengths, folder)
     if len(rows) < 2:
         raise DataError(f"{name}: {len(rows)} vectors are left, expected at least 2")
-    return Vectors(rows, corpus.without(left_out) if corpus is not None and left_out else corpus, name)
+    corpus = corpus.without(left_out) if corpus is not None and left_out else corpus
+    return Vectors(rows, corpus, name, len(left_out))
 
 
 def _measured(rows: NDArray[Any]) -> Lengths:
@@ -145,9 +146,7 @@ def _tell_unmatched(matched: Match, name: str, skip_bad: bool) -> None:
         logger.warning("%s: %d vectors belong to no document and are not used", name, matched.unused)
 
 
-def _refuse_bad(
-    rows: NDArray[Any], bad: IntArray, lengths: Lengths, name: str, skip_bad: bool, n: int
-) -> None:
+def _refuse_bad(rows: NDArray[Any], bad: IntArray, lengths: Lengths, name: str, skip_bad: bool, n: int) -> None:
     first = np.sort(bad)[:NAMED].tolist()
     listed = ", ".join(str(row) for row in first) + (", …" if len(bad) > len(first) else "")
     text = (

@@ -64,7 +64,7 @@ class UnitRowsFile:
         self._folder, self._width, self._missing = folder, 0, 0
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.TemporaryFile(dir=folder, prefix=".vectors.")  # noqa: SIM115  the matrix keeps it open
+            self._file = tempfile.TemporaryFile(dir=folder, prefix=".vectors.")
 
     def append(self, rows: NDArray[Any]) -> None:
         """Write rows of any float type, shape (n, d); a StorageError when the disk is full.
@@ -78,7 +78,9 @@ class UnitRowsFile:
             missing, self._missing = self._missing, 0
             self.append(np.full((missing, rows.shape[1]), np.nan, np.float32))
         lengths = self.lengths.see(rows)
-        unit = (np.asarray(rows, np.float64 if rows.dtype == np.float64 else np.float32) / lengths[:, None]).astype("<f4")
+        unit = (np.asarray(rows, np.float64 if rows.dtype == np.float64 else np.float32) / lengths[:, None]).astype(
+            "<f4"
+        )
         self._width = rows.shape[1]
         with storage_errors(self._folder, unit.nbytes):
             self._file.write(unit.tobytes())
