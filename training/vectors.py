@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -86,12 +85,8 @@ def queries_for(
         raise ConfigError("give vectors of queries, or an embedder that makes them, and not both")
     source = held.documents
     if source is None and (pairs is not None or embedder is not None):
-        what = "pairs" if pairs is not None else "an embedder"
-        raise ConfigError(
-            f"{what} need texts: give the documents too, or leave it out".replace(
-                "an embedder need ", "an embedder needs "
-            )
-        )
+        what = "pairs need" if pairs is not None else "an embedder needs"
+        raise ConfigError(f"{what} texts, and {held.name} has vectors alone: give the documents too")
     if given is not None:
         return _given(held, given, pairs, training, cache)
     if embedder is None:
@@ -104,9 +99,8 @@ def queries_for(
     assert source is not None
     check_embedder_fits(embedder, held)
     source = source if pairs is None else source.with_pairs(_known(source, pairs, held))
-    return embedded_queries(
-        source, lambda texts: _embed(embedder, texts, held.rows.shape[1], cache, progress), training
-    )
+    width = held.rows.shape[1]
+    return embedded_queries(source, lambda texts: _embed(embedder, texts, width, cache, progress), training)
 
 
 def check_embedder_fits(embedder: Embedder | AnyEmbedder, held: Vectors) -> None:
@@ -117,17 +111,16 @@ def check_embedder_fits(embedder: Embedder | AnyEmbedder, held: Vectors) -> None
     """
     assert held.documents is not None
     n = len(held.rows)
-    rows = np.linspace(0, n - 1, min(COMPARED, n)).astype(int)
-    texts = [
-        text for at, text in enumerate(islice(held.documents.texts(), int(rows[-1]) + 1)) if at in set(rows.tolist())
-    ]
+    rows = np.unique(np.linspace(0, n - 1, min(COMPARED, n)).astype(int))
+    wanted = set(rows.tolist())
+    texts = [text for at, text in enumerate(held.documents.texts()) if at in wanted]
     found = _unit(embedder.embed_documents(texts), None)
     if found.shape[1] != held.rows.shape[1]:
         raise ConfigError(
             f"the embedder gives {found.shape[1]} numbers per text, {held.name} has {held.rows.shape[1]}: give the "
             "embedder that made these vectors"
         )
-    cosine = float(np.median((found * held.rows[np.unique(rows)]).sum(1)))
+    cosine = float(np.median((found * held.rows[rows]).sum(1)))
     if cosine < SAME_EMBEDDER:
         raise ConfigError(
             f"the embedder and {held.name} have a median cosine of {cosine:.2f} on {len(found)} documents, expected "
@@ -153,8 +146,8 @@ def _given(
         listed = _listed(pairs)
         if len(listed) != len(queries.rows):
             raise DataError(
-                f"there are {len(listed)} pairs and {len(queries.rows)} vectors of queries: row i must be the vector of "
-                "the query of pair i"
+                f"there are {len(listed)} pairs and {len(queries.rows)} vectors of queries: row i must be the vector "
+                "of the query of pair i"
             )
         first: dict[str, int] = {}
         for row, (query, _) in enumerate(listed):
@@ -209,9 +202,7 @@ def _query_function(embedder: Any) -> Callable[[list[str]], ArrayLike]:
     if hasattr(embedder, "embed_queries"):
         return embedder.embed_queries  # type: ignore[no-any-return]
     probe = "how far away is the sun"
-    as_query, as_document = (
-        _unit([row], None)[0] for row in (embedder.embed_query(probe), embedder.embed_documents([probe])[0])
-    )
+    as_query, as_document = _unit([embedder.embed_query(probe), *embedder.embed_documents([probe])], None)
     if float(as_query @ as_document) >= SYMMETRIC:
         return embedder.embed_documents  # type: ignore[no-any-return]
     return lambda texts: [embedder.embed_query(text) for text in texts]

@@ -200,9 +200,7 @@ def _row(cell: Any, place: str, name: str) -> FloatArray | None:
         with np.errstate(over="ignore"):
             row = np.array(cell, np.float32)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{place}: {name} is no list of numbers ({error}): expected one number per dimension"
-        ) from error
+        raise DataError(f"{place}: {name} is no list of numbers ({error}): give one number per dimension") from error
     if row.ndim != 1 or isinstance(cell, Mapping):
         raise DataError(f"{place}: {name} has shape {row.shape}: expected one list of numbers")
     return row
