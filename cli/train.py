@@ -19,18 +19,40 @@ from .output import print_json
 
 def train(
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help=f"Documents: all that `sae index` takes ({', '.join(row_formats())}, a folder of files …); or .npy."
         ),
-    ],
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Vectors that you have already, in place of an embedder: .npy, .jsonl or .parquet. Matched to --data "
+            "by id or by order; .jsonl and .parquet may hold the texts too."
+        ),
+    ] = None,
+    vector_column: Annotated[
+        str | None, typer.Option(help="Column of --vectors that holds them. [default: embedding, vector, or the only]")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column that holds the text, where it is not `text`.")] = None,
+    query_vectors: Annotated[
+        Path | None, typer.Option(help="Vectors of real queries, .npy; with --pairs one row per pair.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out documents whose vector is missing, zero or NaN.")
+    ] = False,
+    embedder_name: Annotated[
+        str, typer.Option(help="What the model that made --vectors is called, for messages: text-embedding-3-small.")
+    ] = "",
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path("model.pt"),
     embedder: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm]."
+            help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm]. "
+            "With --vectors: the one that made them, if you have it.",
+            show_default="sentence-transformers/all-MiniLM-L6-v2",
         ),
-    ] = "sentence-transformers/all-MiniLM-L6-v2",
+    ] = None,
     k: Annotated[
         int, typer.Option(help="Latents active per text. More keeps more of the ranking, fewer are easier to read.")
     ] = 32,
@@ -72,10 +94,15 @@ def train(
     measured on queries that were held out, and the weights that did best there are kept: `retention` is the share of
     the dense top 10 that reconstructions and sparse codes keep. With at least 100 pairs, shares of dense nDCG@10 too.
     On several GPUs: `torchrun --nproc-per-node 4 --no-python sae train …`. Then: `sae export --ckpt model.pt`.
+
+    With `--vectors` nothing is embedded: `sae train --vectors v.npy --data docs.jsonl`.
     """
     from ..training import SaeConfig, TrainConfig
     from ..training import train as fit
+    from ..vectors import open_vectors
 
+    if data is None and vectors is None:
+        raise ConfigError("give documents with --data PATH, or vectors that you have with --vectors FILE")
     # Here, and not when hours of training are to be saved.
     if not out.name or out.is_dir():
         raise ConfigError(f"--out is {str(out)!r}, a folder: name the file to write, such as {out / 'model.pt'}")
@@ -86,11 +113,16 @@ def train(
     training = recipe(loss=loss, steps=steps, seed=seed, device=device, patience=patience)
     started = time.monotonic()
     with training_table() as show:
+        given = {"column": vector_column, "text_column": text_column, "skip_bad": skip_bad, "folder": cache}
+        held = open_vectors(vectors, data, **given) if vectors else None
         sae = fit(
-            data,
+            data if held is None else None,
             embedder,
             SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
             training,
+            vectors=held,
+            queries=query_vectors,
+            embedder_name=embedder_name,
             pairs=pairs,
             cache_dir=cache,
             resume_path=out.with_name(out.name + ".resume"),
@@ -109,4 +141,8 @@ def train(
     stderr.print(
         f"wrote {out} in {time.monotonic() - started:.0f} s: " + ", ".join(f"{n} {v:g}" for n, v in figures.items())
     )
+    if held is not None and sae.info.embedder is None:
+        stderr.print(
+            "queries will be embedded by what made the vectors: see the help of --embedder-url in `sae search`"
+        )
     stderr.print(f"next: sae export --ckpt {out}")
