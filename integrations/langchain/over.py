@@ -128,11 +128,8 @@ class SteeredStore(SteeredEngine):
             logger.warning("%s does not show its vectors (%s): texts are embedded", self.provider, error.__cause__)
             self._reader = None
             return {}
-        d_in = self.bundle.d_in
-        good = {
-            named[id]: row for id, row in found.items() if row.shape == (d_in,) and 0 < np.linalg.norm(row) < np.inf
-        }
-        return {place: unit_rows(row[None])[0] for place, row in good.items()}
+        shown = {named[id]: row for id, row in found.items() if row.shape == (self.bundle.d_in,)}
+        return {at: unit_rows(row[None])[0] for at, row in shown.items() if 0 < np.linalg.norm(row) < np.inf}
 
     def _check(self) -> None:
         for name in DISTANCES:

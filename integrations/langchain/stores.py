@@ -230,7 +230,7 @@ def _old_postgres(store: Any, ids: list[str] | None = None) -> Iterator[Held]:
 
 
 def _own(store: Any, ids: list[str] | None = None) -> Iterator[Held]:
-    names = store.index.ids() if ids is None else ids
+    names = store.index.documents()[0] if ids is None else ids
     for start in range(0, len(names), PAGE):
         page = names[start : start + PAGE]
         for record, vector in zip(store.index.get(page), store.index.vectors(page), strict=True):

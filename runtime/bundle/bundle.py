@@ -159,7 +159,7 @@ class Bundle:
 
     def uses(self, embedder: object) -> bool:
         """Whether texts are embedded by this object, which was brought."""
-        return self._brought is not None and embedder in (self._brought, self._brought.embedder)
+        return self._brought is not None and (embedder is self._brought or embedder is self._brought.embedder)
 
     def with_embedder(self, embedder: Any) -> Bundle:
         """Open a bundle without an embedder once more, with one; see `load`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ class UnitRowsFile:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder, prefix=".vectors.")
+        # Also where something fails before the matrix is opened.
+        weakref.finalize(self, self._file.close)
 
     def append(self, rows: NDArray[Any]) -> None:
         """Write rows of any float type, shape (n, d); a StorageError when the disk is full.
@@ -92,7 +95,10 @@ class UnitRowsFile:
             self._file.flush()
             if not self.lengths.rows:
                 return np.zeros(shape, np.float32)
-            return np.memmap(self._file, np.dtype("<f4"), "r", shape=shape)
+            rows = np.memmap(self._file, np.dtype("<f4"), "r", shape=shape)
+        # The map keeps the file.
+        self._file.close()
+        return rows
 
 
 def blocks(rows: NDArray[Any], order: IntArray | None = None) -> Iterator[NDArray[Any]]:
