@@ -1,11 +1,11 @@
-"""Steer a vector store that somebody filled with the vectors of a paid service; nothing in it is embedded again.
+r"""Steer a vector store that somebody filled with the vectors of a paid service; nothing in it is embedded again.
 
-    python examples/own_vectors.py "how do I make a name" --url https://api.openai.com/v1 \\
+    python examples/own_vectors.py "how do I make a name" --url https://api.openai.com/v1 \
         --model text-embedding-3-small --data notes.txt --boost "an exception is raised"
 
 Needs `pip install 'steersearch[train,export,langchain]' langchain-openai`, and OPENAI_API_KEY. Without a service:
 `python -m benchmarks.embedding_service --bundle bundle` puts the embedder of a bundle behind the same protocol, and
-`--url http://127.0.0.1:8080/v1`. The store is LangChain's in memory here; Chroma, FAISS, Qdrant and pgvector work alike.
+`--url http://127.0.0.1:8080/v1`. The store is LangChain's in memory; Chroma, FAISS, Qdrant and pgvector work alike.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""From a store that somebody filled through a service to a steered search: trained, exported, nothing embedded again."""
+"""From a store that somebody filled through a service to a steered search, with nothing embedded again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 
-from steersearch.errors import ConfigError, DataError, EngineError
+from steersearch.errors import ConfigError, DataError, EngineError, SteersearchError
 from steersearch.integrations.langchain import (
     SteerableEmbeddings,
     SteerableRetriever,
@@ -72,7 +72,7 @@ def test_a_store_gives_its_vectors(
     from steersearch.integrations.langchain import stores
 
     if stores.reader_of(store) is None:
-        with pytest.raises(ConfigError, match="cannot list its vectors, only .*Chroma"):
+        with pytest.raises(ConfigError, match="cannot list its vectors"):
             vectors_from_store(store)
         return
     monkeypatch.setattr(stores, "PAGE", 7)
@@ -119,7 +119,7 @@ class TestWhoEmbeds:
     def test_another_model_is_noticed(self, bare: Path) -> None:
         other = InMemoryVectorStore(DeterministicFakeEmbedding(size=32))
         other.add_texts(["one text", "another text"])
-        with pytest.raises(Exception, match="paid-3|other vectors|another"):
+        with pytest.raises(SteersearchError, match="paid-3"):
             SteerableRetriever.over(other, bare).invoke(QUERY)
 
     def test_an_index_and_a_store_of_ours(
@@ -150,7 +150,7 @@ class TestRefusals:
         store = InMemoryVectorStore(SteerableEmbeddings(opened_bundle))
         store.add_texts(topic_texts.texts, ids=topic_texts.ids)
         store.store["numbers-2"]["vector"] = [0.0] * 32
-        with pytest.raises(DataError, match="1 of 60 rows have no direction .zero.: row 2"):
+        with pytest.raises(DataError, match=r"1 of 60 rows have no direction \(zero\): row 2"):
             vectors_from_store(store, folder=tmp_path)
         assert vectors_from_store(store, folder=tmp_path, skip_bad=True).rows.shape == (59, 32)
         store.store["numbers-2"]["vector"] = [1.0] * 31
