@@ -61,7 +61,7 @@ def train(
         str | None,
         typer.Option(
             help="With --vectors: the service that made them, as https://api.openai.com/v1. Up to 20,000 short "
-            "queries, made from the documents, are sent to it, which keeps more of the ranking. Its key: see `sae search`."
+            "queries, made from the documents, are sent to it: more of the ranking is kept. Its key: see `sae search`."
         ),
     ] = None,
     embedder_model: EmbedderModel = None,

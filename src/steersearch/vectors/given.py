@@ -100,7 +100,7 @@ def prepared(found: FileOfVectors, documents: Corpus | None, name: str, *, skip_
     lengths = found.lengths or _measured(found.rows)
     bad = np.isin(at, lengths.bad)
     if bad.any():
-        _refuse_bad(found.rows, at[bad], lengths, name, skip_bad, len(at))
+        _refuse_bad(at[bad], lengths, name, skip_bad, len(at))
     if lengths.rows and max(lengths.longest - 1, 1 - lengths.shortest) > NOTICED:
         logger.warning(
             "%s: rows have lengths from %.3g to %.3g and are divided by them: documents are compared by their cosine",
@@ -146,19 +146,13 @@ def _tell_unmatched(matched: Match, name: str, skip_bad: bool) -> None:
         logger.warning("%s: %d vectors belong to no document and are not used", name, matched.unused)
 
 
-def _refuse_bad(rows: NDArray[Any], bad: IntArray, lengths: Lengths, name: str, skip_bad: bool, n: int) -> None:
+def _refuse_bad(bad: IntArray, lengths: Lengths, name: str, skip_bad: bool, n: int) -> None:
     first = np.sort(bad)[:NAMED].tolist()
     listed = ", ".join(str(row) for row in first) + (", …" if len(bad) > len(first) else "")
     text = (
-        f"{name}: {len(bad)} of {n} rows have no direction ({_why(np.asarray(rows[first[0]]))}): "
+        f"{name}: {len(bad)} of {n} rows have no direction ({lengths.why}): "
         f"{'rows' if len(bad) > 1 else 'row'} {listed}, counted from 0"
     )
     if not skip_bad:
         raise DataError(f"{text}; embed these texts again, or leave them out with --skip-bad (skip_bad=True)")
     logger.warning("%s; they are left out", text)
-
-
-def _why(row: NDArray[Any]) -> str:
-    if np.isnan(row).any():
-        return "NaN or missing"
-    return "infinite" if np.isinf(row).any() else "zero"

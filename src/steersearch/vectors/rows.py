@@ -27,6 +27,8 @@ class Lengths:
     def __init__(self) -> None:
         self.rows = 0
         self.shortest, self.longest = np.inf, 0.0
+        self.why = ""
+        """What is wrong with the first row that has no direction."""
         self._bad: list[IntArray] = []
 
     @property
@@ -45,7 +47,10 @@ class Lengths:
             # Of float64, since the square of a float32 of 1e20 is infinite.
             lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         good = np.isfinite(lengths) & (lengths > SHORTEST)
-        self._bad.append(self.rows + np.flatnonzero(~good))
+        bad = np.flatnonzero(~good)
+        if len(bad) and not self.why:
+            self.why = _why(rows[bad[0]])
+        self._bad.append(self.rows + bad)
         self.rows += len(rows)
         if good.any():
             self.shortest = min(self.shortest, float(lengths[good].min()))
@@ -120,3 +125,9 @@ def check_matrix(rows: NDArray[Any], name: str) -> None:
         raise DataError(f"{name} has shape {rows.shape} and dtype {rows.dtype}: expected (n, width) of floats{cure}")
     if rows.shape[0] < 2 or rows.shape[1] < 2:
         raise DataError(f"{name} has shape {rows.shape}: expected at least 2 rows and 2 columns")
+
+
+def _why(row: NDArray[Any]) -> str:
+    if np.isnan(row).any():
+        return "NaN or missing"
+    return "infinite" if np.isinf(row).any() else "zero"

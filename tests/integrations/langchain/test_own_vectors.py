@@ -107,6 +107,19 @@ async def test_a_store_is_steered_by_what_filled_it(
     assert not again or stores.reader_of(store) is None, "documents whose vectors the store shows are embedded again"
 
 
+class Others(Embeddings):
+    """Embeddings that are not the bundle's own for LangChain."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self.bundle.embed_documents(texts).tolist()  # type: ignore[no-any-return]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
 class TestWhoEmbeds:
     def test_a_store_that_names_nobody(self, bare: Path, opened_bundle: Bundle, topic_texts: Any) -> None:
         inner = InMemoryVectorStore(SteerableEmbeddings(opened_bundle))
@@ -125,7 +138,7 @@ class TestWhoEmbeds:
     def test_an_index_and_a_store_of_ours(
         self, bare: Path, opened_bundle: Bundle, topic_texts: Any, tmp_path: Path
     ) -> None:
-        ours = SteerableEmbeddings(opened_bundle)
+        ours = Others(opened_bundle)
         with SteerableVectorStore(tmp_path / "store", bundle=bare, embedding=ours) as made:
             made.add_texts(topic_texts.texts, ids=topic_texts.ids)
             first = [doc.id for doc in made.similarity_search(QUERY, 5, boost={PHRASE: 1.0})]
