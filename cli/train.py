@@ -125,8 +125,10 @@ def train(
     training = recipe(loss=loss, steps=steps, seed=seed, device=device, patience=patience)
     started = time.monotonic()
     with training_table() as show:
-        given = {"column": vector_column, "text_column": text_column, "skip_bad": skip_bad, "folder": cache}
-        held = open_vectors(vectors, data, **given) if vectors else None
+        held = None
+        if vectors is not None:
+            columns = {"column": vector_column, "text_column": text_column}
+            held = open_vectors(vectors, data, **columns, skip_bad=skip_bad, folder=cache)
         service = brought(embedder_url, embedder_model or embedder_name or None)
         if service is not None and (held is None or embedder):
             raise ConfigError("--embedder-url embeds queries for --vectors, and takes no --embedder beside it")

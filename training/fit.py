@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ SAMPLE_TEXTS = 256
 
 
 def train(
-    corpus: str | Path | Sequence[str] | Corpus | FloatArray | None = None,
+    corpus: str | Path | Sequence[str] | Corpus | Vectors | FloatArray | None = None,
     embedder: str | Path | Embedder | AnyEmbedder | None = None,
     config: SaeConfig | None = None,
     training: TrainConfig | None = None,
@@ -92,12 +92,16 @@ def train(
     at_documents, at_queries = _at(progress, "embed documents"), _at(progress, "embed queries")
     model: Embedder | AnyEmbedder | None = None
     if held is None or embedder is not None:
-        named = embedder is None or isinstance(embedder, str | Path)
-        model = Embedder(embedder or MINILM, device=training.device) if named else embedder
+        if embedder is None or isinstance(embedder, str | Path):
+            model = Embedder(embedder or MINILM, device=training.device)
+        else:
+            model = embedder
     if held is None:
         if queries is not None or embedder_name or not isinstance(model, Embedder):
             raise ConfigError("queries, embedder_name and embedders that are no name or folder need vectors=")
-        source = Corpus.open(corpus)
+        assert corpus is not None
+        source: Corpus | None = Corpus.open(cast(Any, corpus))
+        assert source is not None
         if pairs is not None:
             source = source.with_pairs(absolute(pairs) if isinstance(pairs, str | Path) else pairs)
         embed = partial(embed_cached, model, cache_dir=cache)

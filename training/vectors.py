@@ -223,7 +223,8 @@ def _unit(vectors: ArrayLike, width: int | None) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise DataError("the embedder gave a vector that is zero, NaN or infinite: see what it does with short texts")
-    return (rows / lengths).astype(np.float32)
+    unit: FloatArray = (rows / lengths).astype(np.float32)
+    return unit
 
 
 def sample_rows(documents: FloatArray, n: int) -> FloatArray:

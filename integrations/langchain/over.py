@@ -145,7 +145,7 @@ class SteeredStore(SteeredEngine):
             if other is not None and hasattr(other, "embed_query") and not self.bundle.uses(other):
                 check_same_space(other, self.bundle, name)
         texts = [hit.text for hit in self.search(PROBE, PROBED)]
-        rows = self.bundle.embed_documents(texts) if texts else []
+        rows = list(self.bundle.embed_documents(texts)) if texts else []
         found = [
             text in [hit.text for hit in self.search(row, OWN_RANK)] for text, row in zip(texts, rows, strict=True)
         ]

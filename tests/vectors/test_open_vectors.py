@@ -227,3 +227,16 @@ def test_nothing_is_said_of_good_vectors(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         open_vectors(UNIT.astype(np.float16), TEXTS, folder=tmp_path)
     assert caplog.text == ""
+
+
+def test_parquet_with_vectors_as_text(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    cells = ["[3, 4]", None, "[1.0, 0.0]"]
+    pq.write_table(pa.table({"text": TEXTS[:3], "v": cells}), tmp_path / "v.parquet")
+    held = open_vectors(tmp_path / "v.parquet", column="v", folder=tmp_path, skip_bad=True)
+    np.testing.assert_allclose(held.rows, [[0.6, 0.8], [1.0, 0.0]], atol=1e-6)
+    assert list(held.documents.texts()) == [TEXTS[0], TEXTS[2]]
+    pq.write_table(pa.table({"text": TEXTS[:2], "v": ["[3, 4]", "[1]"]}), tmp_path / "v.parquet")
+    with pytest.raises(DataError, match="v has 2 numbers, the rows before have 1"):
+        open_vectors(tmp_path / "v.parquet", column="v", folder=tmp_path)

@@ -52,7 +52,7 @@ def read_parquet_names(path: Path) -> tuple[list[str], list[str]]:
     def holds_vectors(kind: Any) -> bool:
         kind = getattr(kind, "storage_type", kind)
         lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-        return lists and pa.types.is_floating(kind.value_type)
+        return bool(lists and pa.types.is_floating(kind.value_type))
 
     with _opened(path) as file:
         schema = file.schema_arrow

@@ -224,7 +224,8 @@ def _matrix(column: Any, place: str, name: str, width: int) -> tuple[FloatArray,
         rows = [_row(cell, place, name) for cell in column.to_pylist()]
         widths = {len(row) for row in rows if row is not None} | ({width} if width else set())
         if len(widths) > 1:
-            raise _widths(place, name, *sorted(widths - {width})[:1], width or min(widths))
+            expected = width or min(widths)
+            raise _widths(place, name, min(widths - {expected}), expected)
         width = max(widths, default=0)
         gap = np.full(width, np.nan, np.float32)
         return np.stack([gap if row is None else row for row in rows]), width
