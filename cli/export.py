@@ -63,6 +63,15 @@ def export(
         )
         return
     figures = ", ".join(f"{name} {float(value):.3g}" for name, value in manifest.parity.items())
+    if manifest.embedder_kind == "none":
+        made = manifest.embedder["id"] or "the model that made the vectors"
+        stderr.print(f"wrote {out} ({size / 1e6:.1f} MB, without an embedder); against torch: {figures}")
+        stderr.print(
+            f"it encodes vectors, searches by them and steers by features; texts, so also phrases, need {made}: "
+            "embedder= in Python, --embedder-url on the command line"
+        )
+        stderr.print(f"next: sae index --bundle {out} --embedder-url URL --data docs.jsonl")
+        return
     stderr.print(f"wrote {out} ({size / 1e6:.0f} MB, {manifest.precision}); against torch: {figures}")
     stderr.print(
         f"next: sae index --bundle {out} --data docs.jsonl, sae features label --bundle {out} --data docs.jsonl"

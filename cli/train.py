@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,25 +12,59 @@ from ..corpus.formats import row_formats
 from ..errors import ConfigError
 from ..files import absolute, check_place
 from .console import stderr
+from .embedders import EmbedderModel, brought
 from .live import training_table
 from .options import Json
 from .output import print_json
 
+if TYPE_CHECKING:
+    from ..runtime import ExternalEmbedder
+
 
 def train(
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help=f"Documents: all that `sae index` takes ({', '.join(row_formats())}, a folder of files …); or .npy."
         ),
-    ],
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Vectors that you have already, in place of an embedder: .npy, .jsonl or .parquet. Matched to --data "
+            "by id or by order; .jsonl and .parquet may hold the texts too."
+        ),
+    ] = None,
+    vector_column: Annotated[
+        str | None, typer.Option(help="Column of --vectors that holds them. [default: embedding, vector, or the only]")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column that holds the text, where it is not `text`.")] = None,
+    query_vectors: Annotated[
+        Path | None, typer.Option(help="Vectors of real queries, .npy; with --pairs one row per pair.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out documents whose vector is missing, zero or NaN.")
+    ] = False,
+    embedder_name: Annotated[
+        str, typer.Option(help="What the model that made --vectors is called, for messages: text-embedding-3-small.")
+    ] = "",
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path("model.pt"),
     embedder: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm]."
+            help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm]. "
+            "With --vectors: the one that made them, if you have it.",
+            show_default="sentence-transformers/all-MiniLM-L6-v2",
         ),
-    ] = "sentence-transformers/all-MiniLM-L6-v2",
+    ] = None,
+    embedder_url: Annotated[
+        str | None,
+        typer.Option(
+            help="With --vectors: the service that made them, as https://api.openai.com/v1. Up to 20,000 short "
+            "queries, made from the documents, are sent to it: more of the ranking is kept. Its key: see `sae search`."
+        ),
+    ] = None,
+    embedder_model: EmbedderModel = None,
     k: Annotated[
         int, typer.Option(help="Latents active per text. More keeps more of the ranking, fewer are easier to read.")
     ] = 32,
@@ -72,10 +106,15 @@ def train(
     measured on queries that were held out, and the weights that did best there are kept: `retention` is the share of
     the dense top 10 that reconstructions and sparse codes keep. With at least 100 pairs, shares of dense nDCG@10 too.
     On several GPUs: `torchrun --nproc-per-node 4 --no-python sae train …`. Then: `sae export --ckpt model.pt`.
+
+    With `--vectors` nothing is embedded: `sae train --vectors v.npy --data docs.jsonl`.
     """
     from ..training import SaeConfig, TrainConfig
     from ..training import train as fit
+    from ..vectors import open_vectors
 
+    if data is None and vectors is None:
+        raise ConfigError("give documents with --data PATH, or vectors that you have with --vectors FILE")
     # Here, and not when hours of training are to be saved.
     if not out.name or out.is_dir():
         raise ConfigError(f"--out is {str(out)!r}, a folder: name the file to write, such as {out / 'model.pt'}")
@@ -86,11 +125,21 @@ def train(
     training = recipe(loss=loss, steps=steps, seed=seed, device=device, patience=patience)
     started = time.monotonic()
     with training_table() as show:
+        held = None
+        if vectors is not None:
+            columns = {"column": vector_column, "text_column": text_column}
+            held = open_vectors(vectors, data, **columns, skip_bad=skip_bad, folder=cache)
+        service = brought(embedder_url, embedder_model or embedder_name or None)
+        if service is not None and (held is None or embedder):
+            raise ConfigError("--embedder-url embeds queries for --vectors, and takes no --embedder beside it")
         sae = fit(
-            data,
-            embedder,
+            data if held is None else None,
+            embedder if service is None else _Service(service),
             SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
             training,
+            vectors=held,
+            queries=query_vectors,
+            embedder_name=embedder_name or embedder_model or "",
             pairs=pairs,
             cache_dir=cache,
             resume_path=out.with_name(out.name + ".resume"),
@@ -109,4 +158,22 @@ def train(
     stderr.print(
         f"wrote {out} in {time.monotonic() - started:.0f} s: " + ", ".join(f"{n} {v:g}" for n, v in figures.items())
     )
+    if held is not None and sae.info.embedder is None:
+        stderr.print(
+            "queries will be embedded by what made the vectors: see the help of --embedder-url in `sae search`"
+        )
     stderr.print(f"next: sae export --ckpt {out}")
+
+
+class _Service:
+    """A service as training takes an embedder; it has one side for documents and queries."""
+
+    def __init__(self, given: ExternalEmbedder) -> None:
+        self._service = given.embedder
+
+    def embed_documents(self, texts: list[str]) -> list[Any]:
+        """Return one vector per text."""
+        # The first answer says how wide they are.
+        return [row for batch in self._service.batches(texts) for row in self._service.embed(batch, None)]
+
+    embed_queries = embed_documents

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import DataError, SteersearchError
+from ..errors import DataError
 from ..files import absolute, sha256_of
 from ..runtime.bundle.bundle import Bundle
-from ..runtime.bundle.features import FORMAT_VERSION as FEATURES_FORMAT_VERSION
 from ..runtime.bundle.manifest import (
     DECODER,
     EMBEDDER,
@@ -26,15 +24,15 @@ from ..runtime.bundle.manifest import (
     FEATURES,
     LICENSES,
     MANIFEST,
-    OPTIONAL_FILES,
     TOKENIZER,
     Manifest,
 )
 from ..runtime.bundle.write import check_target, staged_folder
-from ..runtime.interpret.storage import read_graph
 from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
+from .features import carry_over, features_of
+from .given_vectors import is_of_given_vectors, write_without_embedder
 from .graphs import decoder_graph, encoder_graph
 from .licences import licences_text
 from .onnx_files import opset_of, write_model
@@ -64,8 +62,9 @@ def export_bundle(
         out: The new folder.
         precision: Of the embedder: ``fp32``; ``w8``, under a third of the size with nearly the same codes; ``small``,
             slightly smaller and less exact; ``int8``, a quarter of the size, fastest, least exact, one text per run.
-        embedder: Folder or name of the embedder of the training, when its weights have moved. Required when the
-            autoencoder was trained on bare embeddings.
+        embedder: Folder or name of the embedder of the training, when its weights have moved; or of the one that made
+            the vectors of the training. Without it a model of given vectors becomes a bundle without an embedder, which
+            remembers a few texts and their vectors; whoever opens it brings what embeds queries.
         via: Exporter of the embedder: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
         overwrite: Replace a bundle at `out`, and keep its labels if the autoencoder is the same.
         progress: Called with a line before every step.
@@ -87,6 +86,11 @@ def export_bundle(
     report = _StepLog(progress)
     sae = copy.deepcopy(ckpt) if isinstance(ckpt, SparseAutoencoder) else SparseAutoencoder.load(ckpt)
     sae = sae.cpu().float().eval()
+    if embedder is None and is_of_given_vectors(sae):
+        with staged_folder(out, overwrite=overwrite) as folder:
+            manifest = write_without_embedder(folder, sae, out, report)
+        report(f"wrote {out}")
+        return manifest
     source = _find_embedder(sae, embedder)
     report(f"loading the embedder {source.id}")
     model = load_embedder(source)
@@ -101,7 +105,7 @@ def export_bundle(
         graphs |= {ENCODER: encoder_graph(sae), DECODER: decoder_graph(sae)}
         for name, graph in graphs.items():
             write_model(graph, folder / name)
-        features = json.dumps(_features(sae), ensure_ascii=False, separators=(",", ":"))
+        features = json.dumps(features_of(sae), ensure_ascii=False, separators=(",", ":"))
         (folder / FEATURES).write_text(features + "\n", encoding="utf-8")
         if carry_over(out, folder):
             report("keeping the labels of the bundle that is replaced")
@@ -146,30 +150,6 @@ def _use_once(folder: Path, texts: Sequence[str]) -> None:
     bundle.features.similar(0, 1)
 
 
-def carry_over(old: Path, new: Path) -> bool:
-    """Copy the interpretation of a bundle, if it has one, into the folder of another export of the same autoencoder.
-
-    `new` is complete but for its manifest. Returns whether an interpretation was copied: it must be readable, and the
-    decoders, which hold the atoms, must be equal.
-    """
-    if not all((old / name).is_file() for name in OPTIONAL_FILES) or not _same_decoder(old, new):
-        return False
-    try:
-        read_graph(Bundle.load(old))
-    except SteersearchError as error:
-        logger.warning("the labels of the bundle that is replaced are not kept: %s", error)
-        return False
-    for name in (*OPTIONAL_FILES, FEATURES):
-        shutil.copyfile(old / name, new / name)
-    return True
-
-
-def _same_decoder(old: Path, new: Path) -> bool:
-    """Compare the graphs and, of a large autoencoder, the files of their weights."""
-    sums = [[sha256_of(f / n) for n in (DECODER, f"{DECODER}.data") if (f / n).is_file()] for f in (old, new)]
-    return sums[0] == sums[1]
-
-
 class _StepLog:
     """A report of each step to the caller, and of its duration to the log."""
 
@@ -193,8 +173,8 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
     if trained is None:
         if given is None:
             raise DataError(
-                "this autoencoder was trained on bare embeddings, so nobody knows with which embedder: "
-                "name it with --embedder FOLDER_OR_NAME"
+                "this autoencoder was trained on vectors without texts, so that nobody could see whether an embedder "
+                "is the one that made them: train again with the documents too (--data), or name it with --embedder"
             )
         return resolve_embedder(given)
     source = resolve_embedder(given) if given is not None else _embedder_of_training(trained)
@@ -229,16 +209,3 @@ def _embedder_of_training(trained: dict[str, Any]) -> EmbedderSource:
         raise DataError(
             f"{error}; the autoencoder was trained over {name} in {path}: give its folder with --embedder"
         ) from error
-
-
-def _features(sae: SparseAutoencoder) -> dict[str, Any]:
-    info, n_latents = sae.info, sae.config.n_latents
-    reference = {name: info.corpus.get(name) for name in ("name", "n_documents")} | {"mean": list(info.reference_mean)}
-    # Where the autoencoder was fitted to embeddings without texts.
-    unknown = {"label": None, "density": 0.0, "mean": 0.0, "p95": 0.0, "max": 0.0}
-    return {
-        "format_version": FEATURES_FORMAT_VERSION,
-        "n_latents": n_latents,
-        "reference": reference,
-        "latents": info.features or [{"id": latent, **unknown} for latent in range(n_latents)],
-    }

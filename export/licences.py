@@ -9,6 +9,7 @@ from .. import __version__
 
 UNKNOWN = "unknown: ask the owner of the weights"
 _PATTERNS = ("LICENSE*", "LICENCE*", "COPYING*", "NOTICE*")
+_TITLE = "What is in this bundle, and under which licence\n"
 _RULE = "=" * 78
 
 
@@ -22,21 +23,41 @@ def licences_text(embedder_id: str, folder: Path | None, corpus: str | None) -> 
     """
     stated = (declared_licence(folder) if folder else None) or UNKNOWN
     parts = [
-        "What is in this bundle, and under which licence\n",
+        _TITLE,
         "embedder.onnx, tokenizer.json\n"
         f"  Weights and vocabulary of {embedder_id}, converted.\n"
         f"  Licence stated by its model card: {stated}\n",
-        "encoder.onnx, decoder.onnx, features.json\n"
-        f"  A sparse autoencoder trained over those embeddings on: {corpus or 'texts that are not named'}.\n"
-        "  Belongs to whoever trained it. features.json quotes words and short passages of those texts,\n"
-        "  which stay under the licence of the texts.\n",
-        f"manifest.json and the layout\n  Written by steersearch {__version__}, Apache-2.0,"
-        " https://www.apache.org/licenses/LICENSE-2.0\n",
+        *_own_parts(corpus, "features.json quotes"),
     ]
     for path in licence_files(folder) if folder else []:
         body = path.read_text(encoding="utf-8", errors="replace").strip()
         parts.append(f"{_RULE}\n{path.name} of {embedder_id}\n{_RULE}\n{body}\n")
     return "\n".join(parts)
+
+
+def licences_of_vectors(embedder_name: str, corpus: str | None) -> str:
+    """Return the text of LICENSES of a bundle without an embedder; `embedder_name` is ``""`` when it is unknown."""
+    made = f"made by {embedder_name}" if embedder_name else "that the user had"
+    quoted = "features.json and embedder.probes.npz quote"
+    return "\n".join(
+        [
+            _TITLE,
+            f"embedder.probes.npz\n  Some texts and their vectors, {made}. This bundle holds no embedder: the terms\n"
+            "  of the service or model that made the vectors apply to them.\n",
+            *_own_parts(corpus, quoted),
+        ]
+    )
+
+
+def _own_parts(corpus: str | None, quotes: str) -> list[str]:
+    return [
+        "encoder.onnx, decoder.onnx, features.json\n"
+        f"  A sparse autoencoder trained over those embeddings on: {corpus or 'texts that are not named'}.\n"
+        f"  Belongs to whoever trained it. {quotes} words and short passages of those texts,\n"
+        "  which stay under the licence of the texts.\n",
+        f"manifest.json and the layout\n  Written by steersearch {__version__}, Apache-2.0,"
+        " https://www.apache.org/licenses/LICENSE-2.0\n",
+    ]
 
 
 def declared_licence(folder: Path) -> str | None:

@@ -66,6 +66,9 @@ class Tolerance:
     decoder_max_abs: float = 1e-4
 
 
+FIGURES = tuple(field.name for field in fields(Tolerance))
+SAE_FIGURES = ("encoder_max_abs", "encoder_agreement", "decoder_max_abs")
+"""Figures that have a limit, and those of a bundle without an embedder."""
 TOLERANCES: dict[Precision, Tolerance] = {
     # Measured on all-MiniLM-L6-v2: 2e-7. Deeper models have larger rounding errors; 1e-5 moves no score by .0001.
     "fp32": Tolerance(1e-5, 0.99999, 1e-5, end_to_end_agreement=0.999, ndcg10_of_torch_ranking=0.999),
@@ -140,6 +143,22 @@ def check_parity(
     return figures
 
 
+def check_sae_parity(folder: Path, sae: SparseAutoencoder, vectors: FloatArray) -> dict[str, float | int]:
+    """Compare encoder and decoder in `folder` with torch, on vectors, shape (n, d_in), float32.
+
+    Returns:
+        The figures, for the manifest.
+
+    Raises:
+        ExportMismatchError: A figure is outside its limit; all of them are named.
+    """
+    compared = _compare_sae(folder, sae, vectors, vectors)
+    figures: dict[str, float | int] = {"vectors": len(vectors), **compared}
+    del figures["end_to_end_agreement"]
+    _check_tolerances(figures, "fp32", SAE_FIGURES)
+    return figures
+
+
 def reference_embeddings(model: SentenceTransformer, texts: Sequence[str]) -> FloatArray:
     """Embed texts with sentence-transformers: unit rows, shape (n, d_in), float32."""
     # prompt="": as in training, texts have their prefix already and the model's default prompt is not added.
@@ -190,19 +209,20 @@ def _max_abs(a: FloatArray, b: FloatArray) -> float:
     return float(np.abs(a - b).max())
 
 
-def _check_tolerances(figures: dict[str, float | int], precision: Precision) -> None:
+def _check_tolerances(figures: dict[str, float | int], precision: Precision, names: Sequence[str] = FIGURES) -> None:
     tolerance = TOLERANCES[precision]
     failures = []
-    for field in fields(tolerance):
-        name, limit = field.name, getattr(tolerance, field.name)
+    for name in names:
+        limit = getattr(tolerance, name)
         value = figures[name]
         upper = name.endswith("_max_abs")
         # Written so that NaN fails.
         if not (value <= limit if upper else value >= limit):
             failures.append(f"{name} is {value:.6g}, allowed {'at most' if upper else 'at least'} {limit:g}")
     if failures:
+        n = figures.get("texts", figures.get("vectors"))
         exact = "" if precision == "fp32" else "precision fp32, or "
         raise ExportMismatchError(
-            f"the {precision} graphs do not reproduce the torch model on {figures['texts']} texts, no bundle was "
+            f"the {precision} graphs do not reproduce the torch model on {n} texts, no bundle was "
             f"written: {'; '.join(failures)}. Try {exact}the other exporter (--via torch or optimum)"
         )

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from .embedding_server import running
+
 pytest.importorskip("langchain_core")
 ROOT = Path(__file__).parent.parent
 EXAMPLES = {
@@ -53,7 +55,7 @@ def run(place, *command):
 
 
 def test_every_example_is_run():
-    assert {path.name for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXAMPLES, "own_vectors.py"}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -92,6 +94,20 @@ class LocalModel(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         """Nothing on stderr."""
+
+
+@pytest.mark.slow
+def test_vectors_of_a_local_service(place, opened_bundle):
+    pytest.importorskip("langchain_openai")
+    with running(opened_bundle.embed_documents) as server:
+        how = ["--url", server.address, "--model", "m", "--data", "notes", "--latents", "64", "--steps", "40"]
+        example = str(ROOT / "examples" / "own_vectors.py")
+        result = run(place, example, "adding two integers", "--boost", "an exception is raised", *how)
+    assert result.returncode == 0, result.stderr
+    plain, steered = result.stdout.split("boost an exception is raised\n")
+    assert plain.startswith("plain\n")
+    assert len(plain.splitlines()) == 5
+    assert steered.count("[exceptions-") > plain.count("[exceptions-")
 
 
 @pytest.mark.slow

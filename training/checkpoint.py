@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..arrays import UNIT_TOLERANCE
 from ..errors import CheckpointError, ConfigError, StorageError
 from ..files import check_format, make_temporary
 from ..typed_records import check_record
 from .config import SaeConfig
 
-FORMAT_VERSION = 3
-"""1 had no corrections of the encoder, 2 no prefixes of the embedder."""
+FORMAT_VERSION = 4
+"""1 had no corrections of the encoder, 2 no prefixes of the embedder, 3 no vectors of texts."""
+MAX_SAMPLES = 4096
+"""Most texts whose vectors a checkpoint may hold; training keeps 256."""
 PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec", "step_size", "b_step")
 
 
@@ -43,6 +46,11 @@ class CheckpointInfo:
     """Real texts of the corpus, for the export's parity gate."""
     training: dict[str, Any] = field(default_factory=dict)
     """The TrainConfig that was used."""
+    embedder_name: str = ""
+    """What the user calls the model that made the vectors, where training was given vectors; ``""`` when unknown."""
+    sample_vectors: Tensor | None = field(default=None, compare=False)
+    """Where training was given vectors: those of `sample_texts`, or of documents without texts, unit rows, shape (m,
+    d_in), float32. Export measures the graphs on them."""
 
 
 def atomic_torch_save(payload: dict[str, Any], path: Path) -> None:
@@ -128,6 +136,7 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
         # A measurement that could not be made is NaN.
         check_record(info, skip="metrics")
         check_embedder(info.embedder)
+        check_samples(info, config.d_in)
         state = {name: found[name] for name in PARAMETERS}
     # RuntimeError: a size that torch refuses.
     except (KeyError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
@@ -146,6 +155,23 @@ def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Te
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinite numbers: train it again")
     return config, info, state
+
+
+def check_samples(info: CheckpointInfo, d_in: int) -> None:
+    """Check the vectors that a checkpoint keeps of some documents; a TypeError."""
+    rows, texts = info.sample_vectors, info.sample_texts
+    if rows is None:
+        return
+    if rows.layout != torch.strided or rows.device.type != "cpu" or rows.dtype != torch.float32:
+        raise TypeError("sample_vectors is no dense tensor of float32")
+    if rows.ndim != 2 or rows.shape[1] != d_in or not 1 <= len(rows) <= MAX_SAMPLES:
+        raise TypeError(f"sample_vectors has shape {tuple(rows.shape)}, expected up to {MAX_SAMPLES} rows of {d_in}")
+    if texts and len(texts) != len(rows):
+        raise TypeError(f"{len(texts)} sample_texts have {len(rows)} sample_vectors")
+    if rows.untyped_storage().nbytes() < rows.numel() * rows.element_size():
+        raise TypeError("sample_vectors holds fewer numbers than its shape says")
+    if not bool(((rows.norm(dim=1) - 1).abs() <= UNIT_TOLERANCE).all()):
+        raise TypeError("sample_vectors holds rows that are not of unit length")
 
 
 def check_embedder(embedder: dict[str, Any] | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -17,16 +18,16 @@ from ..corpus import Corpus
 from ..embedding_cache import default_cache_dir, embed_cached
 from ..errors import ConfigError, DataError
 from ..files import absolute
-from ..sequences import unmasked
+from ..vectors import Vectors, open_vectors
 from .batches import BatchSampler, check_embeddings, moments, nearest
 from .config import SaeConfig, TrainConfig
 from .dev_set import DevSet, split_queries
 from .embedding import Embedder
 from .latent_statistics import describe_latents, latent_statistics
 from .metrics_log import MetricsLog
-from .queries import check_varied, natural_queries, relevant_rows
 from .sae import SparseAutoencoder, encode_all
 from .trainer import Trainer
+from .vectors import AnyEmbedder, embedded_queries, queries_for, sample_rows
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,14 @@ SAMPLE_TEXTS = 256
 
 
 def train(
-    corpus: str | Path | Sequence[str] | Corpus | FloatArray,
-    embedder: str | Path | Embedder = MINILM,
+    corpus: str | Path | Sequence[str] | Corpus | Vectors | FloatArray | None = None,
+    embedder: str | Path | Embedder | AnyEmbedder | None = None,
     config: SaeConfig | None = None,
     training: TrainConfig | None = None,
     *,
+    vectors: str | Path | FloatArray | Vectors | None = None,
+    queries: str | Path | FloatArray | None = None,
+    embedder_name: str = "",
     pairs: str | Path | Sequence[tuple[str, str]] | None = None,
     cache_dir: str | Path | None = None,
     resume_path: str | Path | None = None,
@@ -53,11 +57,19 @@ def train(
     """Fit a sparse autoencoder to the embeddings of a corpus so that the ranking survives.
 
     Args:
-        corpus: Whatever `Corpus.open` takes (files, folders, lists of texts or of LangChain documents), or ready
-            embeddings: an .npy file or an array of unit rows, shape (n, d_in), float32.
-        embedder: A sentence-transformers folder or name. Not used for ready embeddings.
+        corpus: Whatever `Corpus.open` takes (files, folders, lists of texts or of LangChain documents). Not needed
+            where `vectors` come with texts, or have none: then features get no words.
+        embedder: A sentence-transformers folder or name, MiniLM by default. With `vectors`, nothing by default: what
+            made the vectors may be given, so that queries are made from the documents and embedded by it. Beside a
+            folder or name that may be an object with `embed_queries` and `embed_documents`, or LangChain's embeddings.
         config: Shape of the autoencoder; `d_in` is taken from the embeddings.
         training: The recipe; `TrainConfig.paper()` for the paper's.
+        vectors: The documents' vectors, if they are there already: an .npy file or an array, shape (n, d_in), a .jsonl
+            or .parquet file with a column of them, or what `open_vectors` or `vectors_from_store` returned. Rows are
+            matched to documents by id or by order, and divided by their length.
+        queries: Vectors of real queries, .npy or an array, shape (m, d_in); with `pairs` row i is that of pair i. Needs
+            `vectors`. Without these and without an embedder, documents stand in for queries.
+        embedder_name: What the model that made `vectors` is called, kept for messages.
         pairs: Query-document pairs (query text, document id), or a .jsonl/.tsv/.csv file of them. Without pairs the
             queries are made from the documents: titles, first sentences, other sentences, random spans.
         cache_dir: Where embeddings are kept between runs; the user's cache folder by default.
@@ -76,38 +88,46 @@ def train(
     """
     config, training = config or SaeConfig(), training or TrainConfig()
     cache = absolute(cache_dir) if cache_dir is not None else default_cache_dir()
-    source, ready = _open(corpus)
-    if ready is not None:
-        documents, queries, model = ready, ready, None
-        n_real, relevant = 0, None
-        if pairs is not None:
-            raise ConfigError("pairs need texts: give documents instead of ready embeddings, or leave pairs out")
-    else:
+    held = _held(corpus, vectors, cache)
+    at_documents, at_queries = _at(progress, "embed documents"), _at(progress, "embed queries")
+    model: Embedder | AnyEmbedder | None = None
+    if held is None or embedder is not None:
+        if embedder is None or isinstance(embedder, str | Path):
+            model = Embedder(embedder or MINILM, device=training.device)
+        else:
+            model = embedder
+    if held is None:
+        if queries is not None or embedder_name or not isinstance(model, Embedder):
+            raise ConfigError("queries, embedder_name and embedders that are no name or folder need vectors=")
+        assert corpus is not None
+        source: Corpus | None = Corpus.open(cast(Any, corpus))
         assert source is not None
         if pairs is not None:
             source = source.with_pairs(absolute(pairs) if isinstance(pairs, str | Path) else pairs)
-        texts, n_real = natural_queries(source, limit=training.max_queries, seed=training.seed)
-        check_varied(source, texts)
-        relevant = relevant_rows(source, texts[:n_real]) if n_real else None
-        model = embedder if isinstance(embedder, Embedder) else Embedder(embedder, device=training.device)
-        at_documents = _at(progress, "embed documents")
-        documents = embed_cached(model, source.texts, cache_dir=cache, progress=at_documents)
-        queries = embed_cached(model, texts, side="queries", cache_dir=cache, progress=_at(progress, "embed queries"))
+        embed = partial(embed_cached, model, cache_dir=cache)
+        asked = embedded_queries(source, partial(embed, side="queries", progress=at_queries), training)
+        documents = embed(source.texts, progress=at_documents)
+    else:
+        source, documents = held.documents, held.rows
+        asked = queries_for(held, model, queries, pairs, training, cache=cache, progress=at_queries)
     sae = fit_embeddings(
         documents,
-        queries,
+        asked.rows,
         config,
         training,
-        n_real=n_real,
-        relevant=relevant,
+        n_real=asked.n_real,
+        relevant=asked.relevant,
         resume_path=absolute(resume_path) if resume_path else None,
         resume=resume,
         log_path=absolute(log_path) if log_path else None,
         progress=progress,
     )
     _describe(sae, documents, source, progress)
-    if model is not None:
+    if isinstance(model, Embedder):
         sae.info.embedder = model.describe()
+    elif held is not None:
+        sae.info.embedder_name = embedder_name
+        sae.info.sample_vectors = torch.from_numpy(sample_rows(documents, SAMPLE_TEXTS))
     return sae
 
 
@@ -196,16 +216,28 @@ def fit_embeddings(
     return sae
 
 
-def _open(corpus: str | Path | Sequence[str] | Corpus | FloatArray) -> tuple[Corpus | None, FloatArray | None]:
+def _held(corpus: Any, vectors: str | Path | FloatArray | Vectors | None, cache: Path) -> Vectors | None:
+    """Return the vectors of a call, which may stand in the place of the documents; None where texts are embedded."""
+    if isinstance(corpus, Vectors) or _is_matrix(corpus):
+        if vectors is not None:
+            raise ConfigError("the documents are vectors, and vectors= is given too: give the texts as documents")
+        corpus, vectors = None, corpus
+    if vectors is None:
+        if corpus is None:
+            raise ConfigError("give documents, or vectors=")
+        return None
+    if not isinstance(vectors, Vectors):
+        return open_vectors(vectors, corpus, folder=cache)
+    if corpus is not None:
+        raise ConfigError("these vectors have been matched to their documents: give the documents to open_vectors")
+    return vectors
+
+
+def _is_matrix(corpus: Any) -> bool:
     # An array of one dimension holds texts, as a column of a table does.
-    if isinstance(corpus, np.ndarray) and (corpus.ndim != 1 or corpus.dtype.kind not in "OUT"):
-        return None, unmasked(corpus, "corpus")
-    if isinstance(corpus, str | Path) and Path(corpus).suffix == ".npy":
-        try:
-            return None, np.load(corpus, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{corpus} cannot be read as a NumPy array of embeddings: {error}") from error
-    return Corpus.open(corpus.tolist() if isinstance(corpus, np.ndarray) else corpus), None
+    if isinstance(corpus, np.ndarray):
+        return corpus.ndim != 1 or corpus.dtype.kind not in "OUT"
+    return isinstance(corpus, str | Path) and Path(corpus).suffix == ".npy"
 
 
 def _describe(sae: SparseAutoencoder, documents: FloatArray, source: Corpus | None, progress: Progress | None) -> None:

@@ -51,7 +51,7 @@ def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> Queries:
         raise ConfigError(f"limit is {limit}: at least one query is needed")
     rng = random.Random(seed)
     most = max(1, int(REAL_SHARE * limit))
-    real = _sample((partial(_tidy, query) for query, _ in corpus.pairs()), most, rng, set())
+    real = _sample((partial(tidy, query) for query, _ in corpus.pairs()), most, rng, set())
     wanted = limit - len(real)
     per_document = min(max(3, -(-DRAWS_PER_QUERY * wanted // len(corpus))), MAX_PER_DOCUMENT)
     made = _sample(_candidates(corpus, per_document, rng), wanted, rng, set(real)) if wanted else []
@@ -79,7 +79,7 @@ def relevant_rows(corpus: Corpus, queries: list[str]) -> list[dict[int, int]]:
     place = {query: i for i, query in enumerate(queries)}
     answers: dict[str, list[int]] = {}
     for query, id_ in corpus.pairs():
-        if (i := place.get(_tidy(query))) is not None:
+        if (i := place.get(tidy(query))) is not None:
             answers.setdefault(id_, []).append(i)
     judged: list[dict[int, int]] = [{} for _ in queries]
     for row, document in enumerate(corpus.documents()):
@@ -115,12 +115,12 @@ def _candidates(corpus: Corpus, per_document: int, rng: random.Random) -> Iterat
 
 
 def _beginning(text: str, rng: random.Random) -> str:
-    return _tidy(SENTENCE_END.split(text.strip(), maxsplit=1)[0])
+    return tidy(SENTENCE_END.split(text.strip(), maxsplit=1)[0])
 
 
 def _sentence(text: str, rng: random.Random) -> str:
     """Choose a sentence, or a span of words where the sentence has only one or two words."""
-    sentence = _tidy(rng.choice(SENTENCE_END.split(text.strip())))
+    sentence = tidy(rng.choice(SENTENCE_END.split(text.strip())))
     return sentence if len(_words(sentence)[0]) >= MIN_WORDS else _span(text, rng)
 
 
@@ -128,7 +128,7 @@ def _span(text: str, rng: random.Random) -> str:
     words, joint = _words(text)
     length = min(rng.randint(MIN_WORDS, MAX_WORDS), len(words))
     start = rng.randrange(len(words) - length + 1)
-    return _tidy(joint.join(words[start : start + length]))
+    return tidy(joint.join(words[start : start + length]))
 
 
 def _words(text: str) -> tuple[list[str], str]:
@@ -137,7 +137,7 @@ def _words(text: str) -> tuple[list[str], str]:
     return (words, " ") if len(text) <= 30 * len(words) else (list("".join(words)), "")
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """Put a query on one line and cut a very long one, at a space where there is one."""
     line = " ".join(text[: 4 * MAX_CHARS].split())
     return line if len(line) <= MAX_CHARS else line[: MAX_CHARS + 1].rpartition(" ")[0] or line[:MAX_CHARS]

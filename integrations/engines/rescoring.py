@@ -7,7 +7,7 @@ those near a vector between query and concepts. The conditions choose among them
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from ...runtime import Bundle, Hit, SteeredQuery
 from ...runtime.search.lexical.word_sets import shares_in
 from ...runtime.steering.conditions.terms import scores
 
+Stored = Callable[[list[int]], dict[int, FloatArray]]
 CACHED_TEXTS = 4096
 """Texts whose vectors are remembered; 6 MB at 384 dimensions."""
 
@@ -37,10 +38,19 @@ class TextVectors:
         self._bundle = bundle
         self._known: BoundedCache[bytes, FloatArray] = BoundedCache(CACHED_TEXTS)
 
-    def of(self, texts: Sequence[str]) -> FloatArray:
-        """Return the unit vector of each text, shape (n, d_in)."""
+    def of(self, texts: Sequence[str], stored: Stored | None = None) -> FloatArray:
+        """Return the unit vector of each text, shape (n, d_in).
+
+        `stored` is called with the positions of texts that are not known, and returns the unit vectors that the engine
+        shows of them; the others are embedded.
+        """
         keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
         found = {key: self._known.get(key) for key in keys}
+        if stored is not None:
+            places = {key: place for place, key in enumerate(keys) if found[key] is None}
+            for place, row in (stored(list(places.values())) if places else {}).items():
+                found[keys[place]] = row
+                self._known.put(keys[place], row)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if found[key] is None}
         if missing:
             for key, row in zip(missing, self._bundle.embed_documents(list(missing.values())), strict=True):

@@ -52,6 +52,32 @@ def normalised(vectors: ArrayLike, what: str) -> FloatArray:
     return unit
 
 
+def bundle_for(bundle: str | Path | Bundle, embeddings: Any, default: Any, what: str) -> Bundle:
+    """Open a bundle with what embeds its texts.
+
+    Args:
+        bundle: The folder, or an opened bundle.
+        embeddings: What was given as ``embeddings=``; None for nothing.
+        default: The embeddings of a store, for a bundle without an embedder to which none was given.
+        what: The store, for messages.
+
+    Raises:
+        ConfigError: The bundle has no embedder and neither is there.
+        BundleError: The bundle cannot be used.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    if opened.embeds:
+        return opened
+    brought = default if embeddings is None else embeddings
+    if brought is None:
+        made = opened.manifest.embedder["id"]
+        raise ConfigError(
+            f"{opened.path} has no embedder and {what} names none: give embeddings=, those that made its vectors"
+            + (f" ({made})" if made else "")
+        )
+    return opened.with_embedder(brought)
+
+
 def check_same_space(embedding: Any, bundle: Bundle, what: str) -> None:
     """Check that an embedder and a bundle embed one sentence alike: else steering would be noise, a `ConfigError`."""
     theirs, ours = normalised([embedding.embed_query(PROBE)], what)[0], bundle.embed_queries([PROBE])[0]

@@ -103,7 +103,13 @@ class SteerableRetriever(BaseRetriever):
 
     @classmethod
     def open(
-        cls, path: str | Path, *, bundle: str | Path | Bundle | None = None, backend: Backend = "auto", **fields: Any
+        cls,
+        path: str | Path,
+        *,
+        bundle: str | Path | Bundle | None = None,
+        backend: Backend = "auto",
+        embeddings: Any = None,
+        **fields: Any,
     ) -> Self:
         """Open an index and make a retriever for it.
 
@@ -111,13 +117,15 @@ class SteerableRetriever(BaseRetriever):
             path: The index folder.
             bundle: Where the bundle is now, if it was moved.
             backend: As in `SteerableIndex.open`.
+            embeddings: What embeds texts, where the bundle has no embedder: LangChain's embeddings, or what else
+                `SteerableIndex.open` takes as `embedder`.
             **fields: The retriever's fields: `k`, `boost`, `filter`, ...
 
         Raises:
             SteersearchError: As `SteerableIndex.open`.
             pydantic.ValidationError: A field does not exist or has the wrong type.
         """
-        index = SteerableIndex.open(path, bundle=bundle, backend=backend)
+        index = SteerableIndex.open(path, bundle=bundle, backend=backend, embedder=embeddings)
         try:
             return cls(index=index, **fields)
         except BaseException:
@@ -132,6 +140,7 @@ class SteerableRetriever(BaseRetriever):
         *,
         sample: Sequence[str] | FloatArray | None = None,
         rescored: int = RESCORED,
+        embeddings: Any = None,
         **fields: Any,
     ) -> Self:
         """Steer any LangChain vector store that searches by vector and holds vectors of the bundle's embedder.
@@ -141,14 +150,15 @@ class SteerableRetriever(BaseRetriever):
         to Milvus). With `include_scores` the engine's own number, a similarity or a distance, is added as
         `store_score`, and where the order is ours the score that makes it as `relevance_score`. The store is called
         synchronously, in a thread for `ainvoke`. Embeds and compares a few texts once, so that a store that does not
-        fit is refused here. Without a `sample` the first steered search looks for one: it calls the store 64 times and
-        embeds some 250 texts.
+        fit is refused here. Without a `sample` the first steered search looks for one: it calls the store 64 times, and
+        embeds some 250 texts where the store does not show its vectors.
 
         Args:
             vectorstore: A store filled with vectors of the bundle's embedder, for example by `SteerableEmbeddings`.
-            bundle: The exported folder of that embedder.
+            bundle: The exported folder of that embedder, or a bundle without one, of `sae train --vectors`.
             sample: Some hundred to thousand of its documents, as texts or unit rows (n, d_in), see `SteeredEngine`.
             rescored: How many documents of the store a boost or exclusion ranks again, see `SteeredStore`.
+            embeddings: What embeds texts for a bundle without an embedder; by default the store's own embeddings.
             **fields: The retriever's fields: `k`, `boost`, `filter`, ...
 
         Raises:
@@ -156,7 +166,7 @@ class SteerableRetriever(BaseRetriever):
             EngineError: The engine behind the store does not answer.
             pydantic.ValidationError: A field does not exist or has the wrong type.
         """
-        return cls(index=SteeredStore(vectorstore, bundle, sample, rescored=rescored), **fields)
+        return cls(index=SteeredStore(vectorstore, bundle, sample, rescored=rescored, embeddings=embeddings), **fields)
 
     def _get_relevant_documents(
         self,
@@ -187,7 +197,7 @@ class SteerableRetriever(BaseRetriever):
         params = super()._get_ls_params(**kwargs)
         params["ls_vector_store_provider"] = self._engine.provider if self._engine else "steersearch"
         params["ls_embedding_provider"] = "steersearch"
-        params["ls_embedding_model"] = self.index.bundle.manifest.embedder["id"]
+        params["ls_embedding_model"] = self.index.bundle.manifest.embedder["id"] or "unknown"
         return params
 
     @field_validator("view")

@@ -49,7 +49,7 @@ class SteerableVectorStore(VectorStore):
     Args:
         path: The folder; opened when there is one, made otherwise.
         bundle: Embeds and steers; an index that is there knows its own.
-        embedding: Embeds documents and queries in place of the bundle.
+        embedding: Embeds documents and queries in place of the bundle, and for a bundle without an embedder.
         backend: As in `SteerableIndex.create`.
 
     Raises:
@@ -70,9 +70,15 @@ class SteerableVectorStore(VectorStore):
         if bundle is None and isinstance(embedding, SteerableEmbeddings):
             bundle, embedding = embedding.bundle, None
         opened = Bundle.load(bundle) if isinstance(bundle, str | Path) else bundle
+        if opened is not None and embedding is not None and not opened.embeds:
+            opened, embedding = opened.with_embedder(embedding), None
         if opened is not None and embedding is not None:
             check_same_space(embedding, opened, f"the embedding {type(embedding).__name__}")
         self.index = _open(folder, opened, embedding, backend)
+        if embedding is not None and self.index.has_bundle and not self.index.bundle.embeds:
+            # It has a bundle without an embedder, which has to be opened with this one.
+            self.index.close()
+            self.index, embedding = SteerableIndex.open(folder, backend=backend, embedder=embedding), None
         self._embedding = embedding
         if bundle is None and embedding is not None and self.index.has_bundle:
             try:

@@ -157,6 +157,14 @@ class Bundle:
         """Whether texts can be embedded: the bundle has an embedder, or one was brought."""
         return self.manifest.embedder_kind != NO_EMBEDDER or self._brought is not None
 
+    def uses(self, embedder: object) -> bool:
+        """Whether texts are embedded by this object, which was brought."""
+        return self._brought is not None and (embedder is self._brought or embedder is self._brought.embedder)
+
+    def with_embedder(self, embedder: Any) -> Bundle:
+        """Open a bundle without an embedder once more, with one; see `load`."""
+        return Bundle.load(self.path, threads=self._threads, profile=self.profile, embedder=embedder)
+
     @property
     def brings(self) -> bool:
         """Whether the embedder is one from outside, for which every call may cost money and a tenth of a second."""

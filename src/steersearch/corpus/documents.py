@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike, fspath
@@ -141,6 +141,18 @@ class Corpus:
             lambda: loaded,
         )
 
+    def without(self, positions: Container[int]) -> "Corpus":
+        """Return the documents but those at some positions of the source, see `positioned`, and their pairs."""
+
+        def rows() -> Iterator[Row]:
+            return (row for at, row in self._numbered(None) if at not in positions)
+
+        def pairs() -> Iterator[Pair]:
+            kept = {row.id for row in rows()}
+            return (pair for pair in self.pairs() if pair[1] in kept)
+
+        return Corpus(self.name, rows, None if self._read_pairs is None else pairs, origin=self.origin)
+
     def with_pairs(self, pairs: str | PathLike[str] | Sequence[Pair]) -> "Corpus":
         """Return the same documents with other pairs: a file for `read_pairs`, or (query text, document id) each."""
         loaded = read_pairs(fspath(pairs)) if isinstance(pairs, str | PathLike) else as_list(pairs, "pairs")
@@ -165,8 +177,11 @@ class Corpus:
         Files of blocks that are not `mine` are not opened. Errors are those of `documents`, but with `mine` all
         documents may be blank.
         """
-        rows = self._numbered(mine)
-        return ((at // self.block, Document(r.id, r.text, r.metadata, r.sections, r.made_up)) for at, r in rows)
+        return ((at // self.block, document) for at, document in self._positioned(mine))
+
+    def positioned(self) -> Iterator[tuple[int, Document]]:
+        """Yield (position in the source, from 0, with blank documents counted; document), as `documents`."""
+        return self._positioned(None)
 
     def texts(self) -> Iterator[str]:
         """Yield the text of every document, with the errors of `documents`."""
@@ -200,6 +215,9 @@ class Corpus:
                 pass
         assert self._length is not None  # a full pass sets it
         return self._length
+
+    def _positioned(self, mine: Callable[[int], bool] | None) -> Iterator[tuple[int, Document]]:
+        return ((at, Document(r.id, r.text, r.metadata, r.sections, r.made_up)) for at, r in self._numbered(mine))
 
     def _rows(self) -> Iterator[Row]:
         return (row for _, row in self._numbered(None))

@@ -1,6 +1,7 @@
 """Parquet files as documents (extra ``parquet``), read in small batches."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,55 @@ BATCH_BYTES = 256 << 20
 """Most bytes of them, as long as a single row has fewer."""
 
 
-def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
+def read_parquet_rows(path: Path, text_column: str | None = None, *, leave_out: Collection[str] = ()) -> Iterator[Row]:
     """Yield the rows of a .parquet file with the columns of `read_csv_rows`; the row number replaces a missing id.
 
-    Times and decimals are written as in memory, see `json_values`: times with a zone in UTC. NaN becomes None.
+    Times and decimals are written as in memory, see `json_values`: times with a zone in UTC. NaN becomes None. Columns
+    in `leave_out`, such as vectors, are not read.
 
     Raises:
         DataError: The file is damaged, unpacks to more than `MAX_RATIO` times its size, has no text column or two
             without a name, or a column holds values that JSON cannot hold.
     """
+    with _opened(path) as file:
+        written = [name for name in file.schema_arrow.names if name.strip() not in leave_out]
+        names = [name.strip() for name in written]
+        columns = columns_of(path, names, text_column)
+        if names.count("") > 1:
+            raise DataError(f"{path} has {names.count('')} columns without a name ({listed(names)}): name them")
+        number = 0
+        for batch in _batches(path, file, BATCH, written if leave_out else None):
+            for cells in zip(*map(_cells, batch.columns), strict=True):
+                number += 1
+                place = f"{path}, row {number}"
+                pairs = zip(names, cells, strict=True)
+                record = {name: _plain(cell, place, name) for name, cell in pairs}
+                yield record_row(record, columns, place, number)
+
+
+def read_parquet_names(path: Path) -> tuple[list[str], list[str]]:
+    """Return the names of all columns, and of those whose cells are lists of floats; errors as `read_parquet_rows`."""
+    import pyarrow as pa
+
+    def holds_vectors(kind: Any) -> bool:
+        kind = getattr(kind, "storage_type", kind)
+        lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        return bool(lists and pa.types.is_floating(kind.value_type))
+
+    with _opened(path) as file:
+        schema = file.schema_arrow
+        return list(schema.names), [field.name for field in schema if holds_vectors(field.type)]
+
+
+def read_parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    """Yield some columns in record batches of at most `rows` rows and `BATCH_BYTES`; errors as `read_parquet_rows`."""
+    with _opened(path) as file:
+        yield from _batches(path, file, rows, list(columns))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file, and turn what Arrow raises while it is read into a `DataError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -35,18 +76,7 @@ def read_parquet_rows(path: Path, text_column: str | None = None) -> Iterator[Ro
         with pq.ParquetFile(path) as file:
             groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
             _check_size(path, sum(group.total_byte_size for group in groups))
-            names = [name.strip() for name in file.schema_arrow.names]
-            columns = columns_of(path, names, text_column)
-            if names.count("") > 1:
-                raise DataError(f"{path} has {names.count('')} columns without a name ({listed(names)}): name them")
-            number = 0
-            for batch in _batches(path, file):
-                for cells in zip(*map(_cells, batch.columns), strict=True):
-                    number += 1
-                    place = f"{path}, row {number}"
-                    pairs = zip(names, cells, strict=True)
-                    record = {name: _plain(cell, place, name) for name, cell in pairs}
-                    yield record_row(record, columns, place, number)
+            yield file
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -59,8 +89,8 @@ def _check_size(path: Path, size: int) -> None:
         raise DataError(f"{path} unpacks to more than {MAX_RATIO} times its size: write it without compression")
 
 
-def _batches(path: Path, file: Any) -> Iterator[Any]:
-    """Yield the rows of all row groups in batches that fit into `BATCH_BYTES`.
+def _batches(path: Path, file: Any, rows: int = BATCH, columns: list[str] | None = None) -> Iterator[Any]:
+    """Yield all row groups in batches of at most `rows` rows that fit into `BATCH_BYTES`, of some columns or all.
 
     A value of a dictionary is written once and may be that of every row, so the largest one, of which nothing but the
     size of its column is known, is counted for each.
@@ -78,7 +108,8 @@ def _batches(path: Path, file: Any) -> Iterator[Any]:
         _check_size(path, unpacked)
         size = sum(size for size, chunk in zip(sizes, chunks, strict=True) if chunk.has_dictionary_page)
         size += sum(sizes) // max(1, group.num_rows)
-        yield from file.iter_batches(batch_size=max(1, min(BATCH, BATCH_BYTES // max(1, size))), row_groups=[at])
+        most = max(1, min(rows, BATCH_BYTES // max(1, size)))
+        yield from file.iter_batches(batch_size=most, row_groups=[at], columns=columns)
 
 
 def _cells(column: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -35,18 +35,23 @@ class Row(NamedTuple):
     """Why it could not be read. Such a row is left out and named at the end."""
 
 
-def read_json_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:
+def read_json_rows(path: Path, text_column: str | None = None, *, leave_out: Collection[str] = ()) -> Iterator[Row]:
     """Yield the rows of a .jsonl file: ``{"_id" | "id", "title"?, "text", "query"?, "metadata"?, ...}``.
 
     The line number replaces a missing id. The title, the content of ``metadata`` and all other fields are the metadata,
-    with the types that they have in the file. A text of null is blank.
+    with the types that they have in the file. A text of null is blank. Fields in `leave_out` are no metadata.
 
     Raises:
         DataError: A line is not a JSON object, has no text, or has a key twice.
     """
     columns = Columns().with_text(text_column)
     for place, number, record in read_json_lines(path):
-        yield _too_long(place, number) if record is TOO_LONG else record_row(record, columns, place, number)
+        if record is TOO_LONG:
+            yield _too_long(place, number)
+            continue
+        if leave_out:
+            record = {name: value for name, value in record.items() if name not in leave_out}
+        yield record_row(record, columns, place, number)
 
 
 def read_csv_rows(path: Path, text_column: str | None = None) -> Iterator[Row]:

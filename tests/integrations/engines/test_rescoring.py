@@ -10,6 +10,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from steersearch.errors import ConfigError, SteeringWarning
 from steersearch.integrations.engines.rescoring import RankedHit, TextVectors, joined
 from steersearch.integrations.langchain import SteerableEmbeddings, SteerableRetriever, SteeredStore
+from steersearch.integrations.langchain import over as over_module
 from steersearch.runtime import Bundle, Hit, SteerableIndex, understand
 from steersearch.runtime.steering.request import SAID_NOT
 
@@ -95,6 +96,8 @@ def test_an_order_that_is_left_to_the_engine(store: InMemoryVectorStore, tiny_in
 def test_texts_are_embedded_once(
     store: InMemoryVectorStore, tiny_index: SteerableIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Of a store that does not show its vectors.
+    monkeypatch.setattr(over_module, "reader_of", lambda store: None)
     over, embedded = SteeredStore(store, tiny_index.bundle), []
     embed = Bundle.embed_documents
     monkeypatch.setattr(Bundle, "embed_documents", lambda self, texts: embedded.extend(texts) or embed(self, texts))
@@ -140,3 +143,19 @@ def test_vectors_of_texts_are_those_of_the_bundle(opened_bundle: Bundle) -> None
     for _ in range(2):
         assert np.allclose(vectors.of(texts), opened_bundle.embed_documents(texts), atol=1e-6)
     assert vectors.of([]).shape == (0, opened_bundle.d_in)
+
+
+def test_vectors_that_a_store_shows_are_not_made_again(
+    store: InMemoryVectorStore, tiny_index: SteerableIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = SteeredStore(store, tiny_index.bundle)
+    monkeypatch.setattr(over_module, "reader_of", lambda store: None)
+    hidden = SteeredStore(store, tiny_index.bundle)
+    expected = hidden.search(QUERY, 5, boost={18: 1.0}, exclude=["f3"])
+    embedded: list[str] = []
+    embed = Bundle.embed_documents
+    monkeypatch.setattr(Bundle, "embed_documents", lambda self, texts: embedded.extend(texts) or embed(self, texts))
+    found = shown.search(QUERY, 5, boost={18: 1.0}, exclude=["f3"])
+    assert embedded == []
+    assert [hit.id for hit in found] == [hit.id for hit in expected]
+    assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected], abs=1e-5)
