@@ -43,7 +43,7 @@ from .row_encoding import (
     storable_ids,
 )
 from .schema import RESERVED, check_schema, fill_schema, watermark_of
-from .sqlite import Database, chunks, create_database, damaged
+from .sqlite import Database, chunks, create_database, damage_errors, damaged
 from .write_lock import WriterLock
 
 FILTERS = 16
@@ -136,7 +136,7 @@ class DocumentStore:
     def generation(self) -> int:
         """Number of committed changes to the documents, without those that leave caches of the vectors valid."""
         with self._damage_errors():
-            return int(self._database.rows("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+            return int(self._database.fact("SELECT value FROM meta WHERE key = 'generation'"))
 
     @property
     def origin(self) -> Origin:
@@ -440,7 +440,7 @@ class DocumentStore:
 
     def _state(self) -> State:
         with self._damage_errors():
-            return State.parse(self._database.rows("SELECT value FROM meta WHERE key = 'state'")[0][0])
+            return State.parse(self._database.fact("SELECT value FROM meta WHERE key = 'state'"))
 
     def _check_ids(self) -> None:
         """Verify the index over ids once: a damaged one would hide documents."""
@@ -508,13 +508,9 @@ class DocumentStore:
                 check_part(rowid, checks, part, *columns)
         return [row[2:] for row in rows]
 
-    @contextmanager
-    def _damage_errors(self) -> Iterator[None]:
+    def _damage_errors(self) -> AbstractContextManager[None]:
         """Report undecodable content as a damaged file."""
-        try:
-            yield
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise damaged(self.path, error) from error
+        return damage_errors(self.path)
 
     def _vectors(self, rows: list[tuple[bytes, ...]]) -> FloatArray:
         with self._damage_errors():
