@@ -26,6 +26,7 @@ from .latent_statistics import describe_latents, latent_statistics
 from .metrics_log import MetricsLog
 from .queries import check_varied, natural_queries, relevant_rows
 from .sae import SparseAutoencoder, encode_all
+from .threads import limit_threads
 from .trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -148,6 +149,7 @@ def fit_embeddings(
         ConfigError: The configuration does not fit them.
         CheckpointError: `resume_path` belongs to another run.
     """
+    limit_threads()
     if len(documents) < 2 or len(queries) < 1:
         raise DataError(f"{len(documents)} documents and {len(queries)} queries: training needs at least 2 and 1")
     check_embeddings(documents, "documents")
