@@ -148,9 +148,10 @@ def positions_of(ascending: IntArray, wanted: IntArray) -> IntArray:
     count = len(ascending)
     if count and ascending[-1] - ascending[0] == count - 1:  # no gaps: a third of the time of a search
         positions = wanted - ascending[0]
-        return positions[(positions >= 0) & (positions < count)]
+        found: IntArray = positions[(positions >= 0) & (positions < count)]
+        return found
     positions = np.searchsorted(ascending, wanted)
     inside = positions < count
     positions, wanted = positions[inside], wanted[inside]
-    found: IntArray = positions[ascending[positions] == wanted]
+    found = positions[ascending[positions] == wanted]
     return found
