@@ -5,9 +5,11 @@ weights), `graphs` (encoder and decoder), `onnx_files` (tracing and writing), `p
 `licences` (the LICENSES file), `pretrained` (autoencoders that come with the package).
 """
 
+from ..cpus import let_threads_sleep
 from ..extras import require
 
 require("export", "torch", "onnx", "onnxscript", "sentence_transformers")
+let_threads_sleep()  # before torch is loaded
 
 from .bundle import export_bundle  # noqa: E402
 from .pretrained import load_pretrained, pretrained_names  # noqa: E402

@@ -30,6 +30,7 @@ from ..runtime.bundle.manifest import (
 from ..runtime.bundle.write import check_target, staged_folder
 from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
 from ..training.sae import SparseAutoencoder
+from ..training.threads import limit_threads
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
 from .features import carry_over, features_of
 from .given_vectors import is_of_given_vectors, write_without_embedder
@@ -80,6 +81,7 @@ def export_bundle(
         ExportMismatchError: The graphs do not reproduce the torch model.
         StorageError: The disk is full or cannot be written.
     """
+    limit_threads()
     precision, out = check_precision(precision), absolute(out)
     exporter = choose_exporter(via)
     check_target(out, overwrite)

@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..arrays import FloatArray, IntArray, check_unit_rows
 from ..errors import ConfigError, DataError, IndexLockedError, StorageError
 from ..files import absolute
@@ -542,10 +540,8 @@ class SteerableIndex:
     def _explanations(self, query: SteeredQuery, ids: Sequence[str]) -> dict[str, Explanation]:
         """Return explanations by id, without documents that do not exist."""
         with self._views.snapshot():
-            records = [record for record in self._store.get(ids) if record is not None]
-            rows, names = np.array([record.rowid for record in records], np.int64), [record.id for record in records]
-            shares = partial(self._views.word_shares, rows)
-            found = explain_steered(names, query, self._store.vectors_of(rows), shares, self.bundle)
+            names, rows, vectors = self._store.located(ids)
+            found = explain_steered(names, query, vectors, partial(self._views.word_shares, rows), self.bundle)
         return {explanation.id: explanation for explanation in found}
 
     def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:

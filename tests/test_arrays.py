@@ -64,3 +64,17 @@ def test_rows_that_are_not_finite():
         message_of(check_finite_rows, huge, "rows", 3) == "rows[1] holds 1e+300: every number must be finite in float32"
     )
     assert message_of(check_finite_rows, huge, "rows", 3, not_finite="no") == "no"
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "found"),
+    [
+        ([4, 5, 6, 7], [6, 4, 9, 3, 7, 6], [2, 0, 3, 2]),  # without a gap
+        ([4, 5, 7, 9], [7, 6, 9, 4, 10, 3], [2, 3, 0]),
+        ([8], [8, 7], [0]),
+        ([], [1], []),
+        ([4, 5], [], []),
+    ],
+)
+def test_positions_of_numbers_among_ascending_ones(known, wanted, found):
+    assert arrays.positions_of(np.array(known, np.int64), np.array(wanted, np.int64)).tolist() == found

@@ -6,9 +6,11 @@ and `trainer` (the loop), with `dev_set` (held-out queries), `distributed` (devi
 each latent responds to); `checkpoint` (the file); `fit` (from documents to a checkpoint).
 """
 
+from ..cpus import let_threads_sleep
 from ..extras import require
 
 require("train", "torch", "sentence_transformers", "ir_measures")
+let_threads_sleep()  # before torch is loaded
 
 from ..embedding_cache import default_cache_dir, embed_cached  # noqa: E402  the line above says what to install
 from .config import SaeConfig, TrainConfig  # noqa: E402

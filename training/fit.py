@@ -26,6 +26,7 @@ from .embedding import Embedder
 from .latent_statistics import describe_latents, latent_statistics
 from .metrics_log import MetricsLog
 from .sae import SparseAutoencoder, encode_all
+from .threads import limit_threads
 from .trainer import Trainer
 from .vectors import AnyEmbedder, embedded_queries, queries_for, sample_rows
 
@@ -168,6 +169,7 @@ def fit_embeddings(
         ConfigError: The configuration does not fit them.
         CheckpointError: `resume_path` belongs to another run.
     """
+    limit_threads()
     if len(documents) < 2 or len(queries) < 1:
         raise DataError(f"{len(documents)} documents and {len(queries)} queries: training needs at least 2 and 1")
     check_embeddings(documents, "documents")

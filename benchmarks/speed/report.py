@@ -28,6 +28,8 @@ LINES: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     ("4. indexing / sentence-transformers", "1.3", QUICK, "indexing > {} > throughput / torch", "{:.2f}"),
     ("adding one document, ms", "10", ONE, "indexing > adding one, ms > value", "{:.1f}"),
     ("deleting one, ms", "5", ONE, "indexing > deleting one, ms > value", "{:.1f}"),
+    ("embedding beside busy processes, times as long", "2.5", ONE, "busy > runtime, w8 > times as long", "{:.2f}"),
+    ("the same, training's torch", "2.5", ONE, "busy > training's torch > times as long", "{:.2f}"),
     ("5. latent view, k = 32, ms", "5", ONE, "latent > k = 32 > p50 ms", "{:.2f}"),
     ("its size / dense vectors", "", ONE, "latent > k = 32 > share of dense", "{:.2f}"),
     ("6. bundle, MB", "", QUICK, "size > bundle MB > {}", "{:.0f}"),
@@ -39,6 +41,7 @@ TITLES = {
     "indexing": "4. Indexing",
     "latent": "5. The latent view",
     "size": "6. Size",
+    "busy": "A busy machine",
     "profiles": "Profiles, precisions, spinning threads",
     "roofline": "Where a query's time goes, and what the hardware allows",
 }

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 import onnxruntime as ort
 
+from ...cpus import usable_cpus
 from ...errors import BundleError, ConfigError
 from ...onnx_graph import check_graph
 from ...text import first_line, shown
@@ -43,13 +44,6 @@ _SHRINK_ARENA = ort.RunOptions()
 _SHRINK_ARENA.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
-def usable_cpus() -> int:
-    """Return the number of CPUs that this process may use; a container or taskset may allow fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def check_profile(profile: str) -> MemoryProfile:
     """Return the profile of this name; a ConfigError for an unknown one."""
     if not isinstance(profile, str) or profile not in get_args(MemoryProfile):
@@ -61,6 +55,21 @@ def check_threads(threads: int | None) -> None:
     """Check a number of threads; a ConfigError for anything but a whole number of at least 1, or None."""
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ConfigError(f"threads is {shown(threads)}: it must be a whole number of at least 1")
+
+
+def quiet_options(threads: int | None = None) -> SessionOptions:
+    """Return options of a session that leaves the machine to others: threads that sleep while they wait, and no log.
+
+    Args:
+        threads: By default the usable CPUs, at most `MAX_THREADS`.
+    """
+    options = SessionOptions()
+    # Without a value, onnxruntime pins threads to CPUs that a container may not use.
+    options.intra_op_num_threads = threads or min(usable_cpus(), MAX_THREADS)
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors only
+    return options
 
 
 def open_session(
@@ -87,18 +96,13 @@ def open_session(
         raise BundleError(f"cannot load {path} ({error.strerror or error}): {CURE}") from error
     except ValueError as error:
         raise BundleError(f"cannot load {path}, {error}: {CURE}") from error
-    options = SessionOptions()
-    # Without a value, onnxruntime pins threads to CPUs that a container may not use.
-    options.intra_op_num_threads = threads or (1 if profile == "lean" else min(usable_cpus(), MAX_THREADS))
-    options.inter_op_num_threads = 1
+    options = quiet_options(threads or (1 if profile == "lean" else None))
     options.enable_mem_pattern = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if mapped:
         options.add_session_config_entry("session.disable_prepacking", "1")
     options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(FOLDED_BYTES))
     # The other format is not looked at by `check_graph`.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.log_severity_level = 3  # errors only
     try:
         return Session(
             os.fspath(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED_OPTIMISERS

@@ -18,7 +18,7 @@ from ...text import shown
 from ..store.cache_files import VERIFIED_ROWS
 from ..store.documents import DocumentStore
 from ..store.epochs import Origin
-from .exact import ExactIndex
+from .exact import Candidates, ExactIndex
 from .graph import GraphIndex
 from .hnsw import HnswIndex
 from .usearch import UsearchF32Index, UsearchI8Index, UsearchIndex
@@ -61,6 +61,9 @@ class VectorIndex(Protocol):
 
     def search(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> tuple[IntArray, FloatArray]:
         """Return row ids and scores of the best `k` of all, or of `allowed`, best first, ties by row id."""
+
+    def candidates(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> Candidates:
+        """Return what `search` finds with the vectors, for a ranking of another kind."""
 
     def vectors_of(self, rowids: ArrayLike) -> FloatArray:
         """Return the vectors of `rowids`, in that order, shape (n, d_in)."""

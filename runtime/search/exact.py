@@ -3,12 +3,12 @@
 import os
 import threading
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...arrays import FloatArray, IntArray, check_finite_rows
+from ...arrays import FloatArray, IntArray, WideArray, check_finite_rows, positions_of
 from ...errors import ConfigError, DataError
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
@@ -20,6 +20,17 @@ _COMPACT_ABOVE = 0.25  # share of removed rows
 # Share of allowed rows below which copying them is cheaper than multiplying all rows.
 _GATHER_BELOW = 0.25
 _MAPPED = os.name != "nt"  # Windows cannot replace a mapped file
+
+
+class Candidates(NamedTuple):
+    """Documents near a query, by ascending row id, with their vectors."""
+
+    rowids: IntArray
+    """Shape (m,)."""
+    vectors: WideArray
+    """Shape (m, d_in)."""
+    nearest: NDArray[np.bool_]
+    """Which of them are the nearest that were asked for, shape (m,): the vectors of the others were read to tell."""
 
 
 class ExactIndex:
@@ -101,7 +112,7 @@ class ExactIndex:
     def remove(self, rowids: ArrayLike) -> None:
         """Remove vectors; unknown row ids are ignored."""
         with self._lock:
-            positions = _positions_of(self._rowids[: self._used], np.unique(check_rowids(rowids)))
+            positions = positions_of(self._rowids[: self._used], np.unique(check_rowids(rowids)))
             removed = positions[self._alive[positions]]
             if len(removed) == 0:
                 return
@@ -144,6 +155,11 @@ class ExactIndex:
         """Return the vectors of `rowids`, in that order, shape (n, d_in); DataError if one is not in the index."""
         rows, positions = self._find(rowids)
         return rows.take(positions)
+
+    def candidates(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> Candidates:
+        """Return what `search` finds with the vectors, for a ranking of another kind; arguments as in `search`."""
+        found = np.sort(self.search(query, k, allowed)[0])
+        return Candidates(found, self.vectors_of(found).astype(np.float64), np.ones(len(found), np.bool_))
 
     def scores_of(self, query: ArrayLike, rowids: ArrayLike) -> FloatArray:
         """Return the scores that `search` gives to `rowids`, in that order, shape (n,); errors as in `vectors_of`."""
@@ -233,7 +249,7 @@ class ExactIndex:
             rows, rowids = self._rows(), self._rowids[: self._used]
             alive = self._alive[: self._used] if self._dead else None
         if allowed is not None:
-            positions = _positions_of(rowids, ascending(check_rowids(allowed)))
+            positions = positions_of(rowids, ascending(check_rowids(allowed)))
             if alive is not None:
                 positions = positions[alive[positions]]
         elif alive is not None:
@@ -246,7 +262,7 @@ class ExactIndex:
         wanted = check_rowids(rowids)
         with self._lock:
             rows, known, alive = self._rows(), self._rowids[: self._used], self._alive
-        positions = _positions_of(known, wanted)
+        positions = positions_of(known, wanted)
         positions = positions[alive[positions]]
         if len(positions) < len(wanted):
             missing = np.setdiff1d(wanted, known[positions])
@@ -291,9 +307,15 @@ def row_scores(rows: Rows, positions: IntArray, query: FloatArray) -> FloatArray
     `einsum` sums every row in the same order, however many rows there are (measured for 1 to 5,000 rows, widths 1 to
     768, aligned and not); matrix products do not.
     """
-    wide, scores = query.astype(np.float64), np.empty(len(positions), np.float32)
+    scores = np.empty(len(positions), np.float32)
     for part, some in rows.blocks(positions):
-        scores[part] = np.einsum("ij,j->i", some.astype(np.float64), wide)
+        scores[part] = wide_scores(some.astype(np.float64), query)
+    return scores
+
+
+def wide_scores(rows: WideArray, query: FloatArray) -> FloatArray:
+    """Return the scores of rows in float64, (n, d_in), as `row_scores` does."""
+    scores: FloatArray = np.einsum("ij,j->i", rows, query.astype(np.float64)).astype(np.float32)
     return scores
 
 
@@ -351,15 +373,6 @@ def _longest(rows: FloatArray) -> float:
     if longest > _MAX_LENGTH:
         raise DataError(f"a vector has length {longest:.4g}: expected unit vectors, length 1")
     return longest
-
-
-def _positions_of(sorted_rowids: IntArray, wanted: IntArray) -> IntArray:
-    """Return the positions of `wanted` in an ascending array, in the order of `wanted`, without missing ones."""
-    positions = np.searchsorted(sorted_rowids, wanted)
-    inside = positions < len(sorted_rowids)
-    positions, wanted = positions[inside], wanted[inside]
-    found: IntArray = positions[sorted_rowids[positions] == wanted]
-    return found
 
 
 def _approximate(rows: Rows, positions: IntArray | None, query: FloatArray) -> FloatArray:

@@ -21,7 +21,7 @@ from ...extras import require
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
 from ..store.epochs import UNKNOWN, Origin
-from .exact import ExactIndex, ascending, best, check_k, check_query, check_rowids
+from .exact import Candidates, ExactIndex, ascending, best, check_k, check_query, check_rowids, wide_scores
 from .graphs.effort import EFFORTS
 from .graphs.recall import DEPTH, crowded_share, recall_of
 from .graphs.shared_nodes import RADIUS, SharedNodes
@@ -190,28 +190,27 @@ class GraphIndex(ABC):
         """
         vector = check_query(query, self.d_in)
         check_k(k)
-        if self._graph is None:
-            return self._exact.search(vector, k, allowed)
-        with self._lock:
-            if self._graph is None:
-                return self._exact.search(vector, k, allowed)
-            live = len(self._exact)
-            wanted, within = min(k + self.margin, live), None
-            if allowed is not None:
-                within = ascending(check_rowids(allowed))
-                share = len(within) / max(live, 1)
-                if share < _FILTER_ABOVE:
-                    return self._exact.search(vector, k, within)
-                wanted = max(wanted, int(_SPARE * wanted / share))
-            if wanted >= _EXACT_ABOVE * live or self._effort == len(EFFORTS):
-                return self._exact.search(vector, k, within)
-            if not self._is_intact():
-                self._rebuild()
-                return self._exact.search(vector, k, within)
-            found = self._candidates(vector, wanted, k, within)
-            if len(found) < k:
-                return self._exact.search(vector, k, within)
-            return best(found, self._exact.scores_of(vector, found), k)
+        if self._graph is not None:
+            with self._lock:
+                found, allowed = self._found(vector, k, allowed)
+                if found is not None:
+                    return best(found, self._exact.scores_of(vector, found), k)
+        return self._exact.search(vector, k, allowed)
+
+    def candidates(self, query: ArrayLike, k: int, allowed: ArrayLike | None = None) -> Candidates:
+        """Return what `search` finds with the vectors, which are read once; see `ExactIndex.candidates`."""
+        vector = check_query(query, self.d_in)
+        check_k(k)
+        if self._graph is not None:
+            with self._lock:
+                found, allowed = self._found(vector, k, allowed)
+                if found is not None:
+                    found = np.sort(found)
+                    vectors = self._exact.vectors_of(found).astype(np.float64)
+                    nearest = np.zeros(len(found), np.bool_)
+                    nearest[np.lexsort((found, -wide_scores(vectors, vector)))[:k]] = True
+                    return Candidates(found, vectors, nearest)
+        return self._exact.candidates(vector, k, allowed)
 
     def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the vectors as in `ExactIndex.save`; the graph as ``NAME.bin``, ``NAME-nodes.bin``, ``NAME.json``."""
@@ -327,6 +326,29 @@ class GraphIndex(ABC):
 
         Raises ValueError if the library could not read it safely.
         """
+
+    def _found(self, vector: FloatArray, k: int, allowed: ArrayLike | None) -> tuple[IntArray | None, ArrayLike | None]:
+        """Return documents that may be the `k` nearest, None where exact search is to answer, and the allowed row ids.
+
+        The caller holds the lock.
+        """
+        live = len(self._exact)
+        wanted, within = min(k + self.margin, live), None
+        if self._graph is None:
+            return None, allowed
+        if allowed is not None:
+            within = ascending(check_rowids(allowed))
+            share = len(within) / max(live, 1)
+            if share < _FILTER_ABOVE:
+                return None, within
+            wanted = max(wanted, int(_SPARE * wanted / share))
+        if wanted >= _EXACT_ABOVE * live or self._effort == len(EFFORTS):
+            return None, within
+        if not self._is_intact():
+            self._rebuild()
+            return None, within
+        found = self._candidates(vector, wanted, k, within)
+        return (found if len(found) >= k else None), within
 
     def _candidates(self, vector: FloatArray, wanted: int, k: int, within: IntArray | None) -> IntArray:
         """Return documents that may be among the nearest, of `within` if it is given."""

@@ -60,6 +60,8 @@ class MappedRows:
         """Return copies of rows, shape (m, d_in)."""
         self._check_file()
         rows: FloatArray = self.matrix[positions]
+        if self._verified[positions].all():
+            return rows
         new = np.flatnonzero(~self._verified[positions])
         right = np.array([check_of(rows[i]) for i in new.tolist()], np.uint32) == self._checks[positions[new]]
         self._verified[positions[new[right]]] = True

@@ -34,19 +34,22 @@ def search_terms(view: View, source: Source, query: Query, k: int, allowed: IntA
     dense = cast(DenseView, source.view("dense"))
     avoids = any(term.weight < 0 for term in steered.terms)
     depth = max(DEPTH, 4 * k) * (2 if avoids else 1)
-    rows, _ = dense.index.search(steered.vector, depth, allowed)
-    similar = None
+    near = dense.index.candidates(steered.vector, depth, allowed)
     if view is dense:
-        rows = np.sort(rows)
-    else:
-        best, scores = view.search(alone, depth, allowed)
-        top = float(scores[0]) if len(scores) else 0.0
-        rows = np.union1d(rows, best)
-        found, scores = view.search(alone, len(rows), rows)
-        order = np.argsort(found, kind="stable")
-        rows, similar = found[order], scores[order].astype(np.float64) / max(HALF * top, 1e-12)
-    vectors, shares = dense.index.vectors_of(rows), word_shares(source, steered.terms, rows)
-    return best_rows(rows, scores_of(steered.terms, vectors, shares, similar).astype(np.float32), k)
+        # Those that only decided which are the nearest are scored with them: a copy without them would take longer.
+        shares = word_shares(source, steered.terms, near.rowids)
+        scores = scores_of(steered.terms, near.vectors, shares).astype(np.float32)
+        return best_rows(near.rowids[near.nearest], scores[near.nearest], k)
+    best, scores = view.search(alone, depth, allowed)
+    top = float(scores[0]) if len(scores) else 0.0
+    rows = np.union1d(near.rowids[near.nearest], best)
+    found, scores = view.search(alone, len(rows), rows)
+    order = np.argsort(found, kind="stable")
+    rows, similar = found[order], scores[order].astype(np.float64) / max(HALF * top, 1e-12)
+    shares = word_shares(source, steered.terms, rows)
+    return best_rows(
+        rows, scores_of(steered.terms, dense.index.vectors_of(rows), shares, similar).astype(np.float32), k
+    )
 
 
 def word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[WideArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal, TypeAlias, cast
@@ -208,6 +208,10 @@ class IndexDocuments(Documents):
     def generation(self) -> int:
         """Number of changes to the documents."""
         return self._store.generation
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Show one committed state; see `Documents.reading`."""
+        return self._views.snapshot()
 
     def vector_of(self, id: str) -> FloatArray | None:
         """Return the vector of a document; see `Documents.vector_of`."""

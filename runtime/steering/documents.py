@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +21,10 @@ class Documents:
     def generation(self) -> int | None:
         """Number of changes to the documents; None if unknown, so that nothing is cached."""
         return None
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Show all that is read inside ``with`` one state of the documents, where they can."""
+        return nullcontext()
 
     def vector_of(self, id: str) -> FloatArray | None:
         """Return the vector of a document, unit length, shape (d_in,); None for an unknown id."""

@@ -211,14 +211,17 @@ def explain_terms(
     code, moved = np.zeros((2, len(latents)))  # of the query's own direction, and what of it is steering
     length = float(np.linalg.norm(shifted(query.original, change, atoms)))
     code[own], moved[own] = change.after / length, change.delta / length
-    projections = _projections(rows, atoms[latents])
+    directions = atoms[latents].astype(np.float64)
+    projections = _projections(rows, directions)
     contributions, steered = np.zeros_like(projections), np.zeros_like(projections)
     scores, values, terms_found = np.zeros(len(rows)), [], []
+    mean: WideArray | None = None
     for term, z, share in zip(terms, *presences(terms, documents, shares), strict=True):
         coefficients = np.zeros(len(latents))
         np.add.at(coefficients, np.searchsorted(latents, term.latents), term.amounts)
         slope = term.slope(z)[:, None]
-        centred = projections - atoms[latents].astype(np.float64) @ term.mean
+        if term.mean is not mean:  # one for all terms of a query
+            mean, centred = term.mean, projections - directions @ term.mean
         found = slope * (coefficients + term.share * code) * centred
         by_steering = slope * term.share * moved * centred if term.concept is None else found
         contributions += found
@@ -250,9 +253,9 @@ def _largest_first(contributions: WideArray) -> IntArray:
     return order
 
 
-def _projections(rows: WideArray, atoms: FloatArray) -> WideArray:
+def _projections(rows: WideArray, atoms: FloatArray | WideArray) -> WideArray:
     """Return the product of each row and each atom, shape (n, m), the same to the last bit beside any other rows."""
-    made: WideArray = np.einsum("ij,kj->ik", rows, atoms.astype(np.float64))
+    made: WideArray = np.einsum("ij,kj->ik", rows, np.asarray(atoms, np.float64))
     return made
 
 

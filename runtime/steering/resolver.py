@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,8 @@ class Resolved(NamedTuple):
     concept: Concept
     step: WideArray
     """Its addition to a query at strength 1: ``sum of weight * typical * atom``, shape (d_in,)."""
+    code: Code
+    """Its latents and their activations at strength 1."""
     warnings: tuple[str, ...]
     doubts: tuple[str, ...]
     """Warnings that no document is about it, which is no reason to warn where it is not wanted."""
@@ -120,7 +122,7 @@ class Resolver:
             warn(f"keep={steering.keep:g} changes nothing: it is for blend='move', and here the query does not move")
         if len(boosts) > 1 or clamped or excluded:
             asked = [(boost.resolved.concept, boost.strength(1.0)) for boost in boosts]
-            self._conflicts.check(asked, clamped, excluded)
+            self._conflicts.check(asked, clamped, [resolved.concept for resolved in excluded])
         change_by = self._changer(vector, moving, clamped, steering.protect)
 
         def step_by(factor: float) -> WideArray:
@@ -134,13 +136,15 @@ class Resolver:
             factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
         boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
         about = add_step(vector, step_by(factor))
-        coded = [] if moving else [(c, self._code(c, vector, steering.protect), s) for c, s in boosted if s]
-        coded = [one for one in coded if len(one[1][0])]
-        out = [(concept, self._code(concept, vector, steering.protect)) for concept in excluded]
+        protect = steering.protect
+        coded = [] if moving else [(b.resolved, s) for b, (_, s) in zip(boosts, boosted, strict=True) if s]
+        asked_for = [(one.concept, self._code(one, vector, protect), s) for one, s in coded]
+        asked_for = [one for one in asked_for if len(one[1][0])]
+        out = [(one.concept, self._code(one, vector, protect)) for one in excluded]
         out = [one for one in out if len(one[1][0])]
-        if not coded and not out:
+        if not asked_for and not out:
             return SteeredQuery(vector, about, boosted, clamped, lambda: change_by(factor), words, blend=steering.blend)
-        terms = self._conjunction.terms(about, words, coded, out)
+        terms = self._conjunction.terms(about, words, asked_for, out)
         return SteeredQuery(
             vector,
             aimed(about, terms),
@@ -148,7 +152,7 @@ class Resolver:
             clamped,
             lambda: change_by(factor),
             words,
-            excluded,
+            tuple(one.concept for one in excluded),
             steering.blend,
             terms=terms,
             about=about,
@@ -179,14 +183,14 @@ class Resolver:
 
         return read_request(query)
 
-    def _code(self, concept: Concept, query: FloatArray, protect: bool) -> Code:
+    def _code(self, resolved: Resolved, query: FloatArray, protect: bool) -> Code:
         """Return the latents of a concept and their activations at strength 1.
 
         With `protect` without what the query's own strongest features have of it; none, with a warning, if that is all.
         """
-        typical, atoms = self._bundle.features.typical, self._bundle.atoms
         if not protect:
-            return amounts_of(concept.weights, typical)
+            return resolved.code
+        typical, atoms, concept = self._bundle.features.typical, self._bundle.atoms, resolved.concept
         (latents,), (activations,) = self._bundle.encode(query[None])
         whole = apply(latents[:0], activations[:0], typical, [(concept.weights, 1.0)])
         own = strongest(latents, activations, typical)
@@ -202,19 +206,25 @@ class Resolver:
 
     def _concepts_of(
         self, steering: Steering
-    ) -> tuple[list[Boosted], tuple[tuple[Concept, float], ...], tuple[Concept, ...]]:
+    ) -> tuple[list[Boosted], tuple[tuple[Concept, float], ...], tuple[Resolved, ...]]:
         if not self._bundle.features.typical.any():
             raise BundleError(
                 f"the bundle {self._bundle.path} has no features: none of its latents was measured on a corpus, so "
                 "there is nothing to boost; train with documents and export again"
             )
-        generation = cache(lambda: self._documents.generation)  # read once for all keys
+        read: list[int | None] = []
+
+        def generation() -> int | None:  # read once for all keys
+            if not read:
+                read.append(self._documents.generation)
+            return read[0]
+
         boosts = []
         for key, strength in steering.boost.items():
             number, auto = _number_and_auto(strength)
             boosts.append(Boosted(self._resolve(key, generation, wanted=number + auto >= 0), number, auto))
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
-        excluded = tuple(self._resolve(key, generation, wanted=False).concept for key in steering.exclude)
+        excluded = tuple(self._resolve(key, generation, wanted=False) for key in steering.exclude)
         return boosts, clamped, excluded
 
     def _resolve(self, key: Key, generation: Callable[[], int | None], wanted: bool = True) -> Resolved:
@@ -244,7 +254,8 @@ class Resolver:
         with gathered() as doubts:
             if depends and wanted.source == "text":
                 concept = replace(concept, evidence=self._evidence.of(wanted.name))
-        return Resolved(concept, self._step(concept), tuple(warnings), tuple(doubts))
+        code = amounts_of(concept.weights, self._bundle.features.typical)
+        return Resolved(concept, self._step(concept), code, tuple(warnings), tuple(doubts))
 
     def _find_concept(self, key: int | str | Concept) -> tuple[Concept, bool]:
         """Return the concept that a key names, and whether its resolution depends on the documents."""
@@ -277,29 +288,40 @@ class Resolver:
         self, query: FloatArray, boosts: Sequence[Boosted], clamped: Sequence[tuple[Concept, float]], protect: bool
     ) -> Callable[[float], Change]:
         """Return a function from the factor of `"auto"` to the change; its first call encodes the query."""
-        typical, atoms = self._bundle.features.typical, self._bundle.atoms
-        set_to = [(concept.weights, value) for concept, value in clamped]
+        made: dict[float, Change] = {}
+        codes: list[tuple[IntArray, FloatArray]] = []
 
-        @cache
-        def code() -> tuple[IntArray, FloatArray]:
-            (latents,), (activations,) = self._bundle.encode(query[None])
-            return latents, activations
-
-        @cache
         def change_by(factor: float) -> Change:
-            latents, activations = code()
-            added = [(boost.resolved.concept.weights, boost.strength(factor)) for boost in boosts]
-            unprotected = apply(latents, activations, typical, added, set_to)
-            if not protect:
-                return unprotected
-            clamped_latents = {latent for weights, _ in set_to for latent in weights}
-            change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
-            if change is unprotected:
-                return change
-            _leaves_nothing("this boost", change, unprotected, atoms)
-            return change
+            if factor not in made:
+                if not codes:
+                    (latents,), (activations,) = self._bundle.encode(query[None])
+                    codes.append((latents, activations))
+                made[factor] = self._changed(*codes[0], factor, boosts, clamped, protect)
+            return made[factor]
 
         return change_by
+
+    def _changed(
+        self,
+        latents: IntArray,
+        activations: FloatArray,
+        factor: float,
+        boosts: Sequence[Boosted],
+        clamped: Sequence[tuple[Concept, float]],
+        protect: bool,
+    ) -> Change:
+        """Return the change of a query's code; see `_changer`."""
+        typical, atoms = self._bundle.features.typical, self._bundle.atoms
+        set_to = [(concept.weights, value) for concept, value in clamped]
+        added = [(boost.resolved.concept.weights, boost.strength(factor)) for boost in boosts]
+        unprotected = apply(latents, activations, typical, added, set_to)
+        if not protect:
+            return unprotected
+        clamped_latents = {latent for weights, _ in set_to for latent in weights}
+        change = orthogonalise(unprotected, strongest(latents, activations, typical, clamped_latents), atoms)
+        if change is not unprotected:
+            _leaves_nothing("this boost", change, unprotected, atoms)
+        return change
 
     def _factor(self, query: FloatArray, start: WideArray, step: WideArray, keep: float) -> float:
         """Return the strength of `"auto"`, given the step without it (`start`) and its own step at strength 1."""

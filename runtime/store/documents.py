@@ -43,7 +43,7 @@ from .row_encoding import (
     storable_ids,
 )
 from .schema import RESERVED, check_schema, fill_schema, watermark_of
-from .sqlite import Database, chunks, create_database, damaged
+from .sqlite import Database, chunks, create_database, damage_errors, damaged
 from .write_lock import WriterLock
 
 FILTERS = 16
@@ -136,7 +136,7 @@ class DocumentStore:
     def generation(self) -> int:
         """Number of committed changes to the documents, without those that leave caches of the vectors valid."""
         with self._damage_errors():
-            return int(self._database.rows("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+            return int(self._database.fact("SELECT value FROM meta WHERE key = 'generation'"))
 
     @property
     def origin(self) -> Origin:
@@ -220,7 +220,12 @@ class DocumentStore:
 
     def vectors_by_id(self, ids: Sequence[str]) -> list[FloatArray | None]:
         """Return the vectors of `ids`, in that order, shape (d_in,) each; None for an unknown id."""
-        ids, found = check_ids(ids), dict[str, bytes]()
+        found = {id: vector for id, _, vector in zip(*self.located(ids), strict=True)}
+        return [found.get(id) for id in check_ids(ids)]
+
+    def located(self, ids: Sequence[str]) -> tuple[list[str], IntArray, FloatArray]:
+        """Return those of `ids` that are known, each once, their row ids (n,), and their vectors (n, d_in)."""
+        ids, found = check_ids(ids), dict[str, tuple[int, bytes]]()
         with self.snapshot(), self._damage_errors():
             self._check_ids()
             for marks, part in chunks(storable_ids(ids)):
@@ -228,9 +233,10 @@ class DocumentStore:
                 for rowid, checks, id, metadata, vector in self._database.rows(sql, part):
                     check_part(rowid, checks, METADATA, id, metadata)
                     check_part(rowid, checks, VECTOR, vector)
-                    found[id] = vector
-        rows = dict(zip(found, self._vectors([(vector,) for vector in found.values()]), strict=True))
-        return [rows.get(id) for id in ids]
+                    found[id] = rowid, vector
+        known = [id for id in dict.fromkeys(ids) if id in found]
+        rowids = np.array([found[id][0] for id in known], np.int64)
+        return known, rowids, self._vectors([(found[id][1],) for id in known])
 
     def codes_of(self, rowids: ArrayLike) -> tuple[IntArray, FloatArray]:
         """Return the sparse codes of `rowids`, in that order: indices and values, (n, k) each.
@@ -440,7 +446,7 @@ class DocumentStore:
 
     def _state(self) -> State:
         with self._damage_errors():
-            return State.parse(self._database.rows("SELECT value FROM meta WHERE key = 'state'")[0][0])
+            return State.parse(self._database.fact("SELECT value FROM meta WHERE key = 'state'"))
 
     def _check_ids(self) -> None:
         """Verify the index over ids once: a damaged one would hide documents."""
@@ -508,13 +514,9 @@ class DocumentStore:
                 check_part(rowid, checks, part, *columns)
         return [row[2:] for row in rows]
 
-    @contextmanager
-    def _damage_errors(self) -> Iterator[None]:
+    def _damage_errors(self) -> AbstractContextManager[None]:
         """Report undecodable content as a damaged file."""
-        try:
-            yield
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise damaged(self.path, error) from error
+        return damage_errors(self.path)
 
     def _vectors(self, rows: list[tuple[bytes, ...]]) -> FloatArray:
         with self._damage_errors():

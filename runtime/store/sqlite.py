@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,8 +48,8 @@ def is_shared(path: Path) -> bool:
         return False
 
 
-@contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
+# A class, because a generator would take three times as long.
+class sqlite_errors(AbstractContextManager[None]):
     """Translate SQLite's errors to those of the project.
 
     Raises:
@@ -58,28 +58,46 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         DataError: A text or an array exceeds SQLite's limit of 1 GB.
         IndexFolderError: The file is damaged, or SQLite failed in another way.
     """
-    try:
-        yield
-    except sqlite3.Error as error:
-        text = str(error).lower()
-        if "closed database" in text:
-            raise IndexFolderError(f"{path} was closed: open it again") from error
-        if any(part in text for part in _STORAGE):
-            raise StorageError(
-                f"cannot write {path}: {error}; free space on the disk or mend its permissions. "
-                "Everything that was committed is still there"
-            ) from error
-        if "locked" in text or "busy" in text:
-            raise IndexLockedError(
-                f"{path} stayed locked by another program for {BUSY_SECONDS:g} s: close that program and try again"
-            ) from error
-        if "too big" in text:
-            raise DataError(f"a document is too big for {path}: {error}; split it") from error
-        if "parser stack" in text:
-            raise FilterError("the filter is nested too intricately for SQLite: use fewer levels, or $in") from error
-        if any(part in text for part in _DAMAGED):
-            raise damaged(path, error) from error
-        raise IndexFolderError(f"{path} cannot be used: {one_line(str(error), 300)}") from error
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise _translated(self._path, error) from error
+
+
+class damage_errors(AbstractContextManager[None]):
+    """Report undecodable content as a damaged file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValueError | LookupError | TypeError | AttributeError):
+            raise damaged(self._path, error) from error
+
+
+def _translated(path: Path, error: sqlite3.Error) -> SteersearchError:
+    text = str(error).lower()
+    if "closed database" in text:
+        return IndexFolderError(f"{path} was closed: open it again")
+    if any(part in text for part in _STORAGE):
+        return StorageError(
+            f"cannot write {path}: {error}; free space on the disk or mend its permissions. "
+            "Everything that was committed is still there"
+        )
+    if "locked" in text or "busy" in text:
+        return IndexLockedError(
+            f"{path} stayed locked by another program for {BUSY_SECONDS:g} s: close that program and try again"
+        )
+    if "too big" in text:
+        return DataError(f"a document is too big for {path}: {error}; split it")
+    if "parser stack" in text:
+        return FilterError("the filter is nested too intricately for SQLite: use fewer levels, or $in")
+    if any(part in text for part in _DAMAGED):
+        return damaged(path, error)
+    return IndexFolderError(f"{path} cannot be used: {one_line(str(error), 300)}")
 
 
 class Database:
@@ -95,6 +113,7 @@ class Database:
         self.path, self.readonly = path, readonly
         self.lock = lock_for_forks()
         self._reader: int | None = None
+        self._facts: dict[str, Any] = {}
         # Before the file is opened: one that replaces it meanwhile is then taken for another, never for the same.
         self._file = _identity(path)
         with sqlite_errors(path):
@@ -119,6 +138,14 @@ class Database:
         with self.lock, sqlite_errors(self.path):
             self._connection.executemany(sql, parameters)
 
+    def fact(self, sql: str) -> Any:
+        """Return the one value of a statement, read once per snapshot, during which it cannot change."""
+        if self._reader != threading.get_ident():
+            return self.rows(sql)[0][0]
+        if sql not in self._facts:
+            self._facts[sql] = self.rows(sql)[0][0]
+        return self._facts[sql]
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Show all reads inside ``with`` one committed state; other threads of this connection wait."""
@@ -129,7 +156,7 @@ class Database:
                 return
             self._thaw()
             self.rows("BEGIN")
-            self._reader = threading.get_ident()
+            self._reader, self._facts = threading.get_ident(), {}
             try:
                 yield
             finally:

@@ -141,3 +141,17 @@ def is_unit(row: FloatArray, d_in: int) -> bool:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         return abs(float(np.sqrt(row @ row)) - 1) <= EXACT_TOLERANCE
+
+
+def positions_of(ascending: IntArray, wanted: IntArray) -> IntArray:
+    """Return where `wanted` stand among distinct ascending numbers, in their order, without missing ones."""
+    count = len(ascending)
+    if count and ascending[-1] - ascending[0] == count - 1:  # no gaps: a third of the time of a search
+        positions = wanted - ascending[0]
+        found: IntArray = positions[(positions >= 0) & (positions < count)]
+        return found
+    positions = np.searchsorted(ascending, wanted)
+    inside = positions < count
+    positions, wanted = positions[inside], wanted[inside]
+    found = positions[ascending[positions] == wanted]
+    return found

@@ -71,6 +71,9 @@ def _load(folder: str, device: str | None) -> Any:
     import torch
     from transformers.utils import logging as transformers_logging
 
+    from ..threads import limit_threads
+
+    limit_threads()
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA

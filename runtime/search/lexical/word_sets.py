@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....arrays import IntArray, WideArray
+from ....arrays import IntArray, WideArray, positions_of
+from ....bounded_cache import BoundedCache
 from ...steering.documents import Words
 from ...store.cache_files import read_cache, write_cache
 from ...store.epochs import UNKNOWN, Origin
@@ -25,6 +26,7 @@ _COMPACT_ABOVE = 0.25  # share of removed documents
 _ARRAYS = ("rows", "starts", "hashes", "known", "counts")
 _MAPPED = os.name != "nt"  # Windows cannot replace a mapped file
 _FEW = 16  # words that are compared one by one: 35 us for 2 words and 300 documents, in place of 180
+_CACHED = 128  # texts whose weights are kept
 _FORMAT = 1  # changes with the words of a text
 _WORD = re.compile(r"[^\W_]+")
 
@@ -49,6 +51,7 @@ class WordSets:
         # The documents of each word.
         self._known: Hashes = np.empty(0, np.uint32)
         self._counts: IntArray = np.empty(0, np.int64)
+        self._rarities: BoundedCache[str, Words] = BoundedCache(_CACHED)
 
     @property
     def rowids(self) -> IntArray:
@@ -81,6 +84,7 @@ class WordSets:
         merged[np.searchsorted(known, self._known)] = self._counts
         merged[np.searchsorted(known, new)] += counts
         self._known, self._counts = known, merged
+        self._rarities.clear()
 
     def remove(self, rows: IntArray) -> None:
         """Remove documents; unknown row ids are ignored."""
@@ -89,6 +93,7 @@ class WordSets:
             words, counts = np.unique(self._words_at(gone)[1], return_counts=True)
             self._counts[np.searchsorted(self._known, words)] -= counts
             self._alive[gone] = False
+            self._rarities.clear()
 
     def has(self, rows: IntArray, texts: Sequence[str]) -> bool:
         """Return whether these documents, row ids ascending, have exactly the words of the given texts."""
@@ -108,7 +113,10 @@ class WordSets:
 
     def rarity(self, text: str) -> Words:
         """Return the words of a text that some document has, with their weights; see `shares`."""
-        words, counts = self._known_words(text)
+        # The phrase of a concept comes with every query that it steers.
+        return self._rarities.get_or_make(text, lambda: self._rarity(*self._known_words(text)))
+
+    def _rarity(self, words: Hashes, counts: IntArray) -> Words:
         total = np.count_nonzero(self._alive)
         return words, np.log(1 + (total - counts + 0.5) / (counts + 0.5))
 
@@ -126,16 +134,16 @@ class WordSets:
             Robertson and Sparck Jones 1976, "Relevance Weighting of Search Terms", JASIS.
         """
         words, counts = self._known_words(text)
-        _, found = self._words_at(np.searchsorted(self._rows, near))
+        found, _ = self._gathered(near)
         having = np.array([np.count_nonzero(found == word) for word in words], np.float64)
         here = (having + 0.5) / (len(near) + 1)
         anywhere = (counts + 0.5) / (np.count_nonzero(self._alive) + 1)
         weights: WideArray = np.maximum(np.log(here * (1 - anywhere) / (anywhere * (1 - here))), 0.0)
-        return (words, weights) if weights.any() else self.rarity(text)
+        return (words, weights) if weights.any() else self._rarity(words, counts)
 
     def shares_of(self, rows: IntArray, texts: Sequence[Words]) -> list[WideArray]:
         """Return the weighted shares of words that documents have, (n,) each; words of documents are read once."""
-        which, found = self._words_at(np.searchsorted(self._rows, rows))
+        found, ends = self._gathered(rows)
         made = []
         for words, weights in texts:
             if not len(words):
@@ -144,11 +152,12 @@ class WordSets:
             if len(words) <= _FEW:
                 sums = np.zeros(len(rows))
                 for word, weight in zip(words, weights.tolist(), strict=True):
-                    sums[which[found == word]] += weight
+                    sums[ends.searchsorted((found == word).nonzero()[0], "right")] += weight
             else:
                 places = np.minimum(np.searchsorted(words, found), len(words) - 1)
-                matches = words[places] == found
-                sums = np.bincount(which[matches], weights[places[matches]], len(rows)).astype(np.float64, copy=False)
+                matches = (words[places] == found).nonzero()[0]
+                which = ends.searchsorted(matches, "right")
+                sums = np.bincount(which, weights[places[matches]], len(rows)).astype(np.float64, copy=False)
             made.append(sums / float(weights.sum()))
         return made
 
@@ -176,7 +185,8 @@ class WordSets:
                 np.load(folder / f"sets-{name}.npy", allow_pickle=False)
                 for name in ("rows", "starts", "known", "counts")
             )
-            sets._hashes = np.load(folder / "sets-hashes.npy", mode, allow_pickle=False)
+            # Not as a `memmap`, of which every index takes longer.
+            sets._hashes = np.asarray(np.load(folder / "sets-hashes.npy", mode, allow_pickle=False))
             sets._known, sets._counts = known, counts
             sets._alive = np.ones(len(sets._rows), np.bool_)
             sets.saved_generation = facts["generation"]
@@ -208,6 +218,16 @@ class WordSets:
         places, words = places[inside], words[inside]
         present = (self._known[places] == words) & (self._counts[places] > 0)
         return words[present], self._counts[places[present]]
+
+    def _gathered(self, rows: IntArray) -> tuple[Hashes, IntArray]:
+        """Return the words of some documents, one after the other, and where those of each end, shape (n,)."""
+        positions = positions_of(self._rows, rows)
+        starts = self._starts[positions]
+        lengths = self._starts[positions + 1] - starts
+        ends = lengths.cumsum()
+        places = (starts - ends + lengths).repeat(lengths)
+        places += np.arange(len(places))
+        return self._hashes[places], ends
 
     def _words_at(self, positions: IntArray) -> tuple[IntArray, Hashes]:
         """Return the words of documents at some positions, one after the other, and which document each belongs to."""

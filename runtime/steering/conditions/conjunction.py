@@ -73,6 +73,16 @@ class Conjunction:
             boosted: Concepts with their strengths, which are not 0.
             excluded: Concepts that documents should not be about.
         """
+        with self._documents.reading():
+            return self._terms(query, text, boosted, excluded)
+
+    def _terms(
+        self,
+        query: FloatArray,
+        text: str | None,
+        boosted: Sequence[tuple[Concept, Code, float]],
+        excluded: Sequence[tuple[Concept, Code]],
+    ) -> tuple[Term, ...]:
         scales = self._scales()
         none = np.zeros(0, np.int64), np.zeros(0)
         wide = query.astype(np.float64)

@@ -78,7 +78,7 @@ class Term:
     def __post_init__(self) -> None:
         object.__setattr__(self, "offset", -float(self.direction @ self.mean))
 
-    def presence(self, rows: FloatArray, words: WideArray | float = 0.0) -> WideArray:
+    def presence(self, rows: FloatArray | WideArray, words: WideArray | float = 0.0) -> WideArray:
         """Return z of documents.
 
         Each is computed from its own row in one order of summation, so that it is the same to the last bit beside any
@@ -88,7 +88,7 @@ class Term:
             rows: Their vectors, shape (n, d_in).
             words: The share of the words that each has, shape (n,).
         """
-        z: WideArray = np.einsum("ij,j->i", rows.astype(np.float64), self.direction) + self.offset
+        z: WideArray = np.einsum("ij,j->i", np.asarray(rows, np.float64), self.direction) + self.offset
         return z + self.word_weight * np.asarray(words, np.float64)
 
     @property
@@ -138,7 +138,7 @@ def factor_of(strength: float) -> float:
 
 
 def presences(
-    terms: Sequence[Term], rows: FloatArray, shares: Sequence[WideArray]
+    terms: Sequence[Term], rows: FloatArray | WideArray, shares: Sequence[WideArray]
 ) -> tuple[list[WideArray], list[WideArray]]:
     """Return z of documents for each term, and the shares of words that count in it.
 
@@ -160,7 +160,7 @@ def presences(
 
 
 def scores(
-    terms: Sequence[Term], rows: FloatArray, shares: Sequence[WideArray], similar: WideArray | None = None
+    terms: Sequence[Term], rows: FloatArray | WideArray, shares: Sequence[WideArray], similar: WideArray | None = None
 ) -> WideArray:
     """Return the scores of documents, the sum of all conditions; arguments as in `presences`.
 

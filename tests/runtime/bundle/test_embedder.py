@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from steersearch.cpus import usable_cpus
 from steersearch.errors import BundleError, ConfigError, DataError
 from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
-from steersearch.runtime.bundle.onnx_session import MAX_THREADS, open_session, usable_cpus
+from steersearch.runtime.bundle.onnx_session import MAX_THREADS, open_session
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "b": 5, "c": 6, "aa": 7}
 # What a token adds to the sum: "a", "b", "c" one axis each, [CLS] a little of the last so that no sum is zero.

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from steersearch.cpus import usable_cpus
 from steersearch.errors import ConfigError
 from steersearch.runtime import Bundle, SteerableIndex
 from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
-from steersearch.runtime.bundle.onnx_session import TOKENS_PER_RUN, check_profile, open_session, usable_cpus
+from steersearch.runtime.bundle.onnx_session import TOKENS_PER_RUN, check_profile, open_session
 
 from .test_embedder import Recording, write_graph, write_tokenizer
 

@@ -170,3 +170,14 @@ def test_a_new_process_gives_the_same_answer(store, tmp_path, backend):
     arguments = [sys.executable, "-c", code, str(store.path), str(tmp_path), backend, query.tobytes().hex()]
     output = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.split()
     assert output == [part.tobytes().hex() for part in index.search(query, 10)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_candidates_are_what_search_finds_with_their_vectors(store, tmp_path, backend):
+    put(store, map(str, range(300)))
+    index, query = open_index(store, tmp_path / "cache", backend), unit(1, 99)[0]
+    for allowed in (None, np.arange(1, 301, 2), np.arange(10, 20)):  # all, half of them, too few for a graph
+        rowids, vectors, nearest = index.candidates(query, 7, allowed)
+        assert rowids[nearest].tolist() == sorted(index.search(query, 7, allowed)[0].tolist())
+        assert rowids.tolist() == sorted(rowids.tolist())
+        assert vectors.tobytes() == store.vectors_of(rowids).astype(np.float64).tobytes()

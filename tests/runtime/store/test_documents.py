@@ -354,6 +354,14 @@ def test_closed_store_and_missing_file(tmp_path):
         DocumentStore.open(tmp_path / "nothing.sqlite")
 
 
+def test_ids_are_located_with_their_vectors(store):
+    put(store, "a", "b", "c")
+    ids, rowids, vectors = store.located(["c", "none", "a", "c"])
+    assert (ids, rowids.tolist()) == (["c", "a"], [3, 1])
+    assert vectors.tobytes() == store.vectors_of([3, 1]).tobytes()
+    assert store.located([])[2].shape == (0, store.d_in)
+
+
 def test_a_snapshot_is_one_state(tmp_path):
     path = tmp_path / "documents.sqlite"
     with DocumentStore.create(path, d_in=4, meta={}) as store, DocumentStore.open(path) as writer:
