@@ -74,7 +74,7 @@ class UnitRowsFile:
         # Also where something fails before the matrix is opened.
         weakref.finalize(self, self._file.close)
 
-    def append(self, rows: NDArray[Any]) -> None:
+    def append(self, rows: NDArray[np.floating[Any]]) -> None:
         """Write rows of any float type, shape (n, d); a StorageError when the disk is full.
 
         Rows of no width, shape (n, 0), stand for vectors that are missing, before the first that is there.
