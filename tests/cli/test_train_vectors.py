@@ -18,15 +18,15 @@ def given(tmp_path, opened_bundle, topic_texts):
     return tmp_path
 
 
-def test_vectors_become_a_bundle_without_an_embedder(given, sae):
+def test_vectors_become_a_bundle_without_an_embedder(given, sae_here):
     how = ("--vectors", given / "v.npy", "--data", given / "docs.jsonl", "--embedder-name", "paid-3")
-    trained = sae("train", *how, "--out", given / "m.pt", "--cache", given / "cache", *SMALL)
-    assert trained.exit_code == 0, trained.stderr
-    assert "and are divided by them" in " ".join(trained.stderr.split())
-    exported = sae("export", "--ckpt", given / "m.pt", "--out", given / "bundle")
-    assert exported.exit_code == 0, exported.stderr
-    assert "without an embedder" in exported.stderr
-    assert "paid-3" in exported.stderr
+    trained = sae_here("train", *how, "--out", given / "m.pt", "--cache", given / "cache", *SMALL)
+    assert trained.code == 0, trained.err
+    assert "and are divided by them" in " ".join(trained.err.split())
+    exported = sae_here("export", "--ckpt", given / "m.pt", "--out", given / "bundle")
+    assert exported.code == 0, exported.err
+    assert "without an embedder" in exported.err
+    assert "paid-3" in exported.err
     assert Bundle.load(given / "bundle").manifest.embedder["id"] == "paid-3"
 
 
@@ -40,10 +40,10 @@ def test_vectors_become_a_bundle_without_an_embedder(given, sae):
         (("--data", "docs.jsonl", "--query-vectors", "v.npy"), 2, "need vectors="),
     ],
 )
-def test_what_does_not_fit_is_one_line(given, sae, monkeypatch, options, code, said):
+def test_what_does_not_fit_is_one_line(given, sae_here, monkeypatch, options, code, said):
     monkeypatch.chdir(given)
     (given / "few.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
-    result = sae("train", *options, "--out", given / "m.pt", "--cache", given / "cache", *SMALL)
-    assert result.exit_code == code
-    assert said in " ".join(result.stderr.split())
+    result = sae_here("train", *options, "--out", given / "m.pt", "--cache", given / "cache", *SMALL)
+    assert result.code == code
+    assert said in " ".join(result.err.split())
     assert not (given / "m.pt").exists()
