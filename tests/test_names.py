@@ -106,8 +106,8 @@ METHODS = {
         "why": "feature",
     },
     "SteerableRetriever": {
-        "open": "path bundle backend **fields",
-        "over": "vectorstore bundle sample **fields",
+        "open": "path bundle backend embeddings **fields",
+        "over": "vectorstore bundle sample embeddings **fields",
     },
     "SteerableVectorStore": {
         "add_texts": "texts metadatas ids batch_size **unknown",
