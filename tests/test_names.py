@@ -33,7 +33,9 @@ EXPORTED = {
     "fit_embeddings train",
     "steersearch.export": "export_bundle load_pretrained pretrained_names",
     "steersearch.integrations.langchain": "SqliteRecordManager SteerableEmbeddings SteerableRetriever "
-    "SteerableVectorStore SteeredStore concept_tools find_concepts_tool search_documents_tool",
+    "SteerableVectorStore SteeredStore concept_tools find_concepts_tool search_documents_tool "
+    "vectors_from_store",
+    "steersearch.vectors": "Vectors open_vectors",
     "steersearch.corpus": "Corpus Document python_documentation read_pairs read_qrels read_queries",
 }
 # What pages ask people to import that is in no `__all__`: docs/engines.md, docs/scale.md
@@ -104,8 +106,8 @@ METHODS = {
         "why": "feature",
     },
     "SteerableRetriever": {
-        "open": "path bundle backend **fields",
-        "over": "vectorstore bundle sample **fields",
+        "open": "path bundle backend embeddings **fields",
+        "over": "vectorstore bundle sample embeddings **fields",
     },
     "SteerableVectorStore": {
         "add_texts": "texts metadatas ids batch_size **unknown",
@@ -198,7 +200,6 @@ COMMANDS = {
 # DESIGN.md asks for these and they are not there yet.
 PROMISED = [
     ("SteerableIndex.open", "queries embedder"),
-    ("SteerableRetriever.over", "embeddings"),
     ("sae search", "--exclude --understand --blend --queries --highlight"),
     ("sae studio", "--index"),
     ("sae pretrained list", ""),

@@ -74,7 +74,7 @@ class UnitRowsFile:
         # Also where something fails before the matrix is opened.
         weakref.finalize(self, self._file.close)
 
-    def append(self, rows: NDArray[Any]) -> None:
+    def append(self, rows: NDArray[np.floating[Any]]) -> None:
         """Write rows of any float type, shape (n, d); a StorageError when the disk is full.
 
         Rows of no width, shape (n, 0), stand for vectors that are missing, before the first that is there.
@@ -86,9 +86,7 @@ class UnitRowsFile:
             missing, self._missing = self._missing, 0
             self.append(np.full((missing, rows.shape[1]), np.nan, np.float32))
         lengths = self.lengths.see(rows)
-        unit = (np.asarray(rows, np.float64 if rows.dtype == np.float64 else np.float32) / lengths[:, None]).astype(
-            "<f4"
-        )
+        unit = np.divide(rows, lengths[:, None]).astype("<f4")
         self._width = rows.shape[1]
         with storage_errors(self._folder, unit.nbytes):
             self._file.write(unit.tobytes())
