@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="measure nothing, write the report")
     parser.add_argument("--again", nargs="*", default=[], help="methods whose name begins so are measured again")
     args = parser.parse_args()
+    # Some concepts are about nothing in an index: that is measured here, and need not be said a thousand times.
     warnings.simplefilter("ignore", SteeringWarning)
     if args.report:
         write_report(Results(RESULTS / "control.json"), RESULTS)

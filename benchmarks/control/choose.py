@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("demo/control"), help="checkpoints and bundles")
     parser.add_argument("--seed", type=int, default=0, help="which autoencoder")
     args = parser.parse_args()
+    # Some concepts are about nothing in an index: that is measured here, and need not be said a thousand times.
     warnings.simplefilter("ignore", SteeringWarning)
     bundle = bundle_of(args.data, args.seed, args.work)
     embed = Embeddings(bundle)
