@@ -28,9 +28,17 @@ def train(
     embedder: Annotated[
         str,
         typer.Option(
-            help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm]."
+            help="A folder of sentence-transformers or model2vec, one with model.onnx and tokenizer.json, or a name. "
+            "`minilm` = the weights of the extra steersearch[minilm]."
         ),
     ] = "sentence-transformers/all-MiniLM-L6-v2",
+    pooling: Annotated[
+        str,
+        typer.Option(
+            help="How the token vectors of an ONNX graph become one, where no file beside it says so: mean, cls, max, "
+            "lasttoken, weightedmean or mean_sqrt_len_tokens."
+        ),
+    ] = "",
     k: Annotated[
         int, typer.Option(help="Latents active per text. More keeps more of the ranking, fewer are easier to read.")
     ] = 32,
@@ -92,6 +100,7 @@ def train(
             SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
             training,
             pairs=pairs,
+            pooling=pooling,
             cache_dir=cache,
             resume_path=out.with_name(out.name + ".resume"),
             resume=resume,

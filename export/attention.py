@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 
 from ..arrays import FloatArray
-from ..runtime.bundle.onnx_session import Session, SessionOptions
 from ..text import first_line
 
 logger = logging.getLogger(__name__)
@@ -61,9 +60,11 @@ def fuse_attention(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _embeddings(model: onnx.ModelProto) -> FloatArray:
     """Embed two texts, the second of which is padded, shape (2, d_in)."""
+    from onnxruntime import InferenceSession, SessionOptions
+
     options = SessionOptions()
     options.log_severity_level = 3
-    session = Session(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     ids = np.arange(16, dtype=np.int64).reshape(2, 8)
     mask = np.ones_like(ids)
     mask[1, 5:] = 0

@@ -21,7 +21,7 @@ from ..sequences import unmasked
 from .batches import BatchSampler, check_embeddings, moments, nearest
 from .config import SaeConfig, TrainConfig
 from .dev_set import DevSet, split_queries
-from .embedding import Embedder
+from .embedding import Embedder, resolve_embedder
 from .latent_statistics import describe_latents, latent_statistics
 from .metrics_log import MetricsLog
 from .queries import check_varied, natural_queries, relevant_rows
@@ -44,6 +44,7 @@ def train(
     training: TrainConfig | None = None,
     *,
     pairs: str | Path | Sequence[tuple[str, str]] | None = None,
+    pooling: str = "",
     cache_dir: str | Path | None = None,
     resume_path: str | Path | None = None,
     resume: bool = False,
@@ -55,11 +56,13 @@ def train(
     Args:
         corpus: Whatever `Corpus.open` takes (files, folders, lists of texts or of LangChain documents), or ready
             embeddings: an .npy file or an array of unit rows, shape (n, d_in), float32.
-        embedder: A sentence-transformers folder or name. Not used for ready embeddings.
+        embedder: What `resolve_embedder` takes: a folder of sentence-transformers or model2vec, one with model.onnx and
+            tokenizer.json, or a name. Not used for ready embeddings.
         config: Shape of the autoencoder; `d_in` is taken from the embeddings.
         training: The recipe; `TrainConfig.paper()` for the paper's.
         pairs: Query-document pairs (query text, document id), or a .jsonl/.tsv/.csv file of them. Without pairs the
             queries are made from the documents: titles, first sentences, other sentences, random spans.
+        pooling: How the token vectors of an ONNX graph become one, such as ``mean``, where no file beside it says so.
         cache_dir: Where embeddings are kept between runs; the user's cache folder by default.
         resume_path: Where the state of an unfinished run is kept; None keeps none.
         resume: Go on from `resume_path` if it is there.
@@ -89,7 +92,9 @@ def train(
         texts, n_real = natural_queries(source, limit=training.max_queries, seed=training.seed)
         check_varied(source, texts)
         relevant = relevant_rows(source, texts[:n_real]) if n_real else None
-        model = embedder if isinstance(embedder, Embedder) else Embedder(embedder, device=training.device)
+        if not isinstance(embedder, Embedder):
+            embedder = Embedder(resolve_embedder(embedder, pooling=pooling), device=training.device)
+        model = embedder
         at_documents = _at(progress, "embed documents")
         documents = embed_cached(model, source.texts, cache_dir=cache, progress=at_documents)
         queries = embed_cached(model, texts, side="queries", cache_dir=cache, progress=_at(progress, "embed queries"))

@@ -10,10 +10,11 @@ from .embedder import Embedder
 from .manifest import Manifest
 from .onnx_embedder import open_onnx
 from .onnx_session import MemoryProfile
+from .static_embedder import open_static
 
 Opener = Callable[[Path, Manifest, int | None, MemoryProfile], Embedder]
 """Called with the bundle's folder, its manifest, the threads and the profile."""
-EMBEDDERS: dict[str, Opener] = {"onnx": open_onnx}
+EMBEDDERS: dict[str, Opener] = {"onnx": open_onnx, "static": open_static}
 """`embedder_kind` of the manifest -> the function that opens it."""
 
 

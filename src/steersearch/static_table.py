@@ -15,7 +15,9 @@ _AT_ONCE = 32_768
 MAX_CHARACTERS = 2**20
 """Characters of a text that are read at most; a tokenizer takes about 100 bytes for each."""
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
-"""Activations that a layer may have; `Normalize` divides rows by their lengths and has no weights."""
+"""Activations of torch that a layer may have."""
+NORMALIZE = "Normalize"
+"""Stands in the place of an activation: rows are divided by their lengths."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Layer:
     """What is done with the mean of a text's token vectors: a product, then an activation."""
 
     activation: str
-    """One of `ACTIVATIONS`, or ``Normalize``."""
+    """One of `ACTIVATIONS`, or `NORMALIZE`."""
     weight: FloatArray | None = None
     """Shape (d_out, d_in); None for no product."""
     bias: FloatArray | None = None
@@ -36,7 +38,7 @@ class Layer:
         if self.bias is not None:
             rows = rows + self.bias
         match self.activation:
-            case "Normalize":
+            case name if name == NORMALIZE:
                 return unit_rows(rows)
             case "Tanh":
                 return np.tanh(rows)
