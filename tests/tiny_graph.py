@@ -12,12 +12,14 @@ KINDS = {"int64": TensorProto.INT64, "int32": TensorProto.INT32}
 ALL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def token_graph(*, inputs=ALL_INPUTS, kind="int64", output="last_hidden_state", opset=17, half=False, mean=None):
+def token_graph(
+    *, inputs=ALL_INPUTS, kind="int64", output="last_hidden_state", opset=17, half=False, mean=None, table=None
+):
     """A graph that gives `output`, a vector for each token (that of the word, plus the first one's for its type).
 
     `mean` is the name of a second output, the mean over all positions, padding included. `half` makes it float16.
     """
-    table = word_table().astype(np.float16 if half else np.float32)
+    table = (word_table() if table is None else table).astype(np.float16 if half else np.float32)
     nodes = [helper.make_node("Gather", ["table", "input_ids"], ["words"])]
     last = "words"
     if "token_type_ids" in inputs:

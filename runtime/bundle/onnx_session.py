@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
@@ -24,7 +24,9 @@ from .manifest import CURE
 # Imported when the first graph is opened: a bundle may have an embedder without one. No other module of the runtime
 # imports it: what its import starts is in `steersearch.telemetry`.
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession as Session
+    from onnxruntime import InferenceSession
+
+    Session: TypeAlias = InferenceSession
 
 MemoryProfile = Literal["fast", "lean"]
 """`fast`: all usable CPUs, weights converted to their layout. `lean`: one thread, fp32 weights of the embedder mapped

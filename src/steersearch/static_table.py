@@ -125,8 +125,8 @@ class StaticTable:
     def _embed(self, tokens: Sequence[IntArray]) -> FloatArray:
         lengths = np.array([len(ids) for ids in tokens])
         out: FloatArray = np.tile(self.blank, (len(tokens), 1))
-        full = np.flatnonzero(lengths)
-        if not len(full):
+        full = np.flatnonzero(lengths).tolist()
+        if not full:
             return out
         ids = np.concatenate([tokens[i] for i in full])
         if len(ids) > _AT_ONCE:
@@ -134,7 +134,8 @@ class StaticTable:
             means = np.asarray(sums / len(ids), np.float32)[None]
         else:
             starts = np.cumsum(lengths[full]) - lengths[full]
-            means = np.add.reduceat(self._vectors(ids), starts, axis=0) / lengths[full, None].astype(np.float32)
+            means = np.add.reduceat(self._vectors(ids), starts, axis=0)
+            means /= lengths[full, None].astype(np.float32)
         for layer in self.layers:
             means = layer(means)
         norms = np.linalg.norm(means, axis=1, keepdims=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from tokenizers import Tokenizer
 
 from steersearch.errors import BundleError, ConfigError, DataError
 from steersearch.export import export_bundle
@@ -145,9 +146,15 @@ def corpus():
 
 
 @pytest.mark.parametrize("kind", ["static", "onnx"])
-def test_from_training_to_a_steered_search(tmp_path, kind):
-    folder = build_model2vec(tmp_path / "model") if kind == "static" else build_graph(tmp_path / "model")
-    texts = corpus()
+def test_from_training_to_a_steered_search(tmp_path, kind, tiny_embedder_folder, topic_texts):
+    if kind == "static":
+        folder, texts, boost, query = build_model2vec(tmp_path / "model"), corpus(), "law", "a city"
+    else:
+        # More words than a graph of `WORDS` has: the gate compares the ranking of other texts too.
+        tokenizer = Tokenizer.from_file(str(tiny_embedder_folder / "tokenizer.json"))
+        table = word_table(tokenizer.get_vocab_size(), 32)
+        folder = build_graph(tmp_path / "model", tokenizer=tokenizer, table=table)
+        texts, boost, query = topic_texts.texts, "exception error", "a module of a package"
     sae = train(
         texts,
         folder,
@@ -160,13 +167,14 @@ def test_from_training_to_a_steered_search(tmp_path, kind):
     assert (sae.info.embedder["kind"], sae.info.embedder["pooling"]) == (kind, "mean" if kind == "onnx" else "")
     export_bundle(tmp_path / "model.pt", tmp_path / "bundle")
     with SteerableIndex.create(tmp_path / "index", Bundle.load(tmp_path / "bundle")) as index:
-        index.add([*texts, ""], [str(i) for i in range(121)])
-        hits = index.search("a whale at sea", 5)
-        assert "whale" in hits[0].text
-        steered = index.search("a city", 5, boost={"law": 2.0})
-        assert sum("law" in hit.text for hit in steered) > sum("law" in hit.text for hit in index.search("a city", 5))
+        index.add([*texts, ""], [str(i) for i in range(len(texts) + 1)])
+        hits = index.search(texts[3], 5)
+        assert hits[0].text == texts[3]
+        word = boost.split()[0]
+        plain, steered = index.search(query, 5), index.search(query, 5, boost={boost: 2.0})
+        assert sum(word in hit.text for hit in steered) > sum(word in hit.text for hit in plain)
     with SteerableIndex.open(tmp_path / "index") as index:
-        assert [hit.id for hit in index.search("a whale at sea", 5)] == [hit.id for hit in hits]
+        assert [hit.id for hit in index.search(texts[3], 5)] == [hit.id for hit in hits]
 
 
 def test_a_static_bundle_embeds_without_onnxruntime(tmp_path):
@@ -256,7 +264,7 @@ def test_a_newer_rule_and_nan_in_the_table(static_bundle, tmp_path):
 
     newer = Path(shutil.copytree(static_bundle, tmp_path / "newer"))
     edited(newer, save_rule(format_version=2))
-    with pytest.raises(FormatVersionError, match="upgrade"):
+    with pytest.raises(FormatVersionError, match=r"embedder\.json has format_version 2"):
         Bundle.load(newer).embed_query("a whale")
     broken = Path(shutil.copytree(static_bundle, tmp_path / "broken"))
     edited(broken, save_table(np.full((13, WIDTH), np.nan, np.float32)))
