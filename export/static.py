@@ -47,7 +47,7 @@ class StaticExport:
         np.save(folder / TABLE, np.ascontiguousarray(rows), allow_pickle=False)
         parts, rule = _parts(table, scales)
         with (folder / PARTS).open("wb") as file:
-            np.savez(file, **parts)
+            np.savez(file, allow_pickle=False, **parts)
         (folder / RULE).write_text(json.dumps(rule, indent=1) + "\n", encoding="utf-8")
         content = json.loads(self._model.tokenizer.read_text(encoding="utf-8"))
         # What it adds is no part of the mean, and would count in the length of a chunk.
