@@ -22,10 +22,10 @@ def export(
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("bundle"),
     precision: Annotated[
-        Literal["fp32", "w8", "small", "int8"],
+        Literal["fp32", "fp16", "w8", "small", "int8"],
         typer.Option(
             help="Of the embedder: fp32; w8 = 8-bit weights, under a third of the size and nearly as exact; small = w8 "
-            "with 4-bit token vectors; int8 = fastest, least exact."
+            "with 4-bit token vectors; int8 = fastest, least exact. A static embedder: fp32, fp16 or w8."
         ),
     ] = "fp32",
     embedder: Annotated[
@@ -37,9 +37,9 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is already there.")] = False,
     json: Json = False,
 ) -> None:
-    """Turn a checkpoint into a bundle: three ONNX graphs, checked text by text against torch, that run without torch.
+    """Turn a checkpoint into a bundle: embedder, encoder and decoder, checked text by text, that run without torch.
 
-    Nothing is written unless the graphs reproduce the model. Then: `sae index --bundle bundle --data docs.jsonl`.
+    Nothing is written unless they reproduce the model. Then: `sae index --bundle bundle --data docs.jsonl`.
     """
     from ..errors import ConfigError
     from ..export import export_bundle, load_pretrained

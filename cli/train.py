@@ -52,11 +52,19 @@ def train(
     embedder: Annotated[
         str | None,
         typer.Option(
-            help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm]. "
-            "With --vectors: the one that made them, if you have it.",
+            help="A folder of sentence-transformers or model2vec, one with model.onnx and tokenizer.json, or a name. "
+            "`minilm` = the weights of the extra steersearch[minilm]. With --vectors: the one that made them, if you "
+            "have it.",
             show_default="sentence-transformers/all-MiniLM-L6-v2",
         ),
     ] = None,
+    pooling: Annotated[
+        str,
+        typer.Option(
+            help="How the token vectors of an ONNX graph become one, where no file beside it says so: mean, cls, max, "
+            "lasttoken, weightedmean or mean_sqrt_len_tokens."
+        ),
+    ] = "",
     embedder_url: Annotated[
         str | None,
         typer.Option(
@@ -141,6 +149,7 @@ def train(
             queries=query_vectors,
             embedder_name=embedder_name or embedder_model or "",
             pairs=pairs,
+            pooling=pooling,
             cache_dir=cache,
             resume_path=out.with_name(out.name + ".resume"),
             resume=resume,

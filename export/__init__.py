@@ -1,6 +1,7 @@
 """Export of a checkpoint as a verified ONNX bundle (extra ``export``).
 
-Read in this order: `bundle` (all steps), `embedder` and `attention` (the embedder's graph), `quantize` (smaller
+Read in this order: `bundle` (all steps), `exportable` (what every kind of embedder has), `transformer`, `static` and
+`own_graph` (the kinds), `embedder` and `attention` (the graph of a transformer), `quantize` (smaller
 weights), `graphs` (encoder and decoder), `onnx_files` (tracing and writing), `parity` (the comparison with torch),
 `licences` (the LICENSES file), `pretrained` (autoencoders that come with the package).
 """

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from ..arrays import FloatArray
-from ..runtime.bundle.onnx_session import Session, quiet_options
+from ..runtime.bundle.onnx_session import quiet_options
 from ..text import first_line
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,9 @@ def fuse_attention(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _embeddings(model: onnx.ModelProto) -> FloatArray:
     """Embed two texts, the second of which is padded, shape (2, d_in)."""
-    session = Session(model.SerializeToString(), quiet_options(), providers=["CPUExecutionProvider"])
+    from onnxruntime import InferenceSession
+
+    session = InferenceSession(model.SerializeToString(), quiet_options(), providers=["CPUExecutionProvider"])
     ids = np.arange(16, dtype=np.int64).reshape(2, 8)
     mask = np.ones_like(ids)
     mask[1, 5:] = 0

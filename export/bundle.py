@@ -1,4 +1,4 @@
-"""Export of a checkpoint as a bundle: three graphs, tokenizer, features, licences and manifest, verified with torch."""
+"""Export of a checkpoint as a bundle: embedder, encoder and decoder, features, licences and manifest, verified."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from .. import __version__
 from ..errors import DataError
 from ..files import absolute, sha256_of
 from ..runtime.bundle.bundle import Bundle
+from ..runtime.bundle.embedder_kinds import find_opener
 from ..runtime.bundle.manifest import (
     DECODER,
-    EMBEDDER,
     ENCODER,
     FEATURES,
     LICENSES,
@@ -31,16 +32,27 @@ from ..runtime.bundle.write import check_target, staged_folder
 from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from ..training.threads import limit_threads
-from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
+from .embedder import Via, choose_exporter
+from .exportable import ExportableEmbedder
 from .features import carry_over, features_of
 from .given_vectors import is_of_given_vectors, write_without_embedder
 from .graphs import decoder_graph, encoder_graph
 from .licences import licences_text
 from .onnx_files import opset_of, write_model
+from .own_graph import OwnGraphExport
 from .parity import check_parity, parity_texts
-from .quantize import MIN_ONNXRUNTIME, Precision, check_precision, is_batch_invariant, quantize
+from .quantize import MIN_ONNXRUNTIME, Precision, check_precision, is_batch_invariant
+from .static import StaticExport
+from .transformer import TransformerExport
 
 logger = logging.getLogger(__name__)
+
+EXPORTS: dict[str, Callable[[EmbedderSource], ExportableEmbedder]] = {
+    "transformer": TransformerExport,
+    "static": StaticExport,
+    "onnx": OwnGraphExport,
+}
+"""Kind of the source -> the class that exports it."""
 
 
 def export_bundle(
@@ -55,18 +67,19 @@ def export_bundle(
 ) -> Manifest:
     """Export a checkpoint as a bundle that `steersearch.runtime` reads without torch.
 
-    The graphs are compared with torch on at least 256 real texts before anything is written to `out`. After an error
-    `out` is unchanged.
+    The files are compared with the embedder and the autoencoder on at least 256 real texts before anything is written
+    to `out`. After an error `out` is unchanged.
 
     Args:
         ckpt: A checkpoint of ``sae train``, or a trained autoencoder.
         out: The new folder.
         precision: Of the embedder: ``fp32``; ``w8``, under a third of the size with nearly the same codes; ``small``,
-            slightly smaller and less exact; ``int8``, a quarter of the size, fastest, least exact, one text per run.
+            slightly smaller and less exact; ``int8``, a quarter of the size, fastest, least exact, one text per run. A
+            table of token vectors can be ``fp32``, ``fp16`` or ``w8``.
         embedder: Folder or name of the embedder of the training, when its weights have moved; or of the one that made
             the vectors of the training. Without it a model of given vectors becomes a bundle without an embedder, which
             remembers a few texts and their vectors; whoever opens it brings what embeds queries.
-        via: Exporter of the embedder: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
+        via: Exporter of a transformer: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
         overwrite: Replace a bundle at `out`, and keep its labels if the autoencoder is the same.
         progress: Called with a line before every step.
 
@@ -78,12 +91,12 @@ def export_bundle(
         DataError: The embedder is not found, not that of the training, or of a kind that cannot be exported.
         ConfigError: An unknown `precision` or `via`.
         BundleError: `out` exists and must not be replaced, or the runtime refuses the new bundle.
-        ExportMismatchError: The graphs do not reproduce the torch model.
+        ExportMismatchError: The files do not reproduce the embedder and the autoencoder.
         StorageError: The disk is full or cannot be written.
     """
     limit_threads()
     precision, out = check_precision(precision), absolute(out)
-    exporter = choose_exporter(via)
+    choose_exporter(via)
     check_target(out, overwrite)
     report = _StepLog(progress)
     sae = copy.deepcopy(ckpt) if isinstance(ckpt, SparseAutoencoder) else SparseAutoencoder.load(ckpt)
@@ -95,44 +108,46 @@ def export_bundle(
         return manifest
     source = _find_embedder(sae, embedder)
     report(f"loading the embedder {source.id}")
-    model = load_embedder(source)
-    width = model.get_sentence_embedding_dimension()
-    if width != sae.config.d_in:
-        raise DataError(f"{source.id} gives {width} numbers per text, the autoencoder was trained on {sae.config.d_in}")
+    exported = EXPORTS[source.kind](source)
+    if exported.d_in != sae.config.d_in:
+        raise DataError(
+            f"{source.id} gives {exported.d_in} numbers per text, the autoencoder was trained on {sae.config.d_in}"
+        )
     with staged_folder(out, overwrite=overwrite) as folder:
-        write_tokenizer(model, folder / TOKENIZER)
-        report(f"exporting the embedder with {exporter}, {precision}")
-        graphs = {EMBEDDER: quantize(embedder_graph(model, exporter, folder), precision, folder)}
+        exported.write(folder, precision, via, report)
+        weights = sorted(path.name for path in folder.iterdir() if path.name != TOKENIZER)
         report("exporting the encoder and the decoder")
-        graphs |= {ENCODER: encoder_graph(sae), DECODER: decoder_graph(sae)}
-        for name, graph in graphs.items():
+        for name, graph in {ENCODER: encoder_graph(sae), DECODER: decoder_graph(sae)}.items():
             write_model(graph, folder / name)
         features = json.dumps(features_of(sae), ensure_ascii=False, separators=(",", ":"))
         (folder / FEATURES).write_text(features + "\n", encoding="utf-8")
         if carry_over(out, folder):
             report("keeping the labels of the bundle that is replaced")
-        licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"))
+        licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"), weights)
         (folder / LICENSES).write_text(licences, encoding="utf-8")
         texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix))
-        report(f"comparing the bundle with torch on {len(texts)} texts")
-        figures = check_parity(folder, model, sae, texts, precision)
         manifest = Manifest(
             steersearch_version=__version__,
             d_in=sae.config.d_in,
             n_latents=sae.config.n_latents,
             k=sae.config.k,
-            pooling=pooling_of(model),
+            pooling=exported.pooling,
             max_length=source.max_length,
             precision=precision,
             batch_invariant=is_batch_invariant(precision),
             embedder={"id": source.id, "revision": source.revision, "sha256": source.sha256},
             files={p.name: {"sha256": sha256_of(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())},
-            parity=figures,
-            opset=opset_of(graphs.values()),
+            parity={},
+            opset=opset_of(onnx.load(path, load_external_data=False) for path in folder.glob("*.onnx")),
             min_onnxruntime=MIN_ONNXRUNTIME[precision],
             query_prefix=source.query_prefix,
             document_prefix=source.document_prefix,
+            embedder_kind=exported.kind,
         )
+        report(f"comparing the bundle with the embedder and the autoencoder on {len(texts)} texts")
+        opened: Any = find_opener(manifest, folder)(folder, manifest, None, "fast")
+        figures = check_parity(folder, opened, exported.reference, sae, texts, precision)
+        manifest = replace(manifest, parity=figures)
         report("writing the manifest")
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         _use_once(folder, texts)
@@ -193,6 +208,7 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
         max_length=min(trained["max_length"], positions_of(Path(source.path_or_name)) or trained["max_length"]),
         query_prefix=trained.get("query_prefix", ""),
         document_prefix=trained.get("document_prefix", ""),
+        pooling=trained.get("pooling", ""),
     )
 
 

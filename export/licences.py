@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import __version__
@@ -13,18 +14,21 @@ _TITLE = "What is in this bundle, and under which licence\n"
 _RULE = "=" * 78
 
 
-def licences_text(embedder_id: str, folder: Path | None, corpus: str | None) -> str:
+def licences_text(
+    embedder_id: str, folder: Path | None, corpus: str | None, files: Sequence[str] = ("embedder.onnx",)
+) -> str:
     """Return the text of LICENSES.
 
     Args:
         embedder_id: Name of the embedder.
         folder: The embedder's files; None when only its name is known.
         corpus: Name of the texts that the autoencoder was trained on.
+        files: Those that hold the embedder's weights.
     """
     stated = (declared_licence(folder) if folder else None) or UNKNOWN
     parts = [
         _TITLE,
-        "embedder.onnx, tokenizer.json\n"
+        f"{', '.join(files)}, tokenizer.json\n"
         f"  Weights and vocabulary of {embedder_id}, converted.\n"
         f"  Licence stated by its model card: {stated}\n",
         *_own_parts(corpus, "features.json quotes"),

@@ -27,7 +27,8 @@ from onnx import helper, numpy_helper
 from ..arrays import FloatArray
 from ..errors import ConfigError
 
-Precision = Literal["fp32", "w8", "small", "int8"]
+Precision = Literal["fp32", "fp16", "w8", "small", "int8"]
+"""`fp16` is for a table of token vectors only, `small` and `int8` are for graphs only."""
 
 BLOCK_SIZE = 64
 """Weights of a matrix, and numbers of an activation, that share one scale in w8 and small.
@@ -37,7 +38,7 @@ Larger blocks are faster and less exact: a query takes 4.2, 3.9, 3.6 ms and keep
 the next activations turns that into .006, so that a text would change with its batch.
 """
 
-MIN_ONNXRUNTIME: dict[Precision, str] = {"fp32": "1.20", "w8": "1.23", "small": "1.23", "int8": "1.20"}
+MIN_ONNXRUNTIME: dict[Precision, str] = {"fp32": "1.20", "fp16": "1.20", "w8": "1.23", "small": "1.23", "int8": "1.20"}
 """Oldest onnxruntime per precision: 1.22 added 8-bit MatMulNBits, 1.23 quantised tables with zero points."""
 ByteArray = NDArray[np.uint8]
 _BLOCKS = {8: (128, 64, 32, 16), 4: (32, 16)}
@@ -67,9 +68,14 @@ def quantize(model: onnx.ModelProto, precision: Precision, scratch: Path) -> onn
     ``w8`` stores the weights of every linear layer in 8 bits, with a scale per block of 64 (MatMulNBits), and the table
     of token vectors in 8 bits; activations are fp32. ``small`` stores the table in 4 bits. ``int8`` quantises weights
     per channel, the table included, and activations per run; `scratch` is a folder for its intermediate files.
+
+    Raises:
+        ConfigError: `precision` is ``fp16``.
     """
     if precision == "fp32":
         return model
+    if precision == "fp16":
+        raise ConfigError("precision fp16 is for a table of token vectors, and this embedder is a graph: choose w8")
     with _preserve_root_logger():
         if precision == "int8":
             return _quantize_dynamically(model, scratch)

@@ -22,7 +22,7 @@ from ..vectors import Vectors, open_vectors
 from .batches import BatchSampler, check_embeddings, moments, nearest
 from .config import SaeConfig, TrainConfig
 from .dev_set import DevSet, split_queries
-from .embedding import Embedder
+from .embedding import Embedder, resolve_embedder
 from .latent_statistics import describe_latents, latent_statistics
 from .metrics_log import MetricsLog
 from .sae import SparseAutoencoder, encode_all
@@ -49,6 +49,7 @@ def train(
     queries: str | Path | FloatArray | None = None,
     embedder_name: str = "",
     pairs: str | Path | Sequence[tuple[str, str]] | None = None,
+    pooling: str = "",
     cache_dir: str | Path | None = None,
     resume_path: str | Path | None = None,
     resume: bool = False,
@@ -60,9 +61,10 @@ def train(
     Args:
         corpus: Whatever `Corpus.open` takes (files, folders, lists of texts or of LangChain documents). Not needed
             where `vectors` come with texts, or have none: then features get no words.
-        embedder: A sentence-transformers folder or name, MiniLM by default. With `vectors`, nothing by default: what
-            made the vectors may be given, so that queries are made from the documents and embedded by it. Beside a
-            folder or name that may be an object with `embed_queries` and `embed_documents`, or LangChain's embeddings.
+        embedder: What `resolve_embedder` takes: a folder of sentence-transformers or model2vec, one with model.onnx and
+            tokenizer.json, or a name; MiniLM by default. With `vectors`, nothing by default: what made them may be
+            given, so that queries are made from the documents and embedded by it. That may also be an object with
+            `embed_queries` and `embed_documents`, or LangChain's embeddings.
         config: Shape of the autoencoder; `d_in` is taken from the embeddings.
         training: The recipe; `TrainConfig.paper()` for the paper's.
         vectors: The documents' vectors, if they are there already: an .npy file or an array, shape (n, d_in), a .jsonl
@@ -73,6 +75,7 @@ def train(
         embedder_name: What the model that made `vectors` is called, kept for messages.
         pairs: Query-document pairs (query text, document id), or a .jsonl/.tsv/.csv file of them. Without pairs the
             queries are made from the documents: titles, first sentences, other sentences, random spans.
+        pooling: How the token vectors of an ONNX graph become one, such as ``mean``, where no file beside it says so.
         cache_dir: Where embeddings are kept between runs; the user's cache folder by default.
         resume_path: Where the state of an unfinished run is kept; None keeps none.
         resume: Go on from `resume_path` if it is there.
@@ -94,7 +97,7 @@ def train(
     model: Embedder | AnyEmbedder | None = None
     if held is None or embedder is not None:
         if embedder is None or isinstance(embedder, str | Path):
-            model = Embedder(embedder or MINILM, device=training.device)
+            model = Embedder(resolve_embedder(embedder or MINILM, pooling=pooling), device=training.device)
         else:
             model = embedder
     if held is None:

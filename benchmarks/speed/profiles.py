@@ -11,12 +11,12 @@ SPEND = """
     import json, statistics, subprocess, sys, time
     import numpy as np
     from steersearch.runtime import Bundle
-    from steersearch.runtime.bundle import onnx_session as sessions
     if spin:
-        plain = sessions.ort.SessionOptions.add_session_config_entry
+        from onnxruntime import SessionOptions
+        plain = SessionOptions.add_session_config_entry
         def entry(options, key, value):
             plain(options, key, "1" if key.endswith("allow_spinning") else value)
-        sessions.ort.SessionOptions.add_session_config_entry = entry
+        SessionOptions.add_session_config_entry = entry
     bundle = Bundle.load(path, profile=profile, threads=threads)
     bundle.encode(bundle.embed_queries(queries[:1]))
     found = {"peak MB, one query": peak_mb()}

@@ -11,10 +11,11 @@ from .external.missing import open_missing
 from .manifest import NO_EMBEDDER, Manifest
 from .onnx_embedder import open_onnx
 from .onnx_session import MemoryProfile
+from .static_embedder import open_static
 
 Opener = Callable[[Path, Manifest, int | None, MemoryProfile], Embedder]
 """Called with the bundle's folder, its manifest, the threads and the profile."""
-EMBEDDERS: dict[str, Opener] = {"onnx": open_onnx, NO_EMBEDDER: open_missing}
+EMBEDDERS: dict[str, Opener] = {"onnx": open_onnx, "static": open_static, NO_EMBEDDER: open_missing}
 """`embedder_kind` of the manifest -> the function that opens it."""
 
 

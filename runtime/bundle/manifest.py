@@ -24,6 +24,12 @@ FEATURES = "features.json"
 LICENSES = "LICENSES"
 PROBES = "embedder.probes.npz"
 """Texts and vectors of a bundle of the kind `none`; see `probes`."""
+TABLE = "embedder.table.npy"
+"""Vectors of the tokens of a static embedder, shape (n, width), float32, float16 or int8."""
+PARTS = "embedder.parts.npz"
+"""`blank`, and where the rule says so `rows`, `factors`, and `weight_I` and `bias_I` of layer I; see `StaticTable`."""
+RULE = "embedder.json"
+"""What is done with `TABLE` and `PARTS`."""
 INTERPRETATION = "interpretation.jsonl.gz"
 TOKEN_MODEL = "tokens.npz"
 REQUIRED_FILES = (EMBEDDER, ENCODER, DECODER, TOKENIZER, FEATURES, LICENSES)
@@ -140,6 +146,8 @@ def required_files(kind: str) -> tuple[str, ...]:
     """Return the files that a bundle with an embedder of this kind must list."""
     if kind == NO_EMBEDDER:
         return (PROBES, *(name for name in REQUIRED_FILES if name not in (EMBEDDER, TOKENIZER)))
+    if kind == "static":
+        return (TABLE, PARTS, RULE, *(name for name in REQUIRED_FILES if name != EMBEDDER))
     return tuple(name for name in REQUIRED_FILES if kind == "onnx" or name != EMBEDDER)
 
 

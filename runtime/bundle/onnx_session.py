@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
-import onnxruntime as ort
 
 from ...cpus import usable_cpus
 from ...errors import BundleError, ConfigError
@@ -22,9 +22,13 @@ from ...onnx_graph import check_graph
 from ...text import first_line, shown
 from .manifest import CURE
 
-Session: TypeAlias = ort.InferenceSession
-SessionOptions: TypeAlias = ort.SessionOptions
-"""No other module imports onnxruntime: what its import starts is in `steersearch.telemetry`."""
+# Imported when the first graph is opened: a bundle may have an embedder without one. No other module of the runtime
+# imports it: what its import starts is in `steersearch.telemetry`.
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
+
+    Session: TypeAlias = InferenceSession
+
 MemoryProfile = Literal["fast", "lean"]
 """`fast`: all usable CPUs, weights converted to their layout. `lean`: one thread, fp32 weights of the embedder mapped
 from their file, long texts embedded two at a time."""
@@ -40,8 +44,6 @@ take 13, a sixth of a short query in int8."""
 FOLDED_BYTES = 2**28
 """Largest constant that onnxruntime may compute while it opens a graph; its own limit is a gigabyte. Versions before
 1.32 have none."""
-_SHRINK_ARENA = ort.RunOptions()
-_SHRINK_ARENA.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
 def check_profile(profile: str) -> MemoryProfile:
@@ -63,7 +65,9 @@ def quiet_options(threads: int | None = None) -> SessionOptions:
     Args:
         threads: By default the usable CPUs, at most `MAX_THREADS`.
     """
-    options = SessionOptions()
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
     # Without a value, onnxruntime pins threads to CPUs that a container may not use.
     options.intra_op_num_threads = threads or min(usable_cpus(), MAX_THREADS)
     options.inter_op_num_threads = 1
@@ -96,6 +100,8 @@ def open_session(
         raise BundleError(f"cannot load {path} ({error.strerror or error}): {CURE}") from error
     except ValueError as error:
         raise BundleError(f"cannot load {path}, {error}: {CURE}") from error
+    import onnxruntime as ort
+
     options = quiet_options(threads or (1 if profile == "lean" else None))
     options.enable_mem_pattern = False
     if mapped:
@@ -104,7 +110,7 @@ def open_session(
     # The other format is not looked at by `check_graph`.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return Session(
+        return ort.InferenceSession(
             os.fspath(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED_OPTIMISERS
         )
     # The errors of onnxruntime share no base class below Exception.
@@ -123,10 +129,20 @@ def run(session: Session, outputs: Sequence[str] | None, feeds: Mapping[str, Any
         BundleError: The graph cannot be run on these inputs.
     """
     try:
-        results: list[Any] = session.run(outputs, feeds, _SHRINK_ARENA)
+        results: list[Any] = session.run(outputs, feeds, _shrink_arena())
     # As above. Inputs are checked before, so it is the graph, or the memory.
     except Exception as error:
         shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in feeds.items())
         reason = first_line(str(error), type(error).__name__)
         raise BundleError(f"a graph of the bundle cannot be run on {shapes} ({reason}): {CURE}") from error
     return results
+
+
+@cache
+def _shrink_arena() -> Any:
+    """Return the options of a run that returns its memory."""
+    from onnxruntime import RunOptions
+
+    options = RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options

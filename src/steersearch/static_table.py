@@ -15,7 +15,9 @@ _AT_ONCE = 32_768
 MAX_CHARACTERS = 2**20
 """Characters of a text that are read at most; a tokenizer takes about 100 bytes for each."""
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
-"""Activations that a layer may have; `Normalize` divides rows by their lengths and has no weights."""
+"""Activations of torch that a layer may have."""
+NORMALIZE = "Normalize"
+"""Stands in the place of an activation: rows are divided by their lengths."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Layer:
     """What is done with the mean of a text's token vectors: a product, then an activation."""
 
     activation: str
-    """One of `ACTIVATIONS`, or ``Normalize``."""
+    """One of `ACTIVATIONS`, or `NORMALIZE`."""
     weight: FloatArray | None = None
     """Shape (d_out, d_in); None for no product."""
     bias: FloatArray | None = None
@@ -36,7 +38,7 @@ class Layer:
         if self.bias is not None:
             rows = rows + self.bias
         match self.activation:
-            case "Normalize":
+            case name if name == NORMALIZE:
                 return unit_rows(rows)
             case "Tanh":
                 return np.tanh(rows)
@@ -123,8 +125,8 @@ class StaticTable:
     def _embed(self, tokens: Sequence[IntArray]) -> FloatArray:
         lengths = np.array([len(ids) for ids in tokens])
         out: FloatArray = np.tile(self.blank, (len(tokens), 1))
-        full = np.flatnonzero(lengths)
-        if not len(full):
+        full = np.flatnonzero(lengths).tolist()
+        if not full:
             return out
         ids = np.concatenate([tokens[i] for i in full])
         if len(ids) > _AT_ONCE:
@@ -132,7 +134,8 @@ class StaticTable:
             means = np.asarray(sums / len(ids), np.float32)[None]
         else:
             starts = np.cumsum(lengths[full]) - lengths[full]
-            means = np.add.reduceat(self._vectors(ids), starts, axis=0) / lengths[full, None].astype(np.float32)
+            means = np.add.reduceat(self._vectors(ids), starts, axis=0)
+            means /= lengths[full, None].astype(np.float32)
         for layer in self.layers:
             means = layer(means)
         norms = np.linalg.norm(means, axis=1, keepdims=True)

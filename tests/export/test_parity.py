@@ -1,3 +1,4 @@
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -17,10 +18,19 @@ from steersearch.export.parity import (
     TOLERANCES,
     check_parity,
     parity_texts,
+    reference_embeddings,
     topk_agreement,
 )
+from steersearch.runtime.bundle.onnx_embedder import OnnxEmbedder
+from steersearch.runtime.bundle.onnx_session import open_session
 
 from .conftest import random_sae
+
+
+def compare(folder, model, sae, texts, precision="fp32"):
+    session = open_session(folder / "embedder.onnx")
+    embedder = OnnxEmbedder(session, folder / "tokenizer.json", model.max_seq_length, sae.config.d_in)
+    return check_parity(folder, embedder, partial(reference_embeddings, model), sae, texts, precision)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +70,7 @@ def test_agreement_by_hand():
 
 def test_figures_of_graphs_that_agree(folder, tiny_model, tiny_sae):
     texts = parity_texts([])
-    figures = check_parity(folder, tiny_model, tiny_sae, texts, "fp32")
+    figures = compare(folder, tiny_model, tiny_sae, texts, "fp32")
     assert figures["texts"] == len(texts)
     assert figures["embedder_max_abs"] < 2e-6
     assert figures["embedder_min_cosine"] == pytest.approx(1, abs=1e-6)
@@ -80,7 +90,7 @@ def test_any_other_autoencoder_is_refused(folder, tiny_model, tiny_sae, paramete
     with torch.no_grad():
         getattr(tiny_sae, parameter).add_(torch.linspace(0, 0.1, getattr(tiny_sae, parameter).shape[-1]))
     with pytest.raises(ExportMismatchError, match=f"fp32 graphs do not reproduce .*{figure}.* is .*, allowed at") as e:
-        check_parity(folder, tiny_model, tiny_sae, parity_texts([]), "fp32")
+        compare(folder, tiny_model, tiny_sae, parity_texts([]), "fp32")
     assert str(e.value).endswith("Try the other exporter (--via torch or optimum)")  # and not fp32, which it is
 
 
@@ -89,13 +99,13 @@ def test_another_embedder_is_refused(folder, tiny_source, tiny_sae):
     with torch.no_grad():
         model[0].auto_model.encoder.layer[1].output.dense.weight.mul_(1.05)
     with pytest.raises(ExportMismatchError, match=r"embedder_max_abs is .*, allowed at most 1e-05"):
-        check_parity(folder, model, tiny_sae, parity_texts([]), "fp32")
+        compare(folder, model, tiny_sae, parity_texts([]), "fp32")
 
 
 def test_nan_is_never_within_a_limit(folder, tiny_model, tiny_sae):
     tiny_sae.b_enc.data[:] = float("nan")
     with pytest.raises(ExportMismatchError, match="encoder_max_abs is nan"):
-        check_parity(folder, tiny_model, tiny_sae, parity_texts([]), "fp32")
+        compare(folder, tiny_model, tiny_sae, parity_texts([]), "fp32")
 
 
 def test_limits_loosen_with_the_precision():

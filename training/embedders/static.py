@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray
 from ...errors import DataError
-from ...static_table import ACTIVATIONS, MAX_CHARACTERS, Layer, Rule, StaticTable
+from ...static_table import ACTIVATIONS, MAX_CHARACTERS, NORMALIZE, Layer, Rule, StaticTable
 from ...text import first_line
 from ..sentence_model import check_folder, read_json
 from .folders import TOKENIZER, is_model2vec, truncation_of
@@ -188,7 +188,7 @@ def _layers(folder: Path, width: int) -> list[Layer]:
     for module in read_json(folder / "modules.json")[1:]:
         kind, place = str(module["type"]).rpartition(".")[2], folder / module["path"]
         if kind == "Normalize":
-            layers.append(Layer("Normalize"))
+            layers.append(Layer(NORMALIZE))
         elif kind == "Dense":
             layers.append(_dense(place, width))
             width = len(layers[-1].weight)  # type: ignore[arg-type]
