@@ -31,6 +31,20 @@ def train(
             help="A sentence-transformers folder or name. `minilm` = the weights of the extra steersearch[minilm]."
         ),
     ] = "sentence-transformers/all-MiniLM-L6-v2",
+    query_prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="Text in front of each query, such as 'query: ', or the name of a prompt in the embedder's folder; '' "
+            "for none. [default: what the folder says]"
+        ),
+    ] = None,
+    document_prompt: Annotated[
+        str | None, typer.Option(help="The same in front of each document. [default: what the folder says]")
+    ] = None,
+    truncate_dim: Annotated[
+        int | None,
+        typer.Option(help="Keep the first so many numbers of each embedding; for embedders trained so (Matryoshka)."),
+    ] = None,
     k: Annotated[
         int, typer.Option(help="Latents active per text. More keeps more of the ranking, fewer are easier to read.")
     ] = 32,
@@ -72,6 +86,10 @@ def train(
     measured on queries that were held out, and the weights that did best there are kept: `retention` is the share of
     the dense top 10 that reconstructions and sparse codes keep. With at least 100 pairs, shares of dense nDCG@10 too.
     On several GPUs: `torchrun --nproc-per-node 4 --no-python sae train …`. Then: `sae export --ckpt model.pt`.
+
+    Many embedders want a prompt before queries, some before documents too. Those in the embedder's own files are used,
+    and go into the bundle. Where they are only on its page, give them:
+    `--query-prompt "query: " --document-prompt "passage: "`.
     """
     from ..training import SaeConfig, TrainConfig
     from ..training import train as fit
@@ -92,6 +110,9 @@ def train(
             SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
             training,
             pairs=pairs,
+            query_prompt=query_prompt,
+            document_prompt=document_prompt,
+            truncate_dim=truncate_dim,
             cache_dir=cache,
             resume_path=out.with_name(out.name + ".resume"),
             resume=resume,

@@ -32,7 +32,9 @@ from ..runtime.bundle.manifest import (
 )
 from ..runtime.bundle.write import check_target, staged_folder
 from ..runtime.interpret.storage import read_graph
+from ..text import shown
 from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
+from ..training.prompts import read_prompts
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
 from .graphs import decoder_graph, encoder_graph
@@ -43,6 +45,9 @@ from .quantize import MIN_ONNXRUNTIME, Precision, check_precision, is_batch_inva
 
 logger = logging.getLogger(__name__)
 
+_NO_PROMPTS: dict[str, Any] = {"query_prompt": "", "document_prompt": ""}
+"""Of an embedder whose prompts the checkpoint knows."""
+
 
 def export_bundle(
     ckpt: str | Path | SparseAutoencoder,
@@ -50,6 +55,9 @@ def export_bundle(
     *,
     precision: Precision = "fp32",
     embedder: str | Path | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    truncate_dim: int | None = None,
     via: Via = "auto",
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -66,7 +74,13 @@ def export_bundle(
             slightly smaller and less exact; ``int8``, a quarter of the size, fastest, least exact, one text per run.
         embedder: Folder or name of the embedder of the training, when its weights have moved. Required when the
             autoencoder was trained on bare embeddings.
-        via: Exporter of the embedder: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
+        query_prompt: Another prompt of queries than at training: a text, or the name of a prompt in the embedder's
+            folder; ``""`` for none.
+        document_prompt: Prompt of documents, of an autoencoder that was trained on bare embeddings; by default what
+            the embedder's folder says.
+        truncate_dim: How many numbers of an embedding were kept, of such an autoencoder.
+        via: Exporter of the embedder: ``optimum``, ``torch``, or ``auto``: optimum where it is installed and can export
+            this embedder, else torch.
         overwrite: Replace a bundle at `out`, and keep its labels if the autoencoder is the same.
         progress: Called with a line before every step.
 
@@ -82,12 +96,12 @@ def export_bundle(
         StorageError: The disk is full or cannot be written.
     """
     precision, out = check_precision(precision), absolute(out)
-    exporter = choose_exporter(via)
+    choose_exporter(via)
     check_target(out, overwrite)
     report = _StepLog(progress)
     sae = copy.deepcopy(ckpt) if isinstance(ckpt, SparseAutoencoder) else SparseAutoencoder.load(ckpt)
     sae = sae.cpu().float().eval()
-    source = _find_embedder(sae, embedder)
+    source = _find_embedder(sae, embedder, query_prompt, document_prompt, truncate_dim)
     report(f"loading the embedder {source.id}")
     model = load_embedder(source)
     width = model.get_sentence_embedding_dimension()
@@ -95,8 +109,10 @@ def export_bundle(
         raise DataError(f"{source.id} gives {width} numbers per text, the autoencoder was trained on {sae.config.d_in}")
     with staged_folder(out, overwrite=overwrite) as folder:
         write_tokenizer(model, folder / TOKENIZER)
-        report(f"exporting the embedder with {exporter}, {precision}")
-        graphs = {EMBEDDER: quantize(embedder_graph(model, exporter, folder), precision, folder)}
+        graph = embedder_graph(model, via, folder, report)
+        if precision != "fp32":
+            report(f"converting the embedder to {precision}")
+        graphs = {EMBEDDER: quantize(graph, precision, folder)}
         report("exporting the encoder and the decoder")
         graphs |= {ENCODER: encoder_graph(sae), DECODER: decoder_graph(sae)}
         for name, graph in graphs.items():
@@ -187,7 +203,9 @@ class _StepLog:
             self._progress(step)
 
 
-def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> EmbedderSource:
+def _find_embedder(
+    sae: SparseAutoencoder, given: str | Path | None, query: str | None, document: str | None, cut: int | None
+) -> EmbedderSource:
     """Find the embedder of the training; with any other one the codes would be meaningless."""
     trained = sae.info.embedder
     if trained is None:
@@ -196,21 +214,35 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
                 "this autoencoder was trained on bare embeddings, so nobody knows with which embedder: "
                 "name it with --embedder FOLDER_OR_NAME"
             )
-        return resolve_embedder(given)
-    source = resolve_embedder(given) if given is not None else _embedder_of_training(trained)
+        return resolve_embedder(given, query_prompt=query, document_prompt=document, truncate_dim=cut)
+    # Its own prompts are not asked for, since the training decided.
+    source = resolve_embedder(given, **_NO_PROMPTS) if given is not None else _embedder_of_training(trained)
     if source.sha256 != trained["sha256"]:
         raise DataError(
             f"{source.path_or_name} has weights with sha256 {source.sha256}, but the autoencoder was trained over "
             f"{trained['id']} with sha256 {trained['sha256']}: give that embedder's folder with --embedder"
         )
+    folder = Path(source.path_or_name)
+    prompts = {name: trained.get(f"{name}_prefix", "") for name in ("query", "document")}
+    if query is not None:
+        prompts["query"] = read_prompts(folder, query, "")[0]
+    for name, asked, was in (
+        ("document prompt", document and read_prompts(folder, "", document)[1], prompts["document"]),
+        ("truncate_dim", cut, trained.get("truncate_dim")),
+    ):
+        if asked is not None and asked != was:
+            raise DataError(
+                f"the autoencoder was trained with the {name} {shown(was)}, not {shown(asked)}: train again"
+            )
     # `source` is named after its folder.
     return replace(
         source,
         id=trained["id"],
         revision=trained["revision"],
-        max_length=min(trained["max_length"], positions_of(Path(source.path_or_name)) or trained["max_length"]),
-        query_prefix=trained.get("query_prefix", ""),
-        document_prefix=trained.get("document_prefix", ""),
+        max_length=min(trained["max_length"], positions_of(folder) or trained["max_length"]),
+        query_prefix=prompts["query"],
+        document_prefix=prompts["document"],
+        truncate_dim=trained.get("truncate_dim"),
     )
 
 
@@ -222,9 +254,9 @@ def _embedder_of_training(trained: dict[str, Any]) -> EmbedderSource:
     path, name = trained["path"], trained["id"]
     # Two slashes: a share on another machine, which Windows would log in to.
     if Path(path).is_absolute() and not path.startswith(("//", "\\\\")) and Path(path).is_dir():
-        return resolve_embedder(path)
+        return resolve_embedder(path, **_NO_PROMPTS)
     try:
-        return resolve_embedder(name, by_name=True)
+        return resolve_embedder(name, by_name=True, **_NO_PROMPTS)
     except DataError as error:
         raise DataError(
             f"{error}; the autoencoder was trained over {name} in {path}: give its folder with --embedder"

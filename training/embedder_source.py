@@ -3,14 +3,16 @@
 import hashlib
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..files import sha256_of
+from ..text import shown
+from .prompts import read_prompts, read_settings
 from .sentence_model import read_json
 
 logger = logging.getLogger(__name__)
@@ -56,13 +58,16 @@ class EmbedderSource:
     """Prefix of queries."""
     document_prefix: str = ""
     """Prefix of documents."""
+    truncate_dim: int | None = None
+    """How many of the first numbers of an embedding are kept, before it gets unit length; None keeps all."""
 
     def fingerprint(self) -> str:
-        """Identify all but the prefixes that decides what embeddings are: weights, tokenizer, pooling and `max_length`.
+        """Identify all but the prefixes that decides what embeddings are: weights, tokenizer, pooling and lengths.
 
         It is a sha256 in hexadecimal, which does not depend on where the folder is.
         """
-        digest = hashlib.sha256(f"{self.sha256}\n{self.max_length}\n".encode())
+        cut = f"{self.truncate_dim} numbers\n" if self.truncate_dim else ""
+        digest = hashlib.sha256(f"{self.sha256}\n{self.max_length}\n{cut}".encode())
         folder = Path(self.path_or_name)
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
@@ -72,20 +77,46 @@ class EmbedderSource:
         return digest.hexdigest()
 
 
-def resolve_embedder(name_or_path: str | PathLike[str], *, by_name: bool = False) -> EmbedderSource:
-    """Find an embedder.
+def resolve_embedder(
+    name_or_path: str | PathLike[str],
+    *,
+    by_name: bool = False,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    truncate_dim: int | None = None,
+) -> EmbedderSource:
+    """Find an embedder, and read from its folder what it says about prompts and dimensions.
 
     Args:
         name_or_path: A folder of a sentence-transformers model; or ``minilm``, ``all-MiniLM-L6-v2`` or its full hub
             name, which takes the weights from the installed package of the extra ``minilm``; or any other name of the
             Hugging Face hub, which takes them from its local cache, else downloads them.
         by_name: It is a name, also where a folder is called like it.
+        query_prompt: Put in front of every query: a text, or the name of a prompt in the model's folder; ``""`` for
+            none. By default what the folder says, as with `encode_query` of sentence-transformers.
+        document_prompt: The same for documents, as with `encode_document`.
+        truncate_dim: Keep so many of the first numbers of an embedding. Only models that were trained for it
+            (Matryoshka) bear that well.
 
     Raises:
         DataError: There is no such folder or model, it is no sentence-transformers model, its weights are not the ones
-            they should be, or the hub cannot be reached. The message says how to work without the hub.
+            they should be, it has prompts but none for queries, or the hub cannot be reached. The message says how to
+            work without the hub.
+        ConfigError: `truncate_dim` is below 1.
     """
-    name = fspath(name_or_path)
+    if truncate_dim is not None and (type(truncate_dim) is not int or truncate_dim < 1):
+        raise ConfigError(f"truncate_dim is {shown(truncate_dim)}: it must be a whole number of at least 1")
+    source = _find(fspath(name_or_path), by_name)
+    folder = Path(source.path_or_name)
+    query, document = read_prompts(folder, query_prompt, document_prompt)
+    cut = truncate_dim if truncate_dim is not None else read_settings(folder).get("truncate_dim")
+    if cut is not None and (type(cut) is not int or cut < 1):
+        raise DataError(f"{folder} has truncate_dim {shown(cut)}: it must be a whole number of at least 1, or null")
+    return replace(source, query_prefix=query, document_prefix=document, truncate_dim=cut)
+
+
+def _find(name: str, by_name: bool) -> EmbedderSource:
+    """Find the folder of an embedder."""
     folder = Path(name).expanduser()
     if not by_name and (folder / "modules.json").is_file():
         return _describe(folder.resolve(), id_=folder.resolve().name, revision="local")

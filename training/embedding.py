@@ -12,7 +12,7 @@ from ..corpus.repair import encodable
 from ..errors import ConfigError, DataError
 from ..text import first_line
 from .embedder_source import EmbedderSource, resolve_embedder
-from .sentence_model import open_model
+from .sentence_model import open_model, prepare_model
 
 __all__ = ["Embedder", "EmbedderSource", "resolve_embedder"]
 
@@ -53,7 +53,8 @@ class Embedder:
         self.source = source if isinstance(source, EmbedderSource) else resolve_embedder(source)
         """Where the model came from."""
         self._model = _load(self.source, None if device == "auto" else device)
-        self._model.max_seq_length = self.source.max_length
+        prepare_model(self._model, self.source)
+        self._model.truncate_dim = self.source.truncate_dim
         self.fingerprint: str = self.source.fingerprint() + (" bf16" if self._rough else "")
         """Identifies weights, tokenizer, pooling and `max_length`: embeddings with equal fingerprints can be mixed."""
         with self._tried("the text 'width'", "copy the model again, or choose another embedder"):
@@ -69,8 +70,8 @@ class Embedder:
         """Tokens that are read of a text, including the special ones; the rest is cut off."""
         return self.source.max_length
 
-    def describe(self) -> dict[str, str | int]:
-        """Return what a checkpoint keeps of the embedder: id, revision, sha256, max_length, path and both prefixes."""
+    def describe(self) -> dict[str, str | int | None]:
+        """Return what a checkpoint keeps of the embedder: all of its source, with the folder as `path`."""
         source = self.source
         return {
             "id": source.id,
@@ -80,6 +81,7 @@ class Embedder:
             "path": source.path_or_name,
             "query_prefix": source.query_prefix,
             "document_prefix": source.document_prefix,
+            "truncate_dim": source.truncate_dim,
         }
 
     @property

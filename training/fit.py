@@ -21,7 +21,7 @@ from ..sequences import unmasked
 from .batches import BatchSampler, check_embeddings, moments, nearest
 from .config import SaeConfig, TrainConfig
 from .dev_set import DevSet, split_queries
-from .embedding import Embedder
+from .embedding import Embedder, EmbedderSource, resolve_embedder
 from .latent_statistics import describe_latents, latent_statistics
 from .metrics_log import MetricsLog
 from .queries import check_varied, natural_queries, relevant_rows
@@ -44,6 +44,9 @@ def train(
     training: TrainConfig | None = None,
     *,
     pairs: str | Path | Sequence[tuple[str, str]] | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    truncate_dim: int | None = None,
     cache_dir: str | Path | None = None,
     resume_path: str | Path | None = None,
     resume: bool = False,
@@ -60,6 +63,9 @@ def train(
         training: The recipe; `TrainConfig.paper()` for the paper's.
         pairs: Query-document pairs (query text, document id), or a .jsonl/.tsv/.csv file of them. Without pairs the
             queries are made from the documents: titles, first sentences, other sentences, random spans.
+        query_prompt: Put in front of queries; by default what the embedder's folder says. See `resolve_embedder`.
+        document_prompt: The same for documents.
+        truncate_dim: Keep so many of the first numbers of an embedding.
         cache_dir: Where embeddings are kept between runs; the user's cache folder by default.
         resume_path: Where the state of an unfinished run is kept; None keeps none.
         resume: Go on from `resume_path` if it is there.
@@ -82,14 +88,18 @@ def train(
         n_real, relevant = 0, None
         if pairs is not None:
             raise ConfigError("pairs need texts: give documents instead of ready embeddings, or leave pairs out")
+        if (query_prompt, document_prompt, truncate_dim) != (None, None, None):
+            raise ConfigError("prompts and truncate_dim need texts: give them to sae export, with the embedder")
     else:
         assert source is not None
+        # Before anything is read, since its folder may say too little.
+        found = _find_embedder(embedder, query_prompt, document_prompt, truncate_dim)
         if pairs is not None:
             source = source.with_pairs(absolute(pairs) if isinstance(pairs, str | Path) else pairs)
         texts, n_real = natural_queries(source, limit=training.max_queries, seed=training.seed)
         check_varied(source, texts)
         relevant = relevant_rows(source, texts[:n_real]) if n_real else None
-        model = embedder if isinstance(embedder, Embedder) else Embedder(embedder, device=training.device)
+        model = found if isinstance(found, Embedder) else Embedder(found, device=training.device)
         at_documents = _at(progress, "embed documents")
         documents = embed_cached(model, source.texts, cache_dir=cache, progress=at_documents)
         queries = embed_cached(model, texts, side="queries", cache_dir=cache, progress=_at(progress, "embed queries"))
@@ -194,6 +204,16 @@ def fit_embeddings(
     sae.info.reference_mean = [float(x) for x in mean]
     sae.info.metrics = metrics
     return sae
+
+
+def _find_embedder(
+    embedder: str | Path | Embedder, query: str | None, document: str | None, cut: int | None
+) -> Embedder | EmbedderSource:
+    if not isinstance(embedder, Embedder):
+        return resolve_embedder(embedder, query_prompt=query, document_prompt=document, truncate_dim=cut)
+    if (query, document, cut) != (None, None, None):
+        raise ConfigError("the embedder is open already: give prompts and truncate_dim to resolve_embedder")
+    return embedder
 
 
 def _open(corpus: str | Path | Sequence[str] | Corpus | FloatArray) -> tuple[Corpus | None, FloatArray | None]:
