@@ -24,7 +24,7 @@ TEXTS = [
 
 
 def sides_of(folder: Path, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """What sentence-transformers gives as queries and as documents, with its own padding: unit rows, each text alone."""
+    """What sentence-transformers gives as queries and as documents, with its own padding: unit rows."""
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)

@@ -101,9 +101,7 @@ def test_embedders_that_a_bundle_cannot_hold(tiny_embedder_folder, tiny_source, 
     folder = build_tiny_embedder(tmp_path / "model")
     modules = json.loads((folder / "modules.json").read_text())
     (folder / "modules.json").write_text(json.dumps(modules[:1]))
-    with pytest.raises(
-        DataError, match="made of Transformer: only one Transformer and one Pooling.* sae train --vectors"
-    ):
+    with pytest.raises(DataError, match=r"made of Transformer: only one .* sae train --vectors"):
         load_embedder(resolve_embedder(folder))
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "config.json").write_text("{")
