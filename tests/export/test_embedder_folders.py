@@ -88,7 +88,7 @@ def test_truncation_goes_from_training_into_the_bundle(folder, topic_texts, tmp_
     expected = cut / np.linalg.norm(cut, axis=1, keepdims=True)
     assert cosines(bundle.embed_documents(TEXTS), expected).min() > 0.99999
     for wrong in ({"document_prompt": ""}, {"truncate_dim": 8}):
-        with pytest.raises(DataError, match="the training was with the .* train again"):
+        with pytest.raises(DataError, match=r"the autoencoder was trained with the .* train again"):
             export_bundle(tmp_path / "model.pt", tmp_path / "other", **wrong)
     assert not (tmp_path / "other").exists()
 
