@@ -123,7 +123,7 @@ def export_bundle(
             report("keeping the labels of the bundle that is replaced")
         licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"))
         (folder / LICENSES).write_text(licences, encoding="utf-8")
-        texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix))
+        texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix), source.max_length)
         report(f"comparing the bundle with torch on {len(texts)} texts")
         figures = check_parity(folder, model, sae, texts, precision)
         manifest = Manifest(

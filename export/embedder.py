@@ -103,7 +103,7 @@ def embedder_graph(
         DataError: None of the exporters that `via` allows can export this model.
     """
     first = choose_exporter(via)
-    reasons = []
+    reasons: list[str] = []
     for exporter in ("optimum", "torch") if (via, first) == ("auto", "optimum") else (first,):
         if report is not None:
             report(f"exporting the embedder with {exporter}" + (f", since {reasons[0]}" if reasons else ""))
