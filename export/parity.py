@@ -35,7 +35,7 @@ FULL_EVERY = 32
 LONGEST = 40_000
 """Characters of the longest text, more than 512 tokens of any tokenizer."""
 LONG_ENOUGH = 2048
-"""Tokens from which on an embedder's full length is not tried: attention takes gigabytes by the square of the length."""
+"""Tokens from which on an embedder's full length is not tried: attention takes memory by the square of it."""
 PARAGRAPH = 40
 """Characters that a paragraph of Python's documentation must exceed."""
 BATCH_SIZE = 8
