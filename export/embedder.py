@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from ..errors import ConfigError, DataError, MissingExtraError
 from ..text import first_line
 from ..training.embedding import EmbedderSource
-from ..training.sentence_model import VECTORS_CURE, open_model, prepare_model
+from ..training.prepared_model import prepare_model
+from ..training.sentence_model import VECTORS_CURE, open_model
 from .attention import embeddings_of, fuse_attention
 from .onnx_files import OPSET, name_dimensions, quiet_exporters, saved, to_onnx
 

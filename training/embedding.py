@@ -12,7 +12,8 @@ from ..corpus.repair import encodable
 from ..errors import ConfigError, DataError
 from ..text import first_line
 from .embedder_source import EmbedderSource, resolve_embedder
-from .sentence_model import open_model, prepare_model
+from .prepared_model import prepare_model
+from .sentence_model import open_model
 
 __all__ = ["Embedder", "EmbedderSource", "resolve_embedder"]
 

@@ -21,8 +21,6 @@ from .sentence_weights import check_tokens, check_weights, check_widths
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from .embedder_source import EmbedderSource
-
 CODE_CURE = "steersearch runs no code of an embedder's folder; choose another embedder"
 VECTORS_CURE = "embed the documents with it yourself and train on the vectors: sae train --vectors"
 MODULES = (
@@ -105,35 +103,6 @@ def open_model(folder: str | Path, *, device: str | None, **model_kwargs: Any) -
         if "trust_remote_code" in str(error):
             reason = f"it is made of code in its folder, and {CODE_CURE}"
         raise DataError(f"{folder} cannot be loaded as a sentence-transformers model: {reason}") from error
-
-
-def prepare_model(model: SentenceTransformer, source: EmbedderSource) -> None:
-    """Let an opened model read `max_length` tokens, and check that prompts and dimensions of its source are possible.
-
-    Raises:
-        DataError: A prompt leaves no room for a text or is to be left out of the pooling, or more numbers are to be
-            kept than there are.
-    """
-    model.max_seq_length = source.max_length
-    width = int(model.get_sentence_embedding_dimension() or 0)
-    if source.truncate_dim is not None and source.truncate_dim > width > 0:
-        raise DataError(
-            f"truncate_dim is {source.truncate_dim}, but {source.id} gives {width} numbers: choose at most {width}"
-        )
-    for side, prompt in (("query", source.query_prefix), ("document", source.document_prefix)):
-        if not prompt:
-            continue
-        if any(getattr(module, "include_prompt", True) is False for module in model):
-            raise DataError(
-                f"{source.id} has a Pooling module with include_prompt false, which leaves the prompt out of the mean; "
-                f"a bundle cannot: switch prompts off (--query-prompt '' --document-prompt ''), or {VECTORS_CURE}"
-            )
-        tokens = model.tokenize([prompt]).get("input_ids")
-        if tokens is not None and tokens.shape[-1] >= source.max_length:
-            raise DataError(
-                f"the {side} prompt {shown(prompt)} alone fills the {source.max_length} tokens that {source.id} reads: "
-                f"shorten it with --{side}-prompt, or raise max_seq_length in its sentence_bert_config.json"
-            )
 
 
 def _pad_right(model: SentenceTransformer) -> None:
