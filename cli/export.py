@@ -31,8 +31,23 @@ def export(
     embedder: Annotated[
         str | None, typer.Option(help="Where the embedder's weights are now, if not where they were at training.")
     ] = None,
+    query_prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="Text in front of each query, or the name of a prompt in the embedder's folder; '' for none. "
+            "[default: that of the training]"
+        ),
+    ] = None,
+    document_prompt: Annotated[
+        str | None,
+        typer.Option(help="The same for documents, where the training was on bare embeddings and knows of none."),
+    ] = None,
+    truncate_dim: Annotated[
+        int | None, typer.Option(help="Numbers kept of an embedding, where the training was on bare embeddings.")
+    ] = None,
     via: Annotated[
-        Literal["auto", "optimum", "torch"], typer.Option(help="Which exporter makes the embedder's graph.")
+        Literal["auto", "optimum", "torch"],
+        typer.Option(help="Which exporter makes the embedder's graph; auto takes the other where one cannot."),
     ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is already there.")] = False,
     json: Json = False,
@@ -40,6 +55,7 @@ def export(
     """Turn a checkpoint into a bundle: embedder, encoder and decoder, checked text by text, that run without torch.
 
     Nothing is written unless they reproduce the model. Then: `sae index --bundle bundle --data docs.jsonl`.
+    The bundle puts the prompts of the training before queries and documents: nobody has to type them.
     """
     from ..errors import ConfigError
     from ..export import export_bundle, load_pretrained
@@ -52,6 +68,9 @@ def export(
         out,
         precision=precision,
         embedder=embedder,
+        query_prompt=query_prompt,
+        document_prompt=document_prompt,
+        truncate_dim=truncate_dim,
         via=via,
         overwrite=overwrite,
         progress=show,

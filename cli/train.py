@@ -65,6 +65,20 @@ def train(
             "lasttoken, weightedmean or mean_sqrt_len_tokens."
         ),
     ] = "",
+    query_prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="Text in front of each query, such as 'query: ', or the name of a prompt in the embedder's folder; '' "
+            "for none. [default: what the folder says]"
+        ),
+    ] = None,
+    document_prompt: Annotated[
+        str | None, typer.Option(help="The same in front of each document. [default: what the folder says]")
+    ] = None,
+    truncate_dim: Annotated[
+        int | None,
+        typer.Option(help="Keep the first so many numbers of each embedding; for embedders trained so (Matryoshka)."),
+    ] = None,
     embedder_url: Annotated[
         str | None,
         typer.Option(
@@ -115,6 +129,10 @@ def train(
     the dense top 10 that reconstructions and sparse codes keep. With at least 100 pairs, shares of dense nDCG@10 too.
     On several GPUs: `torchrun --nproc-per-node 4 --no-python sae train …`. Then: `sae export --ckpt model.pt`.
 
+    Many embedders want a prompt before queries, some before documents too. Those in the embedder's own files are used,
+    and go into the bundle. Where they are only on its page, give them:
+    `--query-prompt "query: " --document-prompt "passage: "`.
+
     With `--vectors` nothing is embedded: `sae train --vectors v.npy --data docs.jsonl`.
     """
     from ..training import SaeConfig, TrainConfig
@@ -150,6 +168,9 @@ def train(
             embedder_name=embedder_name or embedder_model or "",
             pairs=pairs,
             pooling=pooling,
+            query_prompt=query_prompt,
+            document_prompt=document_prompt,
+            truncate_dim=truncate_dim,
             cache_dir=cache,
             resume_path=out.with_name(out.name + ".resume"),
             resume=resume,

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from .. import __version__
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..files import absolute, sha256_of
 from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.embedder_kinds import find_opener
@@ -29,7 +29,9 @@ from ..runtime.bundle.manifest import (
     Manifest,
 )
 from ..runtime.bundle.write import check_target, staged_folder
+from ..text import shown
 from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
+from ..training.prompts import read_prompts
 from ..training.sae import SparseAutoencoder
 from ..training.threads import limit_threads
 from .embedder import Via, choose_exporter
@@ -53,6 +55,8 @@ EXPORTS: dict[str, Callable[[EmbedderSource], ExportableEmbedder]] = {
     "onnx": OwnGraphExport,
 }
 """Kind of the source -> the class that exports it."""
+_NO_PROMPTS: dict[str, Any] = {"query_prompt": "", "document_prompt": ""}
+"""Of an embedder whose prompts the checkpoint knows."""
 
 
 def export_bundle(
@@ -61,6 +65,9 @@ def export_bundle(
     *,
     precision: Precision = "fp32",
     embedder: str | Path | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    truncate_dim: int | None = None,
     via: Via = "auto",
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -79,7 +86,13 @@ def export_bundle(
         embedder: Folder or name of the embedder of the training, when its weights have moved; or of the one that made
             the vectors of the training. Without it a model of given vectors becomes a bundle without an embedder, which
             remembers a few texts and their vectors; whoever opens it brings what embeds queries.
-        via: Exporter of a transformer: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
+        query_prompt: Another prompt of queries than at training: a text, or the name of a prompt in the embedder's
+            folder; ``""`` for none.
+        document_prompt: Prompt of documents, of an autoencoder that was trained on given vectors; by default what the
+            embedder's folder says.
+        truncate_dim: How many numbers of an embedding were kept, of such an autoencoder.
+        via: Exporter of a transformer: ``optimum``, ``torch``, or ``auto``: optimum where it is installed and can
+            export this embedder, else torch.
         overwrite: Replace a bundle at `out`, and keep its labels if the autoencoder is the same.
         progress: Called with a line before every step.
 
@@ -89,7 +102,7 @@ def export_bundle(
     Raises:
         CheckpointError: The checkpoint cannot be read.
         DataError: The embedder is not found, not that of the training, or of a kind that cannot be exported.
-        ConfigError: An unknown `precision` or `via`.
+        ConfigError: An unknown `precision` or `via`, or prompts without an embedder.
         BundleError: `out` exists and must not be replaced, or the runtime refuses the new bundle.
         ExportMismatchError: The files do not reproduce the embedder and the autoencoder.
         StorageError: The disk is full or cannot be written.
@@ -102,11 +115,16 @@ def export_bundle(
     sae = copy.deepcopy(ckpt) if isinstance(ckpt, SparseAutoencoder) else SparseAutoencoder.load(ckpt)
     sae = sae.cpu().float().eval()
     if embedder is None and is_of_given_vectors(sae):
+        if (query_prompt, document_prompt, truncate_dim) != (None, None, None):
+            raise ConfigError(
+                "prompts and truncate_dim belong to an embedder, and this bundle will have none: name it with "
+                "--embedder, or leave them out"
+            )
         with staged_folder(out, overwrite=overwrite) as folder:
             manifest = write_without_embedder(folder, sae, out, report)
         report(f"wrote {out}")
         return manifest
-    source = _find_embedder(sae, embedder)
+    source = _find_embedder(sae, embedder, query_prompt, document_prompt, truncate_dim)
     report(f"loading the embedder {source.id}")
     exported = EXPORTS[source.kind](source)
     if exported.d_in != sae.config.d_in:
@@ -125,7 +143,7 @@ def export_bundle(
             report("keeping the labels of the bundle that is replaced")
         licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"), weights)
         (folder / LICENSES).write_text(licences, encoding="utf-8")
-        texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix))
+        texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix), source.max_length)
         manifest = Manifest(
             steersearch_version=__version__,
             d_in=sae.config.d_in,
@@ -184,7 +202,9 @@ class _StepLog:
             self._progress(step)
 
 
-def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> EmbedderSource:
+def _find_embedder(
+    sae: SparseAutoencoder, given: str | Path | None, query: str | None, document: str | None, cut: int | None
+) -> EmbedderSource:
     """Find the embedder of the training; with any other one the codes would be meaningless."""
     trained = sae.info.embedder
     if trained is None:
@@ -193,22 +213,36 @@ def _find_embedder(sae: SparseAutoencoder, given: str | Path | None) -> Embedder
                 "this autoencoder was trained on vectors without texts, so that nobody could see whether an embedder "
                 "is the one that made them: train again with the documents too (--data), or name it with --embedder"
             )
-        return resolve_embedder(given)
-    source = resolve_embedder(given) if given is not None else _embedder_of_training(trained)
+        return resolve_embedder(given, query_prompt=query, document_prompt=document, truncate_dim=cut)
+    # Its own prompts are not asked for, since the training decided.
+    source = resolve_embedder(given, **_NO_PROMPTS) if given is not None else _embedder_of_training(trained)
     if source.sha256 != trained["sha256"]:
         raise DataError(
             f"{source.path_or_name} has weights with sha256 {source.sha256}, but the autoencoder was trained over "
             f"{trained['id']} with sha256 {trained['sha256']}: give that embedder's folder with --embedder"
         )
+    folder = Path(source.path_or_name)
+    prompts = {name: trained.get(f"{name}_prefix", "") for name in ("query", "document")}
+    if query is not None:
+        prompts["query"] = read_prompts(folder, query, "")[0]
+    for name, asked, was in (
+        ("document prompt", document and read_prompts(folder, "", document)[1], prompts["document"]),
+        ("truncate_dim", cut, trained.get("truncate_dim")),
+    ):
+        if asked is not None and asked != was:
+            raise DataError(
+                f"the autoencoder was trained with the {name} {shown(was)}, not {shown(asked)}: train again"
+            )
     # `source` is named after its folder.
     return replace(
         source,
         id=trained["id"],
         revision=trained["revision"],
-        max_length=min(trained["max_length"], positions_of(Path(source.path_or_name)) or trained["max_length"]),
-        query_prefix=trained.get("query_prefix", ""),
-        document_prefix=trained.get("document_prefix", ""),
+        max_length=min(trained["max_length"], positions_of(folder) or trained["max_length"]),
+        query_prefix=prompts["query"],
+        document_prefix=prompts["document"],
         pooling=trained.get("pooling", ""),
+        truncate_dim=trained.get("truncate_dim"),
     )
 
 
@@ -220,9 +254,9 @@ def _embedder_of_training(trained: dict[str, Any]) -> EmbedderSource:
     path, name = trained["path"], trained["id"]
     # Two slashes: a share on another machine, which Windows would log in to.
     if Path(path).is_absolute() and not path.startswith(("//", "\\\\")) and Path(path).is_dir():
-        return resolve_embedder(path)
+        return resolve_embedder(path, **_NO_PROMPTS)
     try:
-        return resolve_embedder(name, by_name=True)
+        return resolve_embedder(name, by_name=True, **_NO_PROMPTS)
     except DataError as error:
         raise DataError(
             f"{error}; the autoencoder was trained over {name} in {path}: give its folder with --embedder"

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
@@ -18,14 +20,32 @@ from torch import Tensor, nn
 from ..errors import ConfigError, DataError, MissingExtraError
 from ..text import first_line
 from ..training.embedding import EmbedderSource
-from ..training.sentence_model import open_model
-from .attention import fuse_attention
-from .onnx_files import OPSET, name_dimensions, quiet_exporters, to_onnx
+from ..training.prepared_model import prepare_model
+from ..training.sentence_model import VECTORS_CURE, open_model
+from .attention import embeddings_of, fuse_attention
+from .onnx_files import OPSET, name_dimensions, quiet_exporters, saved, to_onnx
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Via = Literal["auto", "optimum", "torch"]
+MAX_DIFFERENCE = 1e-3
+"""Between the embeddings of a new graph and of its model: far above rounding errors, for which the parity gate is."""
+
+
+class _Truncate(nn.Module):
+    """A module of sentence-transformers that keeps the first numbers of an embedding."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        features["sentence_embedding"] = features["sentence_embedding"][:, : self.width]
+        return features
+
+    def get_sentence_embedding_dimension(self) -> int:
+        return self.width
 
 
 def load_embedder(source: EmbedderSource) -> SentenceTransformer:
@@ -38,48 +58,92 @@ def load_embedder(source: EmbedderSource) -> SentenceTransformer:
     from sentence_transformers.models import Normalize, Pooling, Transformer
 
     folder = source.path_or_name
-    model = open_model(folder, device="cpu", attn_implementation="eager").float().eval()
+    model = open_model(folder, device="cpu", attn_implementation="eager").eval()
+    prepare_model(model, source)
     modules = list(model)
-    if not (len(modules) > 1 and isinstance(modules[0], Transformer) and isinstance(modules[1], Pooling)):
-        kinds = [type(module).__name__ for module in modules]
-        raise DataError(f"{folder} is made of {kinds}: only a Transformer followed by Pooling can be exported")
+    kinds = [type(module) for module in modules]
+    if kinds[0] is not Transformer or kinds.count(Transformer) != 1 or kinds.count(Pooling) != 1:
+        names = ", ".join(kind.__name__ for kind in kinds)
+        raise DataError(
+            f"{folder} is made of {names}: only one Transformer and one Pooling, with Dense, LayerNorm or Normalize "
+            f"behind it, can be exported; choose another embedder, or {VECTORS_CURE}"
+        )
     if not getattr(model.tokenizer, "is_fast", False):
-        raise DataError(f"{folder} has no fast tokenizer (tokenizer.json), which the runtime needs")
+        raise DataError(
+            f"{folder} has no fast tokenizer (tokenizer.json), which the runtime needs: load it once with "
+            "AutoTokenizer.from_pretrained(FOLDER, use_fast=True) and save_pretrained there, or choose another embedder"
+        )
+    if source.truncate_dim is not None:
+        modules = [*modules, _Truncate(source.truncate_dim)]
     if not isinstance(modules[-1], Normalize):
-        model = SentenceTransformer(modules=[*modules, Normalize()], device="cpu")
-    model.max_seq_length = source.max_length
+        modules = [*modules, Normalize()]
+    if len(modules) > len(kinds):
+        model = SentenceTransformer(modules=modules, device="cpu")
+        model.max_seq_length = source.max_length
     return model
 
 
 def pooling_of(model: SentenceTransformer) -> str:
     """Return the pooling mode of a model, for example ``mean``."""
-    pooling: Any = model[1]
+    pooling: Any = next(module for module in model if hasattr(module, "get_pooling_mode_str"))
     return str(pooling.get_pooling_mode_str())
 
 
-def embedder_graph(model: SentenceTransformer, via: Via, scratch: Path) -> onnx.ModelProto:
+def embedder_graph(
+    model: SentenceTransformer, via: Via, scratch: Path, report: Callable[[str], None] | None = None
+) -> onnx.ModelProto:
     """Export embedder.onnx: `input_ids`, `attention_mask` (B, S) int64 to `sentence_embedding` (B, d_in) float32.
 
-    `model` is from `load_embedder`; `scratch` is a folder for intermediate files.
+    Args:
+        model: From `load_embedder`.
+        via: With ``auto``, torch follows where optimum cannot trace the model or its graph gives other embeddings.
+        scratch: A folder for intermediate files.
+        report: Called with a line before each exporter begins.
 
     Raises:
-        DataError: The exporter cannot trace this model.
+        DataError: None of the exporters that `via` allows can export this model.
     """
-    exporter = choose_exporter(via)
-    try:
-        graph = _export_with_optimum(model, scratch) if exporter == "optimum" else _export_with_torch(model)
-    # A fault of the disk, not of the model.
-    except OSError:
-        raise
-    # For an unknown architecture an exporter may raise anything.
-    except Exception as error:
-        other = "torch" if exporter == "optimum" else "optimum"
-        reason = first_line(str(error), type(error).__name__)
-        raise DataError(f"{exporter} cannot export this embedder ({reason}): try --via {other}") from error
-    tokens = ("batch", "sequence")
-    width = int(model.get_sentence_embedding_dimension() or 0)
-    shapes = {"input_ids": tokens, "attention_mask": tokens, "sentence_embedding": ("batch", width)}
-    return fuse_attention(name_dimensions(graph, shapes))
+    first = choose_exporter(via)
+    reasons: list[str] = []
+    for exporter in ("optimum", "torch") if (via, first) == ("auto", "optimum") else (first,):
+        if report is not None:
+            report(f"exporting the embedder with {exporter}" + (f", since {reasons[0]}" if reasons else ""))
+        try:
+            graph = _export_with_optimum(model, scratch) if exporter == "optimum" else _export_with_torch(model)
+            tokens = ("batch", "sequence")
+            width = int(model.get_sentence_embedding_dimension() or 0)
+            shapes = {"input_ids": tokens, "attention_mask": tokens, "sentence_embedding": ("batch", width)}
+            graph = name_dimensions(graph, shapes)
+            difference = _difference(graph, model, scratch)
+            if difference <= MAX_DIFFERENCE:
+                return fuse_attention(graph, scratch)
+            reasons.append(f"{exporter} makes a graph whose embeddings differ by {difference:.2g}")
+        # A fault of the disk, not of the model.
+        except OSError:
+            raise
+        # For an unknown architecture an exporter may raise anything.
+        except Exception as error:
+            reasons.append(f"{exporter} cannot export it ({first_line(str(error), type(error).__name__)})")
+    other = f"try --via {'optimum' if exporter == 'torch' else 'torch'}"
+    cure = f"choose another embedder, or {VECTORS_CURE}" if len(reasons) > 1 else other
+    raise DataError(f"this embedder cannot be exported: {'; '.join(reasons)}: {cure}")
+
+
+def _difference(graph: onnx.ModelProto, model: SentenceTransformer, scratch: Path) -> float:
+    """Return the largest difference between the embeddings of a graph and of its model, on texts of several lengths.
+
+    What depends on the length of the texts that were traced shows here, and not after all other work.
+    """
+    largest = 0.0
+    with saved(graph, scratch) as path, torch.no_grad():
+        for texts in (["one"], ["a longer text, of several words", "two words"], ["a long text " * 20, "short"]):
+            features = model.tokenize(texts)
+            given = [features[name].numpy() for name in ("input_ids", "attention_mask")]
+            # Modules of sentence-transformers change the mask that they are given.
+            expected = model({"input_ids": features["input_ids"], "attention_mask": features["attention_mask"].clone()})
+            rows = embeddings_of(path, given[0], given[1])
+            largest = max(largest, float(np.abs(rows - expected["sentence_embedding"].numpy()).max()))
+    return largest
 
 
 def write_tokenizer(model: SentenceTransformer, path: Path) -> None:
@@ -91,6 +155,10 @@ def write_tokenizer(model: SentenceTransformer, path: Path) -> None:
     if getattr(model[0], "do_lower_case", False):
         steps = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
         tokenizer.normalizer = normalizers.Sequence(steps)
+    # Models that count positions from the padding on need the right one.
+    pad_id = model.tokenizer.pad_token_id
+    if tokenizer.padding is None and pad_id is not None:
+        tokenizer.enable_padding(pad_id=pad_id, pad_token=model.tokenizer.pad_token)
     path.write_text(tokenizer.to_str(), encoding="utf-8")
 
 

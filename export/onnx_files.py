@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -120,6 +121,20 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
     else:
         path.write_bytes(model.SerializeToString())
     onnx.checker.check_model(os.fspath(path))
+
+
+@contextmanager
+def saved(model: onnx.ModelProto, scratch: Path | None = None) -> Iterator[Path]:
+    """Write a graph to a temporary folder, its weights to a file beside it, and give its path.
+
+    A protobuf message ends at 2 GB, so larger graphs cannot be copied or opened in memory. `model` keeps its weights.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        path = Path(folder, "graph.onnx")
+        onnx.save_model(model, os.fspath(path), save_as_external_data=True, location=f"{path.name}.data")
+        # Saving moves them out of the graph.
+        onnx.load_external_data_for_model(model, folder)
+        yield path
 
 
 def opset_of(models: Iterable[onnx.ModelProto]) -> int:

@@ -44,13 +44,14 @@ class OwnGraphExport:
         self._folder = Path(source.path_or_name)
         self._model = GraphModel(self._folder, max_length=source.max_length, pooling=source.pooling)
         self.pooling = self._model.pooling or IN_THE_GRAPH
-        self.d_in = self._model.encode(["width"]).shape[1]
+        self._cut = source.truncate_dim
+        self.d_in = self._model.encode(["width"])[:, : self._cut].shape[1]
 
     def write(self, folder: Path, precision: Precision, via: Via, report: Report) -> None:
         """Write embedder.onnx, with pooling and normalisation in it, and tokenizer.json."""
         report(f"adding {self._model.pooling or 'the normalisation'} to {self._model.path.name}, {precision}")
         graph = onnx.load(os.fspath(self._model.path))
-        complete = completed(graph, self._model.output, self._model.pooling, self.d_in)
+        complete = completed(graph, self._model.output, self._model.pooling, self.d_in, truncated=bool(self._cut))
         write_model(quantize(fuse_attention(complete), precision, folder), folder / EMBEDDER)
         tokenizer = open_tokenizer(self._folder / SOURCE_TOKENIZER)
         if not tokenizer.padding:
@@ -62,10 +63,12 @@ class OwnGraphExport:
     def reference(self, texts: Sequence[str]) -> FloatArray:
         """Embed texts with the graph as it was, pooled in NumPy."""
         rows = [self._model.encode(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
-        return unit_rows(np.concatenate(rows))
+        return unit_rows(np.concatenate(rows)[:, : self._cut])
 
 
-def completed(model: onnx.ModelProto, output: str, pooling: str, d_in: int) -> onnx.ModelProto:
+def completed(
+    model: onnx.ModelProto, output: str, pooling: str, d_in: int, *, truncated: bool = False
+) -> onnx.ModelProto:
     """Make a bundle's embedder of a graph: tokens (B, S) int64 in, `sentence_embedding` (B, d_in) float32 out.
 
     Args:
@@ -73,6 +76,7 @@ def completed(model: onnx.ModelProto, output: str, pooling: str, d_in: int) -> o
         output: Its output that is read.
         pooling: As in `training.embedders.pooling`; empty where `output` is one vector per text.
         d_in: Width of the embeddings.
+        truncated: These are the first `d_in` of more numbers.
 
     Raises:
         DataError: The graph is of an opset that is too old.
@@ -99,6 +103,9 @@ def completed(model: onnx.ModelProto, output: str, pooling: str, d_in: int) -> o
         mask = steps.add("Cast", "attention_mask", to=TensorProto.FLOAT)  # (B, S)
         parts = [steps.pool(rows, mask, name) for name in pooling.split("+")]
         rows = steps.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+    if truncated:
+        ends = [steps.constant([value], np.int64) for value in (0, d_in, 1)]
+        rows = steps.add("Slice", rows, *ends)  # from 0 to d_in on axis 1
     steps.nodes.append(helper.make_node("LpNormalization", [rows], [OUTPUT], axis=1, p=2))
     nodes = [*before, *graph.node, *steps.nodes]
     del graph.node[:], graph.input[:], graph.output[:]

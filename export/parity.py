@@ -33,6 +33,8 @@ FULL_EVERY = 32
 """One text in this many is embedded in full."""
 LONGEST = 40_000
 """Characters of the longest text, more than 512 tokens of any tokenizer."""
+LONG_ENOUGH = 2048
+"""Tokens from which on an embedder's full length is not tried: attention takes memory by the square of it."""
 PARAGRAPH = 40
 """Characters that a paragraph of Python's documentation must exceed."""
 BATCH_SIZE = 8
@@ -89,12 +91,13 @@ TOLERANCES: dict[Precision, Tolerance] = {
 }
 
 
-def parity_texts(sample_texts: Sequence[str], prefixes: Sequence[str] = ("",)) -> list[str]:
-    """Choose at least `MIN_TEXTS` different real texts, the edge cases, and a text longer than any embedder reads.
+def parity_texts(sample_texts: Sequence[str], prefixes: Sequence[str] = ("",), max_length: int = 512) -> list[str]:
+    """Choose at least `MIN_TEXTS` different real texts, the edge cases, and a text longer than the embedder reads.
 
     Args:
         sample_texts: Those of the checkpoint; paragraphs of Python's documentation are added where they are few.
         prefixes: The prefixes of documents and of queries.
+        max_length: Tokens that the embedder reads. Above `LONG_ENOUGH`, the longest text has about so many.
 
     Returns:
         Each text with each prefix; once where the prefixes are the same.
@@ -105,7 +108,8 @@ def parity_texts(sample_texts: Sequence[str], prefixes: Sequence[str] = ("",)) -
         real = list(dict.fromkeys([*real, *(text for text in paragraphs if len(text) > PARAGRAPH)]))[: 2 * MIN_TEXTS]
     spread = [real[i * len(real) // MIN_TEXTS] for i in range(MIN_TEXTS)]
     cut = [text if i % FULL_EVERY == 0 else text[:SHORT] for i, text in enumerate(spread)]
-    texts = [*cut, *EDGE_CASES, " ".join(real)[:LONGEST]]
+    longest = LONGEST if max_length <= LONG_ENOUGH else 4 * LONG_ENOUGH  # four characters a token
+    texts = [*cut, *EDGE_CASES, " ".join(real)[:longest]]
     return [prefix + text for prefix in dict.fromkeys(prefixes) for text in texts]
 
 

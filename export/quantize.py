@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,8 @@ def _quantize_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
 def _quantize_dynamically(model: onnx.ModelProto, scratch: Path) -> onnx.ModelProto:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    path = scratch / "int8.onnx"
+    path = scratch / "int8" / "int8.onnx"
+    path.parent.mkdir()
     # reduce_range: without it, sums of 8-bit products overflow on x86 CPUs older than AVX-512 VNNI, and a bundle must
     # run there too. On all-MiniLM-L6-v2 it costs nothing.
     quantize_dynamic(
@@ -107,9 +109,11 @@ def _quantize_dynamically(model: onnx.ModelProto, scratch: Path) -> onnx.ModelPr
         weight_type=QuantType.QInt8,
         # Fused nodes do not declare the type of their outputs.
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        # A message of protobuf ends at 2 GB.
+        use_external_data_format=True,
     )
     result = onnx.load(os.fspath(path))
-    path.unlink()
+    shutil.rmtree(path.parent)
     return result
 
 

@@ -31,7 +31,7 @@ class StaticExport:
 
     def __init__(self, source: EmbedderSource) -> None:
         """Open the table; a DataError when its files cannot be used."""
-        self._model = open_static(Path(source.path_or_name), source.max_length)
+        self._model = open_static(Path(source.path_or_name), source.max_length, source.truncate_dim)
         self.d_in = len(self._model.table.blank)
 
     def write(self, folder: Path, precision: Precision, via: Via, report: Report) -> None:

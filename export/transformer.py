@@ -8,7 +8,7 @@ from pathlib import Path
 from ..arrays import FloatArray
 from ..runtime.bundle.manifest import EMBEDDER, TOKENIZER
 from ..training.embedder_source import EmbedderSource
-from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
+from .embedder import Via, embedder_graph, load_embedder, pooling_of, write_tokenizer
 from .exportable import Report
 from .onnx_files import write_model
 from .parity import reference_embeddings
@@ -28,11 +28,12 @@ class TransformerExport:
 
     def write(self, folder: Path, precision: Precision, via: Via, report: Report) -> None:
         """Write embedder.onnx and tokenizer.json."""
-        exporter = choose_exporter(via)
         # First, since embedding changes the tokenizer.
         write_tokenizer(self._model, folder / TOKENIZER)
-        report(f"exporting the embedder with {exporter}, {precision}")
-        write_model(quantize(embedder_graph(self._model, exporter, folder), precision, folder), folder / EMBEDDER)
+        graph = embedder_graph(self._model, via, folder, report)
+        if precision != "fp32":
+            report(f"converting the embedder to {precision}")
+        write_model(quantize(graph, precision, folder), folder / EMBEDDER)
 
     def reference(self, texts: Sequence[str]) -> FloatArray:
         """Embed texts with sentence-transformers."""

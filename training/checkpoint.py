@@ -32,8 +32,9 @@ class CheckpointInfo:
     """The facts of a checkpoint without its weights; all plain types."""
 
     embedder: dict[str, Any] | None = None
-    """`id`, `revision`, `sha256`, `max_length`, `path`, `query_prefix`, `document_prefix`, `kind` and `pooling` of the
-    embedder; None when trained from bare embeddings. Older checkpoints lack the last four, or the last two."""
+    """`id`, `revision`, `sha256`, `max_length`, `path`, `query_prefix`, `document_prefix`, `kind`, `pooling` and
+    `truncate_dim` of the embedder; None when trained from bare embeddings. Older checkpoints lack the last five, or the
+    last three."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics, by name."""
     corpus: dict[str, Any] = field(default_factory=dict)
@@ -187,3 +188,6 @@ def check_embedder(embedder: dict[str, Any] | None) -> None:
     for name in ("query_prefix", "document_prefix", "kind", "pooling"):
         if not isinstance(embedder.get(name, ""), str):
             raise TypeError(f"{name} of the embedder is {embedder[name]!r}, expected a text")
+    cut = embedder.get("truncate_dim")
+    if cut is not None and (type(cut) is not int or cut < 1):
+        raise TypeError(f"truncate_dim of the embedder is {cut!r}, expected a whole number of at least 1, or null")

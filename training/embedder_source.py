@@ -11,9 +11,11 @@ from pathlib import Path
 
 from ..errors import ConfigError, DataError
 from ..files import sha256_of
+from ..text import shown
 from .embedders.folders import TOKENIZER, Kind, graph_of, graph_weights, kind_of, truncation_of, weights_of_torch
 from .embedders.pooling import check_pooling
 from .embedders.static import static_length
+from .prompts import read_prompts, read_settings
 from .sentence_model import read_json
 
 logger = logging.getLogger(__name__)
@@ -66,13 +68,16 @@ class EmbedderSource:
     """What the model is made of; decides how it is opened and exported."""
     pooling: str = ""
     """Of the kind ``onnx``: how token vectors become one, such as ``mean``; empty for what its files say."""
+    truncate_dim: int | None = None
+    """How many of the first numbers of an embedding are kept, before it gets unit length; None keeps all."""
 
     def fingerprint(self) -> str:
-        """Identify all but the prefixes that decides what embeddings are: weights, tokenizer, pooling and `max_length`.
+        """Identify all but the prefixes that decides what embeddings are: weights, tokenizer, pooling and lengths.
 
         It is a sha256 in hexadecimal, which does not depend on where the folder is.
         """
-        digest = hashlib.sha256(f"{self.sha256}\n{self.max_length}\n{self.pooling}".encode())
+        cut = f"{self.truncate_dim} numbers\n" if self.truncate_dim else ""
+        digest = hashlib.sha256(f"{self.sha256}\n{self.max_length}\n{self.pooling}{cut}".encode())
         folder = Path(self.path_or_name)
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
@@ -82,8 +87,16 @@ class EmbedderSource:
         return digest.hexdigest()
 
 
-def resolve_embedder(name_or_path: str | PathLike[str], *, by_name: bool = False, pooling: str = "") -> EmbedderSource:
-    """Find an embedder.
+def resolve_embedder(
+    name_or_path: str | PathLike[str],
+    *,
+    by_name: bool = False,
+    pooling: str = "",
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    truncate_dim: int | None = None,
+) -> EmbedderSource:
+    """Find an embedder, and read from its folder what it says about prompts and dimensions.
 
     Args:
         name_or_path: A folder of a sentence-transformers or model2vec model, or one with model.onnx and
@@ -92,25 +105,41 @@ def resolve_embedder(name_or_path: str | PathLike[str], *, by_name: bool = False
             Hugging Face hub, which takes them from its local cache, else downloads them.
         by_name: It is a name, also where a folder is called like it.
         pooling: How the token vectors of an ONNX graph become one, where its files do not say.
+        query_prompt: Put in front of every query: a text, or the name of a prompt in the model's folder; ``""`` for
+            none. By default what the folder says, as with `encode_query` of sentence-transformers.
+        document_prompt: The same for documents, as with `encode_document`.
+        truncate_dim: Keep so many of the first numbers of an embedding. Only models that were trained for it
+            (Matryoshka) bear that well.
 
     Raises:
-        ConfigError: An unknown `pooling`, or one for a model that has its own.
-        DataError: There is no such folder or model, it is no embedder, its weights are not the ones
-            they should be, or the hub cannot be reached. The message says how to work without the hub.
+        ConfigError: An unknown `pooling`, or one for a model that has its own; `truncate_dim` is below 1.
+        DataError: There is no such folder or model, it is no embedder, its weights are not the ones they should be, it
+            has prompts but none for queries, or the hub cannot be reached. The message says how to work without the
+            hub.
     """
-    name = fspath(name_or_path)
+    if truncate_dim is not None and (type(truncate_dim) is not int or truncate_dim < 1):
+        raise ConfigError(f"truncate_dim is {shown(truncate_dim)}: it must be a whole number of at least 1")
+    source = _with_pooling(_find(fspath(name_or_path), by_name), pooling)
+    folder = Path(source.path_or_name)
+    query, document = read_prompts(folder, query_prompt, document_prompt)
+    cut = truncate_dim if truncate_dim is not None else read_settings(folder).get("truncate_dim")
+    if cut is not None and (type(cut) is not int or cut < 1):
+        raise DataError(f"{folder} has truncate_dim {shown(cut)}: it must be a whole number of at least 1, or null")
+    return replace(source, query_prefix=query, document_prefix=document, truncate_dim=cut)
+
+
+def _find(name: str, by_name: bool) -> EmbedderSource:
+    """Find the folder of an embedder."""
     folder = Path(name).expanduser()
     if not by_name and kind_of(folder) is not None:
-        source = _describe(folder.resolve(), id_=folder.resolve().name, revision="local")
-    elif name in _MINILM_NAMES:
-        source = _packaged_minilm() or _from_hub(MINILM_ID)
-    elif not by_name and folder.is_dir():
+        return _describe(folder.resolve(), id_=folder.resolve().name, revision="local")
+    if name in _MINILM_NAMES:
+        return _packaged_minilm() or _from_hub(MINILM_ID)
+    if not by_name and folder.is_dir():
         raise DataError(f"{name} is no embedder ({_NO_EMBEDDER}): {_CURE}")
-    elif not _HUB_NAME.fullmatch(name):
+    if not _HUB_NAME.fullmatch(name):
         raise DataError(f"{name} does not exist: {_CURE}")
-    else:
-        source = _from_hub(name if "/" in name else f"sentence-transformers/{name}")
-    return _with_pooling(source, pooling)
+    return _from_hub(name if "/" in name else f"sentence-transformers/{name}")
 
 
 def _with_pooling(source: EmbedderSource, given: str) -> EmbedderSource:

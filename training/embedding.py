@@ -59,6 +59,11 @@ class Embedder:
         with self._tried("the text 'width'", "copy the model again, or choose another embedder"):
             self.d_in: int = self.embed(["width"]).shape[1]
             """Width of the embeddings."""
+        if self.d_in < (self.source.truncate_dim or 0):
+            raise DataError(
+                f"truncate_dim is {self.source.truncate_dim}, but {self.source.id} gives {self.d_in} numbers: "
+                f"choose at most {self.d_in}"
+            )
         if self.max_length <= TRIED_LENGTH:
             cure = "lower max_seq_length in its sentence_bert_config.json"
             with self._tried(f"a text of {self.max_length} tokens, its max_seq_length", cure):
@@ -69,8 +74,8 @@ class Embedder:
         """Tokens that are read of a text, including the special ones; the rest is cut off."""
         return self.source.max_length
 
-    def describe(self) -> dict[str, str | int]:
-        """Return what a checkpoint keeps: id, revision, sha256, max_length, path, both prefixes, kind and pooling."""
+    def describe(self) -> dict[str, str | int | None]:
+        """Return what a checkpoint keeps of the embedder: all of its source, with the folder as `path`."""
         source = self.source
         return {
             "id": source.id,
@@ -82,6 +87,7 @@ class Embedder:
             "document_prefix": source.document_prefix,
             "kind": source.kind,
             "pooling": source.pooling,
+            "truncate_dim": source.truncate_dim,
         }
 
     @property
@@ -119,7 +125,7 @@ class Embedder:
         if not texts:
             return np.empty((0, self.d_in), np.float32)
         blocks = [self._embed_block(texts[at : at + BLOCK_SIZE], prefix) for at in range(0, len(texts), BLOCK_SIZE)]
-        rows = np.concatenate(blocks)  # (n, d_in)
+        rows = np.concatenate(blocks)[:, : self.source.truncate_dim]  # (n, d_in)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)  # (n, 1)
         bad = np.flatnonzero(~np.isfinite(norms[:, 0]) | (norms[:, 0] < 1e-12))
         if len(bad):
@@ -165,9 +171,9 @@ class Embedder:
 def _open(source: EmbedderSource, device: str | None, *, rough: bool) -> EmbeddingModel:
     """Open the model of a source by its kind."""
     if source.kind == "transformer":
-        return TransformerModel(source.path_or_name, max_length=source.max_length, device=device, rough=rough)
+        return TransformerModel(source, device=device, rough=rough)
     if rough:
         raise ConfigError(f"precision is 'bf16', but {source.id} is no model of torch: use fp32")
     if source.kind == "static":
-        return open_static(Path(source.path_or_name), source.max_length)
+        return open_static(Path(source.path_or_name), source.max_length, source.truncate_dim)
     return GraphModel(Path(source.path_or_name), max_length=source.max_length, pooling=source.pooling)

@@ -50,6 +50,9 @@ def train(
     embedder_name: str = "",
     pairs: str | Path | Sequence[tuple[str, str]] | None = None,
     pooling: str = "",
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    truncate_dim: int | None = None,
     cache_dir: str | Path | None = None,
     resume_path: str | Path | None = None,
     resume: bool = False,
@@ -76,6 +79,9 @@ def train(
         pairs: Query-document pairs (query text, document id), or a .jsonl/.tsv/.csv file of them. Without pairs the
             queries are made from the documents: titles, first sentences, other sentences, random spans.
         pooling: How the token vectors of an ONNX graph become one, such as ``mean``, where no file beside it says so.
+        query_prompt: Put in front of queries; by default what the embedder's folder says. See `resolve_embedder`.
+        document_prompt: The same for documents.
+        truncate_dim: Keep so many of the first numbers of an embedding.
         cache_dir: Where embeddings are kept between runs; the user's cache folder by default.
         resume_path: Where the state of an unfinished run is kept; None keeps none.
         resume: Go on from `resume_path` if it is there.
@@ -94,12 +100,14 @@ def train(
     cache = absolute(cache_dir) if cache_dir is not None else default_cache_dir()
     held = _held(corpus, vectors, cache)
     at_documents, at_queries = _at(progress, "embed documents"), _at(progress, "embed queries")
-    model: Embedder | AnyEmbedder | None = None
-    if held is None or embedder is not None:
-        if embedder is None or isinstance(embedder, str | Path):
-            model = Embedder(resolve_embedder(embedder or MINILM, pooling=pooling), device=training.device)
-        else:
-            model = embedder
+    asked_of = {
+        "pooling": pooling or None,
+        "query_prompt": query_prompt,
+        "document_prompt": document_prompt,
+        "truncate_dim": truncate_dim,
+    }
+    # Before anything is read, since its folder may say too little.
+    model = _opened(embedder if held is not None else embedder or MINILM, training.device, asked_of)
     if held is None:
         if queries is not None or embedder_name or not isinstance(model, Embedder):
             raise ConfigError("queries, embedder_name and embedders that are no name or folder need vectors=")
@@ -219,6 +227,23 @@ def fit_embeddings(
     sae.info.reference_mean = [float(x) for x in mean]
     sae.info.metrics = metrics
     return sae
+
+
+def _opened(
+    embedder: str | Path | Embedder | AnyEmbedder | None, device: str, asked: dict[str, Any]
+) -> Embedder | AnyEmbedder | None:
+    """Open an embedder that is a name or a folder, with what is asked of it; a ConfigError for any other."""
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if isinstance(embedder, str | Path):
+        return Embedder(resolve_embedder(embedder, **asked), device=device)
+    if asked:
+        names = ", ".join(asked)
+        raise ConfigError(
+            f"{names}: nothing here embeds texts; name the embedder that made the vectors too"
+            if embedder is None
+            else f"{names}: the embedder is open already; give them to resolve_embedder"
+        )
+    return embedder
 
 
 def _held(corpus: Any, vectors: str | Path | FloatArray | Vectors | None, cache: Path) -> Vectors | None:

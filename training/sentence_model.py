@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..text import first_line, shown
 from ..tokenizer_bounds import check_tokenizer
-from .sentence_weights import check_tokens, check_weights
+from .sentence_weights import check_tokens, check_weights, check_widths
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 CODE_CURE = "steersearch runs no code of an embedder's folder; choose another embedder"
+VECTORS_CURE = "embed the documents with it yourself and train on the vectors: sae train --vectors"
 MODULES = (
     *("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"),
     *("WeightedLayerPooling", "StaticEmbedding"),
@@ -31,6 +32,11 @@ paths differ between its versions."""
 MOST_LAYERS = 10_000
 """Layers of a model; the largest have some hundred."""
 _CLASS = re.compile(rf"sentence_transformers(\.[a-z_A-Z]+)*\.({'|'.join(MODULES)})")
+_OTHER_CLASS = re.compile(
+    r"sentence_transformers(\.[a-z_A-Z]+)*\.(Router|Asym|CLIPModel|BoW|CNN|LSTM|WordEmbeddings|WordWeights|SpladePooling|"
+    r"MLMTransformer|SparseStaticEmbedding|SparseAutoEncoder)"
+)
+"""Modules of sentence-transformers that are no code of the folder, but are not opened either."""
 _ACTIVATION = re.compile(
     r"torch\.nn\.(modules\.(activation|linear)\.)?"
     r"(Identity|Tanh|ReLU|ReLU6|LeakyReLU|GELU|SiLU|ELU|SELU|CELU|Mish|Sigmoid|LogSigmoid|Softplus|Softsign|Hardtanh)"
@@ -62,9 +68,13 @@ def open_model(folder: str | Path, *, device: str | None, **model_kwargs: Any) -
         device: A torch device name; None lets sentence-transformers choose.
         model_kwargs: Arguments of ``transformers.AutoModel.from_pretrained``.
 
+    Returns:
+        The model in fp32, however its weights are stored. It pads on the right, as the runtime does: a text's vector
+        would depend on its batch otherwise where positions are counted from the first token.
+
     Raises:
         DataError: The files cannot be loaded, or name code or a kind of module that is not on the list. Weights are
-            missing, or the tokenizer has tokens that the model has no vector for.
+            missing, the tokenizer has tokens that the model has no vector for, or widths of modules differ.
     """
     check_folder(Path(folder))
     from sentence_transformers import SentenceTransformer
@@ -80,7 +90,9 @@ def open_model(folder: str | Path, *, device: str | None, **model_kwargs: Any) -
         for place, module in zip(read_json(Path(folder) / "modules.json"), model, strict=False):
             check_weights(Path(folder) / place["path"], module)
             check_tokens(Path(folder) / place["path"], module)
-        return model
+        check_widths(Path(folder), model)
+        _pad_right(model)
+        return model.float()
     except DataError:
         raise
     # transformers, tokenizers, safetensors and torch each raise their own. A fault in Rust is below BaseException only.
@@ -91,6 +103,17 @@ def open_model(folder: str | Path, *, device: str | None, **model_kwargs: Any) -
         if "trust_remote_code" in str(error):
             reason = f"it is made of code in its folder, and {CODE_CURE}"
         raise DataError(f"{folder} cannot be loaded as a sentence-transformers model: {reason}") from error
+
+
+def _pad_right(model: SentenceTransformer) -> None:
+    """Let a tokenizer pad on the right, with a token of its own where it has none for padding, as many decoders."""
+    tokenizer = model.tokenizer
+    if not hasattr(tokenizer, "padding_side"):
+        return
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token is None:
+        # Which one does not matter: attention leaves it out.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
 
 
 def check_folder(folder: Path) -> None:
@@ -118,17 +141,29 @@ def check_folder(folder: Path) -> None:
     _check_transformer(folder)
     for module in modules:
         kind, place = (module.get(name) if isinstance(module, dict) else None for name in ("type", "path"))
-        if not isinstance(kind, str) or not (known := _CLASS.fullmatch(kind)):
-            raise DataError(
-                f"{folder / 'modules.json'} names the module {str(kind)[:80]!r}; known are {', '.join(MODULES)} of "
-                f"sentence_transformers: {CODE_CURE}"
-            )
+        known = _known_class(folder, kind)
         if not isinstance(place, str) or not _is_inside(place):
             raise DataError(f"{folder / 'modules.json'} has a module at {str(place)[:80]!r}: it must be in the folder")
-        if known[2] == "Transformer":
+        if known == "Transformer":
             _check_transformer(folder / place)
-        elif known[2] == "Dense":
+        elif known == "Dense":
             _check_dense(folder / place / "config.json")
+
+
+def _known_class(folder: Path, kind: Any) -> str:
+    """Return the name of the class of a module, one of `MODULES`; a DataError for any other."""
+    path = folder / "modules.json"
+    if isinstance(kind, str) and (known := _CLASS.fullmatch(kind)):
+        return known[2]
+    if isinstance(kind, str) and _OTHER_CLASS.fullmatch(kind):
+        raise DataError(
+            f"{path} names the module {kind.rpartition('.')[2]}, of which no bundle can be made; {', '.join(MODULES)} "
+            f"are possible: choose another embedder, or {VECTORS_CURE}"
+        )
+    raise DataError(
+        f"{path} names the module {str(kind)[:80]!r}; known are {', '.join(MODULES)} of sentence_transformers: "
+        f"{CODE_CURE}"
+    )
 
 
 def read_json(path: Path) -> Any:

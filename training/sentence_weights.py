@@ -60,6 +60,29 @@ def check_tokens(folder: Path, module: Any) -> None:
         )
 
 
+def check_widths(folder: Path, model: Any) -> None:
+    """Check that each module of an opened model takes as many numbers as the one before it gives.
+
+    Raises:
+        DataError: The config of a module says another width, with which it would fail or be wrong without a word.
+    """
+    width, before = None, ""
+    for place, module in zip(json.loads((folder / "modules.json").read_text(encoding="utf-8")), model, strict=False):
+        kind = type(module).__name__
+        if kind == "Transformer":
+            width, before = module.get_word_embedding_dimension(), "the transformer"
+            continue
+        setting = {"Pooling": "word_embedding_dimension", "Dense": "in_features", "LayerNorm": "dimension"}.get(kind)
+        wanted = getattr(module, setting) if setting else width
+        if width is not None and wanted != width:
+            raise DataError(
+                f"{folder / place['path'] / 'config.json'} has {setting} {wanted}, but {before} gives {width} numbers: "
+                "copy the model again"
+            )
+        if kind in ("Pooling", "Dense"):
+            width, before = module.get_sentence_embedding_dimension(), f"{place['path']} ({kind})"
+
+
 def _names_in(folder: Path) -> set[str]:
     """Return the names of the weights in the file that transformers reads, as newer models name them."""
     if (folder / "model.safetensors").is_file():

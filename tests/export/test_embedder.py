@@ -101,7 +101,7 @@ def test_embedders_that_a_bundle_cannot_hold(tiny_embedder_folder, tiny_source, 
     folder = build_tiny_embedder(tmp_path / "model")
     modules = json.loads((folder / "modules.json").read_text())
     (folder / "modules.json").write_text(json.dumps(modules[:1]))
-    with pytest.raises(DataError, match=r"made of \['Transformer'\]: only a Transformer followed by Pooling"):
+    with pytest.raises(DataError, match=r"made of Transformer: only one .* sae train --vectors"):
         load_embedder(resolve_embedder(folder))
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "config.json").write_text("{")
@@ -120,15 +120,33 @@ def test_choosing_an_exporter(monkeypatch):
         choose_exporter("optimum")
 
 
-def test_an_architecture_that_the_exporter_does_not_know(tiny_model, tmp_path, monkeypatch):
+def test_an_architecture_that_an_exporter_does_not_know(tiny_model, tiny_graphs, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise KeyError("no such architecture")
 
     monkeypatch.setattr("optimum.exporters.onnx.onnx_export_from_model", refuse)
-    with pytest.raises(
-        DataError, match=r"optimum cannot export this embedder .*no such architecture.* try --via torch"
-    ):
+    monkeypatch.setattr("steersearch.export.embedder._export_with_torch", lambda model: 1 / 0)
+    with pytest.raises(DataError, match=r"optimum cannot export it .*no such architecture.*: try --via torch"):
+        embedder_graph(tiny_model, "optimum", tmp_path)
+    with pytest.raises(DataError, match=r"optimum cannot .*; torch cannot export it \(division by zero\).*--vectors"):
         embedder_graph(tiny_model, "auto", tmp_path)
+    by_torch = onnx.load_from_string(tiny_graphs["torch"])
+    monkeypatch.setattr("steersearch.export.embedder._export_with_torch", lambda model: by_torch)
+    steps = []
+    assert len(embedder_graph(tiny_model, "auto", tmp_path, steps.append).graph.node) > 10
+    assert steps == [
+        "exporting the embedder with optimum",
+        "exporting the embedder with torch, since optimum cannot export it ('no such architecture')",
+    ]
+
+
+def test_a_graph_that_gives_other_embeddings_is_not_taken(tiny_model, tiny_graphs, tmp_path, monkeypatch):
+    wrong = onnx.load_from_string(tiny_graphs["optimum"])
+    table = max(wrong.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    table.raw_data = (np.frombuffer(table.raw_data, np.float32)[::-1]).tobytes()
+    monkeypatch.setattr("steersearch.export.embedder._export_with_optimum", lambda model, scratch: wrong)
+    with pytest.raises(DataError, match="optimum makes a graph whose embeddings differ by"):
+        embedder_graph(tiny_model, "optimum", tmp_path)
 
 
 def test_the_loaded_model_still_works_after_an_export(tiny_source, tiny_model, tiny_graphs):

@@ -115,3 +115,8 @@ def test_limits_loosen_with_the_precision():
         assert tighter.embedder_min_cosine > looser.embedder_min_cosine
         assert tighter.end_to_end_agreement > looser.end_to_end_agreement
         assert tighter.ndcg10_of_torch_ranking > looser.ndcg10_of_torch_ranking
+
+
+def test_the_full_length_of_a_very_long_reader_is_not_tried():
+    assert max(map(len, parity_texts([], max_length=512))) == LONGEST
+    assert max(map(len, parity_texts([], max_length=32_768))) == 8192

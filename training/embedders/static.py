@@ -64,12 +64,13 @@ def static_length(folder: Path) -> int:
     return min(length, UNLIMITED)
 
 
-def open_static(folder: Path, max_length: int) -> StaticModel:
+def open_static(folder: Path, max_length: int, truncate_dim: int | None = None) -> StaticModel:
     """Open a static embedder.
 
     Args:
         folder: Of sentence-transformers or model2vec.
         max_length: Tokens that are read of a text.
+        truncate_dim: How many of the first numbers of an embedding are kept; None keeps all.
 
     Raises:
         DataError: A file cannot be read; the table lacks tokens of the tokenizer, or holds NaN; a token points outside
@@ -88,6 +89,7 @@ def open_static(folder: Path, max_length: int) -> StaticModel:
     _check_table(place, table, rows, factors, tokenizer.get_vocab())
     rule = _model2vec_rule(folder, tokenizer, max_length) if by_model2vec else Rule(max_length)
     layers = [] if by_model2vec else _layers(folder, table.shape[1])
+    table, layers = _truncated(table, layers, truncate_dim)
     made = StaticTable(
         tokenizer,
         table,
@@ -198,6 +200,22 @@ def _layers(folder: Path, width: int) -> list[Layer]:
                 "save it without that module, or choose another embedder"
             )
     return layers
+
+
+def _truncated(table: NDArray[Any], layers: list[Layer], cut: int | None) -> tuple[NDArray[Any], list[Layer]]:
+    """Keep the first `cut` numbers of what the last product gives, or of the table where there is none.
+
+    What follows the last product works on each number alone, or changes lengths, which does not change a direction.
+    """
+    at = max((i for i, layer in enumerate(layers) if layer.weight is not None), default=None)
+    if cut is None:
+        return table, layers
+    if at is None:
+        return table[:, :cut], layers
+    last = layers[at]
+    assert last.weight is not None
+    bias = None if last.bias is None else last.bias[:cut]
+    return table, [*layers[:at], Layer(last.activation, last.weight[:cut], bias), *layers[at + 1 :]]
 
 
 def _dense(place: Path, width: int) -> Layer:

@@ -10,6 +10,8 @@ import numpy as np
 
 from ...arrays import FloatArray, IntArray
 from ...errors import ConfigError
+from ..embedder_source import EmbedderSource
+from ..prepared_model import prepare_model
 from ..sentence_model import open_model
 
 BATCH_SIZE = {"cpu": 32}
@@ -20,22 +22,21 @@ OTHER_BATCH_SIZE = 128
 class TransformerModel:
     """A model that sentence-transformers opened; see `EmbeddingModel`."""
 
-    def __init__(self, folder: str, *, max_length: int, device: str | None, rough: bool) -> None:
-        """Open the model in a folder.
+    def __init__(self, source: EmbedderSource, *, device: str | None, rough: bool) -> None:
+        """Open a model.
 
         Args:
-            folder: Of a sentence-transformers model.
-            max_length: Tokens that it reads.
+            source: Of the kind ``transformer``.
             device: A torch device name; None lets sentence-transformers choose.
             rough: Compute products in bfloat16.
 
         Raises:
-            DataError: Its files cannot be loaded.
+            DataError: Its files cannot be loaded, or its prompts or dimensions are impossible; see `prepare_model`.
             ConfigError: This machine does not have `device`.
         """
         self._rough = rough
-        self._model = _load(folder, device)
-        self._model.max_seq_length = max_length
+        self._model = _load(source.path_or_name, device)
+        prepare_model(self._model, source)
 
     @property
     def batch_size(self) -> int:
