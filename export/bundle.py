@@ -19,11 +19,13 @@ from ..errors import DataError, SteersearchError
 from ..files import absolute, sha256_of
 from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.features import FORMAT_VERSION as FEATURES_FORMAT_VERSION
+from ..runtime.bundle.interpretation import Interpretation, interpretation_bytes
 from ..runtime.bundle.manifest import (
     DECODER,
     EMBEDDER,
     ENCODER,
     FEATURES,
+    INTERPRETATION,
     LICENSES,
     MANIFEST,
     OPTIONAL_FILES,
@@ -31,7 +33,7 @@ from ..runtime.bundle.manifest import (
     Manifest,
 )
 from ..runtime.bundle.write import check_target, staged_folder
-from ..runtime.interpret.storage import read_graph
+from ..runtime.interpret.storage import features_bytes, read_graph
 from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
 from ..training.sae import SparseAutoencoder
 from .embedder import Via, choose_exporter, embedder_graph, load_embedder, pooling_of, write_tokenizer
@@ -53,6 +55,8 @@ def export_bundle(
     via: Via = "auto",
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
+    labels: Interpretation | None = None,
+    card: str | None = None,
 ) -> Manifest:
     """Export a checkpoint as a bundle that `steersearch.runtime` reads without torch.
 
@@ -69,6 +73,8 @@ def export_bundle(
         via: Exporter of the embedder: ``optimum``, ``torch``, or ``auto`` for optimum where it is installed.
         overwrite: Replace a bundle at `out`, and keep its labels if the autoencoder is the same.
         progress: Called with a line before every step.
+        labels: An interpretation of this autoencoder, which the bundle gets unless it replaces one that has its own.
+        card: Text of the autoencoder's model card, which goes into LICENSES.
 
     Returns:
         The manifest, with sizes and parity figures.
@@ -105,7 +111,10 @@ def export_bundle(
         (folder / FEATURES).write_text(features + "\n", encoding="utf-8")
         if carry_over(out, folder):
             report("keeping the labels of the bundle that is replaced")
-        licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"))
+        elif labels is not None:
+            (folder / INTERPRETATION).write_bytes(interpretation_bytes(labels))
+            (folder / FEATURES).write_bytes(features_bytes(folder / FEATURES, labels.entries))
+        licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"), card)
         (folder / LICENSES).write_text(licences, encoding="utf-8")
         texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix))
         report(f"comparing the bundle with torch on {len(texts)} texts")

@@ -12,13 +12,14 @@ _PATTERNS = ("LICENSE*", "LICENCE*", "COPYING*", "NOTICE*")
 _RULE = "=" * 78
 
 
-def licences_text(embedder_id: str, folder: Path | None, corpus: str | None) -> str:
+def licences_text(embedder_id: str, folder: Path | None, corpus: str | None, card: str | None = None) -> str:
     """Return the text of LICENSES.
 
     Args:
         embedder_id: Name of the embedder.
         folder: The embedder's files; None when only its name is known.
         corpus: Name of the texts that the autoencoder was trained on.
+        card: Model card of the autoencoder, where it has one.
     """
     stated = (declared_licence(folder) if folder else None) or UNKNOWN
     parts = [
@@ -33,6 +34,8 @@ def licences_text(embedder_id: str, folder: Path | None, corpus: str | None) -> 
         f"manifest.json and the layout\n  Written by steersearch {__version__}, Apache-2.0,"
         " https://www.apache.org/licenses/LICENSE-2.0\n",
     ]
+    if card:
+        parts.append(f"{_RULE}\nModel card of the autoencoder\n{_RULE}\n{card.strip()}\n")
     for path in licence_files(folder) if folder else []:
         body = path.read_text(encoding="utf-8", errors="replace").strip()
         parts.append(f"{_RULE}\n{path.name} of {embedder_id}\n{_RULE}\n{body}\n")

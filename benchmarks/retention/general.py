@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from steersearch.arrays import FloatArray, IntArray
-from steersearch.corpus import python_documentation
+from steersearch.corpus import python_documentation, read_queries
+from steersearch.embedding_cache import Side
 
-from .data import Material, Source
+from .data import Material, Source, choose
 from .experiments import UNSEEN
 
 DOCUMENTS = (
@@ -27,28 +30,47 @@ SAME = 0.95
 """A text whose cosine with one that is measured on reaches this is left out: LiveQA-Med cites pages of MedQuAD."""
 
 
-def general_texts(source: Source) -> list[str]:
+def general_texts(guard: Source, every: int = 1) -> list[str]:
     """Texts of the documents that `general_material` keeps, in the same order."""
-    texts = [text for part in DOCUMENTS for text in source.texts(*part)] + _python_texts()
-    return [texts[row] for row in unlike(_documents(source), _measured(source))]
+    parts = [texts[::every] for texts in _texts(guard)]
+    return [text for part, kept in zip(parts, _kept(guard, every), strict=True) for text in (part[row] for row in kept)]
 
 
-def general_material(source: Source) -> Material:
-    """Documents of five sets and of Python; questions of two sets, and pieces of four, as queries."""
-    documents, measured = _documents(source), _measured(source)
-    queries = np.concatenate(
-        [source.questions(name, limit) for name, limit in QUESTIONS.items()]
-        + [source.pieces(name, limit) for name, limit in PIECES_OF.items()]
-    )
-    return Material(documents[unlike(documents, measured)], queries[unlike(queries, measured)], 0, None)
+def general_material(source: Source, guard: Source, every: int = 1) -> Material:
+    """Documents of five sets and of Python; questions of two sets, and pieces of four, as queries.
+
+    Args:
+        source: What embeds them.
+        guard: What finds the texts that are nearly the same as one that is measured on: MiniLM, for every model.
+        every: Take each so-manieth text of every part. A model of twelve layers takes hours for all.
+    """
+    documents = [
+        source.embed(texts[::every])[kept] for texts, kept in zip(_texts(guard), _kept(guard, every), strict=True)
+    ]
+    measured = _measured(guard)
+    queries = [
+        source.embed(texts[::every], side)[unlike(guard.embed(texts, side)[::every], measured)]
+        for texts, side in _queries(guard)
+    ]
+    return Material(np.concatenate(documents), np.concatenate(queries), 0, None)
 
 
-def _documents(source: Source) -> FloatArray:
-    return np.concatenate([source.documents(*part) for part in DOCUMENTS] + [source.embed(_python_texts())])
+def _kept(guard: Source, every: int) -> list[IntArray]:
+    """Rows of every part, of each so-manieth text, that are unlike what is measured on."""
+    measured = _measured(guard)
+    return [unlike(guard.embed(texts)[::every], measured) for texts in _texts(guard)]
 
 
-def _python_texts() -> list[str]:
-    return [document.text for document in python_documentation().documents()]
+def _texts(source: Source) -> list[list[str]]:
+    python = [document.text for document in python_documentation().documents()]
+    return [*(source.texts(*part) for part in DOCUMENTS), python]
+
+
+def _queries(source: Source) -> Iterator[tuple[list[str], Side]]:
+    for name, limit in QUESTIONS.items():
+        yield choose(list(read_queries(source.folder / name).values()), limit), "queries"
+    for name, limit in PIECES_OF.items():
+        yield from ((choose(part, limit), "documents") for part in source.parts(name) if part)
 
 
 def _measured(source: Source) -> FloatArray:

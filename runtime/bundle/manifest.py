@@ -29,6 +29,8 @@ REQUIRED_FILES = (EMBEDDER, ENCODER, DECODER, TOKENIZER, FEATURES, LICENSES)
 of its own in the place of `embedder.onnx`, whose names begin with `embedder.` too, so that an index is tied to them."""
 OPTIONAL_FILES = (INTERPRETATION, TOKEN_MODEL)
 """Files that `sae features label` adds; searching and steering do not need them."""
+ORIGIN = "origin.json"
+"""Of a bundle that was fetched: the repository and its commit."""
 
 CURE = "export it again with: sae-export --ckpt model.pt"
 MAX_BYTES = 2**24
