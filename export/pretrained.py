@@ -37,7 +37,7 @@ __all__ = [
     "write_pretrained",
 ]
 
-LEAST_POSITIVES, LEAST_AUC = 5, 0.75
+LEAST_POSITIVES, LEAST_AUC = 5, 0.85
 """A label that comes with a model is shown if it was tested on so many held-out documents on which its latent fires, and
 ranks them above others this well. `write_labels` says why."""
 

@@ -10,6 +10,7 @@ WIDTHS = (32, 64, 128, 256)
 """K, as in the paper's tables."""
 UNSEEN = ("scifact", "cisi", "med", "vaswani", "liveqa-med")
 """Sets that the general model never sees, neither documents nor queries."""
+MEASURED_MPNET = ("scifact", "cisi", "med")
 LATENTS = 4096
 
 
@@ -57,6 +58,13 @@ def mpnet(seeds: int, steps: int) -> Iterator[Experiment]:
     for k in (64, 128):
         for seed in range(seeds):
             yield Experiment("mpnet", "ours", k, seed, embedder="mpnet", recipe={"steps": steps})
+
+
+def general_mpnet(seeds: int, steps: int) -> Iterator[Experiment]:
+    """The general model of the second embedder. Texts are cut at 128 tokens, in what it is measured on too."""
+    for seed in range(seeds):
+        recipe = {"steps": steps}
+        yield Experiment("general_mpnet", "general", 64, seed, "general", MEASURED_MPNET, "mpnet-short", recipe=recipe)
 
 
 def paper(seeds: int, steps: int) -> Iterator[Experiment]:
