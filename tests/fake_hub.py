@@ -80,11 +80,17 @@ class _Handler(BaseHTTPRequestHandler):
         elif "/preupload/" in self.path:
             files = [{"path": f["path"], "shouldIgnore": False} for f in json.loads(data)["files"]]
             for file in files:
-                file["uploadMode"] = "lfs" if re.search(r"\.(onnx|data|gz|npz|safetensors)$", file["path"]) else "regular"
+                file["uploadMode"] = (
+                    "lfs" if re.search(r"\.(onnx|data|gz|npz|safetensors)$", file["path"]) else "regular"
+                )
             self._json({"files": files})
         elif self.path.endswith("/info/lfs/objects/batch"):
             objects = [
-                {"oid": o["oid"], "size": o["size"], "actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/{o['oid']}"}}}
+                {
+                    "oid": o["oid"],
+                    "size": o["size"],
+                    "actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/{o['oid']}"}},
+                }
                 for o in json.loads(data)["objects"]
             ]
             self._json({"transfer": "basic", "objects": objects})
@@ -109,7 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
         repo = re.fullmatch(r"/api/models/(.+)/commit/.+", self.path)
         assert repo is not None
         name = self.hub.commit(repo[1], files)
-        self._json({"commitUrl": f"{self.hub.endpoint}/{repo[1]}/commit/{name}", "commitOid": name, "hookOutput": ""})
+        self._json(
+            {"commitUrl": f"https://huggingface.co/{repo[1]}/commit/{name}", "commitOid": name, "hookOutput": ""}
+        )
 
     def _read(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]

@@ -87,7 +87,9 @@ def test_a_manifest_that_names_a_place_elsewhere_is_refused(hub, tmp_path, name)
 def test_wrong_sizes_are_not_downloaded_and_wrong_contents_not_kept(hub, tmp_path):
     out = tmp_path / "mine"
     hub.commit("me/large", files_of(TINY) | {"features.json": b" " * 10**6})
-    with pytest.raises(BundleError, match=r"features.json of me/large has 1,000,000 bytes, expected [\d,]+: it was not"):
+    with pytest.raises(
+        BundleError, match=r"features.json of me/large has 1,000,000 bytes, expected [\d,]+: it was not"
+    ):
         Bundle.from_pretrained("me/large", out=out)
     assert not any("features.json" in request for request in hub.requests)
     same_size = bytearray((TINY / "features.json").read_bytes())
