@@ -17,8 +17,8 @@ def export(
     pretrained: Annotated[
         str | None,
         typer.Option(
-            help="In place of --ckpt: a general model, no training needed: one of `sae pretrained list`, or owner/name on "
-            "the Hugging Face hub."
+            help="In place of --ckpt: a general model, no training needed: one of `sae pretrained list`, or owner/name "
+            "on the Hugging Face hub."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("bundle"),

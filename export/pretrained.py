@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 LEAST_POSITIVES, LEAST_AUC = 5, 0.85
-"""A label that comes with a model is shown if it was tested on so many held-out documents on which its latent fires, and
-ranks them above others this well. `write_labels` says why."""
+"""Held-out documents on which a latent fires, and AUC of its label there, from which on the label comes with a model.
+Of labels between .80 and .85 about half of those that were read joined words that have nothing in common."""
 
 
 def export_pretrained(

@@ -76,6 +76,7 @@ def _unlike(source: Source, texts: list[str], side: Side, every: int) -> IntArra
 
 
 def general_parts(source: Source) -> list[list[str]]:
+    """Texts of all documents, part by part."""
     python = [document.text for document in python_documentation().documents()]
     return [*(source.texts(*part) for part in DOCUMENTS), python]
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.retention.label NAME --data FOLDER [--mpnet FOLDER]
 
-Every second text of the general model's documents is read (`general.DOCUMENTS`), half of them held out. Labels are those
-of `sae features label`, made shorter where the first words alone do as well. Which of them are kept says
+Every second text of the general model's documents is read (`general.DOCUMENTS`), half of them held out. Labels are
+those of `sae features label`, made shorter where the first words alone do as well. Which of them are kept says
 `steersearch.export.pretrained.holds`.
 """
 

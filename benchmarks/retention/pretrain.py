@@ -3,8 +3,8 @@
     python -m benchmarks.retention.pretrain --data FOLDER
     python -m benchmarks.retention.pretrain --data FOLDER --embedder mpnet --mpnet FOLDER
 
-K = 64, seed 0. For minilm the recipe of the group `transfer`, whose table says what it keeps on sets it has never seen. For
-mpnet each fourth of the same texts, cut at 128 tokens (group `general_mpnet`), and weights in 8 bits.
+K = 64, seed 0. For minilm the recipe of the group `transfer`, whose table says what it keeps on sets it has never
+seen. For mpnet each fourth of the same texts, cut at 128 tokens (group `general_mpnet`), and weights in 8 bits.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def _card(folder: Path, manifest: Manifest) -> str:
     embedder = manifest.embedder.get("id")
     return model_card(
         "A steersearch bundle",
-        f"Embedder, sparse autoencoder and features for search that people can steer, over {embedder or 'an embedder'}.",
+        f"Embedder, autoencoder and features for search that people can steer, over {embedder or 'an embedder'}.",
         facts={
             "embedder": embedder,
             "its revision": manifest.embedder.get("revision"),

@@ -84,14 +84,21 @@ def test_a_label_must_hold_to_come_with_a_model():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "w8", "small", "int8"])
-def test_labels_go_into_the_bundle_and_say_of_which_corpus_they_are(tiny_sae, tmp_path, monkeypatch, precision):
+def test_labels_go_into_the_bundle_and_say_of_which_corpus_they_are(
+    tiny_sae, tiny_embedder_folder, tmp_path, monkeypatch, precision
+):
     monkeypatch.setattr("steersearch.export.bundle.check_parity", lambda *args: {})
     weights = write_pretrained(tiny_sae, tmp_path / "tiny.safetensors")
     secret = Passage("d1", "a secret passage", 1.0)
     found = interpretation(96, entry(0, top=(secret,), queries=(("secret query", 1.0),)), entry(1), entry(2, 0.7))
     kept = write_labels(found, weights, tmp_path / "tiny.labels.jsonl.gz")
     manifest = export_bundle(
-        load_pretrained(weights), tmp_path / "bundle", precision=precision, labels=kept, card="# Card of the sea"
+        load_pretrained(weights),
+        tmp_path / "bundle",
+        embedder=tiny_embedder_folder,
+        precision=precision,
+        labels=kept,
+        card="# Card of the sea",
     )
     bundle = Bundle.load(tmp_path / "bundle")
     assert manifest.precision == precision
@@ -122,7 +129,7 @@ def test_eight_bits_keep_the_codes(tiny_sae, tmp_path):
     back = load_pretrained(write_pretrained(tiny_sae, tmp_path / "tiny.safetensors", int8=True))
     assert torch.allclose(back.W_dec, tiny_sae.W_dec, atol=1 / 127)
     assert torch.allclose(back.W_dec.norm(dim=1), torch.ones(96), atol=1e-6)
-    assert torch.allclose(back.W_enc, tiny_sae.W_enc, atol=float(tiny_sae.W_enc.abs().max()) / 127)
+    assert torch.allclose(back.W_enc, tiny_sae.W_enc, atol=float(tiny_sae.W_enc.detach().abs().max()) / 127)
 
 
 def test_the_catalogue_says_what_is_shipped():

@@ -87,9 +87,7 @@ def test_a_manifest_that_names_a_place_elsewhere_is_refused(hub, tmp_path, name)
 def test_wrong_sizes_are_not_downloaded_and_wrong_contents_not_kept(hub, tmp_path):
     out = tmp_path / "mine"
     hub.commit("me/large", files_of(TINY) | {"features.json": b" " * 10**6})
-    with pytest.raises(
-        BundleError, match=r"features.json of me/large has 1,000,000 bytes, expected [\d,]+: it was not"
-    ):
+    with pytest.raises(BundleError, match=r"has 1,000,000 bytes, expected [\d,]+: it was not"):
         Bundle.from_pretrained("me/large", out=out)
     assert not any("features.json" in request for request in hub.requests)
     same_size = bytearray((TINY / "features.json").read_bytes())
@@ -100,7 +98,7 @@ def test_wrong_sizes_are_not_downloaded_and_wrong_contents_not_kept(hub, tmp_pat
     gone = files_of(TINY)
     del gone["encoder.onnx"]
     hub.commit("me/gone", gone)
-    with pytest.raises(BundleError, match="has no encoder.onnx"):
+    with pytest.raises(BundleError, match=r"has no encoder\.onnx"):
         Bundle.from_pretrained("me/gone", out=out)
     assert [path.name for path in tmp_path.iterdir() if "mine" in path.name] == []
 
@@ -117,7 +115,7 @@ def test_half_a_download_leaves_nothing(hub, tmp_path):
 
 def test_what_is_wrong_is_said(hub, tmp_path, monkeypatch):
     for name in ("nobody", "a/b/c", "../x", "me/..", ""):
-        with pytest.raises((ConfigError, BundleError), match="owner/name|not a complete bundle"):
+        with pytest.raises((ConfigError, BundleError), match=r"owner/name|not a complete bundle"):
             Bundle.from_pretrained(name or "\n")
     with pytest.raises(BundleError, match="me/none could not be read on the Hugging Face hub"):
         Bundle.from_pretrained("me/none")
