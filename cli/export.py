@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -50,7 +50,7 @@ def export(
         raise ConfigError("give either --ckpt model.pt (from `sae train`) or --pretrained minilm")
     if revision is not None and pretrained is None:
         raise ConfigError(f"--revision {revision} is of a repository: give it with --pretrained owner/name")
-    how = {
+    how: dict[str, Any] = {
         "precision": precision,
         "embedder": embedder,
         "via": via,
@@ -58,7 +58,7 @@ def export(
         "progress": None if json else (lambda stage: stderr.print(stage, style="dim")),
     }
     if pretrained is None:
-        manifest = export_bundle(ckpt, out, **how)
+        manifest = export_bundle(str(ckpt), out, **how)
     else:
         manifest = export_pretrained(pretrained, out, revision=revision, **how)
     size = sum(int(entry["bytes"]) for entry in manifest.files.values())
