@@ -22,7 +22,7 @@ from ..runtime.bundle.interpretation import (
     without_passages,
 )
 from ..runtime.bundle.manifest import Manifest
-from ..training.published import published_bytes
+from ..training.published import Stored, published_bytes
 from ..training.sae import SparseAutoencoder
 from .bundle import export_bundle
 from .embedder import Via
@@ -125,7 +125,7 @@ def load_labels(model: PretrainedModel) -> Interpretation | None:
 
 def write_pretrained(sae: SparseAutoencoder, path: Path, *, int8: bool = False) -> Path:
     """Write the weights of a model as the package holds them, in half precision or in 8 bits."""
-    stored = "int8" if int8 else "fp16"
+    stored: Stored = "int8" if int8 else "fp16"
     replace_file(path, published_bytes(sae.config, sae.info, sae.state_dict(), stored))
     return path
 

@@ -111,6 +111,7 @@ def _is_bundle(folder: Path) -> bool:
 
 def _write_manifest(folder: Path, manifest: Manifest, changed: set[str]) -> None:
     """Write a manifest in which the files that were changed have their new sizes and checksums."""
+    new: dict[str, dict[str, str | int]]
     new = {name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size} for name in changed}
     (folder / MANIFEST).write_text(replace(manifest, files=manifest.files | new).to_json(), encoding="utf-8")
 

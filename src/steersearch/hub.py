@@ -245,7 +245,7 @@ def _reason(raised: Exception) -> str:
 @contextmanager
 def _no_bars() -> Iterator[None]:
     """Keep progress bars of huggingface_hub off the terminal."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     were_off = are_progress_bars_disabled()
     disable_progress_bars()
