@@ -15,6 +15,7 @@ from .export import export
 from .features import features_app
 from .index import index_app
 from .mcp import mcp
+from .pretrained import pretrained_app
 from .search import explain, search
 from .train import train
 
@@ -33,6 +34,7 @@ app.command("embed")(embed)
 app.command("search", cls=ChoosingCommand)(search)
 app.command("explain", cls=ChoosingCommand)(explain)
 app.add_typer(features_app, name="features")
+app.add_typer(pretrained_app, name="pretrained")
 app.command("eval")(evaluate)
 app.command("mcp", cls=ChoosingCommand)(mcp)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,8 @@ def export(
     pretrained: Annotated[
         str | None,
         typer.Option(
-            help="In place of --ckpt: a general model that comes with the package, `minilm`; no training needed."
+            help="In place of --ckpt: a general model, no training needed: one of `sae pretrained list`, or owner/name "
+            "on the Hugging Face hub."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("bundle"),
@@ -28,6 +29,7 @@ def export(
             "with 4-bit token vectors; int8 = fastest, least exact. A static embedder: fp32, fp16 or w8."
         ),
     ] = "fp32",
+    revision: Annotated[str | None, typer.Option(help="Of --pretrained owner/name: a branch, tag or commit.")] = None,
     embedder: Annotated[
         str | None, typer.Option(help="Where the embedder's weights are now, if not where they were at training.")
     ] = None,
@@ -58,23 +60,26 @@ def export(
     The bundle puts the prompts of the training before queries and documents: nobody has to type them.
     """
     from ..errors import ConfigError
-    from ..export import export_bundle, load_pretrained
+    from ..export import export_bundle, export_pretrained
 
     if (ckpt is None) == (pretrained is None):
         raise ConfigError("give either --ckpt model.pt (from `sae train`) or --pretrained minilm")
-    show = None if json else (lambda stage: stderr.print(stage, style="dim"))
-    manifest = export_bundle(
-        ckpt or load_pretrained(str(pretrained)),
-        out,
-        precision=precision,
-        embedder=embedder,
-        query_prompt=query_prompt,
-        document_prompt=document_prompt,
-        truncate_dim=truncate_dim,
-        via=via,
-        overwrite=overwrite,
-        progress=show,
-    )
+    if revision is not None and pretrained is None:
+        raise ConfigError(f"--revision {revision} is of a repository: give it with --pretrained owner/name")
+    how: dict[str, Any] = {
+        "precision": precision,
+        "embedder": embedder,
+        "query_prompt": query_prompt,
+        "document_prompt": document_prompt,
+        "truncate_dim": truncate_dim,
+        "via": via,
+        "overwrite": overwrite,
+        "progress": None if json else (lambda stage: stderr.print(stage, style="dim")),
+    }
+    if pretrained is None:
+        manifest = export_bundle(str(ckpt), out, **how)
+    else:
+        manifest = export_pretrained(pretrained, out, revision=revision, **how)
     size = sum(int(entry["bytes"]) for entry in manifest.files.values())
     if json:
         print_json(

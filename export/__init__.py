@@ -13,6 +13,6 @@ require("export", "torch", "onnx", "onnxscript", "sentence_transformers")
 let_threads_sleep()  # before torch is loaded
 
 from .bundle import export_bundle  # noqa: E402
-from .pretrained import load_pretrained, pretrained_names  # noqa: E402
+from .pretrained import export_pretrained, load_pretrained, pretrained_names  # noqa: E402
 
-__all__ = ["export_bundle", "load_pretrained", "pretrained_names"]
+__all__ = ["export_bundle", "export_pretrained", "load_pretrained", "pretrained_names"]

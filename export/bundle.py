@@ -19,16 +19,19 @@ from ..errors import ConfigError, DataError
 from ..files import absolute, sha256_of
 from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.embedder_kinds import find_opener
+from ..runtime.bundle.interpretation import Interpretation, interpretation_bytes
 from ..runtime.bundle.manifest import (
     DECODER,
     ENCODER,
     FEATURES,
+    INTERPRETATION,
     LICENSES,
     MANIFEST,
     TOKENIZER,
     Manifest,
 )
 from ..runtime.bundle.write import check_target, staged_folder
+from ..runtime.interpret.storage import features_bytes
 from ..text import shown
 from ..training.embedder_source import EmbedderSource, positions_of, resolve_embedder
 from ..training.prompts import read_prompts
@@ -71,6 +74,8 @@ def export_bundle(
     via: Via = "auto",
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
+    labels: Interpretation | None = None,
+    card: str | None = None,
 ) -> Manifest:
     """Export a checkpoint as a bundle that `steersearch.runtime` reads without torch.
 
@@ -95,6 +100,8 @@ def export_bundle(
             export this embedder, else torch.
         overwrite: Replace a bundle at `out`, and keep its labels if the autoencoder is the same.
         progress: Called with a line before every step.
+        labels: An interpretation of this autoencoder, which the bundle gets unless it replaces one that has its own.
+        card: Text of the autoencoder's model card, which goes into LICENSES.
 
     Returns:
         The manifest, with sizes and parity figures.
@@ -141,7 +148,10 @@ def export_bundle(
         (folder / FEATURES).write_text(features + "\n", encoding="utf-8")
         if carry_over(out, folder):
             report("keeping the labels of the bundle that is replaced")
-        licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"), weights)
+        elif labels is not None:
+            (folder / INTERPRETATION).write_bytes(interpretation_bytes(labels))
+            (folder / FEATURES).write_bytes(features_bytes(folder / FEATURES, labels.entries))
+        licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"), weights, card=card)
         (folder / LICENSES).write_text(licences, encoding="utf-8")
         texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix), source.max_length)
         manifest = Manifest(

@@ -15,7 +15,12 @@ _RULE = "=" * 78
 
 
 def licences_text(
-    embedder_id: str, folder: Path | None, corpus: str | None, files: Sequence[str] = ("embedder.onnx",)
+    embedder_id: str,
+    folder: Path | None,
+    corpus: str | None,
+    files: Sequence[str] = ("embedder.onnx",),
+    *,
+    card: str | None = None,
 ) -> str:
     """Return the text of LICENSES.
 
@@ -24,6 +29,7 @@ def licences_text(
         folder: The embedder's files; None when only its name is known.
         corpus: Name of the texts that the autoencoder was trained on.
         files: Those that hold the embedder's weights.
+        card: Model card of the autoencoder, where it has one.
     """
     stated = (declared_licence(folder) if folder else None) or UNKNOWN
     parts = [
@@ -33,6 +39,8 @@ def licences_text(
         f"  Licence stated by its model card: {stated}\n",
         *_own_parts(corpus, "features.json quotes"),
     ]
+    if card:
+        parts.append(f"{_RULE}\nModel card of the autoencoder\n{_RULE}\n{card.strip()}\n")
     for path in licence_files(folder) if folder else []:
         body = path.read_text(encoding="utf-8", errors="replace").strip()
         parts.append(f"{_RULE}\n{path.name} of {embedder_id}\n{_RULE}\n{body}\n")

@@ -31,7 +31,7 @@ EXPORTED = {
     "read_interpretation save",
     "steersearch.training": "Embedder SaeConfig SparseAutoencoder TrainConfig default_cache_dir embed_cached "
     "fit_embeddings train",
-    "steersearch.export": "export_bundle load_pretrained pretrained_names",
+    "steersearch.export": "export_bundle export_pretrained load_pretrained pretrained_names",
     "steersearch.integrations.langchain": "SqliteRecordManager SteerableEmbeddings SteerableRetriever "
     "SteerableVectorStore SteeredStore concept_tools find_concepts_tool search_documents_tool "
     "vectors_from_store",
@@ -75,6 +75,9 @@ METHODS = {
         "decode": "indices values",
         "embed": "texts progress",
         "embed_query": "text",
+        "from_pretrained": "name revision out threads profile",
+        "push_to_hub": "repo passages private revision message",
+        "save_pretrained": "folder passages overwrite",
         "encode": "embeddings",
         "load": "path verify threads profile",
         "token_text": "token",
@@ -131,7 +134,11 @@ FUNCTIONS = {
     "progress",
     "steersearch.training.SparseAutoencoder.save": "path",
     "steersearch.training.SparseAutoencoder.load": "path",
-    "steersearch.export.export_bundle": "ckpt out precision embedder via overwrite progress",
+    "steersearch.export.export_bundle": "ckpt out precision embedder via overwrite progress labels card",
+    "steersearch.export.export_pretrained": "name out revision precision embedder via overwrite progress",
+    "steersearch.training.SparseAutoencoder.from_pretrained": "name revision",
+    "steersearch.training.SparseAutoencoder.save_pretrained": "folder stored card",
+    "steersearch.training.SparseAutoencoder.push_to_hub": "repo stored card private revision message",
 }
 # The keywords behind `**steering`
 STEERING = "boost clamp exclude blend keep protect steering"
@@ -158,7 +165,11 @@ COMMANDS = {
         "--data --out --embedder --k --latents --steps --loss --pairs --depth --patience --metrics --seed "
         "--device --resume --cache --json"
     ),
-    "sae export": "--ckpt --pretrained --out --precision --embedder --via --overwrite --json",
+    "sae pretrained": "",
+    "sae pretrained list": "--json",
+    "sae pretrained show": "name --json",
+    "sae pretrained get": "repo --out --revision --json",
+    "sae export": "--ckpt --pretrained --revision --out --precision --embedder --via --overwrite --json",
     "sae embed": (
         "path --data --bundle -b --out --shard --resume --threads --chunk-tokens --overlap --no-chunks "
         "--text-column --json"
@@ -202,7 +213,6 @@ PROMISED = [
     ("SteerableIndex.open", "queries embedder"),
     ("sae search", "--exclude --understand --blend --queries --highlight"),
     ("sae studio", "--index"),
-    ("sae pretrained list", ""),
 ]
 
 

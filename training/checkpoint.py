@@ -52,6 +52,13 @@ class CheckpointInfo:
     sample_vectors: Tensor | None = field(default=None, compare=False)
     """Where training was given vectors: those of `sample_texts`, or of documents without texts, unit rows, shape (m,
     d_in), float32. Export measures the graphs on them."""
+    origin: dict[str, str] = field(default_factory=dict)
+    """`repo`, `commit` and `revision` of one that was fetched from the hub; else empty, and not in the file."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return the facts as plain values, without an empty `origin`: files of older versions have none."""
+        values = dataclasses.asdict(self)
+        return values if self.origin else {name: value for name, value in values.items() if name != "origin"}
 
 
 def atomic_torch_save(payload: dict[str, Any], path: Path) -> None:
@@ -110,7 +117,7 @@ def write_checkpoint(path: Path, *, config: SaeConfig, info: CheckpointInfo, sta
         "format_version": FORMAT_VERSION,
         "steersearch_version": __version__,
         "config": dataclasses.asdict(config),
-        "info": dataclasses.asdict(info),
+        "info": info.plain(),
         "state": {name: state[name].detach().cpu().contiguous() for name in PARAMETERS},
     }
     atomic_torch_save(payload, path)
@@ -119,7 +126,11 @@ def write_checkpoint(path: Path, *, config: SaeConfig, info: CheckpointInfo, sta
 
 def read_checkpoint(path: Path) -> tuple[SaeConfig, CheckpointInfo, dict[str, Tensor]]:
     """Read and check a checkpoint: version, config, shapes, finite weights."""
-    payload = load_plain(path)
+    return check_payload(path, load_plain(path))
+
+
+def check_payload(path: Path, payload: dict[str, Any]) -> tuple[SaeConfig, CheckpointInfo, dict[str, Tensor]]:
+    """Check what a checkpoint holds, and return config, facts and weights; a CheckpointError that names `path`."""
     version = payload.get("format_version")
     if type(version) is not int or version < 1:
         raise CheckpointError(f"{path} has no format_version: it is not a checkpoint of `sae train`")

@@ -20,6 +20,7 @@ from ..arrays import FloatArray, IntArray
 from ..files import absolute
 from .checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
 from .config import SaeConfig
+from .published import Stored, find_published, push_published, read_published, save_published
 from .sparse_ops import select_top_k, sparse_sum
 
 
@@ -144,6 +145,71 @@ class SparseAutoencoder(nn.Module):
         sae.load_state_dict(state)
         sae.info = info
         return sae
+
+    def save_pretrained(self, folder: str | Path, *, stored: Stored = "fp32", card: str | None = None) -> Path:
+        """Write weights as safetensors, and a model card, into a folder; return it. No text of the corpus is in them.
+
+        Args:
+            folder: Made when it is not there; an older model in it is replaced.
+            stored: ``fp32``; ``fp16``, half as large; ``int8``, a quarter.
+            card: Text of the card; by default one with the facts of the checkpoint.
+
+        Raises:
+            StorageError: The disk is full or cannot be written.
+        """
+        return save_published(folder, (self.config, self.info, self.state_dict()), stored=stored, card=card)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        stored: Stored = "fp32",
+        card: str | None = None,
+        private: bool = True,
+        revision: str | None = None,
+        message: str = "A sparse autoencoder for steersearch",
+    ) -> str:
+        """Send what `save_pretrained` writes to the Hugging Face hub in one commit, which is returned.
+
+        Args:
+            repo: ``owner/name``; made when it is not there.
+            stored: As for `save_pretrained`.
+            card: As for `save_pretrained`.
+            private: Of a repository that is made now.
+            revision: A branch that is there; ``main`` by default.
+            message: Of the commit.
+
+        Raises:
+            ConfigError: `repo` has another form, or HF_HUB_OFFLINE is set.
+            MissingExtraError: huggingface_hub is not installed.
+            CheckpointError: The hub cannot be reached, or does not allow it.
+        """
+        checkpoint = (self.config, self.info, self.state_dict())
+        return push_published(
+            repo, checkpoint, stored=stored, card=card, private=private, revision=revision, message=message
+        )
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, revision: str | None = None) -> SparseAutoencoder:
+        """Load what `save_pretrained` wrote: from a folder, a .safetensors file, or a repository of the hub.
+
+        `info.origin` says which commit came from the hub.
+
+        Args:
+            name: A folder, a file, or ``owner/name``, which is downloaded the first time.
+            revision: Branch, tag or commit; ``main`` by default. Give a commit to get the same model for ever.
+
+        Raises:
+            ConfigError: `name` is none of these, or `revision` is none.
+            MissingExtraError: huggingface_hub is not installed.
+            CheckpointError: It is damaged or newer, or the hub cannot be reached or does not have it.
+        """
+        path, origin = find_published(name, revision)
+        config, info, state = read_published(path)
+        sae = cls(config)
+        sae.load_state_dict(state)
+        sae.info = replace(info, origin=origin)
+        return sae.eval().requires_grad_(False)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from steersearch.arrays import FloatArray
 from steersearch.corpus import Corpus, read_qrels, read_queries
 from steersearch.embedding_cache import Side
 from steersearch.training import Embedder, default_cache_dir, embed_cached
-from steersearch.training.embedding import resolve_embedder
+from steersearch.training.embedder_source import resolve_embedder
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
@@ -47,19 +47,29 @@ class Source:
         embedder: What `Embedder` takes.
         precision: `fp32`, or `bf16` for models that would take an hour otherwise.
         pieces: Titles, and sentences, at most when `pieces` is not told.
+        max_length: Tokens that are read of a text, fewer than the model's own.
         pooling: Of an ONNX graph whose files do not say it.
     """
 
     def __init__(
-        self, folder: Path, embedder: str, precision: str = "fp32", pieces: int | None = None, pooling: str = ""
+        self,
+        folder: Path,
+        embedder: str,
+        precision: str = "fp32",
+        pieces: int | None = None,
+        max_length: int | None = None,
+        pooling: str = "",
     ) -> None:
         self.folder, self.embedder, self.precision, self.limit = folder, embedder, precision, pieces
-        self.pooling = pooling
+        self.max_length, self.pooling = max_length, pooling
 
     @cache  # noqa: B019  one per process
     def model(self) -> Embedder:
         """The embedder, loaded when first needed."""
-        return Embedder(resolve_embedder(self.embedder, pooling=self.pooling), precision=self.precision)
+        source = resolve_embedder(self.embedder, pooling=self.pooling)
+        if self.max_length is not None:
+            source = replace(source, max_length=self.max_length)
+        return Embedder(source, precision=self.precision)
 
     def embed(self, texts: list[str], side: Side = "documents") -> FloatArray:
         """Unit rows, from the cache where they are there."""
@@ -98,11 +108,14 @@ class Source:
 
     def pieces(self, name: str, limit: int | None = None) -> FloatArray:
         """Queries made of a set's documents: titles, and sentences of 30 to 300 characters; at most `limit` of each."""
+        return np.concatenate([self.embed(choose(part, limit or self.limit)) for part in self.parts(name) if part])
+
+    def parts(self, name: str) -> tuple[list[str], list[str]]:
+        """All titles of a set, and all sentences."""
         records = list(Corpus.open(self.folder / name).documents())
         titles = [str(record.metadata.get("title", "")) for record in records]
         bodies = [record.text.removeprefix(title + ". ") for record, title in zip(records, titles, strict=True)]
-        parts = ([title for title in titles if title], sentences(bodies))
-        return np.concatenate([self.embed(choose(part, limit or self.limit)) for part in parts if part])
+        return [title for title in titles if title], sentences(bodies)
 
 
 def choose(texts: list[str], limit: int | None) -> list[str]:

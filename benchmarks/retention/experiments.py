@@ -10,6 +10,7 @@ WIDTHS = (32, 64, 128, 256)
 """K, as in the paper's tables."""
 UNSEEN = ("scifact", "cisi", "med", "vaswani", "liveqa-med")
 """Sets that the general model never sees, neither documents nor queries."""
+MEASURED_MPNET = ("scifact", "cisi", "med")
 LATENTS = 4096
 
 
@@ -65,6 +66,13 @@ def embedders(names: Iterable[str], seeds: int, steps: int) -> Iterator[Experime
         for name in names:
             for seed in range(seeds):
                 yield Experiment("embedders", name, k, seed, embedder=name, recipe={"steps": steps})
+
+
+def general_mpnet(seeds: int, steps: int) -> Iterator[Experiment]:
+    """The general model of the second embedder. Texts are cut at 128 tokens, in what it is measured on too."""
+    for seed in range(seeds):
+        recipe = {"steps": steps}
+        yield Experiment("general_mpnet", "general", 64, seed, "general", MEASURED_MPNET, "mpnet-short", recipe=recipe)
 
 
 def paper(seeds: int, steps: int) -> Iterator[Experiment]:

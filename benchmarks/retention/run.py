@@ -21,6 +21,8 @@ from .data import Judged, Material, Source
 from .experiments import LATENTS, Experiment
 from .general import general_material
 
+SHORT, EVERY = 128, 4
+"""What a general model of twelve layers reads: tokens of a text, and each so-manieth text. All of it takes hours."""
 Codes = tuple[IntArray, FloatArray]
 Others = dict[str, tuple[str, str]]
 
@@ -40,6 +42,7 @@ class Bench:
         self.sources = {"minilm": Source(folder, "minilm")}
         if mpnet:
             self.sources["mpnet"] = Source(folder, mpnet, "bf16", pieces=8000)
+            self.sources["mpnet-short"] = Source(folder, mpnet, "bf16", max_length=SHORT)
         for name, (place, pooling) in (others or {}).items():
             self.sources[name] = Source(folder, place, pooling=pooling)
 
@@ -78,7 +81,7 @@ class Bench:
     def material(self, source: Source, name: str) -> Material:
         """Training queries of a set: those of its train split, then pieces of its documents."""
         if name == "general":
-            return general_material(source)
+            return general_material(source, EVERY if source.max_length == SHORT else 1)
         judged = source.judged(name, "train")
         pieces = source.pieces(name)
         return Material(

@@ -107,6 +107,99 @@ class Bundle:
         bundle.features  # noqa: B018
         return bundle
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        *,
+        out: str | Path | None = None,
+        threads: int | None = None,
+        profile: MemoryProfile = "fast",
+    ) -> Bundle:
+        """Open a bundle of the Hugging Face hub: download it the first time. Nothing else in the runtime downloads.
+
+        Files that the manifest lists are taken and no others, and each is compared with its checksum.
+
+        Args:
+            name: ``owner/name`` of a repository, or a folder, which is opened as by `load`.
+            revision: Branch, tag or commit; ``main`` by default. Give a commit to get the same bundle for ever.
+            out: A new folder for it; by default one in the cache of steersearch. After an error it is not there.
+            threads: As for `load`.
+            profile: As for `load`.
+
+        Raises:
+            ConfigError: `name` is neither a folder nor ``owner/name``, or `revision` is none.
+            MissingExtraError: huggingface_hub is not installed.
+            BundleError: The hub cannot be reached or has no such bundle, or it is malformed; `out` is there already.
+            ChecksumError: A file is not the one that the manifest lists.
+        """
+        from .sharing import fetch_bundle
+
+        local = Path(name).expanduser()
+        folder = local if local.is_dir() else fetch_bundle(str(name), revision, out)
+        return cls.load(folder, threads=threads, profile=profile)
+
+    def save_pretrained(self, folder: str | Path, *, passages: bool = False, overwrite: bool = False) -> Path:
+        """Write a copy for others, with a model card, and return its folder.
+
+        Args:
+            folder: A new folder.
+            passages: Keep passages of your documents and queries, which are examples of features. Words stay anyway.
+            overwrite: Replace a bundle that is there.
+
+        Raises:
+            BundleError: `folder` must not be replaced.
+            StorageError: The disk is full or cannot be written.
+        """
+        from .sharing import copy_bundle
+
+        with self.files.unchanged(*self.manifest.files):
+            return copy_bundle(self.path, self.manifest, folder, passages=passages, overwrite=overwrite)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        passages: bool = False,
+        private: bool = True,
+        revision: str | None = None,
+        message: str = "A steersearch bundle",
+    ) -> str:
+        """Send a copy to the Hugging Face hub in one commit, which is returned; you must be logged in there.
+
+        Args:
+            repo: ``owner/name``; made when it is not there.
+            passages: As for `save_pretrained`.
+            private: Of a repository that is made now.
+            revision: A branch that is there; ``main`` by default.
+            message: Of the commit.
+
+        Raises:
+            ConfigError: `repo` has another form, or HF_HUB_OFFLINE is set.
+            MissingExtraError: huggingface_hub is not installed.
+            BundleError: The hub cannot be reached, or does not allow it.
+        """
+        from .sharing import push_bundle
+
+        with self.files.unchanged(*self.manifest.files):
+            return push_bundle(
+                self.path,
+                self.manifest,
+                repo,
+                passages=passages,
+                private=private,
+                revision=revision,
+                message=message,
+            )
+
+    @property
+    def origin(self) -> dict[str, str] | None:
+        """`repo`, `commit` and `revision` of a bundle of the hub; None for another one."""
+        from .sharing import read_origin
+
+        return read_origin(self.path, self.manifest)
+
     def embed_documents(self, texts: list[str], *, progress: Progress | None = None) -> FloatArray:
         """Embed texts as documents: unit rows, shape (n, d_in), float32; see `Embedder`."""
         return self.embedder.embed_documents(texts, progress=progress)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -167,6 +170,20 @@ def read_interpretation_file(path: Path, n_latents: int) -> Interpretation:
     if [entry.latent for entry in entries] != list(range(n_latents)):
         raise BundleError(f"{path} describes {len(entries)} latents, the bundle has {n_latents}: {cure}")
     return interpretation
+
+
+def interpretation_bytes(interpretation: Interpretation) -> bytes:
+    """Return JSON lines, compressed without a date: one about all latents, then one per latent."""
+    head = {name: value for name, value in vars(interpretation).items() if name != "entries"}
+    lines: Iterable[Any] = ({"format_version": FORMAT_VERSION} | head, *map(entry_to_json, interpretation.entries))
+    text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
+    return gzip.compress(text.encode("utf-8", "replace"), mtime=0)
+
+
+def without_passages(interpretation: Interpretation) -> Interpretation:
+    """Return an interpretation without the texts of documents and queries: labels, scores and words stay."""
+    entries = tuple(replace(entry, top=(), near_misses=(), queries=()) for entry in interpretation.entries)
+    return replace(interpretation, entries=entries)
 
 
 def _check_latents(interpretation: Interpretation, n_latents: int) -> None:

@@ -39,6 +39,8 @@ NO_EMBEDDER = "none"
 """The `embedder_kind` of a bundle without an embedder: it has `PROBES`, and neither `embedder.onnx` nor a tokenizer."""
 OPTIONAL_FILES = (INTERPRETATION, TOKEN_MODEL)
 """Files that `sae features label` adds; searching and steering do not need them."""
+ORIGIN = "origin.json"
+"""Of a bundle that was fetched: the repository and its commit."""
 
 CURE = "export it again with: sae-export --ckpt model.pt"
 MAX_BYTES = 2**24

@@ -21,8 +21,19 @@ from pathlib import Path
 
 from ...errors import BundleError, SteersearchError, StorageError
 from ...files import sync_folder
+from ...model_card import CARD
 from .folder_lock import hold
-from .manifest import DECODER, EMBEDDER, ENCODER, MANIFEST, OPTIONAL_FILES, PROBES, REQUIRED_FILES, read_manifest
+from .manifest import (
+    DECODER,
+    EMBEDDER,
+    ENCODER,
+    MANIFEST,
+    OPTIONAL_FILES,
+    ORIGIN,
+    PROBES,
+    REQUIRED_FILES,
+    read_manifest,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +89,8 @@ def check_target(out: Path, overwrite: bool) -> None:
         return
     if not (out / MANIFEST).is_file():
         raise BundleError(f"{out} exists and is not a bundle: choose another --out")
-    weights = (f"{name}.data" for name in (EMBEDDER, ENCODER, DECODER))
-    known = {MANIFEST, PROBES, *REQUIRED_FILES, *OPTIONAL_FILES, *weights}
+    known = {MANIFEST, ORIGIN, CARD, PROBES, *REQUIRED_FILES, *OPTIONAL_FILES}
+    known |= {f"{name}.data" for name in (EMBEDDER, ENCODER, DECODER)}
     # Embedders of other kinds have files of their own, which the manifest lists; a damaged one lists none.
     with suppress(SteersearchError):
         known |= {name for name in read_manifest(out, verify=False).files if name.startswith("embedder.")}

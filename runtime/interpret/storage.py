@@ -6,7 +6,6 @@ an index that was made with the bundle keeps working.
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import os
@@ -14,14 +13,13 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...errors import BundleError, ConfigError
 from ...files import sha256_of
 from ..bundle.bundle import Bundle
-from ..bundle.interpretation import FORMAT_VERSION, Entry, Interpretation, Score, entry_to_json
+from ..bundle.interpretation import FORMAT_VERSION, Entry, Interpretation, Score, interpretation_bytes
 from ..bundle.manifest import FEATURES, INTERPRETATION, MANIFEST, TOKEN_MODEL
 from ..bundle.reading import MALFORMED, check_version, read_arrays
 from ..bundle.write import staged_folder
@@ -41,9 +39,9 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
     # Labelling takes minutes, and somebody may have exported another model to the folder meanwhile.
     with staged_folder(bundle.path, overwrite=True) as folder, bundle.files.unchanged(*bundle.manifest.files):
         files = {
-            INTERPRETATION: _interpretation_bytes(result.interpretation),
+            INTERPRETATION: interpretation_bytes(result.interpretation),
             TOKEN_MODEL: _token_model_bytes(result.token_model, result.calibration),
-            FEATURES: _features_bytes(bundle.path / FEATURES, result.interpretation.entries),
+            FEATURES: features_bytes(bundle.path / FEATURES, result.interpretation.entries),
         }
         for name in set(bundle.manifest.files) - set(files):
             _link_or_copy(bundle.path / name, folder / name)
@@ -78,6 +76,11 @@ def read_graph(bundle: Bundle) -> Neuron2Graph:
     interpretation = bundle.interpretation
     if interpretation is None:
         raise ConfigError(f"{bundle.path} was never interpreted: sae features label --bundle {bundle.path} --data DOCS")
+    if TOKEN_MODEL not in bundle.manifest.files:
+        raise ConfigError(
+            f"{bundle.path} has labels that came with its model, and no weights of words: sae features label "
+            f"--bundle {bundle.path} --data DOCS"
+        )
     path = bundle.path / TOKEN_MODEL
     width, latents = bundle.d_in, (bundle.n_latents,)
     kinds: dict[str, tuple[str, tuple[int | None, ...]]] = {
@@ -101,14 +104,6 @@ def read_graph(bundle: Bundle) -> Neuron2Graph:
     return Neuron2Graph(bundle, model, calibration, patterns)
 
 
-def _interpretation_bytes(interpretation: Interpretation) -> bytes:
-    """Return JSON lines, compressed without a date: one about all latents, then one per latent."""
-    head = {name: value for name, value in vars(interpretation).items() if name != "entries"}
-    lines: Iterable[Any] = ({"format_version": FORMAT_VERSION} | head, *map(entry_to_json, interpretation.entries))
-    text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
-    return gzip.compress(text.encode("utf-8", "replace"), mtime=0)
-
-
 def _token_model_bytes(model: TokenModel, calibration: Calibration) -> bytes:
     """Return an .npz file with the table in 8 bits: the error is .3 % of a row's length and changes no score."""
     scale = np.maximum(np.abs(model.table).max(1), 1e-12).astype(np.float32) / 127
@@ -125,7 +120,7 @@ def _token_model_bytes(model: TokenModel, calibration: Calibration) -> bytes:
     return file.getvalue()
 
 
-def _features_bytes(path: Path, entries: Iterable[Entry]) -> bytes:
+def features_bytes(path: Path, entries: Iterable[Entry]) -> bytes:
     """Return features.json with the labels of `entries`; its statistics remain those of the reference corpus."""
     raw = json.loads(path.read_text(encoding="utf-8"))
     for feature, entry in zip(raw["latents"], entries, strict=True):

@@ -61,11 +61,13 @@ VALUES = {
 """By kind of parameter; the first is tried in the fast test."""
 FINE = {
     **{"query": "an exception", "id": "row:x:1", "index": "index", "bundle": "bundle", "data": "docs.jsonl"},
+    **{"name": "minilm", "repo": "owner/name"},
     **{"feature": "f1", "features": "f1", "label": "a label", "into": "a family", "text": "a note", "shards": "shards"},
 }
 """Values that are in order."""
 ALSO = {
     ("train",): ["--embedder", "none", "--out", "new/model.pt", "--cache", "new/cache"],
+    ("pretrained", "get"): ["--out", "new"],
     ("demo",): ["--embedder", "none", "--out", "new"],
     ("index", "build"): ["--data", "docs.jsonl", "--out", "new"],
     ("embed",): ["--data", "docs.jsonl", "--out", "new"],
