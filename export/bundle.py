@@ -24,9 +24,9 @@ from ..runtime.bundle.manifest import (
     EMBEDDER,
     ENCODER,
     FEATURES,
+    INTERPRETATION_FILES,
     LICENSES,
     MANIFEST,
-    OPTIONAL_FILES,
     TOKENIZER,
     Manifest,
 )
@@ -152,14 +152,14 @@ def carry_over(old: Path, new: Path) -> bool:
     `new` is complete but for its manifest. Returns whether an interpretation was copied: it must be readable, and the
     decoders, which hold the atoms, must be equal.
     """
-    if not all((old / name).is_file() for name in OPTIONAL_FILES) or not _same_decoder(old, new):
+    if not all((old / name).is_file() for name in INTERPRETATION_FILES) or not _same_decoder(old, new):
         return False
     try:
         read_graph(Bundle.load(old))
     except SteersearchError as error:
         logger.warning("the labels of the bundle that is replaced are not kept: %s", error)
         return False
-    for name in (*OPTIONAL_FILES, FEATURES):
+    for name in (*INTERPRETATION_FILES, FEATURES):
         shutil.copyfile(old / name, new / name)
     return True
 

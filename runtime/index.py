@@ -18,6 +18,7 @@ from ..files import absolute
 from ..forks import never_free, renew_after_fork
 from ..sequences import as_list
 from .bundle.bundle import Bundle
+from .bundle.fast_queries.table import Queries
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adding import Added, add_from, facts_of, put
 from .ingest.documents import COMMIT_EVERY, Source, unpack
@@ -128,6 +129,7 @@ class SteerableIndex:
         readonly: bool = False,
         profile: MemoryProfile = "fast",
         threads: int | None = None,
+        queries: Queries = "transformer",
     ) -> SteerableIndex:
         """Open an index.
 
@@ -140,6 +142,7 @@ class SteerableIndex:
                 has a second name (``cp -al``); a warning of the log says so once.
             profile: `fast` or `lean`, see `Bundle.load`; ignored for an open bundle.
             threads: CPU threads per graph; ignored for an open bundle.
+            queries: What embeds a query, `transformer`, `fast` or `auto`: see `Bundle.load`; ignored for an open bundle.
 
         Raises:
             ConfigError: The backend or profile is unknown, `threads` is below 1, or the bundle is of another embedder
@@ -147,8 +150,8 @@ class SteerableIndex:
             IndexFolderError: The folder is missing, damaged, or made with another model than the bundle's.
             BundleError: The bundle is missing or damaged.
         """
-        found = open_parts(path, bundle, backend=backend, readonly=readonly, profile=profile, threads=threads)
-        return cls(*found)
+        how: dict[str, Any] = {"profile": profile, "threads": threads, "queries": queries}
+        return cls(*open_parts(path, bundle, backend=backend, readonly=readonly, **how))
 
     @property
     def bundle(self) -> Bundle:

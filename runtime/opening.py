@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import IndexFolderError, SteersearchError
 from ..files import absolute
 from .bundle.bundle import Bundle
+from .bundle.fast_queries.table import Queries
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adding import MODEL_DIGEST, adopt, facts_of
 from .ingest.earlier import FOLDERS
@@ -28,6 +29,7 @@ def open_parts(
     readonly: bool,
     profile: MemoryProfile,
     threads: int | None,
+    queries: Queries = "transformer",
 ) -> Parts:
     """Open what an index is made of. Arguments and errors as in `SteerableIndex.open`."""
     check_backend(backend)
@@ -42,7 +44,7 @@ def open_parts(
         remove_unfinished(folder)
         remove_leftovers(store.writing, (folder, folder / CACHE, folder / FOLDERS))
     try:
-        opened = _open_bundle(folder, store, bundle, profile, threads)
+        opened = _open_bundle(folder, store, bundle, profile, threads, queries)
         return folder, store, opened, stored_backend(backend, store.meta)
     except KeyError as error:
         store.close()
@@ -53,7 +55,12 @@ def open_parts(
 
 
 def _open_bundle(
-    folder: Path, store: DocumentStore, bundle: str | Path | Bundle | None, profile: MemoryProfile, threads: int | None
+    folder: Path,
+    store: DocumentStore,
+    bundle: str | Path | Bundle | None,
+    profile: MemoryProfile,
+    threads: int | None,
+    queries: Queries,
 ) -> Bundle | None:
     """Open the bundle of an index, and encode the documents of one that had none."""
     meta = store.meta
@@ -67,7 +74,7 @@ def _open_bundle(
             raise IndexFolderError(
                 f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
             )
-        opened = Bundle.load(where, profile=profile, threads=threads)
+        opened = Bundle.load(where, profile=profile, threads=threads, queries=queries)
     if MODEL_DIGEST not in meta:
         adopt(store, opened, facts_of(opened, folder))
     elif opened.manifest.model_digest != meta[MODEL_DIGEST] or opened.d_in != store.d_in:

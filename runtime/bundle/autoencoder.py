@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...arrays import FloatArray, IntArray, as_numbers, check_finite_rows
 from ...errors import BundleError, DataError
 from .manifest import CURE, DECODER, ENCODER
-from .onnx_session import MemoryProfile, Session, open_session, run
+from .onnx_session import MemoryProfile, open_session, run
 from .reading import OpenedFiles
+
+if TYPE_CHECKING:
+    from .onnx_session import Session
 
 BATCH = 1024
 _CODE = ("sae_indices", "sae_values")

@@ -13,6 +13,8 @@ from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
 from .feature_edits import read_edits, with_edits
+from .fast_queries.storage import check_table, read_table
+from .fast_queries.table import Queries, QueryTable, check_queries
 from .features import Features, read_features
 from .interpretation import Interpretation, read_interpretation_file
 from .manifest import FEATURES, INTERPRETATION, TOKENIZER, Manifest, check_size, read_manifest
@@ -38,11 +40,14 @@ class Bundle:
         profile: MemoryProfile = "fast",
         *,
         files: OpenedFiles | None = None,
+        queries: Queries = "transformer",
     ) -> None:
         self.path, self.manifest = path, manifest
         """Facts about the model, its files and its parity with torch, as recorded by export."""
         self.d_in, self.n_latents, self.k = manifest.d_in, manifest.n_latents, manifest.k
         self.profile: MemoryProfile = profile
+        self.queries: Queries = queries
+        """What embeds one query: see `load`."""
         self.files = (files or OpenedFiles(path)).listed(manifest)
         """The files as they were when the bundle was opened."""
         self.autoencoder = Autoencoder(
@@ -62,11 +67,17 @@ class Bundle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by path: the copy is opened again, where it is used."""
-        return _load, (self.path, self._threads, self.profile)
+        return _load, (self.path, self._threads, self.profile, self.queries)
 
     @classmethod
     def load(
-        cls, path: str | Path, *, verify: bool = True, threads: int | None = None, profile: MemoryProfile = "fast"
+        cls,
+        path: str | Path,
+        *,
+        verify: bool = True,
+        threads: int | None = None,
+        profile: MemoryProfile = "fast",
+        queries: Queries = "transformer",
     ) -> Bundle:
         """Open a bundle.
 
@@ -75,9 +86,12 @@ class Bundle:
             verify: Compare the checksum of every file; False opens faster and compares only sizes.
             threads: CPU threads per graph; by default all usable ones, or one when `lean`.
             profile: ``fast``, or ``lean`` for the least memory; embeddings are the same up to rounding.
+            queries: What `embed_query` takes: ``transformer``, the embedder; ``fast``, the table of `sae fast-queries`,
+                which needs no onnxruntime; ``auto``, the table where it knows all words and expects to be close to
+                the embedder. Documents and phrases are always embedded by the embedder.
 
         Raises:
-            ConfigError: An unknown profile, or `threads` is below 1.
+            ConfigError: An unknown profile or `queries`, no table for fast queries, or `threads` is below 1.
             BundleError: The folder is missing or incomplete, or its embedder is of an unknown kind.
             FormatVersionError: It was written by a newer steersearch.
             ChecksumError: A file was altered.
@@ -86,10 +100,13 @@ class Bundle:
         folder = absolute(path)
         check_profile(profile)
         check_threads(threads)
+        check_queries(queries)
         recover(folder)
         files = OpenedFiles(folder)
         manifest = read_manifest(folder, verify=verify)
-        bundle = cls(folder, manifest, threads, profile, files=files)
+        if queries != "transformer":
+            check_table(folder, manifest)
+        bundle = cls(folder, manifest, threads, profile, files=files, queries=queries)
         check_size(folder, manifest)
         # A damaged bundle fails here and not in the first search.
         bundle.features  # noqa: B018
@@ -164,9 +181,21 @@ class Bundle:
         return dict(self.interpretation.entries[latent].companions) if self.interpretation else {}
 
     def _embed_one_query(self, text: str) -> FloatArray:
-        row: FloatArray = self.embed_queries([text])[0]
+        row = self._fast_row(text) if self.queries != "transformer" else None
+        if row is None:
+            row = self.embed_queries([text])[0]
         row.flags.writeable = False
         return row
+
+    def _fast_row(self, text: str) -> FloatArray | None:
+        """Return the table's vector of a query; None where the embedder is to be asked."""
+        row, cosine = self.query_table.embed_sure(text)
+        return row if self.queries == "fast" or self.query_table.is_sure(text, cosine) else None
+
+    @cached_property
+    def query_table(self) -> QueryTable:
+        """The table of fast queries; a ConfigError without one, a BundleError for a damaged one."""
+        return read_table(self.path, self.manifest, self.files)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -177,5 +206,5 @@ class Bundle:
             return self._open_embedder(self.path, self.manifest, self._threads, self.profile)
 
 
-def _load(path: Path, threads: int | None, profile: MemoryProfile) -> Bundle:
-    return Bundle.load(path, threads=threads, profile=profile)
+def _load(path: Path, threads: int | None, profile: MemoryProfile, queries: Queries) -> Bundle:
+    return Bundle.load(path, threads=threads, profile=profile, queries=queries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,8 +13,11 @@ from ...arrays import FloatArray, IntArray
 from ...errors import BundleError, ConfigError, DataError
 from .embedder import Progress, add_prefix, check_texts
 from .manifest import CURE, EMBEDDER, TOKENIZER, Manifest
-from .onnx_session import TOKENS_PER_RUN, MemoryProfile, Session, open_session, run
+from .onnx_session import TOKENS_PER_RUN, MemoryProfile, open_session, run
 from .tokenizer import no_panic, open_tokenizer
+
+if TYPE_CHECKING:
+    from .onnx_session import Session
 
 OUTPUT = "sentence_embedding"
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})

@@ -10,19 +10,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
-import onnxruntime as ort
 
 from ...errors import BundleError, ConfigError
 from ...text import first_line, shown
 from .manifest import CURE
 from .onnx_graph import check_graph
 
-Session: TypeAlias = ort.InferenceSession
-SessionOptions: TypeAlias = ort.SessionOptions
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+    Session: TypeAlias = ort.InferenceSession
+    SessionOptions: TypeAlias = ort.SessionOptions
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import onnxruntime when its names are first used: a search with `queries="fast"` needs no graph."""
+        if name not in ("Session", "SessionOptions"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import onnxruntime as ort
+
+        return ort.InferenceSession if name == "Session" else ort.SessionOptions
+
+
 """No other module imports onnxruntime: what its import starts is in `steersearch.telemetry`."""
 MemoryProfile = Literal["fast", "lean"]
 """`fast`: all usable CPUs, weights converted to their layout. `lean`: one thread, fp32 weights of the embedder mapped
@@ -39,8 +53,6 @@ take 13, a sixth of a short query in int8."""
 FOLDED_BYTES = 2**28
 """Largest constant that onnxruntime may compute while it opens a graph; its own limit is a gigabyte. Versions before
 1.32 have none."""
-_SHRINK_ARENA = ort.RunOptions()
-_SHRINK_ARENA.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
 def usable_cpus() -> int:
@@ -79,13 +91,15 @@ def open_session(
         BundleError: onnxruntime cannot load the file, or it is refused by `check_graph`.
         ConfigError: `threads` is below 1.
     """
+    import onnxruntime as ort
+
     check_threads(threads)
     path = Path(path)
     try:
         check_graph(path, [f"{path.name}.data"])
     except OSError as error:
         raise BundleError(f"cannot load {path} ({error.strerror or error}): {CURE}") from error
-    options = SessionOptions()
+    options = ort.SessionOptions()
     # Without a value, onnxruntime pins threads to CPUs that a container may not use.
     options.intra_op_num_threads = threads or (1 if profile == "lean" else min(usable_cpus(), MAX_THREADS))
     options.inter_op_num_threads = 1
@@ -98,7 +112,7 @@ def open_session(
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.log_severity_level = 3  # errors only
     try:
-        return Session(
+        return ort.InferenceSession(
             os.fspath(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED_OPTIMISERS
         )
     # The errors of onnxruntime share no base class below Exception.
@@ -117,10 +131,20 @@ def run(session: Session, outputs: Sequence[str] | None, feeds: Mapping[str, Any
         BundleError: The graph cannot be run on these inputs.
     """
     try:
-        results: list[Any] = session.run(outputs, feeds, _SHRINK_ARENA)
+        results: list[Any] = session.run(outputs, feeds, _shrinking())
     # As above. Inputs are checked before, so it is the graph, or the memory.
     except Exception as error:
         shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in feeds.items())
         reason = first_line(str(error), type(error).__name__)
         raise BundleError(f"a graph of the bundle cannot be run on {shapes} ({reason}): {CURE}") from error
     return results
+
+
+@cache
+def _shrinking() -> Any:
+    """Return the options of a run that gives its memory back."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
