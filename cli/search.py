@@ -23,6 +23,7 @@ from .options import (
     MovedBundle,
     ProfileOption,
     ProtectOption,
+    QueriesOption,
     UnderstandOption,
     parse_boost,
     parse_clamp,
@@ -94,6 +95,7 @@ def search(
         ),
     ] = False,
     profile: ProfileOption = "fast",
+    queries: QueriesOption = "transformer",
     json: Json = False,
 ) -> None:
     """Search an index, and steer what comes first.
@@ -116,7 +118,7 @@ def search(
     how = parse_fusion(fusion)
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
-    with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
+    with SteerableIndex.open(index, bundle=bundle, profile=profile, queries=queries) as opened:
         how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
@@ -157,6 +159,7 @@ def explain(
     keep: KeepOption = None,
     protect: ProtectOption = False,
     profile: ProfileOption = "fast",
+    queries: QueriesOption = "transformer",
     json: Json = False,
 ) -> None:
     """Take a document's dense score apart: what the query, each concept and each feature adds to it.
@@ -166,7 +169,7 @@ def explain(
     from ..runtime import SteerableIndex
 
     boosts, clamps, excluded = parse_boost(boost), parse_clamp(clamp), parse_exclude(exclude)
-    with SteerableIndex.open(index, bundle=bundle, profile=profile) as opened:
+    with SteerableIndex.open(index, bundle=bundle, profile=profile, queries=queries) as opened:
         how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)

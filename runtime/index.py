@@ -142,7 +142,7 @@ class SteerableIndex:
                 has a second name (``cp -al``); a warning of the log says so once.
             profile: `fast` or `lean`, see `Bundle.load`; ignored for an open bundle.
             threads: CPU threads per graph; ignored for an open bundle.
-            queries: What embeds a query, `transformer`, `fast` or `auto`: see `Bundle.load`; ignored for an open bundle.
+            queries: What embeds a query, `transformer`, `fast` or `auto`, see `Bundle.load`; ignored for an open one.
 
         Raises:
             ConfigError: The backend or profile is unknown, `threads` is below 1, or the bundle is of another embedder

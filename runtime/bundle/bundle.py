@@ -12,9 +12,9 @@ from ...forks import never_free, renew_after_fork, renew_cached_properties
 from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
-from .feature_edits import read_edits, with_edits
 from .fast_queries.storage import check_table, read_table
 from .fast_queries.table import Queries, QueryTable, check_queries
+from .feature_edits import read_edits, with_edits
 from .features import Features, read_features
 from .interpretation import Interpretation, read_interpretation_file
 from .manifest import FEATURES, INTERPRETATION, TOKENIZER, Manifest, check_size, read_manifest
