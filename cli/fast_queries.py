@@ -20,6 +20,9 @@ def fast_queries(
     pieces: Annotated[
         int, typer.Option(help="Titles, sentences and spans of the documents that are learnt from, at most.")
     ] = 40_000,
+    afresh: Annotated[
+        bool, typer.Option("--afresh", help="Forget a table that the bundle has; else it is fitted further.")
+    ] = False,
     cache: Annotated[Path | None, typer.Option(help="Where embeddings are kept between runs.")] = None,
     json: Json = False,
 ) -> None:
@@ -30,7 +33,7 @@ def fast_queries(
     from ..export.fast_queries import add_fast_queries
 
     with progress_bars() as show:
-        found = add_fast_queries(bundle, data, pieces=pieces, cache_dir=cache, progress=show)
+        found = add_fast_queries(bundle, data, pieces=pieces, afresh=afresh, cache_dir=cache, progress=show)
     if json:
         print_json({"bundle": str(bundle), **{k: round(v, 4) for k, v in asdict(found).items()}})
         return

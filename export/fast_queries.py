@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from ..arrays import FloatArray, IntArray
 from ..corpus import Corpus
@@ -16,7 +17,7 @@ from ..embedding_cache import default_cache_dir
 from ..errors import ConfigError, DataError
 from ..files import absolute
 from ..runtime.bundle.bundle import Bundle
-from ..runtime.bundle.fast_queries.storage import quantised, write_table
+from ..runtime.bundle.fast_queries.storage import has_table, quantised, write_table
 from ..runtime.bundle.fast_queries.table import QueryTable, Table, evidence
 from ..runtime.bundle.manifest import TOKENIZER
 from ..runtime.bundle.tokenizer import open_tokenizer
@@ -28,6 +29,8 @@ Progress = Callable[[str, int, int], None]
 HELD_OUT = 0.05
 MIN_PIECES = 100
 """Fewest pieces of text that a table is fitted to."""
+FURTHER = FitSettings(epochs=6, learning_rate=1e-3)
+"""How a table is fitted further that the bundle has already."""
 SURE_SHARE = 0.5
 """Share of the held-out pieces whose expected cosine is above the threshold of `auto`."""
 
@@ -52,6 +55,7 @@ def add_fast_queries(
     corpus: str | Path | Sequence[str] | Corpus,
     *,
     pieces: int = 40_000,
+    afresh: bool = False,
     settings: FitSettings | None = None,
     cache_dir: str | Path | None = None,
     progress: Progress | None = None,
@@ -65,6 +69,8 @@ def add_fast_queries(
         bundle: The exported folder, which is replaced as a whole at the end.
         corpus: Whatever `Corpus.open` takes.
         pieces: Texts at most; each takes the time of a short query.
+        afresh: Start from the embedder's vectors of single tokens, also where the bundle has a table. Else a table that
+            it has is fitted further: one that was fitted to much open text knows more words than a corpus has.
         settings: How it is fitted.
         cache_dir: Where embeddings are kept between runs; the user's cache folder by default.
         progress: Called with (stage, done, total).
@@ -75,8 +81,10 @@ def add_fast_queries(
     """
     if pieces < MIN_PIECES:
         raise ConfigError(f"pieces is {pieces}: at least {MIN_PIECES} are needed")
-    settings, show = settings or FitSettings(), progress or (lambda stage, done, total: None)
+    show = progress or (lambda stage, done, total: None)
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    earlier = opened.query_table.table if has_table(opened.manifest) and not afresh else None
+    settings = settings or (FURTHER if earlier else FitSettings())
     texts = natural_queries(Corpus.open(corpus), limit=pieces, seed=settings.seed).texts
     if len(texts) < MIN_PIECES:
         raise DataError(
@@ -94,15 +102,24 @@ def add_fast_queries(
     tokens = [reader.tokens(text) for text in texts]
     held = max(1, int(HELD_OUT * len(texts)))
     seen = np.bincount(np.concatenate([np.unique(row) for row in tokens[held:]]).astype(np.int64), minlength=size)
-    words = {i: tokenizer.decode([i]).removeprefix("##").strip() for i in range(size)}
-    named = [i for i in range(size) if words[i]]
-    alone = np.zeros((size, opened.d_in), np.float32)
-    alone[named] = embed([words[i] for i in named], "embed tokens", "queries")
-    rows = fit_rows(start_rows(alone, seen), tokens[held:], targets[held:], settings, partial(show, "fit"))
+    if earlier is None:
+        start = start_rows(_alone(embed, tokenizer, size, opened.d_in), seen)
+    else:
+        start, seen = earlier.rows * earlier.scale[:, None], seen + earlier.seen
+    rows = fit_rows(start, tokens[held:], targets[held:], settings, partial(show, "fit"))
     table = quantised(rows, seen=seen, confidence=np.zeros(5), threshold=0.0)
     table, figures = _judged(table, reader, texts[:held], tokens[:held], targets[:held], len(texts) - held)
     write_table(opened, table)
     return figures
+
+
+def _alone(embed: CachedEmbedder, tokenizer: Tokenizer, size: int, d_in: int) -> FloatArray:
+    """Embed every token as a text of its own, shape (tokens, d_in); zeros for those that are no text."""
+    words = {i: tokenizer.decode([i]).removeprefix("##").strip() for i in range(size)}
+    named = [i for i in range(size) if words[i]]
+    rows = np.zeros((size, d_in), np.float32)
+    rows[named] = embed([words[i] for i in named], "embed tokens", "queries")
+    return rows
 
 
 def _judged(

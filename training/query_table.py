@@ -73,7 +73,7 @@ def fit_rows(
     wanted = torch.from_numpy(np.array(targets, np.float32))
     optimiser = torch.optim.Adam([table], settings.learning_rate, betas=(0.9, 0.99))
     batches = -(-len(tokens) // BATCH)
-    steps, last = settings.epochs * batches, len(start) - 1
+    steps, last = max(1, settings.epochs * batches), len(start) - 1
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + 1) / WARM_UP) * max(0.02, 1 - step / steps)
     )

@@ -69,7 +69,7 @@ def test_evidence_of_two_rows_by_hand() -> None:
 
 def test_a_fast_query_is_close_to_the_embedders(fitted: Path) -> None:
     fast, slow = Bundle.load(fitted, queries="fast"), Bundle.load(fitted)
-    query = "the music and the rivers"
+    query = "the music change with the bread"
     assert fast.embed_query(query) @ slow.embed_query(query) > 0.85
     assert np.linalg.norm(fast.embed_query(query)) == pytest.approx(1, abs=1e-6)
     assert not fast.embed_query(query).flags.writeable
@@ -142,6 +142,19 @@ def test_too_few_texts_leave_the_bundle_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="pieces is 5"):
         add_fast_queries(folder, TEXTS, pieces=5, cache_dir=tmp_path)
     assert not (folder / FAST_QUERIES).exists()
+
+
+def test_a_table_is_fitted_further_or_afresh(tmp_path: Path, fitted: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(fitted, folder)
+    before = Bundle.load(folder).query_table.table
+    none = FitSettings(epochs=0)
+    add_fast_queries(folder, TEXTS, pieces=400, settings=none, cache_dir=tmp_path)
+    further = Bundle.load(folder).query_table.table
+    assert np.abs(further.rows.astype(int) - before.rows).max() <= 1
+    assert (further.seen >= before.seen).all() and further.seen.sum() > before.seen.sum()
+    add_fast_queries(folder, TEXTS, pieces=400, afresh=True, settings=none, cache_dir=tmp_path)
+    assert np.abs(Bundle.load(folder).query_table.table.rows.astype(int) - before.rows).max() > 10
 
 
 def test_a_damaged_table_is_refused(tmp_path: Path, fitted: Path) -> None:
