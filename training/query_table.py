@@ -40,7 +40,7 @@ def start_rows(alone: FloatArray, seen: IntArray) -> FloatArray:
         alone: The embedder's vector of each token alone, shape (tokens, d_in); zeros where there is none.
         seen: Texts with each token, shape (tokens,).
     """
-    has = alone.any(1)
+    has = np.abs(alone).max(1) > 0
     among = has & (seen > 0) if (has & (seen > 0)).any() else has
     mean = alone[among].mean(0) if among.any() else np.zeros(alone.shape[1], np.float32)
     weight = COMMON / (COMMON + seen / max(int(seen.sum()), 1))

@@ -7,7 +7,6 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from ..reading import MALFORMED, OpenedFiles, check_version, read_arrays
 from ..tokenizer import open_tokenizer
 from ..write import staged_folder
 from .table import QueryTable, Table
-
-if TYPE_CHECKING:
-    from ..bundle import Bundle
 
 FORMAT_VERSION = 1
 _CURE = "make it again with: sae fast-queries --bundle BUNDLE --data DOCUMENTS"
@@ -79,14 +75,20 @@ def read_table(folder: Path, manifest: Manifest, files: OpenedFiles) -> QueryTab
         found["rows"],
         found["scale"].astype(np.float32),
         found["seen"].astype(np.int64),
-        found["confidence"].astype(np.float64),
+        found["confidence"].astype(np.float32),
         float(found["threshold"]),
     )
     return QueryTable(table, tokenizer, manifest.max_length)
 
 
-def write_table(bundle: Bundle, table: Table) -> None:
+def write_table(bundle_folder: Path, bundled: Manifest, files: OpenedFiles, table: Table) -> None:
     """Write a query table into a bundle's folder, in place of an earlier one; the folder is replaced as a whole.
+
+    Args:
+        bundle_folder: The bundle's folder.
+        bundled: Its manifest.
+        files: Its files as they were when it was opened.
+        table: The new table.
 
     Raises:
         ChecksumError: Another bundle is in the folder now, which is unchanged.
@@ -101,14 +103,14 @@ def write_table(bundle: Bundle, table: Table) -> None:
         seen=table.seen.astype(np.int32),
         confidence=table.confidence,
         threshold=np.float64(table.threshold),
-        embedder=np.frombuffer(bytes.fromhex(bundle.manifest.embedder_digest), np.uint8),
+        embedder=np.frombuffer(bytes.fromhex(bundled.embedder_digest), np.uint8),
     )
-    with staged_folder(bundle.path, overwrite=True) as folder, bundle.files.unchanged(*bundle.manifest.files):
-        for name in set(bundle.manifest.files) - {FAST_QUERIES}:
-            _link_or_copy(bundle.path / name, folder / name)
+    with staged_folder(bundle_folder, overwrite=True) as folder, files.unchanged(*bundled.files):
+        for name in set(bundled.files) - {FAST_QUERIES}:
+            _link_or_copy(bundle_folder / name, folder / name)
         (folder / FAST_QUERIES).write_bytes(buffer.getvalue())
         entry: dict[str, str | int] = {"sha256": sha256_of(folder / FAST_QUERIES), "bytes": buffer.tell()}
-        manifest = replace(bundle.manifest, files=bundle.manifest.files | {FAST_QUERIES: entry})
+        manifest = replace(bundled, files=bundled.files | {FAST_QUERIES: entry})
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         # One that cannot be opened must not take the place of one that can.
         read_table(folder, manifest, OpenedFiles(folder))
