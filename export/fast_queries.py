@@ -31,6 +31,8 @@ MIN_PIECES = 100
 """Fewest pieces of text that a table is fitted to."""
 FURTHER = FitSettings(epochs=6, learning_rate=1e-3)
 """How a table is fitted further that the bundle has already."""
+LENGTHS = 0.95
+"""Share of the held-out pieces that are no longer than what `auto` leaves to the table."""
 SURE_SHARE = 0.5
 """Share of the held-out pieces whose expected cosine is above the threshold of `auto`."""
 
@@ -97,7 +99,7 @@ def add_fast_queries(
     tokenizer.no_padding()
     size = tokenizer.get_vocab_size()
     empty = Table(np.zeros((size + 1, opened.d_in), np.int8), np.ones(size + 1, np.float32), np.zeros(size, np.int64),
-                  np.zeros(5, np.float32), 0.0)  # fmt: skip
+                  np.zeros(5, np.float32), 0.0, 0)  # fmt: skip
     reader = QueryTable(empty, tokenizer, opened.manifest.max_length)
     tokens = [reader.tokens(text) for text in texts]
     held = max(1, int(HELD_OUT * len(texts)))
@@ -107,7 +109,7 @@ def add_fast_queries(
     else:
         start, seen = earlier.rows * earlier.scale[:, None], seen + earlier.seen
     rows = fit_rows(start, tokens[held:], targets[held:], settings, partial(show, "fit"))
-    table = quantised(rows, seen=seen, confidence=np.zeros(5, np.float32), threshold=0.0)
+    table = quantised(rows, seen=seen, confidence=np.zeros(5, np.float32), threshold=0.0, longest=0)
     table, figures = _judged(table, reader, texts[:held], tokens[:held], targets[:held], len(texts) - held)
     write_table(opened.path, opened.manifest, opened.files, table)
     return figures
@@ -139,7 +141,8 @@ def _judged(
     weights = np.linalg.solve(facts.T @ facts + np.eye(facts.shape[1]) * 1e-3 * len(facts), facts.T @ cosines)
     expected = facts @ weights
     threshold = float(np.quantile(expected, 1 - SURE_SHARE))
-    judged = Table(table.rows, table.scale, table.seen, weights.astype(np.float32), threshold)
+    longest = int(np.quantile([len(row) for row in tokens], LENGTHS))
+    judged = Table(table.rows, table.scale, table.seen, weights.astype(np.float32), threshold, longest)
     last = QueryTable(judged, reader._tokenizer, reader._max_length)
     sure = np.array([last.is_sure(text, cosine) for text, cosine in zip(texts, expected, strict=True)])
     among = float(cosines[sure].mean()) if sure.any() else 0.0

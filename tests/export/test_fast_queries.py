@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_rows() -> None:
 
 def test_eight_bits_keep_a_row() -> None:
     rows = np.random.default_rng(0).standard_normal((5, 16)).astype(np.float32)
-    table = quantised(rows, seen=np.zeros(4, np.int64), confidence=np.zeros(5), threshold=0.0)
+    table = quantised(rows, seen=np.zeros(4, np.int64), confidence=np.zeros(5), threshold=0.0, longest=0)
     assert np.abs(table.rows * table.scale[:, None] - rows).max() <= np.abs(rows).max() / 254 + 1e-6
 
 
@@ -99,6 +99,13 @@ def test_auto_takes_the_table_where_it_is_sure(fitted: Path) -> None:
     sure = [text for text in TEXTS[:60] if auto.query_table.is_sure(text, auto.query_table.embed_sure(text)[1])]
     assert sure
     assert (auto.embed_query(sure[0]) == fast.embed_query(sure[0])).all()
+
+
+def test_auto_asks_the_embedder_for_a_text_longer_than_was_measured(fitted: Path) -> None:
+    table = Bundle.load(fitted, queries="auto").query_table
+    text = "the stars and the cells " * 50
+    assert len(table.tokens(text)) > table.table.longest
+    assert not table.is_sure(text, 1.0)
 
 
 def test_an_index_of_before_takes_the_table(tmp_path: Path, fitted: Path) -> None:
@@ -163,7 +170,7 @@ def test_a_damaged_table_is_refused(tmp_path: Path, fitted: Path) -> None:
     shutil.copytree(fitted, folder)
     bundle = Bundle.load(folder, queries="fast")
     wrong = bundle.query_table.table
-    again = type(wrong)(wrong.rows, wrong.scale, wrong.seen, wrong.confidence, wrong.threshold)
+    again = type(wrong)(wrong.rows, wrong.scale, wrong.seen, wrong.confidence, wrong.threshold, wrong.longest)
     write_table(folder, bundle.manifest, bundle.files, again)
     path = folder / FAST_QUERIES
     data = bytearray(path.read_bytes())

@@ -54,7 +54,13 @@ def read_table(folder: Path, manifest: Manifest, files: OpenedFiles) -> QueryTab
     path, width = folder / FAST_QUERIES, manifest.d_in
     kinds: dict[str, tuple[str, tuple[int | None, ...]]] = {
         **{"format_version": ("i", ()), "rows": ("i", (None, width)), "scale": ("f", (None,))},
-        **{"seen": ("i", (None,)), "confidence": ("f", (5,)), "threshold": ("f", ()), "embedder": ("u", (32,))},
+        **{
+            "seen": ("i", (None,)),
+            "confidence": ("f", (5,)),
+            "threshold": ("f", ()),
+            "longest": ("i", ()),
+            "embedder": ("u", (32,)),
+        },
     }
     try:
         with files.unchanged(FAST_QUERIES, TOKENIZER):
@@ -77,6 +83,7 @@ def read_table(folder: Path, manifest: Manifest, files: OpenedFiles) -> QueryTab
         found["seen"].astype(np.int64),
         found["confidence"].astype(np.float32),
         float(found["threshold"]),
+        int(found["longest"]),
     )
     return QueryTable(table, tokenizer, manifest.max_length)
 
@@ -103,6 +110,7 @@ def write_table(bundle_folder: Path, bundled: Manifest, files: OpenedFiles, tabl
         seen=table.seen.astype(np.int32),
         confidence=table.confidence,
         threshold=np.float64(table.threshold),
+        longest=np.int64(table.longest),
         embedder=np.frombuffer(bytes.fromhex(bundled.embedder_digest), np.uint8),
     )
     with staged_folder(bundle_folder, overwrite=True) as folder, files.unchanged(*bundled.files):

@@ -44,6 +44,8 @@ class Table:
     """Weights of `evidence`, which give the expected cosine to the embedder's vector, shape (5,)."""
     threshold: float
     """Expected cosine below which `auto` asks the embedder."""
+    longest: int
+    """Tokens of a text above which `auto` asks the embedder: how far the expected cosine was measured."""
 
 
 class QueryTable:
@@ -80,10 +82,10 @@ class QueryTable:
         return row, float(evidence(self.table.seen[tokens], vector, lengths) @ self.table.confidence)
 
     def is_sure(self, text: str, cosine: float) -> bool:
-        """Return whether `auto` leaves a text to the table: it has words, all known, and the cosine is high enough."""
+        """Return whether `auto` leaves a text to the table: its words are known and not too many, the cosine is high."""
         tokens = self.tokens(text)
         known = len(tokens) and bool((self.table.seen[tokens] >= SEEN_OFTEN).all())
-        return bool(known) and cosine >= self.table.threshold
+        return bool(known) and len(tokens) <= self.table.longest and cosine >= self.table.threshold
 
     def _vector(self, tokens: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the sum of a text's rows, shape (d_in,), and the rows' lengths."""
