@@ -82,7 +82,7 @@ class QueryTable:
         return row, float(evidence(self.table.seen[tokens], vector, lengths) @ self.table.confidence)
 
     def is_sure(self, text: str, cosine: float) -> bool:
-        """Return whether `auto` leaves a text to the table: its words are known and not too many, the cosine is high."""
+        """Return whether `auto` takes the table: the words are known and not too many, and the cosine is high."""
         tokens = self.tokens(text)
         known = len(tokens) and bool((self.table.seen[tokens] >= SEEN_OFTEN).all())
         return bool(known) and len(tokens) <= self.table.longest and cosine >= self.table.threshold
