@@ -27,6 +27,12 @@ def _profiles() -> Iterable[str]:
     return get_args(MemoryProfile)
 
 
+def _queries() -> Iterable[str]:
+    from ..runtime.bundle.fast_queries.table import Queries
+
+    return get_args(Queries)
+
+
 def _views() -> Iterable[str]:
     from ..runtime.search.views import VIEWS
 
@@ -39,6 +45,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "BACKEND": _backends,
     "BLEND": _blends,
     "PROFILE": _profiles,
+    "QUERIES": _queries,
     "VIEW": _views,
 }
 """Placeholder of a choice -> a function that returns its values in the order of the help page."""

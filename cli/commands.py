@@ -12,6 +12,7 @@ from .demo import demo
 from .embed import embed
 from .evaluate import evaluate
 from .export import export
+from .fast_queries import fast_queries
 from .features import features_app
 from .index import index_app
 from .mcp import mcp
@@ -33,6 +34,7 @@ app.add_typer(index_app, name="index")
 app.command("embed")(embed)
 app.command("search", cls=ChoosingCommand)(search)
 app.command("explain", cls=ChoosingCommand)(explain)
+app.command("fast-queries")(fast_queries)
 app.add_typer(features_app, name="features")
 app.add_typer(pretrained_app, name="pretrained")
 app.command("eval")(evaluate)

@@ -14,9 +14,10 @@ from .choices import choice
 
 if TYPE_CHECKING:
     from ..runtime import Blend, Bundle, Concept, Fusion, Key, MemoryProfile, Steering, Strength
+    from ..runtime.bundle.fast_queries.table import Queries
 else:
     # typer reads annotations when it starts, and the runtime is imported when a command runs.
-    MemoryProfile = str
+    MemoryProfile = Queries = str
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 BundlePath = Annotated[Path, typer.Option("--bundle", "-b", help="The folder that `sae export` wrote.")]
@@ -29,6 +30,15 @@ MovedBundle = Annotated[Path | None, typer.Option("--bundle", "-b", help="Where 
 ProfileOption = Annotated[
     MemoryProfile,
     choice("PROFILE", "--profile", help="`lean` takes the least memory and one CPU; answers are the same."),
+]
+QueriesOption = Annotated[
+    Queries,
+    choice(
+        "QUERIES",
+        "--queries",
+        help="What embeds the query: the `transformer`; `fast`, the table of `sae fast-queries`; or `auto`, the table "
+        "where it is sure enough.",
+    ),
 ]
 BackendOption = Annotated[
     str,

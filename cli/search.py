@@ -24,6 +24,7 @@ from .options import (
     MovedBundle,
     ProfileOption,
     ProtectOption,
+    QueriesOption,
     UnderstandOption,
     parse_boost,
     parse_clamp,
@@ -98,6 +99,7 @@ def search(
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
     embedder_dimensions: EmbedderDimensions = None,
+    queries: QueriesOption = "transformer",
     json: Json = False,
 ) -> None:
     """Search an index, and steer what comes first.
@@ -121,7 +123,8 @@ def search(
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
     embedder = brought(embedder_url, embedder_model, embedder_dimensions)
-    with SteerableIndex.open(index, bundle=bundle, profile=profile, embedder=embedder) as opened:
+    how_to_open: dict[str, Any] = {"profile": profile, "embedder": embedder, "queries": queries}
+    with SteerableIndex.open(index, bundle=bundle, **how_to_open) as opened:
         how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
@@ -165,6 +168,7 @@ def explain(
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
     embedder_dimensions: EmbedderDimensions = None,
+    queries: QueriesOption = "transformer",
     json: Json = False,
 ) -> None:
     """Take a document's dense score apart: what the query, each concept and each feature adds to it.
@@ -175,7 +179,8 @@ def explain(
 
     boosts, clamps, excluded = parse_boost(boost), parse_clamp(clamp), parse_exclude(exclude)
     embedder = brought(embedder_url, embedder_model, embedder_dimensions)
-    with SteerableIndex.open(index, bundle=bundle, profile=profile, embedder=embedder) as opened:
+    how_to_open: dict[str, Any] = {"profile": profile, "embedder": embedder, "queries": queries}
+    with SteerableIndex.open(index, bundle=bundle, **how_to_open) as opened:
         how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)

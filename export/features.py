@@ -11,7 +11,7 @@ from ..errors import SteersearchError
 from ..files import sha256_of
 from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.features import FORMAT_VERSION
-from ..runtime.bundle.manifest import DECODER, FEATURES, OPTIONAL_FILES
+from ..runtime.bundle.manifest import DECODER, FEATURES, INTERPRETATION_FILES
 from ..runtime.interpret.storage import read_graph
 from ..training.sae import SparseAutoencoder
 
@@ -38,14 +38,14 @@ def carry_over(old: Path, new: Path) -> bool:
     `new` is complete but for its manifest. Returns whether an interpretation was copied: it must be readable, and the
     decoders, which hold the atoms, must be equal.
     """
-    if not all((old / name).is_file() for name in OPTIONAL_FILES) or not _same_decoder(old, new):
+    if not all((old / name).is_file() for name in INTERPRETATION_FILES) or not _same_decoder(old, new):
         return False
     try:
         read_graph(Bundle.load(old))
     except SteersearchError as error:
         logger.warning("the labels of the bundle that is replaced are not kept: %s", error)
         return False
-    for name in (*OPTIONAL_FILES, FEATURES):
+    for name in (*INTERPRETATION_FILES, FEATURES):
         shutil.copyfile(old / name, new / name)
     return True
 

@@ -16,6 +16,7 @@ from ..files import absolute
 from ..forks import never_free, renew_after_fork
 from ..sequences import as_list
 from .bundle.bundle import Bundle
+from .bundle.fast_queries.table import Queries
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adding import Added, add_from, facts_of, put
 from .ingest.documents import COMMIT_EVERY, Source, unpack
@@ -134,6 +135,7 @@ class SteerableIndex:
         profile: MemoryProfile = "fast",
         threads: int | None = None,
         embedder: Any = None,
+        queries: Queries = "transformer",
     ) -> SteerableIndex:
         """Open an index.
 
@@ -147,6 +149,7 @@ class SteerableIndex:
             profile: `fast` or `lean`, see `Bundle.load`; ignored for an open bundle.
             threads: CPU threads per graph; ignored for an open bundle.
             embedder: What embeds texts, where the bundle has no embedder; see `Bundle.load`.
+            queries: What embeds a query, `transformer`, `fast` or `auto`, see `Bundle.load`; ignored for an open one.
 
         Raises:
             ConfigError: The backend or profile is unknown, `threads` is below 1, or the bundle is of another embedder
@@ -155,7 +158,7 @@ class SteerableIndex:
             BundleError: The bundle is missing or damaged.
         """
         how: dict[str, Any] = {"backend": backend, "readonly": readonly, "profile": profile, "threads": threads}
-        return cls(*open_parts(path, bundle, embedder=embedder, **how))
+        return cls(*open_parts(path, bundle, embedder=embedder, queries=queries, **how))
 
     @property
     def bundle(self) -> Bundle:

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import ConfigError, IndexFolderError, SteersearchError
 from ..files import absolute
 from .bundle.bundle import Bundle
+from .bundle.fast_queries.table import Queries
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adding import MODEL_DIGEST, adopt, facts_of
 from .ingest.earlier import FOLDERS
@@ -30,6 +31,7 @@ def open_parts(
     profile: MemoryProfile,
     threads: int | None,
     embedder: Any = None,
+    queries: Queries = "transformer",
 ) -> Parts:
     """Open what an index is made of. Arguments and errors as in `SteerableIndex.open`."""
     check_backend(backend)
@@ -44,7 +46,7 @@ def open_parts(
         remove_unfinished(folder)
         remove_leftovers(store.writing, (folder, folder / CACHE, folder / FOLDERS))
     try:
-        opened = _open_bundle(folder, store, bundle, profile, threads, embedder)
+        opened = _open_bundle(folder, store, bundle, profile, threads, embedder, queries)
         return folder, store, opened, stored_backend(backend, store.meta)
     except KeyError as error:
         store.close()
@@ -80,6 +82,7 @@ def _open_bundle(
     profile: MemoryProfile,
     threads: int | None,
     embedder: Any,
+    queries: Queries,
 ) -> Bundle | None:
     """Open the bundle of an index, and encode the documents of one that had none."""
     meta = store.meta
@@ -95,7 +98,7 @@ def _open_bundle(
             raise IndexFolderError(
                 f"{folder} was made with the bundle {where}, which is gone: say where it is with bundle="
             )
-        opened = Bundle.load(where, profile=profile, threads=threads, embedder=embedder)
+        opened = Bundle.load(where, profile=profile, threads=threads, embedder=embedder, queries=queries)
     if MODEL_DIGEST not in meta:
         adopt(store, opened, facts_of(opened, folder))
     elif opened.manifest.model_digest != meta[MODEL_DIGEST] or opened.d_in != store.d_in:

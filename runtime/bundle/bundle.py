@@ -13,6 +13,8 @@ from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
 from .external.bring import bring, check_brought
+from .fast_queries.storage import check_table, read_table
+from .fast_queries.table import Queries, QueryTable, check_queries
 from .feature_edits import read_edits, with_edits
 from .features import Features, read_features
 from .interpretation import Interpretation, read_interpretation_file
@@ -40,12 +42,15 @@ class Bundle:
         *,
         files: OpenedFiles | None = None,
         embedder: Any = None,
+        queries: Queries = "transformer",
     ) -> None:
         self._brought = check_brought(embedder, manifest, path)
         self.path, self.manifest = path, manifest
         """Facts about the model, its files and its parity with torch, as recorded by export."""
         self.d_in, self.n_latents, self.k = manifest.d_in, manifest.n_latents, manifest.k
         self.profile: MemoryProfile = profile
+        self.queries: Queries = queries
+        """What embeds one query: see `load`."""
         self.files = (files or OpenedFiles(path)).listed(manifest)
         """The files as they were when the bundle was opened."""
         self.autoencoder = Autoencoder(
@@ -65,7 +70,7 @@ class Bundle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by path: the copy is opened again, where it is used."""
-        return _load, (self.path, self._threads, self.profile, self._brought)
+        return _load, (self.path, self._threads, self.profile, self._brought, self.queries)
 
     @classmethod
     def load(
@@ -76,6 +81,7 @@ class Bundle:
         threads: int | None = None,
         profile: MemoryProfile = "fast",
         embedder: Any = None,
+        queries: Queries = "transformer",
     ) -> Bundle:
         """Open a bundle.
 
@@ -87,9 +93,13 @@ class Bundle:
             embedder: What embeds texts for a bundle without an embedder: an address like
                 ``https://api.openai.com/v1``, embeddings of LangChain, a function from texts to vectors, or one of
                 these with limits; see `ExternalEmbedder`.
+            queries: What `embed_query` takes: ``transformer``, the embedder; ``fast``, the table of `sae fast-queries`,
+                which needs no onnxruntime; ``auto``, the table where it knows all words and expects to be close to
+                the embedder. Documents and phrases are always embedded by the embedder.
 
         Raises:
-            ConfigError: An unknown profile, `threads` is below 1, or an embedder for a bundle that has one.
+            ConfigError: An unknown profile or `queries`, no table for fast queries, `threads` is below 1, or an
+                embedder for a bundle that has one.
             BundleError: The folder is missing or incomplete, or its embedder is of an unknown kind.
             FormatVersionError: It was written by a newer steersearch.
             ChecksumError: A file was altered.
@@ -98,10 +108,13 @@ class Bundle:
         folder = absolute(path)
         check_profile(profile)
         check_threads(threads)
+        check_queries(queries)
         recover(folder)
         files = OpenedFiles(folder)
         manifest = read_manifest(folder, verify=verify)
-        bundle = cls(folder, manifest, threads, profile, files=files, embedder=embedder)
+        if queries != "transformer":
+            check_table(folder, manifest)
+        bundle = cls(folder, manifest, threads, profile, files=files, embedder=embedder, queries=queries)
         check_size(folder, manifest)
         # A damaged bundle fails here and not in the first search.
         bundle.features  # noqa: B018
@@ -294,9 +307,21 @@ class Bundle:
         return dict(self.interpretation.entries[latent].companions) if self.interpretation else {}
 
     def _embed_one_query(self, text: str) -> FloatArray:
-        row: FloatArray = self.embed_queries([text])[0]
+        row = self._fast_row(text) if self.queries != "transformer" else None
+        if row is None:
+            row = self.embed_queries([text])[0]
         row.flags.writeable = False
         return row
+
+    def _fast_row(self, text: str) -> FloatArray | None:
+        """Return the table's vector of a query; None where the embedder is to be asked."""
+        row, cosine = self.query_table.embed_sure(text)
+        return row if self.queries == "fast" or self.query_table.is_sure(text, cosine) else None
+
+    @cached_property
+    def query_table(self) -> QueryTable:
+        """The table of fast queries; a ConfigError without one, a BundleError for a damaged one."""
+        return read_table(self.path, self.manifest, self.files)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -312,5 +337,5 @@ class Bundle:
             return self._open_embedder(self.path, self.manifest, self._threads, self.profile)
 
 
-def _load(path: Path, threads: int | None, profile: MemoryProfile, embedder: Any) -> Bundle:
-    return Bundle.load(path, threads=threads, profile=profile, embedder=embedder)
+def _load(path: Path, threads: int | None, profile: MemoryProfile, embedder: Any, queries: Queries) -> Bundle:
+    return Bundle.load(path, threads=threads, profile=profile, embedder=embedder, queries=queries)

@@ -32,13 +32,15 @@ RULE = "embedder.json"
 """What is done with `TABLE` and `PARTS`."""
 INTERPRETATION = "interpretation.jsonl.gz"
 TOKEN_MODEL = "tokens.npz"
+FAST_QUERIES = "fast_queries.npz"
 REQUIRED_FILES = (EMBEDDER, ENCODER, DECODER, TOKENIZER, FEATURES, LICENSES)
 """A bundle lists these; an embedder above 16 MB adds its weights, `embedder.onnx.data`. Another kind brings files
 of its own in the place of `embedder.onnx`, whose names begin with `embedder.` too, so that an index is tied to them."""
 NO_EMBEDDER = "none"
 """The `embedder_kind` of a bundle without an embedder: it has `PROBES`, and neither `embedder.onnx` nor a tokenizer."""
-OPTIONAL_FILES = (INTERPRETATION, TOKEN_MODEL)
-"""Files that `sae features label` adds; searching and steering do not need them."""
+INTERPRETATION_FILES = (INTERPRETATION, TOKEN_MODEL)
+OPTIONAL_FILES = (*INTERPRETATION_FILES, FAST_QUERIES)
+"""Files that `sae features label` and `sae fast-queries` add; searching and steering do not need them."""
 ORIGIN = "origin.json"
 """Of a bundle that was fetched: the repository and its commit."""
 

@@ -92,6 +92,8 @@ def open_session(
         BundleError: onnxruntime cannot load the file, or it is refused by `check_graph`.
         ConfigError: `threads` is below 1.
     """
+    import onnxruntime as ort
+
     check_threads(threads)
     path = Path(path)
     try:
@@ -100,7 +102,6 @@ def open_session(
         raise BundleError(f"cannot load {path} ({error.strerror or error}): {CURE}") from error
     except ValueError as error:
         raise BundleError(f"cannot load {path}, {error}: {CURE}") from error
-    import onnxruntime as ort
 
     options = quiet_options(threads or (1 if profile == "lean" else None))
     options.enable_mem_pattern = False
