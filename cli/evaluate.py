@@ -46,9 +46,11 @@ def evaluate(
     definitions, each also as a share of dense.
     """
     from ..corpus import Corpus
+    from ..extras import require
     from ..runtime import Bundle
     from ..runtime.evaluate import evaluate as run
 
+    require("eval", "ir_measures")
     embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts, max_calls)
     opened = Bundle.load(bundle, embedder=embedder)
     if opened.manifest.embedder_kind == "none":

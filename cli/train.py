@@ -155,7 +155,7 @@ def train(
         if vectors is not None:
             columns = {"column": vector_column, "text_column": text_column}
             held = open_vectors(vectors, data, **columns, skip_bad=skip_bad, folder=cache)
-        service = brought(embedder_url, embedder_model or embedder_name or None)
+        service = brought(embedder_url, embedder_model or (embedder_name if embedder_url else None) or None)
         if service is not None and (held is None or embedder):
             raise ConfigError("--embedder-url embeds queries for --vectors, and takes no --embedder beside it")
         sae = fit(

@@ -220,8 +220,9 @@ class DocumentStore:
 
     def vectors_by_id(self, ids: Sequence[str]) -> list[FloatArray | None]:
         """Return the vectors of `ids`, in that order, shape (d_in,) each; None for an unknown id."""
+        ids = check_ids(ids)
         found = {id: vector for id, _, vector in zip(*self.located(ids), strict=True)}
-        return [found.get(id) for id in check_ids(ids)]
+        return [found.get(id) for id in ids]
 
     def located(self, ids: Sequence[str]) -> tuple[list[str], IntArray, FloatArray]:
         """Return those of `ids` that are known, each once, their row ids (n,), and their vectors (n, d_in)."""

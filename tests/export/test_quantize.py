@@ -87,7 +87,7 @@ def test_an_application_without_logging_hears_nothing(graph, tmp_path):
 
 
 def test_unknown_precision():
-    names = ["fp32", "w8", "small", "int8"]
+    names = ["fp32", "fp16", "w8", "small", "int8"]
     assert [check_precision(name) for name in names] == names
-    with pytest.raises(ConfigError, match="precision is 'fp16': it must be one of fp32, w8, small, int8"):
-        check_precision("fp16")
+    with pytest.raises(ConfigError, match="precision is 'fp8': it must be one of fp32, fp16, w8, small, int8"):
+        check_precision("fp8")

@@ -207,6 +207,6 @@ def test_an_index_is_tied_to_the_prefix_of_documents_and_not_to_that_of_queries(
 
 
 def test_an_unknown_kind_of_embedder_is_refused_when_the_bundle_is_opened(bundle):
-    (bundle / MANIFEST).write_text(replace(GOOD, embedder_kind="static").to_json(), encoding="utf-8")
-    with pytest.raises(BundleError, match=r"of the kind 'static', this steersearch knows onnx, none: upgrade"):
+    (bundle / MANIFEST).write_text(replace(GOOD, embedder_kind="dream").to_json(), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"of the kind 'dream', this steersearch knows onnx, static, none: upgrade"):
         Bundle.load(bundle)
