@@ -78,3 +78,8 @@ def __getattr__(name: str) -> Any:
 
         return EmbeddingService
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the lazy name too, for completion and for the reference."""
+    return sorted({*globals(), *__all__})

@@ -258,6 +258,7 @@ def test_all(package):
     module = module_of(package)
     assert set(module.__all__) >= set(EXPORTED[package].split())
     assert all(hasattr(module, name) for name in module.__all__)
+    assert set(module.__all__) <= set(dir(module)), "completion and the reference list what `dir` gives"
 
 
 def test_every_package_with_all_is_in_the_table():
