@@ -210,8 +210,7 @@ COMMANDS = {
 }
 # DESIGN.md asks for these and they are not there yet.
 PROMISED = [
-    ("SteerableIndex.open", "queries embedder"),
-    ("sae search", "--exclude --understand --blend --queries --highlight"),
+    ("sae search", "--highlight"),
     ("sae studio", "--index"),
 ]
 

@@ -269,7 +269,8 @@ class Bundle:
 
     def with_embedder(self, embedder: Any) -> Bundle:
         """Open a bundle without an embedder once more, with one; see `load`."""
-        return Bundle.load(self.path, threads=self._threads, profile=self.profile, embedder=embedder)
+        how: dict[str, Any] = {"threads": self._threads, "profile": self.profile, "queries": self.queries}
+        return Bundle.load(self.path, embedder=embedder, **how)
 
     @property
     def brings(self) -> bool:
