@@ -225,7 +225,11 @@ def _token_model(place: Place) -> Made:
 
     rows = {"tokens": np.arange(5, dtype=np.int32), "idf": np.ones(5), "table": np.ones((5, 16), np.int8)}
     valid = npz(format_version=np.int64(1), **rows, scale=np.ones(5, np.float32), slope=np.ones(48), offset=np.ones(48))
-    bundle: Any = SimpleNamespace(path=place.folder, d_in=16, n_latents=48, interpretation=SimpleNamespace(entries=()))
+    facts: dict[str, Any] = {
+        "interpretation": SimpleNamespace(entries=()),
+        "manifest": SimpleNamespace(files=["tokens.npz"]),
+    }
+    bundle: Any = SimpleNamespace(path=place.folder, d_in=16, n_latents=48, **facts)
 
     def look(given: bytes) -> None:
         (place.folder / "tokens.npz").write_bytes(given)

@@ -42,7 +42,7 @@ def bundle(tiny_source, tmp_path_factory):
 
 
 def test_public_names():
-    assert export.__all__ == ["export_bundle", "load_pretrained", "pretrained_names"]
+    assert export.__all__ == ["export_bundle", "export_pretrained", "load_pretrained", "pretrained_names"]
 
 
 def test_the_manifest_describes_the_folder(bundle, tiny_source):

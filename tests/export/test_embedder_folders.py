@@ -114,7 +114,7 @@ def test_half_precision_weights_in_several_files(kind, folder, tmp_path):
     change(folder / "sentence_bert_config.json", model_args={"torch_dtype": "auto"})
     in_torch = Embedder(folder, device="cpu")
     expected = in_torch.embed_queries(TEXTS)
-    assert {weight.dtype for weight in in_torch._model.parameters()} == {torch.float32}
+    assert {weight.dtype for weight in in_torch._model._model.parameters()} == {torch.float32}
     assert cosines(runtime_embedder(folder, tmp_path / "exported").embed_queries(TEXTS), expected).min() > 0.99999
 
 
@@ -218,5 +218,5 @@ def test_options_that_fit_nothing(folder, tmp_path):
         resolve_embedder(folder, truncate_dim=0)
     with pytest.raises(ConfigError, match="the embedder is open already"):
         train(["a text"] * 9, Embedder(folder, device="cpu"), query_prompt="q: ", cache_dir=tmp_path)
-    with pytest.raises(ConfigError, match="prompts and truncate_dim need texts"):
+    with pytest.raises(ConfigError, match="query_prompt: nothing here embeds texts"):
         train(np.eye(4, dtype=np.float32), query_prompt="q: ", cache_dir=tmp_path)

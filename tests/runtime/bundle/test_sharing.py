@@ -18,8 +18,11 @@ TINY = Path(__file__).parents[2] / "data" / "tiny_bundle"
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    from huggingface_hub import constants
+    from huggingface_hub import constants, utils
 
+    # A session that was made offline stays so; the name depends on the version.
+    forget = getattr(utils, "reset_sessions", None) or utils.close_session
+    forget()
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
@@ -28,6 +31,7 @@ def hub(monkeypatch, tmp_path):
     with FakeHub() as made:
         monkeypatch.setenv("HF_ENDPOINT", made.endpoint)
         yield made
+    forget()
 
 
 def files_of(folder):

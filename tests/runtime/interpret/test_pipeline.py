@@ -9,6 +9,7 @@ import pytest
 
 from steersearch.errors import BundleError, ChecksumError, ConfigError, DataError
 from steersearch.runtime import Bundle, SteerableIndex
+from steersearch.runtime.bundle.interpretation import interpretation_bytes
 from steersearch.runtime.interpret.pipeline import interpret, training_auc, with_labels, with_training_scores
 from steersearch.runtime.interpret.storage import read_graph, save
 
@@ -188,9 +189,7 @@ def test_a_damaged_file_is_named(labelled, tmp_path, name):
 def test_of_another_bundle(labelled, tmp_path):
     entries = replace(labelled.interpretation, entries=labelled.interpretation.entries[1:])
     folder = shutil.copytree(labelled.path, tmp_path / "bundle")
-    from steersearch.runtime.interpret.storage import _interpretation_bytes
-
-    (folder / "interpretation.jsonl.gz").write_bytes(_interpretation_bytes(entries))
+    (folder / "interpretation.jsonl.gz").write_bytes(interpretation_bytes(entries))
     broken = Bundle.load(labelled.path)
     broken.path = folder
     with pytest.raises(BundleError, match="describes 63 latents, the bundle has 64"):
