@@ -78,6 +78,37 @@ def test_a_table_embeds_as_in_training(tmp_path, form, precision):
     assert [opened.token_text(int(each)) for each in ids] == ["a", "whale"]
 
 
+@pytest.mark.parametrize("form", STATIC)
+def test_a_table_is_cut(tmp_path, form):
+    """The first numbers of an embedding, which get unit length again."""
+    folder = STATIC[form](tmp_path / "model")
+    opened, embedder, made = written(resolve_embedder(folder, truncate_dim=3), tmp_path / "files")
+    rows = opened.embed_documents(TEXTS)
+    assert (made.d_in, embedder.d_in, rows.shape[1]) == (3, 3, 3)
+    np.testing.assert_allclose(rows, embedder.embed(TEXTS), atol=1e-6)
+    whole = Embedder(folder).embed(TEXTS[1:3])[:, :3]
+    np.testing.assert_allclose(rows[1:3], whole / np.linalg.norm(whole, axis=1, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls+mean"])
+def test_a_graph_is_cut(tmp_path, pooling):
+    folder = build_graph(tmp_path / "model")
+    opened, embedder, made = written(resolve_embedder(folder, pooling=pooling, truncate_dim=3), tmp_path / "files")
+    rows = opened.embed_documents(TEXTS)
+    assert (made.d_in, embedder.d_in, rows.shape[1]) == (3, 3, 3)
+    np.testing.assert_allclose(rows, embedder.embed(TEXTS), atol=1e-5)
+    whole = Embedder(resolve_embedder(folder, pooling=pooling)).embed(TEXTS)[:, :3]
+    np.testing.assert_allclose(rows, whole / np.linalg.norm(whole, axis=1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [build_static, build_graph])
+def test_more_numbers_than_there_are(tmp_path, build):
+    source = replace(resolve_embedder(build(tmp_path / "model")), truncate_dim=999)
+    source = replace(source, pooling="mean") if source.kind == "onnx" else source
+    with pytest.raises(DataError, match=r"truncate_dim is 999, but model gives \d+ numbers: choose at most \d+"):
+        Embedder(source)
+
+
 def test_w8_by_hand():
     table = np.array([[127, -63.5, 0], [0, 0, 0], [0.5, 1, -1]], np.float32)
     rows, scales = compressed(table, "w8")

@@ -114,8 +114,8 @@ def test_one_function_opens_embedders():
                     name = ast.unparse(node.func).split(".")[-1]
                     if name in ("SentenceTransformer", "from_pretrained", "pipeline", "import_from_string"):
                         found.add((str(path.relative_to(root)), name))
-    # The second reads the weights again of a model that is open, so of a folder that was checked. The last two are our own
-    # `from_pretrained`, of bundles and autoencoders.
+    # The first two are our own `from_pretrained`, of bundles and autoencoders. The last reads the weights again of a
+    # model that is open, so of a folder that was checked.
     assert found == {
         ("cli/pretrained.py", "from_pretrained"),
         ("export/pretrained.py", "from_pretrained"),
