@@ -19,6 +19,8 @@ from ..errors import ConfigError, DataError
 from ..files import absolute, sha256_of
 from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.embedder_kinds import find_opener
+from ..runtime.bundle.fast_queries.storage import with_table
+from ..runtime.bundle.fast_queries.table import Table
 from ..runtime.bundle.interpretation import Interpretation, interpretation_bytes
 from ..runtime.bundle.manifest import (
     DECODER,
@@ -39,7 +41,7 @@ from ..training.sae import SparseAutoencoder
 from ..training.threads import limit_threads
 from .embedder import Via, choose_exporter
 from .exportable import ExportableEmbedder
-from .features import carry_over, features_of
+from .features import carried_table, carry_over, features_of
 from .given_vectors import is_of_given_vectors, write_without_embedder
 from .graphs import decoder_graph, encoder_graph
 from .licences import licences_text
@@ -76,6 +78,7 @@ def export_bundle(
     progress: Callable[[str], None] | None = None,
     labels: Interpretation | None = None,
     card: str | None = None,
+    table: Table | None = None,
 ) -> Manifest:
     """Export a checkpoint as a bundle that `steersearch.runtime` reads without torch.
 
@@ -102,6 +105,7 @@ def export_bundle(
         progress: Called with a line before every step.
         labels: An interpretation of this autoencoder, which the bundle gets unless it replaces one that has its own.
         card: Text of the autoencoder's model card, which goes into LICENSES.
+        table: For queries without the transformer; the bundle gets it unless it replaces one that has its own.
 
     Returns:
         The manifest, with sizes and parity figures.
@@ -172,6 +176,10 @@ def export_bundle(
             document_prefix=source.document_prefix,
             embedder_kind=exported.kind,
         )
+        if (kept := carried_table(out, manifest)) is not None:
+            report("keeping the table for fast queries of the bundle that is replaced")
+        if (queries := kept or table) is not None:
+            manifest = with_table(folder, manifest, queries)
         report(f"comparing the bundle with the embedder and the autoencoder on {len(texts)} texts")
         opened: Any = find_opener(manifest, folder)(folder, manifest, None, "fast")
         figures = check_parity(folder, opened, exported.reference, sae, texts, precision)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -19,7 +20,7 @@ from ..files import absolute
 from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.fast_queries.storage import has_table, quantised, write_table
 from ..runtime.bundle.fast_queries.table import QueryTable, Table, evidence
-from ..runtime.bundle.manifest import TOKENIZER
+from ..runtime.bundle.manifest import NO_EMBEDDER, TOKENIZER
 from ..runtime.bundle.tokenizer import open_tokenizer
 from ..runtime.interpret.pipeline import CachedEmbedder
 from ..training.queries import natural_queries
@@ -33,6 +34,8 @@ FURTHER = FitSettings(epochs=6, learning_rate=1e-3)
 """How a table is fitted further that the bundle has already."""
 LENGTHS = 0.95
 """Share of the held-out pieces that are no longer than what `auto` leaves to the table."""
+_UNKNOWN: dict[str, Any] = {"confidence": np.zeros(5, np.float32), "threshold": 0.0, "longest": 0}
+"""Of a table that was not judged yet."""
 SURE_SHARE = 0.5
 """Share of the held-out pieces whose expected cosine is above the threshold of `auto`."""
 
@@ -78,13 +81,14 @@ def add_fast_queries(
         progress: Called with (stage, done, total).
 
     Raises:
-        ConfigError: `pieces` is too low.
+        ConfigError: `pieces` is too low, or the bundle has no embedder or a static one.
         DataError: The corpus cannot be read, or is too small.
     """
     if pieces < MIN_PIECES:
         raise ConfigError(f"pieces is {pieces}: at least {MIN_PIECES} are needed")
     show = progress or (lambda stage, done, total: None)
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    _check_kind(opened)
     earlier = opened.query_table.table if has_table(opened.manifest) and not afresh else None
     settings = settings or (FURTHER if earlier else FitSettings())
     texts = natural_queries(Corpus.open(corpus), limit=pieces, seed=settings.seed).texts
@@ -98,8 +102,7 @@ def add_fast_queries(
     tokenizer = open_tokenizer(opened.path / TOKENIZER, opened.manifest.max_length)
     tokenizer.no_padding()
     size = tokenizer.get_vocab_size()
-    empty = Table(np.zeros((size + 1, opened.d_in), np.int8), np.ones(size + 1, np.float32), np.zeros(size, np.int64),
-                  np.zeros(5, np.float32), 0.0, 0)  # fmt: skip
+    empty = quantised(np.zeros((size + 1, opened.d_in), np.float32), seen=np.zeros(size, np.int64), **_UNKNOWN)
     reader = QueryTable(empty, tokenizer, opened.manifest.max_length)
     tokens = [reader.tokens(text) for text in texts]
     held = max(1, int(HELD_OUT * len(texts)))
@@ -107,12 +110,21 @@ def add_fast_queries(
     if earlier is None:
         start = start_rows(_alone(embed, tokenizer, size, opened.d_in), seen)
     else:
-        start, seen = earlier.rows * earlier.scale[:, None], seen + earlier.seen
+        start, seen = earlier.rows(), seen + earlier.seen
     rows = fit_rows(start, tokens[held:], targets[held:], settings, partial(show, "fit"))
-    table = quantised(rows, seen=seen, confidence=np.zeros(5, np.float32), threshold=0.0, longest=0)
+    table = quantised(rows, seen=seen, **_UNKNOWN)
     table, figures = _judged(table, reader, texts[:held], tokens[:held], targets[:held], len(texts) - held)
     write_table(opened.path, opened.manifest, opened.files, table)
     return figures
+
+
+def _check_kind(bundle: Bundle) -> None:
+    """Check that a bundle has an embedder that a table can take the place of; a ConfigError."""
+    kind = bundle.manifest.embedder_kind
+    if kind == NO_EMBEDDER:
+        raise ConfigError(f"{bundle.path} has no embedder, so no tokenizer that a table could have vectors for")
+    if kind == "static":
+        raise ConfigError(f"the embedder of {bundle.path} is a table already: its queries are fast as they are")
 
 
 def _alone(embed: CachedEmbedder, tokenizer: Tokenizer, size: int, d_in: int) -> FloatArray:
@@ -142,7 +154,7 @@ def _judged(
     expected = facts @ weights
     threshold = float(np.quantile(expected, 1 - SURE_SHARE))
     longest = int(np.quantile([len(row) for row in tokens], LENGTHS))
-    judged = Table(table.rows, table.scale, table.seen, weights.astype(np.float32), threshold, longest)
+    judged = replace(table, confidence=weights.astype(np.float32), threshold=threshold, longest=longest)
     last = QueryTable(judged, reader._tokenizer, reader._max_length)
     sure = np.array([last.is_sure(text, cosine) for text, cosine in zip(texts, expected, strict=True)])
     among = float(cosines[sure].mean()) if sure.any() else 0.0

@@ -102,6 +102,12 @@ class Manifest:
         """Digest that an embedding is tied to, apart from text and prefix: sha256 over embedder and tokenizer."""
         return self._digest_of()
 
+    @property
+    def query_digest(self) -> str:
+        """Digest that the vector of a query is tied to, apart from its text: sha256 over embedder and query prefix."""
+        lines = f"{self.embedder_digest}\nquery_prefix {json.dumps(self.query_prefix)}\n"
+        return hashlib.sha256(lines.encode()).hexdigest() if self.query_prefix else self.embedder_digest
+
     def _digest_of(self, *more: str, prefix: str = "") -> str:
         names = sorted(n for n in self.files if n.startswith("embedder.") or n in (TOKENIZER, *more))
         lines = "".join(f"{name} {self.files[name]['sha256']}\n" for name in names)

@@ -37,6 +37,8 @@ class PretrainedModel:
     """The texts that it was trained on, with their licences."""
     weights: Path
     labels_file: Path | None
+    queries_file: Path | None
+    """The table for queries without the transformer."""
     card: Path | None
 
     @property
@@ -82,8 +84,8 @@ def find_pretrained(name: str) -> PretrainedModel:
     if name not in pretrained_names():
         raise ConfigError(f"there is no pretrained model {shown(name)}: choose {', '.join(pretrained_names())}")
     path = folder / f"{name}.safetensors"
-    labels, card = folder / f"{name}.labels.jsonl.gz", folder / f"{name}.md"
-    there = [each for each in (path, labels, card) if each.is_file()]
+    labels, queries, card = (folder / f"{name}.{end}" for end in ("labels.jsonl.gz", "queries.npz", "md"))
+    there = [each for each in (path, labels, queries, card) if each.is_file()]
     try:
         head = _metadata(path)
         config, info = head["config"], head["info"]
@@ -98,6 +100,7 @@ def find_pretrained(name: str) -> PretrainedModel:
             corpus=info["corpus"]["name"],
             weights=path,
             labels_file=labels if labels in there else None,
+            queries_file=queries if queries in there else None,
             card=card if card in there else None,
         )
     except (OSError, KeyError, TypeError, ValueError, EOFError, RecursionError) as error:

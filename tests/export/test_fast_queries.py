@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 from steersearch.errors import BundleError, ChecksumError, ConfigError, DataError
 from steersearch.export.fast_queries import add_fast_queries
+from steersearch.export.features import carried_table
 from steersearch.runtime import Bundle, SteerableIndex
+from steersearch.runtime.bundle.fast_queries.nibbles import pack, unpack
 from steersearch.runtime.bundle.fast_queries.storage import quantised, write_table
 from steersearch.runtime.bundle.fast_queries.table import SEEN_OFTEN, evidence
 from steersearch.runtime.bundle.manifest import FAST_QUERIES
@@ -56,10 +59,10 @@ def test_the_same_seed_gives_the_same_rows() -> None:
     assert (one == other).all()
 
 
-def test_eight_bits_keep_a_row() -> None:
+def test_four_bits_keep_a_row() -> None:
     rows = np.random.default_rng(0).standard_normal((5, 16)).astype(np.float32)
     table = quantised(rows, seen=np.zeros(4, np.int64), confidence=np.zeros(5), threshold=0.0, longest=0)
-    assert np.abs(table.rows * table.scale[:, None] - rows).max() <= np.abs(rows).max() / 254 + 1e-6
+    assert np.abs(table.rows() - rows).max() <= np.abs(rows).max() / 14 * 1.01
 
 
 def test_evidence_of_two_rows_by_hand() -> None:
@@ -158,20 +161,58 @@ def test_a_table_is_fitted_further_or_afresh(tmp_path: Path, fitted: Path) -> No
     none = FitSettings(epochs=0)
     add_fast_queries(folder, TEXTS, pieces=400, settings=none, cache_dir=tmp_path)
     further = Bundle.load(folder).query_table.table
-    assert np.abs(further.rows.astype(int) - before.rows).max() <= 1
+    assert np.abs(further.rows() - before.rows()).max() <= np.abs(before.rows()).max() / 50
     assert (further.seen >= before.seen).all()
     assert further.seen.sum() > before.seen.sum()
     add_fast_queries(folder, TEXTS, pieces=400, afresh=True, settings=none, cache_dir=tmp_path)
-    assert np.abs(Bundle.load(folder).query_table.table.rows.astype(int) - before.rows).max() > 10
+    assert np.abs(Bundle.load(folder).query_table.table.rows() - before.rows()).max() > 0.03
+
+
+def test_numbers_in_four_bits_by_hand() -> None:
+    row = np.zeros((1, 40), np.float32)
+    row[0, :4], row[0, 39] = [7, -7, 3.4, 0.2], -0.5
+    packed, scale = pack(row)
+    assert (packed.shape, scale.shape) == ((1, 32), (1, 2))
+    # Low half first: 7 is 15, -7 is 1, 3 is 11, 0 is 8.
+    assert packed[0, :2].tolist() == [15 | 1 << 4, 11 | 8 << 4]
+    np.testing.assert_allclose(unpack(packed, scale, 40)[0, [0, 1, 2, 3, 38, 39]], [7, -7, 3, 0, 0, -0.5], atol=1e-3)
+    again = pack(unpack(packed, scale, 40))
+    assert (again[0] == packed).all()
+    assert (again[1] == scale).all()
+
+
+def test_a_table_belongs_to_a_prompt(tmp_path: Path, fitted: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(fitted, folder)
+    manifest = replace(Bundle.load(folder).manifest, query_prefix="query: ")
+    (folder / "manifest.json").write_text(manifest.to_json())
+    with pytest.raises(BundleError, match="fitted to another embedder or prompt"):
+        _ = Bundle.load(folder, queries="fast").query_table
+
+
+def test_a_table_is_carried_over_to_another_precision_of_the_same_embedder(fitted: Path, caplog) -> None:
+    manifest, kept = Bundle.load(fitted).manifest, Bundle.load(fitted).query_table.table
+    other = replace(manifest, files=manifest.files | {"embedder.onnx": {"sha256": "0" * 64, "bytes": 1}})
+    assert (carried_table(fitted, other).packed == kept.packed).all()
+    assert carried_table(fitted / "nothing", other) is None
+    assert not caplog.records
+    assert carried_table(fitted, replace(other, query_prefix="query: ")) is None
+    assert "is not kept, since it belongs to another embedder or prompt" in caplog.text
+
+
+@pytest.mark.parametrize(("kind", "message"), [("none", "has no embedder"), ("static", "is a table already")])
+def test_bundles_that_need_no_table(fitted: Path, kind: str, message: str) -> None:
+    bundle = Bundle.load(fitted)
+    bundle.manifest = replace(bundle.manifest, embedder_kind=kind)
+    with pytest.raises(ConfigError, match=message):
+        add_fast_queries(bundle, TEXTS)
 
 
 def test_a_damaged_table_is_refused(tmp_path: Path, fitted: Path) -> None:
     folder = tmp_path / "bundle"
     shutil.copytree(fitted, folder)
     bundle = Bundle.load(folder, queries="fast")
-    wrong = bundle.query_table.table
-    again = type(wrong)(wrong.rows, wrong.scale, wrong.seen, wrong.confidence, wrong.threshold, wrong.longest)
-    write_table(folder, bundle.manifest, bundle.files, again)
+    write_table(folder, bundle.manifest, bundle.files, bundle.query_table.table)
     path = folder / FAST_QUERIES
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ....arrays import FloatArray, IntArray, unit_rows
@@ -14,6 +15,7 @@ from ....errors import ConfigError
 from ....text import shown
 from ..embedder import check_texts
 from ..tokenizer import no_panic
+from .nibbles import unpack
 
 Queries = Literal["transformer", "fast", "auto"]
 """What embeds a query: the bundle's embedder, the table, or the table where it is sure enough."""
@@ -34,10 +36,10 @@ def check_queries(queries: str) -> Queries:
 class Table:
     """The arrays of a table, as they are in its file."""
 
-    rows: np.ndarray[tuple[int, ...], np.dtype[np.int8]]
-    """One vector per token and a last one that every text has, shape (tokens + 1, d_in), int8."""
+    packed: NDArray[np.uint8]
+    """One vector per token and a last one that every text has, shape (tokens + 1, width), 4 bits each: `pack`."""
     scale: FloatArray
-    """What a row's numbers are multiplied with, shape (tokens + 1,), float32."""
+    """Scales of their groups, shape (tokens + 1, groups), float32."""
     seen: IntArray
     """Training texts with each token, shape (tokens,)."""
     confidence: FloatArray
@@ -46,6 +48,12 @@ class Table:
     """Expected cosine below which `auto` asks the embedder."""
     longest: int
     """Tokens of a text above which `auto` asks the embedder: how far the expected cosine was measured."""
+    d_in: int
+    """Numbers of a vector."""
+
+    def rows(self, chosen: IntArray | slice = slice(None)) -> FloatArray:
+        """Return vectors, of all tokens or of some, shape (n, d_in), float32."""
+        return unpack(self.packed[chosen], self.scale[chosen], self.d_in)
 
 
 class QueryTable:
@@ -71,7 +79,7 @@ class QueryTable:
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """Return unit rows, shape (n, d_in), float32; a DataError for what is no list of valid texts."""
         rows = [self._vector(self.tokens(text))[0] for text in check_texts(texts)]
-        return unit_rows(np.array(rows, np.float32).reshape(len(rows), self.table.rows.shape[1]))
+        return unit_rows(np.array(rows, np.float32).reshape(len(rows), self.table.d_in))
 
     def embed_sure(self, text: str) -> tuple[FloatArray, float]:
         """Return the unit vector of one text, shape (d_in,), and its expected cosine to the embedder's vector."""
@@ -89,8 +97,7 @@ class QueryTable:
 
     def _vector(self, tokens: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the sum of a text's rows, shape (d_in,), and the rows' lengths."""
-        chosen = np.append(tokens, len(self.table.seen))
-        rows = self.table.rows[chosen].astype(np.float32) * self.table.scale[chosen, None]
+        rows = self.table.rows(np.append(tokens, len(self.table.seen)))
         total: FloatArray = rows.sum(0)
         return total, np.linalg.norm(rows, axis=1)
 
