@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from ..errors import IndexFolderError, StorageError
+from ..errors import ConfigError, IndexFolderError, StorageError
 from ..files import absolute
 from .choices import TYPER, ChoosingCommand
 from .console import console, stderr
@@ -40,7 +40,9 @@ from .options import (
     NoChunks,
     Overlap,
     ProfileOption,
+    SkipBad,
     TextColumn,
+    VectorColumn,
     one_path,
 )
 from .output import print_json, quiet, report_problems
@@ -81,6 +83,15 @@ def build(
     overlap: Overlap = None,
     no_chunks: NoChunks = False,
     text_column: TextColumn = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="The documents' vectors, if you have them: .npy, .jsonl or .parquet, as for `sae train`. Nothing is "
+            "embedded then, and nothing is cut."
+        ),
+    ] = None,
+    vector_column: VectorColumn = None,
+    skip_bad: SkipBad = False,
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
     embedder_dimensions: EmbedderDimensions = None,
@@ -99,9 +110,19 @@ def build(
     """
     from ..corpus import Corpus
     from ..runtime import Bundle, SteerableIndex
+    from ..vectors import Vectors, open_vectors
 
-    corpus = Corpus.open(one_path(path, data), text_column=text_column)
-    total = len(corpus) if corpus.folder is None else len(corpus.folder.ids())
+    documents: Corpus | Vectors
+    if vectors is not None:
+        columns = {"column": vector_column, "text_column": text_column}
+        given = one_path(path, data) if path or data else None
+        documents = open_vectors(vectors, given, **columns, skip_bad=skip_bad)
+        corpus, total = documents.documents, len(documents.rows)
+    elif vector_column or skip_bad:
+        raise ConfigError(f"{'--vector-column' if vector_column else '--skip-bad'} is for --vectors FILE: name it")
+    else:
+        documents = corpus = Corpus.open(one_path(path, data), text_column=text_column)
+        total = len(corpus) if corpus.folder is None else len(corpus.folder.ids())
     embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts, max_calls)
     if absolute(out).exists():
         opened = SteerableIndex.open(out, bundle=bundle, backend=backend, profile=profile, embedder=embedder)
@@ -109,29 +130,32 @@ def build(
         loaded = Bundle.load(bundle or Path("bundle"), profile=profile, embedder=embedder)
         opened = SteerableIndex.create(out, loaded, backend=backend)
     # They log oddities of files; what cannot be read is reported at the end.
-    announce(opened.bundle, total, "documents, before they are cut")
+    if vectors is None:
+        announce(opened.bundle, total, "documents, before they are cut")
     with opened, quiet("pypdf", "steersearch.corpus.files", "steersearch.corpus.problems"), progress_bars() as show:
         added = opened.add_from(
-            corpus,
+            documents,
             chunk_tokens=0 if no_chunks else chunk_tokens,
             overlap=overlap,
             total=total,
             progress=lambda done, _: show("index documents", done, total),
         )
         count = len(opened)
+    problems = corpus.problems if corpus is not None else {}
     stored = added.embedded + added.updated + added.unchanged
     if json:
         figures = {"added": stored, "unchanged": added.unchanged, "replaced": added.replaced, "dropped": added.dropped}
-        print_json({"index": str(out), **figures, "documents": count, "problems": corpus.problems})
+        print_json({"index": str(out), **figures, "documents": count, "problems": problems})
     else:
         already = f" ({added.unchanged:,} of them were there already)" if added.unchanged else ""
         dropped = f", dropped {added.dropped:,} that are gone" if added.dropped else ""
         replaced = f", replaced {added.replaced:,}" if added.replaced else ""
         stderr.print(f"{out}: added {stored:,}{already}{replaced}{dropped}, now {count:,} documents")
         report_calls(opened.bundle)
-        report_problems(corpus.problems, corpus.positions, "documents" if corpus.folder is None else "files")
+        if corpus is not None:
+            report_problems(problems, corpus.positions, "documents" if corpus.folder is None else "files")
         stderr.print(f'next: sae search "your words" --index {out}')
-    if corpus.problems:
+    if problems:
         raise typer.Exit(1)
 
 

@@ -79,6 +79,13 @@ TextColumn = Annotated[
     str | None, typer.Option(help="The column or field that holds the text, of a .csv, .parquet or .jsonl file.")
 ]
 
+VectorColumn = Annotated[
+    str | None, typer.Option(help="Column of --vectors that holds them. [default: embedding, vector, or the only]")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="With --vectors: leave out documents whose vector is missing, zero or NaN.")
+]
+
 BoostOption = Annotated[
     list[str] | None,
     typer.Option(

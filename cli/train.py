@@ -14,7 +14,7 @@ from ..files import absolute, check_place
 from .console import stderr
 from .embedders import EmbedderModel, brought
 from .live import training_table
-from .options import Json
+from .options import Json, SkipBad, VectorColumn
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -35,16 +35,12 @@ def train(
             "by id or by order; .jsonl and .parquet may hold the texts too."
         ),
     ] = None,
-    vector_column: Annotated[
-        str | None, typer.Option(help="Column of --vectors that holds them. [default: embedding, vector, or the only]")
-    ] = None,
+    vector_column: VectorColumn = None,
     text_column: Annotated[str | None, typer.Option(help="Column that holds the text, where it is not `text`.")] = None,
     query_vectors: Annotated[
         Path | None, typer.Option(help="Vectors of real queries, .npy; with --pairs one row per pair.")
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out documents whose vector is missing, zero or NaN.")
-    ] = False,
+    skip_bad: SkipBad = False,
     embedder_name: Annotated[
         str, typer.Option(help="What the model that made --vectors is called, for messages: text-embedding-3-small.")
     ] = "",

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from ..arrays import FloatArray, IntArray
 from ..corpus import Corpus
-from ..embedding_cache import default_cache_dir
+from ..embedding_cache import Side, default_cache_dir
 from ..errors import ConfigError, DataError
 from ..files import absolute
 from ..runtime.bundle.bundle import Bundle
@@ -98,24 +98,46 @@ def add_fast_queries(
         )
     random.Random(settings.seed).shuffle(texts)
     embed = CachedEmbedder(opened, absolute(cache_dir) if cache_dir else default_cache_dir(), show)
+    table, figures = fit_table(opened, texts, embed, settings, earlier, progress=show)
+    write_table(opened.path, opened.manifest, opened.files, table)
+    return figures
+
+
+def fit_table(
+    bundle: Bundle,
+    texts: list[str],
+    embed: Callable[[list[str], str, Side], FloatArray],
+    settings: FitSettings,
+    earlier: Table | None = None,
+    *,
+    progress: Progress,
+) -> tuple[Table, FastQueries]:
+    """Fit a table to a bundle's query vectors of texts in random order, the first of which are held out.
+
+    Args:
+        bundle: Its tokenizer is taken.
+        texts: What is learnt from.
+        embed: Called with texts, what they are, and their side: unit rows, shape (n, d_in).
+        settings: How it is fitted.
+        earlier: A table to start from.
+        progress: Called with (stage, done, total).
+    """
     targets = np.asarray(embed(texts, "embed pieces", "queries"), np.float32)
-    tokenizer = open_tokenizer(opened.path / TOKENIZER, opened.manifest.max_length)
+    tokenizer = open_tokenizer(bundle.path / TOKENIZER, bundle.manifest.max_length)
     tokenizer.no_padding()
     size = tokenizer.get_vocab_size()
-    empty = quantised(np.zeros((size + 1, opened.d_in), np.float32), seen=np.zeros(size, np.int64), **_UNKNOWN)
-    reader = QueryTable(empty, tokenizer, opened.manifest.max_length)
+    empty = quantised(np.zeros((size + 1, bundle.d_in), np.float32), seen=np.zeros(size, np.int64), **_UNKNOWN)
+    reader = QueryTable(empty, tokenizer, bundle.manifest.max_length)
     tokens = [reader.tokens(text) for text in texts]
     held = max(1, int(HELD_OUT * len(texts)))
     seen = np.bincount(np.concatenate([np.unique(row) for row in tokens[held:]]).astype(np.int64), minlength=size)
     if earlier is None:
-        start = start_rows(_alone(embed, tokenizer, size, opened.d_in), seen)
+        start = start_rows(_alone(embed, tokenizer, size, bundle.d_in), seen)
     else:
         start, seen = earlier.rows(), seen + earlier.seen
-    rows = fit_rows(start, tokens[held:], targets[held:], settings, partial(show, "fit"))
+    rows = fit_rows(start, tokens[held:], targets[held:], settings, partial(progress, "fit"))
     table = quantised(rows, seen=seen, **_UNKNOWN)
-    table, figures = _judged(table, reader, texts[:held], tokens[:held], targets[:held], len(texts) - held)
-    write_table(opened.path, opened.manifest, opened.files, table)
-    return figures
+    return _judged(table, reader, texts[:held], tokens[:held], targets[:held], len(texts) - held)
 
 
 def _check_kind(bundle: Bundle) -> None:
@@ -127,7 +149,9 @@ def _check_kind(bundle: Bundle) -> None:
         raise ConfigError(f"the embedder of {bundle.path} is a table already: its queries are fast as they are")
 
 
-def _alone(embed: CachedEmbedder, tokenizer: Tokenizer, size: int, d_in: int) -> FloatArray:
+def _alone(
+    embed: Callable[[list[str], str, Side], FloatArray], tokenizer: Tokenizer, size: int, d_in: int
+) -> FloatArray:
     """Embed every token as a text of its own, shape (tokens, d_in); zeros for those that are no text."""
     words = {i: tokenizer.decode([i]).removeprefix("##").strip() for i in range(size)}
     named = [i for i in range(size) if words[i]]

@@ -40,6 +40,8 @@ from .store.row_encoding import Record, check_documents
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ..vectors import Vectors
+
 __all__ = ["Hit", "SteerableIndex"]
 
 logger = logging.getLogger(__name__)
@@ -222,7 +224,7 @@ class SteerableIndex:
 
     def add_from(
         self,
-        documents: Source,
+        documents: Source | Vectors,
         *,
         chunk_tokens: int | None = None,
         overlap: int | None = None,
@@ -243,7 +245,8 @@ class SteerableIndex:
 
         Args:
             documents: A path or `Corpus` (see `Corpus.open`); or documents in memory: texts, (id, text, metadata)
-                tuples, or documents of LangChain's loaders and text splitters.
+                tuples, or documents of LangChain's loaders and text splitters. Or documents with their vectors, from
+                `steersearch.vectors.open_vectors`: nothing is embedded then but eight of them, to compare.
             chunk_tokens: Longest chunk in tokens, 0 for no chunks. By default the documents of a path or corpus are cut
                 to the embedder's maximum length, and those in memory are not cut.
             overlap: Most tokens that neighbouring chunks share; an eighth of a chunk by default.
@@ -254,7 +257,7 @@ class SteerableIndex:
             DataError: A document cannot be used, or would replace one that is not its own (see above; a chunk replaces
                 chunks of its document only); earlier blocks of 512 are kept. An unreadable file of a folder is not an
                 error: it is listed in the corpus's `problems`.
-            ConfigError: The chunk size is out of range.
+            ConfigError: The chunk size is out of range, or the vectors are not of the bundle's embedder.
             IndexLockedError, StorageError: As in `add`.
         """
         cut = {"chunk_tokens": chunk_tokens, "overlap": overlap}

@@ -17,16 +17,13 @@ from ..embedding_cache import embed_cached
 from ..errors import ConfigError, DataError
 from ..sequences import as_list
 from ..vectors import Vectors, open_vectors
+from ..vectors.fits import check_fits
 from .config import TrainConfig
 from .embedding import Embedder
 from .queries import REAL_SHARE, check_varied, natural_queries, relevant_rows, tidy
 
 logger = logging.getLogger(__name__)
 
-COMPARED = 8
-"""Documents that an embedder embeds, to see that it is the one that made the vectors."""
-SAME_EMBEDDER = 0.8
-"""Least median cosine with their vectors. Texts with a title or a prompt more stay above, other models are near 0."""
 SYMMETRIC = 0.9999
 """Cosine of one text as query and as document from which on LangChain's embeddings count as the same for both."""
 BLOCK = 512
@@ -97,36 +94,10 @@ def queries_for(
             )
         return QueryVectors(held.rows)
     assert source is not None
-    check_embedder_fits(embedder, held)
+    check_fits(lambda texts: _unit(embedder.embed_documents(texts), None), held)
     source = source if pairs is None else source.with_pairs(_known(source, pairs, held))
     width = held.rows.shape[1]
     return embedded_queries(source, lambda texts: _embed(embedder, texts, width, cache, progress), training)
-
-
-def check_embedder_fits(embedder: Embedder | AnyEmbedder, held: Vectors) -> None:
-    """Check that an embedder gives the vectors of a few documents.
-
-    Raises:
-        ConfigError: They have another width or another direction.
-    """
-    assert held.documents is not None
-    n = len(held.rows)
-    rows = np.unique(np.linspace(0, n - 1, min(COMPARED, n)).astype(int))
-    wanted = set(rows.tolist())
-    texts = [text for at, text in enumerate(held.documents.texts()) if at in wanted]
-    found = _unit(embedder.embed_documents(texts), None)
-    if found.shape[1] != held.rows.shape[1]:
-        raise ConfigError(
-            f"the embedder gives {found.shape[1]} numbers per text, {held.name} has {held.rows.shape[1]}: give the "
-            "embedder that made these vectors"
-        )
-    cosine = float(np.median((found * held.rows[rows]).sum(1)))
-    if cosine < SAME_EMBEDDER:
-        raise ConfigError(
-            f"the embedder and {held.name} have a median cosine of {cosine:.2f} on {len(found)} documents, expected "
-            f"at least {SAME_EMBEDDER}: give the embedder that made these vectors, and the texts that it embedded"
-        )
-    logger.info("the embedder gives the vectors of %d documents with a median cosine of %.4f", len(found), cosine)
 
 
 def _given(

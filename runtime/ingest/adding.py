@@ -14,11 +14,13 @@ from ...arrays import FloatArray
 from ...corpus import Corpus, Document
 from ...errors import ConfigError
 from ...json_values import json_values
+from ...vectors import Vectors
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
 from ..store.row_encoding import Record, check_documents, encode_json
 from .documents import Batch, Source, batches, chunker_for, open_source
 from .earlier import recorded_files, take_over
+from .given import check_given
 from .replacing import check_replaced, gone_documents, made_up_documents, stale_chunks
 from .sources import Names, wanted_prefix
 
@@ -34,7 +36,7 @@ class Added:
     """Counts of what `add_from` did."""
 
     embedded: int = 0
-    """Documents that were new or had a new text."""
+    """Documents that were new or had a new text, or a new vector where vectors were given."""
     updated: int = 0
     """Documents of which only the metadata changed."""
     unchanged: int = 0
@@ -59,7 +61,7 @@ def add_from(
     store: DocumentStore,
     bundle: Bundle,
     folder: Path,
-    documents: Source,
+    documents: Source | Vectors,
     *,
     chunk_tokens: int | None = None,
     overlap: int | None = None,
@@ -67,11 +69,16 @@ def add_from(
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Added:
     """Add documents of any source to the store of an index in `folder`; see `SteerableIndex.add_from`."""
+    held = None
+    if isinstance(documents, Vectors):
+        if chunk_tokens:
+            raise ConfigError(f"{documents.name} has one vector per document, so none can be cut: leave chunks out")
+        held, chunk_tokens, documents = documents, 0, check_given(bundle, documents)
     source = open_source(documents)
     corpus = source if isinstance(source, Corpus) else None
     numbered = source.blocks() if isinstance(source, Corpus) else source
     chunker = chunker_for(bundle, chunk_tokens, overlap) if corpus is not None or chunk_tokens else None
-    done, added = 0, Added()
+    done, read, added = 0, 0, Added()
     seen: set[str] = set()
     with store.writing():
         names = Names(store, corpus.origin, wanted_prefix(corpus)) if corpus is not None else Names(store, "", "")
@@ -83,7 +90,9 @@ def add_from(
 
         named = ((block, names.document(document)) for block, document in numbered)
         for batch in batches(named, chunker, check):
-            added += _add_batch(store, bundle, batch, names)
+            rows = None if held is None else held.rows[read : read + len(batch.documents)]
+            added += _add_batch(store, bundle, batch, names, rows)
+            read += len(batch.documents)
             if corpus is not None or chunker is not None:
                 prefixes = {id: names.prefix for id in made_up_documents(batch)}
                 seen.update(prefixes)
@@ -110,8 +119,9 @@ def put(
 ) -> Added:
     """Store a block of checked documents without duplicate ids; texts that are not stored yet are embedded.
 
-    If vectors are given, unit rows of shape (n, d_in), every document is stored again; without codes if there is no
-    bundle. `stored` is what `store.get(ids)` returns, if that is known; `made_up` as in `DocumentStore.put`.
+    If vectors are given, unit rows of shape (n, d_in), every document is stored again unless `stored` says otherwise;
+    without codes if there is no bundle. `stored` is what `store.get(ids)` returns, if that is known, and None for
+    documents that are stored in any case; `made_up` as in `DocumentStore.put`.
     """
     if stored is None:
         stored = store.get(ids) if vectors is None else [None] * len(ids)
@@ -129,7 +139,7 @@ def put(
             assert vectors is not None, "without a bundle the caller provides vectors"
             rows, codes = vectors, (np.empty((len(some), 0), np.int64), np.empty((len(some), 0), np.float32))
         else:
-            rows = bundle.embed_documents(some) if vectors is None else vectors
+            rows = bundle.embed_documents(some) if vectors is None else vectors[new]
             codes = bundle.encode(rows)
         own = {ids[i]: made_up[ids[i]] for i in new if ids[i] in made_up} if made_up else None
         store.put([ids[i] for i in new], some, [metadata[i] for i in new], rows, *codes, made_up=own)
@@ -181,14 +191,27 @@ def adopt(store: DocumentStore, bundle: Bundle, facts: Mapping[str, str]) -> Non
         store.set_meta(key, facts[key])
 
 
-def _add_batch(store: DocumentStore, bundle: Bundle, batch: Batch, names: Names) -> Added:
-    unique = list({document.id: document for document in batch.documents}.values())
+def _add_batch(
+    store: DocumentStore, bundle: Bundle, batch: Batch, names: Names, rows: FloatArray | None = None
+) -> Added:
+    """Store a batch; `rows` are the documents' vectors, if they are there already, shape (n, d_in)."""
+    # The last of those with one id.
+    places = list({document.id: at for at, document in enumerate(batch.documents)}.values())
+    unique = [batch.documents[at] for at in places]
     ids, texts, metadata = [d.id for d in unique], [d.text for d in unique], [d.metadata for d in unique]
     check_documents(ids, texts, metadata)
     stored = store.get(ids)
     check_replaced(store, unique, stored, names)
     made_up = {document.id: names.prefix for document in unique if document.made_up}
-    added = put(store, bundle, ids, texts, metadata, stored=stored, made_up=made_up)
+    vectors = None
+    if rows is not None:
+        vectors = np.array(rows[places], np.float32)
+        there = store.vectors_by_id(ids)
+        for at, old in enumerate(stored):
+            before = there[at]
+            if old is not None and old.text == texts[at] and before is not None and (before != vectors[at]).any():
+                stored[at] = None
+    added = put(store, bundle, ids, texts, metadata, vectors, stored=stored, made_up=made_up)
     return replace(added, replaced=added.replaced + len(batch.documents) - len(unique))
 
 
