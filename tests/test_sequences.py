@@ -1,12 +1,15 @@
 """Ground floor: arguments with one item per document are taken by position, or refused with the cure."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 
 from steersearch.arrays import check_unit_rows
 from steersearch.corpus import Corpus, Document
 from steersearch.errors import DataError
-from steersearch.sequences import as_list, in_order
+from steersearch.sequences import as_list, in_order, unmasked
 
 
 class Column:
@@ -187,3 +190,10 @@ def test_a_corpus_is_read_again_and_again(kind):
 def test_codes_that_are_no_numbers(opened_bundle, indices, values, message):
     with pytest.raises(DataError, match=message):
         opened_bundle.decode(indices, values)
+
+
+def test_a_module_that_another_thread_is_importing(monkeypatch):
+    """numpy.ma is in sys.modules before it has its classes."""
+    monkeypatch.setitem(sys.modules, "numpy.ma", ModuleType("numpy.ma"))
+    rows = np.eye(2)
+    assert unmasked(rows, "rows") is rows

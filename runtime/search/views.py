@@ -23,6 +23,7 @@ from .fusion import HybridView, check_fusion
 from .latent import LatentView
 from .lexical.contained import ContainedView
 from .lexical.words import WordsView
+from .metadata_view import MetadataView
 from .query import Fusion, Query, RankedRows
 from .reconstruction import ReconstructionView
 from .terms import search_terms, word_shares
@@ -40,8 +41,10 @@ VIEWS: dict[str, type[View]] = {
 }
 """All views by name. A view added here is available in Python and on the command line."""
 
-PARTS: dict[str, type[View]] = {"contained": ContainedView}
-"""What views are ranked with beside their own data."""
+PARTS: dict[str, type[View]] = {"contained": ContainedView, "metadata": MetadataView}
+"""What views are ranked and filtered with beside their own data."""
+FILTERED_HERE = range(2000, 2_000_000)
+"""Numbers of documents for which filters read a table of metadata in memory, which takes 60 bytes and more for each."""
 
 POST_FILTER_DEPTH = 200
 """Best documents of an unfiltered search that a new filter is first applied to."""
@@ -111,7 +114,13 @@ class Views:
                 # With fewer rows than the depth, the view has no others.
                 if np.count_nonzero(matches) >= k or len(rows) < depth:
                     return rows[matches][:k], scores[matches][:k]
-            return self._ranked(searched, query, k, self._store.rowids_where(filter) if filter else None)
+            return self._ranked(searched, query, k, self._allowed(filter) if filter else None)
+
+    def _allowed(self, filter: Mapping[str, Any]) -> IntArray:
+        """Return the row ids of the documents that match a filter, ascending, inside a snapshot."""
+        if len(self._store) not in FILTERED_HERE or self._store.filter_is_cached(filter):
+            return self._store.rowids_where(filter)
+        return self._store.rowids_where(filter, cast(MetadataView, self._synced("metadata")).refresh().where)
 
     def _ranked(self, view: View, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
         """Search a view, by the terms of the query if it has any."""
@@ -147,6 +156,9 @@ class Views:
             index = self._dense.index
             if complete and self._source.bundle is not None:
                 self._synced("contained")
+            if complete and len(self._store) in FILTERED_HERE:
+                with self._store.snapshot():
+                    cast(MetadataView, self._synced("metadata")).refresh()
             if not self._unsaved():
                 return
         # Without the lock, so that other threads can search.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -39,10 +39,11 @@ from .row_encoding import (
     encode_json,
     encode_rows,
     is_unicode,
+    rowid_list,
     short,
     storable_ids,
 )
-from .schema import RESERVED, check_schema, fill_schema, watermark_of
+from .schema import CHANGES, check_meta, check_schema, fill_schema, watermark_of
 from .sqlite import Database, chunks, create_database, damage_errors, damaged
 from .write_lock import WriterLock
 
@@ -87,7 +88,7 @@ class DocumentStore:
         """
         if d_in < 1:
             raise DataError(f"d_in is {d_in}: vectors need at least one number")
-        _check_meta(meta)
+        check_meta(meta)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -129,7 +130,7 @@ class DocumentStore:
     @property
     def meta(self) -> dict[str, str]:
         """The values kept next to the documents, as committed now."""
-        hidden = ("state", "epochs")
+        hidden = ("state", "epochs", CHANGES)
         return {key: value for key, value in self._database.rows("SELECT key, value FROM meta") if key not in hidden}
 
     @property
@@ -137,6 +138,13 @@ class DocumentStore:
         """Number of committed changes to the documents, without those that leave caches of the vectors valid."""
         with self._damage_errors():
             return int(self._database.fact("SELECT value FROM meta WHERE key = 'generation'"))
+
+    @property
+    def metadata_changes(self) -> int:
+        """Number of committed changes to the metadata of documents that were there."""
+        with self._damage_errors():
+            found = self._database.rows("SELECT value FROM meta WHERE key = ?", (CHANGES,))
+            return int(found[0][0]) if found else 0
 
     @property
     def origin(self) -> Origin:
@@ -205,7 +213,7 @@ class DocumentStore:
 
     def by_rowid(self, rowids: ArrayLike) -> list[Record]:
         """Return the documents of `rowids`, in that order, without those that were deleted meanwhile."""
-        wanted = _rowid_list(rowids)
+        wanted = rowid_list(rowids)
         found: dict[int, Record] = {}
         with self.snapshot():
             for marks, part in chunks(wanted):
@@ -216,7 +224,7 @@ class DocumentStore:
 
     def vectors_of(self, rowids: ArrayLike) -> FloatArray:
         """Return the vectors of `rowids`, in that order, shape (n, d_in); a DataError for an unknown one."""
-        return self._vectors(self._columns(_rowid_list(rowids), "vector", VECTOR))
+        return self._vectors(self._columns(rowid_list(rowids), "vector", VECTOR))
 
     def vectors_by_id(self, ids: Sequence[str]) -> list[FloatArray | None]:
         """Return the vectors of `ids`, in that order, shape (d_in,) each; None for an unknown id."""
@@ -244,7 +252,7 @@ class DocumentStore:
 
         Codes shorter than k are padded with latent 0, value 0. A row id that does not exist is a DataError.
         """
-        return self._codes(self._columns(_rowid_list(rowids), "latents, values_", CODE))
+        return self._codes(self._columns(rowid_list(rowids), "latents, values_", CODE))
 
     def rowids(self) -> IntArray:
         """Return all row ids, ascending."""
@@ -254,12 +262,17 @@ class DocumentStore:
             raise damaged(self.path, f"{len(rowids)} of {state.documents} documents are listed")
         return rowids
 
-    def rowids_where(self, filter: Mapping[str, object] | None) -> IntArray:
-        """Return the row ids of the documents that match a filter, ascending; errors as in `compile_filter`."""
+    def rowids_where(
+        self, filter: Mapping[str, object] | None, where: Callable[[str, Sequence[Any]], IntArray] | None = None
+    ) -> IntArray:
+        """Return the row ids of the documents that match a filter, ascending; errors as in `compile_filter`.
+
+        `where` finds those for which an SQL expression with parameters holds; by default the documents are read.
+        """
         expression, parameters = compile_filter(filter)
         with self.snapshot():
             key = (self._state().commits, expression, *parameters)
-            return self._filtered.get_or_make(key, lambda: self._filter(expression, parameters))
+            return self._filtered.get_or_make(key, lambda: _read_only((where or self._filter)(expression, parameters)))
 
     def filter_is_cached(self, filter: Mapping[str, object]) -> bool:
         """Return whether the result of `rowids_where` for this filter is cached."""
@@ -271,8 +284,8 @@ class DocumentStore:
         expression, parameters = compile_filter(filter)
         found: set[int] = set()
         with self.snapshot():
-            self._columns(_rowid_list(rowids), "id, metadata", METADATA)  # verifies the checksums
-            for marks, some in chunks(_rowid_list(rowids)):
+            self._columns(rowid_list(rowids), "id, metadata", METADATA)  # verifies the checksums
+            for marks, some in chunks(rowid_list(rowids)):
                 sql = f"SELECT d.rowid FROM documents d WHERE d.rowid IN ({marks}) AND {expression}"
                 found |= {row for (row,) in self._database.rows(sql, [*some, *parameters])}
         return rowids[[row in found for row in rowids.tolist()]]
@@ -291,6 +304,11 @@ class DocumentStore:
         """Yield blocks of (row ids, texts), ascending."""
         for rowids, rows in self._blocks("text", TEXT, after_rowid, batch):
             yield rowids, [text for (text,) in rows]
+
+    def iter_metadata(self, after_rowid: int = 0, batch: int = 4096) -> Iterator[tuple[IntArray, list[str]]]:
+        """Yield blocks of (row ids, metadata as JSON), ascending."""
+        for rowids, rows in self._blocks("id, metadata", METADATA, after_rowid, batch):
+            yield rowids, [metadata for _, metadata in rows]
 
     def iter_rows(self, batch: int = 1024) -> Iterator[list[tuple[Any, ...]]]:
         """Yield blocks of unverified rows: row id, checks, id, metadata, text, vector, latents, values."""
@@ -315,7 +333,7 @@ class DocumentStore:
         Raises:
             DataError: The key is reserved, or key or value is not text. Other errors as in `put`.
         """
-        _check_meta({key: value})
+        check_meta({key: value})
         with self._committing():
             self._database.rows("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
             self._commit(self._state().after())
@@ -431,6 +449,9 @@ class DocumentStore:
                         changed.append((both, checks_with_metadata(checks, rowid, id, both), rowid))
                 self._database.many("UPDATE documents SET metadata = ?, checks = ? WHERE rowid = ?", changed)
             if new:
+                self._database.rows(
+                    "INSERT OR REPLACE INTO meta VALUES (?, ?)", (CHANGES, str(self.metadata_changes + 1))
+                )
                 self._commit(self._state().after())
 
     def compact(self) -> None:
@@ -441,9 +462,7 @@ class DocumentStore:
 
     def _filter(self, expression: str, parameters: Sequence[Any]) -> IntArray:
         self._check_metadata()
-        found = _sorted(self._database.rows(f"SELECT d.rowid FROM documents d WHERE {expression}", parameters))
-        found.flags.writeable = False
-        return found
+        return _sorted(self._database.rows(f"SELECT d.rowid FROM documents d WHERE {expression}", parameters))
 
     def _state(self) -> State:
         with self._damage_errors():
@@ -571,19 +590,10 @@ class DocumentStore:
         self._database.rows("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
 
 
-def _rowid_list(rowids: ArrayLike) -> list[int]:
-    array = np.asarray(rowids)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise DataError(f"rowids has shape {array.shape} and dtype {array.dtype}: expected (n,) integers")
-    return list(map(int, array.astype(np.int64)))
+def _read_only(rows: IntArray) -> IntArray:
+    rows.flags.writeable = False
+    return rows
 
 
 def _sorted(rows: list[tuple[int]]) -> IntArray:
     return np.sort(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
-
-
-def _check_meta(meta: Mapping[str, str]) -> None:
-    check_strings("meta", [*meta.keys(), *meta.values()])
-    for key in RESERVED:
-        if key in meta:
-            raise DataError(f"meta has the key {key!r}, which the store keeps itself: choose another")

@@ -233,3 +233,11 @@ def short(value: object) -> str:
     except (ValueError, RecursionError):
         text = f"a very large {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def rowid_list(rowids: ArrayLike) -> list[int]:
+    """Return row ids as plain numbers; a DataError for anything but integers, shape (n,)."""
+    array = np.asarray(rowids)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise DataError(f"rowids has shape {array.shape} and dtype {array.dtype}: expected (n,) integers")
+    return list(map(int, array.astype(np.int64)))

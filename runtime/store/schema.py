@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...errors import IndexFolderError
+from ...errors import DataError, IndexFolderError
 from ...files import check_format
 from .checksums import State, load_commit_count
 from .epochs import Epochs
 from .owners import TABLE as MADE_UP
+from .row_encoding import check_strings
 from .sqlite import Database, damaged
 
 APPLICATION_ID = 0x73746565
 """ASCII "stee" in the header of the file, so that databases of other programs are rejected."""
 FORMAT_VERSION = 2
 """Version 1 had no checksums."""
-RESERVED = ("format_version", "d_in", "generation", "state", "epochs")
+CHANGES = "metadata_changes"
+RESERVED = ("format_version", "d_in", "generation", "state", "epochs", CHANGES)
 
 # The metadata column precedes the text, so that a filter reads the start of a long row and not its overflow pages.
 # AUTOINCREMENT never reuses a row id, so that it can label a vector in an approximate index.
@@ -99,3 +101,11 @@ def check_schema(database: Database) -> int:
             f"restore the newest copy, or delete {watermark_of(path)} to go on with what is there"
         )
     return d_in
+
+
+def check_meta(meta: Mapping[str, str]) -> None:
+    """Check values that a caller keeps next to the documents; a DataError for a key that the store keeps itself."""
+    check_strings("meta", [*meta.keys(), *meta.values()])
+    for key in RESERVED:
+        if key in meta:
+            raise DataError(f"meta has the key {key!r}, which the store keeps itself: choose another")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import DataError
-from .sequences import as_list, unmasked
+from .sequences import as_list, is_masked, unmasked
 
 FloatArray = NDArray[np.float32]
 WideArray = NDArray[np.float64]
@@ -137,7 +137,7 @@ def check_finite_rows(
 
 def is_unit(row: FloatArray, d_in: int) -> bool:
     """Return whether a vector is contiguous float32 of shape (d_in,) and surely of length 1, a quick test."""
-    if row.dtype != np.float32 or row.shape != (d_in,) or not row.flags.c_contiguous or np.ma.isMaskedArray(row):
+    if row.dtype != np.float32 or row.shape != (d_in,) or not row.flags.c_contiguous or is_masked(row):
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         return abs(float(np.sqrt(row @ row)) - 1) <= EXACT_TOLERANCE

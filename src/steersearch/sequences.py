@@ -62,19 +62,25 @@ def _refuse_others(values: object, name: str) -> None:
         raise DataError(f"{name} is a {kind} of shape {shape}: give one column or a list, with one item per document")
 
 
+def is_masked(values: Any) -> bool:
+    """Return whether a value is a masked array, which may have nothing masked."""
+    # Whoever has one has imported this module, which NumPy by itself does not: it takes 15 ms. Another thread may be in
+    # the middle of importing it.
+    kind = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return kind is not None and isinstance(values, kind)
+
+
 def unmasked(values: Any, name: str) -> Any:
     """Return the content of a masked array of which nothing is masked, and other values as they are.
 
     Raises:
         DataError: Something is masked; the message names the first place.
     """
-    # Whoever has a masked array has imported this module, which NumPy by itself does not: it takes 15 ms.
-    ma = sys.modules.get("numpy.ma")
-    if ma is None or not isinstance(values, ma.MaskedArray):
+    if not is_masked(values):
         return values
     import numpy as np
 
-    masked = np.argwhere(ma.getmaskarray(values))
+    masked = np.argwhere(np.ma.getmaskarray(values))
     if len(masked):
         place = ", ".join(map(str, masked[0].tolist()))
         raise DataError(f"{name} is a masked array, and {name}[{place}] is masked: fill or leave out what is masked")
