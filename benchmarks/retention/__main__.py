@@ -22,7 +22,7 @@ STEPS = {
     "headline": 1200,
     "transfer": 1600,
     "mpnet": 800,
-    "general_mpnet": 400,
+    "general_mpnet": 1600,
     "embedders": 800,
     "paper": 300,
     "ablation": 300,
