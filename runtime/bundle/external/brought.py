@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from threading import Lock, RLock
 import numpy as np
 
 from ....arrays import FloatArray, IntArray, as_numbers, unit_rows
+from ....background import answers
 from ....bounded_cache import BoundedCache
 from ....embedding_cache import default_cache_dir
 from ....errors import EmbedderError, SteersearchError
@@ -158,23 +159,36 @@ class BroughtEmbedder:
     def _fetch(
         self, side: Side, missing: dict[bytes, str], rows: dict[bytes, FloatArray], report: Callable[[int], None]
     ) -> None:
-        """Embed texts call by call; what a call gave is kept before the next one, so that an error loses nothing."""
+        """Embed texts, a few calls at a time; what each gave is kept at once, so that an error loses nothing."""
         keys, texts = list(missing), list(missing.values())
-        self._count(texts)
-        start = 0
-        for batch in self.source.batches(texts):
+        calls = self._count(texts)
+
+        def parts() -> Iterator[tuple[Sequence[bytes], Sequence[str]]]:
+            start = 0
+            for batch in self.source.batches(texts):
+                yield keys[start : start + len(batch)], batch
+                start += len(batch)
+
+        def ask(part: tuple[Sequence[bytes], Sequence[str]]) -> dict[bytes, FloatArray]:
+            some, batch = part
             found = self._checked_rows(self.source.embed(batch, side, self._manifest.d_in), len(batch))
-            some = dict(zip(keys[start : start + len(batch)], found, strict=True))
-            for key, row in some.items():
+            made = dict(zip(some, found, strict=True))
+            # Here, so that it is kept when whoever waits for it is interrupted.
+            for key, row in made.items():
                 self._memory.put(key, row)
             if self._disk is not None:
-                self._disk.put(some)
-            rows |= some
-            start += len(batch)
-            report(start)
+                self._disk.put(made)
+            return made
 
-    def _count(self, texts: Sequence[str]) -> None:
-        """Count the calls and texts to come, unless they exceed a limit."""
+        done = 0
+        # A search makes one call, and needs no thread for it.
+        for made in answers(ask, parts(), min(calls, self.source.at_once)):
+            rows |= made
+            done += len(made)
+            report(done)
+
+    def _count(self, texts: Sequence[str]) -> int:
+        """Count the calls and texts to come, unless they exceed a limit; return the calls."""
         calls = sum(1 for _ in self.source.batches(texts))
         usage, settings = self.usage, self._settings
         with self._counting:
@@ -195,6 +209,7 @@ class BroughtEmbedder:
             usage.calls += calls
         if calls > 1:
             logger.info("%d texts go to %s in %d calls", len(texts), self.name, calls)
+        return calls
 
     def _checked_rows(self, given: object, count: int) -> FloatArray:
         """Check what an embedder gave for so many texts, and return it as unit rows."""
