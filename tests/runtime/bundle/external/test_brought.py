@@ -11,7 +11,7 @@ import pytest
 
 from steersearch.errors import ConfigError, DataError, EmbedderError
 from steersearch.runtime import Bundle, EmbeddingService, ExternalEmbedder, SteerableIndex
-from steersearch.runtime.bundle.external.brought import SMALL
+from steersearch.runtime.bundle.external.calls import SMALL
 from steersearch.runtime.bundle.external.vector_cache import NAME
 from steersearch.runtime.interpret.pipeline import prepare_labels
 
