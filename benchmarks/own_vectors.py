@@ -138,8 +138,9 @@ def main() -> None:
         return
     results = json.loads(OUT.read_text()) if OUT.exists() else {}
     if args.what == "drift":
-        results["drift"] = drift([Path(path) for path in args.rest], args.data)
-        print(json.dumps(results["drift"], indent=2))
+        found = drift([Path(path) for path in args.rest], args.data)
+        results.setdefault("drift", {})[Path(args.rest[0]).name] = found
+        print(json.dumps(found, indent=2))
     else:
         kind = "real" if args.vectors else "random"
         print(f"{kind:7} {'backend':11} rows   width   add s  first s  search ms  MB held  disk MB  recall")

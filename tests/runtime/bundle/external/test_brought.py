@@ -232,7 +232,7 @@ def test_another_model_is_noticed(bare_folder, whole, server):
     same(opened.embed_query("moon"), whole.embed_query("moon"))
 
 
-def test_a_model_that_changed_a_little_is_noticed_and_noise_is_not(bare_folder, whole):
+def test_a_model_that_changed_a_little_is_noticed_and_noise_is_not(bare_folder, whole, caplog):
     def noisy(share):
         def embed(texts):
             rows = whole.embed_documents(list(texts))
@@ -240,7 +240,11 @@ def test_a_model_that_changed_a_little_is_noticed_and_noise_is_not(bare_folder, 
 
         return embed
 
-    Bundle.load(bare_folder, threads=1, embedder=noisy(0.05)).embed_documents(TEXTS)
+    with caplog.at_level(logging.WARNING, "steersearch"):
+        Bundle.load(bare_folder, threads=1, embedder=noisy(0.05)).embed_documents(TEXTS)
+        assert not caplog.records
+        Bundle.load(bare_folder, threads=1, embedder=noisy(0.15)).embed_documents(TEXTS)
+        assert "embeds a little other than" in caplog.text
     half = lambda texts: whole.embed_documents(list(texts)).astype(np.float16)  # noqa: E731
     Bundle.load(bare_folder, threads=1, embedder=half).embed_documents(TEXTS)
     with pytest.raises(EmbedderError, match="median cosine"):
