@@ -21,6 +21,7 @@ import numpy as np
 
 OUT = Path(__file__).parent / "results" / "own_vectors.json"
 QUERIES = 50
+INSTRUCTION = "Represent this sentence for searching relevant passages: "
 
 
 def rows_of(file: Path | None, count: int, width: int) -> np.ndarray:
@@ -68,8 +69,8 @@ def read(folder: Path, backend: str) -> dict[str, object]:
     """Open an index and search it, as a process of its own does."""
     from steersearch.runtime import SteerableIndex
 
-    before = _memory("VmRSS")
     queries = np.load(folder / "queries.npy")
+    before = {name: _memory(name) for name in ("VmRSS", "RssAnon")}
     start = time.perf_counter()
     with SteerableIndex.open(folder / "index", backend=backend, readonly=True) as index:
         index.search(queries[0], 10)
@@ -80,30 +81,35 @@ def read(folder: Path, backend: str) -> dict[str, object]:
             hits = index.search(query, 10)
             times.append(time.perf_counter() - start)
             ids.append([hit.id for hit in hits])
-    peak = _memory("VmHWM") - before
-    return {"first_s": first, "search_ms": 1e3 * float(np.median(times)), "peak_mb": peak, "ids": ids}
+        # Resident while it is open. Pages of mapped files are in it, which the system may take back; own memory is not.
+        resident, own = (_memory(name) - at for name, at in before.items())
+    times_ms = 1e3 * float(np.median(times))
+    return {"first_s": first, "search_ms": times_ms, "resident_mb": resident, "own_mb": own, "ids": ids}
 
 
 def _memory(name: str) -> float:
-    """Return a figure of this process in MB (Linux); what `resource` says is inherited from the parent."""
+    """Return a figure of this process in MB (Linux)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(name))
 
 
 def drift(bundles: list[Path], data: Path) -> dict[str, dict[str, float]]:
-    """Return the median and lowest cosine of 16 documents under the first bundle and with noise or under the others."""
+    """Return the median and lowest cosine of 64 documents under the first bundle and with noise or under the others."""
     from steersearch.corpus import Corpus
     from steersearch.runtime import Bundle
 
-    texts = [document.text for document in Corpus.open(data).documents()][:1600:100]
+    texts = [document.text for document in Corpus.open(data).documents()][:3200:50]
     first = Bundle.load(bundles[0], threads=1)
     rows = first.embed_documents(texts)
     kinds = {
         "one by one": np.concatenate([first.embed_documents([text]) for text in texts]),
         "16 bits": rows.astype(np.float16).astype(np.float32),
         "8 bits": np.round(rows * 127 / np.abs(rows).max()) / 127,
+        "cut to 1,000 characters": first.embed_documents([text[:1000] for text in texts]),
         "first half of each text": first.embed_documents([text[: len(text) // 2] for text in texts]),
-        "a prompt before each text": first.embed_documents([f"search_document: {text}" for text in texts]),
+        "in lower case": first.embed_documents([text.lower() for text in texts]),
+        "'passage: ' before each text": first.embed_documents([f"passage: {text}" for text in texts]),
+        "an instruction before each text": first.embed_documents([f"{INSTRUCTION}{text}" for text in texts]),
     }
     for path in bundles[1:]:
         other = Bundle.load(path, threads=1)
@@ -132,11 +138,12 @@ def main() -> None:
         return
     results = json.loads(OUT.read_text()) if OUT.exists() else {}
     if args.what == "drift":
-        results["drift"] = drift([Path(path) for path in args.rest], args.data)
-        print(json.dumps(results["drift"], indent=2))
+        found = drift([Path(path) for path in args.rest], args.data)
+        results.setdefault("drift", {})[Path(args.rest[0]).name] = found
+        print(json.dumps(found, indent=2))
     else:
         kind = "real" if args.vectors else "random"
-        print(f"{kind:7} {'backend':11} rows   width   add s  first s  search ms  peak MB  disk MB  recall")
+        print(f"{kind:7} {'backend':11} rows   width   add s  first s  search ms  MB held  disk MB  recall")
         for backend in args.backends:
             for size in args.sizes:
                 for width in args.widths:
@@ -144,7 +151,7 @@ def main() -> None:
                         made = one(args.vectors, size, width, backend, Path(folder))
                     results[f"{kind} {backend} {size} {width}"] = {k: round(v, 3) for k, v in made.items()}
                     figures = f"{made['add_s']:7.1f} {made['first_s']:8.2f} {made['search_ms']:10.2f}"
-                    tail = f"{made['peak_mb']:8.0f} {made['disk_mb']:8.0f} {made['recall']:7.3f}"
+                    tail = f"{made['resident_mb']:8.0f} {made['disk_mb']:8.0f} {made['recall']:7.3f}"
                     print(f"{'':7} {backend:11} {size:6} {width:5} {figures} {tail}", flush=True)
                     OUT.parent.mkdir(exist_ok=True)
                     OUT.write_text(json.dumps(results, indent=1) + "\n")

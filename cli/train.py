@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,13 +12,10 @@ from ..corpus.formats import row_formats
 from ..errors import ConfigError
 from ..files import absolute, check_place
 from .console import stderr
-from .embedders import EmbedderModel, brought
+from .embedders import EmbedderDimensions, EmbedderModel, MaxCalls, MaxTexts, brought
 from .live import training_table
 from .options import Json, SkipBad, VectorColumn
 from .output import print_json
-
-if TYPE_CHECKING:
-    from ..runtime import ExternalEmbedder
 
 
 def train(
@@ -83,6 +80,9 @@ def train(
         ),
     ] = None,
     embedder_model: EmbedderModel = None,
+    embedder_dimensions: EmbedderDimensions = None,
+    max_texts: MaxTexts = None,
+    max_calls: MaxCalls = None,
     k: Annotated[
         int, typer.Option(help="Latents active per text. More keeps more of the ranking, fewer are easier to read.")
     ] = 32,
@@ -134,6 +134,7 @@ def train(
     from ..training import SaeConfig, TrainConfig
     from ..training import train as fit
     from ..vectors import open_vectors
+    from .training_service import TrainingService
 
     if data is None and vectors is None:
         raise ConfigError("give documents with --data PATH, or vectors that you have with --vectors FILE")
@@ -151,12 +152,16 @@ def train(
         if vectors is not None:
             columns = {"column": vector_column, "text_column": text_column}
             held = open_vectors(vectors, data, **columns, skip_bad=skip_bad, folder=cache)
-        service = brought(embedder_url, embedder_model or (embedder_name if embedder_url else None) or None)
-        if service is not None and (held is None or embedder):
-            raise ConfigError("--embedder-url embeds queries for --vectors, and takes no --embedder beside it")
+        model = embedder_model or (embedder_name if embedder_url else None) or None
+        given = brought(embedder_url, model, embedder_dimensions, max_texts, max_calls)
+        service = None
+        if given is not None:
+            if held is None or embedder:
+                raise ConfigError("--embedder-url embeds queries for --vectors, and takes no --embedder beside it")
+            service = TrainingService(given, held)
         sae = fit(
             data if held is None else None,
-            embedder if service is None else _Service(service),
+            embedder if service is None else service,
             SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
             training,
             vectors=held,
@@ -177,6 +182,8 @@ def train(
     if stderr.quiet:
         return
     sae.save(out)
+    if service is not None:
+        service.report()
     figures = {name: round(value, 4) for name, value in sae.info.metrics.items()}
     if json:
         print_json({"checkpoint": str(out), "seconds": round(time.monotonic() - started, 1), "metrics": figures})
@@ -189,17 +196,3 @@ def train(
             "queries will be embedded by what made the vectors: see the help of --embedder-url in `sae search`"
         )
     stderr.print(f"next: sae export --ckpt {out}")
-
-
-class _Service:
-    """A service as training takes an embedder; it has one side for documents and queries."""
-
-    def __init__(self, given: ExternalEmbedder) -> None:
-        self._service = given.embedder
-
-    def embed_documents(self, texts: list[str]) -> list[Any]:
-        """Return one vector per text."""
-        # The first answer says how wide they are.
-        return [row for batch in self._service.batches(texts) for row in self._service.embed(batch, None)]
-
-    embed_queries = embed_documents

@@ -157,6 +157,9 @@ def _embed(
         return embed_cached(embedder, texts, side="queries", cache_dir=cache, progress=progress)
     report = progress or (lambda done, total: None)
     rows = []
+    # One that counts its calls may refuse before the first.
+    if hasattr(embedder, "expect"):
+        embedder.expect(texts)
     embed = _query_function(embedder)
     for block in _blocks(texts):
         rows.append(_unit(embed(block), width))

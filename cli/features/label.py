@@ -77,7 +77,8 @@ def label(
     embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts)
     opened = Bundle.load(bundle, embedder=embedder)
     documents = _from_index(opened, index) if index else _from_data(data)
-    announce(opened, _most_texts(opened, documents, quick), "documents, phrases and sentences")
+    most = _most_texts(opened, documents, quick) + (0 if model is None else candidates * opened.n_latents)
+    announce(opened, most, "documents, phrases and sentences")
     with progress_bars() as show:
         found = interpret(
             opened,
@@ -148,7 +149,13 @@ def _relabel(
     """Return the interpretation with the labels of a language model where they are better, and what that took."""
     from ...embedding_cache import default_cache_dir
     from ...integrations.labeling.run import label_with_model
-    from ...runtime.interpret.pipeline import training_auc, with_labels, with_training_scores
+    from ...runtime.interpret.pipeline import (
+        can_be_scored,
+        prepare_labels,
+        training_auc,
+        with_labels,
+        with_training_scores,
+    )
 
     with progress_bars() as show:
         outcome = label_with_model(
@@ -162,6 +169,8 @@ def _relabel(
             max_tokens=max_tokens,
             timeout=timeout,
             on_progress=lambda done, total: show("ask the model", done, total),
+            prepare=lambda texts: prepare_labels(bundle, texts),
+            can_score=lambda latent: can_be_scored(found, latent),
         )
     labels = {latent: candidate.text for latent, candidate in outcome.labels.items()}
     counts = {name: getattr(outcome, name) for name in ("calls", "cached", "input_tokens", "output_tokens", "stopped")}

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one from Python 3.11 on
-from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from ...background import in_thread
 from ...errors import ConfigError, MissingExtraError
 from ...extras import installed
 from ...text import one_line
 from .prompt import REMINDER, SYSTEM, read_answer
-
-T = TypeVar("T")
 
 BACKOFF = 2.0
 """Seconds before the second try. Providers' clients try again and wait for rate limits themselves."""
@@ -149,20 +145,6 @@ def model_name(model: BaseChatModel) -> str:
     """Return the name of a chat model."""
     names = (getattr(model, name, None) for name in ("model_name", "model", "model_id"))
     return next((name for name in names if isinstance(name, str) and name), type(model).__name__)
-
-
-def in_thread(work: Callable[..., T], *args: Any) -> Future[T]:
-    """Run a function in a daemon thread: unlike an executor's, it does not keep Python from ending."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work(*args))
-        except BaseException as error:  # it belongs to whoever waits
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
 
 
 def http_status(error: BaseException) -> int | None:

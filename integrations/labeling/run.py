@@ -19,6 +19,7 @@ from pathlib import Path
 
 from langchain_core.language_models import BaseChatModel
 
+from ...background import in_thread
 from ...errors import ConfigError, SteersearchError
 from ...runtime.bundle.interpretation import Entry
 from .cache import LabelCache, cache_key
@@ -28,7 +29,6 @@ from .client import (
     LabelClient,
     NoLabelsError,
     http_status,
-    in_thread,
     model_name,
     open_model,
     shortened,
@@ -40,6 +40,8 @@ ScoreLabel = Callable[[int, str], float | None]
 
 FAILURES = 5
 """Features in a row without a usable answer after which a run ends: the model or its server is at fault."""
+TOGETHER = 128
+"""Features whose labels are scored together."""
 CHANCE = 0.5
 """Held-out AUC that a label must beat where there was none before."""
 
@@ -86,6 +88,8 @@ def label_with_model(
     timeout: float = 60.0,
     concurrency: int = 4,
     on_progress: Callable[[int, int], None] | None = None,
+    prepare: Callable[[list[str]], None] | None = None,
+    can_score: Callable[[int], bool] | None = None,
 ) -> Labelling:
     """Let a chat model propose labels for features, and keep those that say better where the features fire.
 
@@ -104,6 +108,8 @@ def label_with_model(
         timeout: Seconds for one call, with the client's own retries.
         concurrency: Calls at a time.
         on_progress: Called with (features done, features) after each.
+        prepare: Called with labels before these are scored, so that all can be embedded together.
+        can_score: Whether there are documents to score a latent's labels on. By default a text is scored to see.
 
     Raises:
         MissingExtraError: A package is not installed.
@@ -118,7 +124,8 @@ def label_with_model(
     chat = open_model(model) if isinstance(model, str) else model
     name = model if isinstance(model, str) else model_name(model)
     client = LabelClient(chat, CallBudget(max_calls, max_tokens), timeout)
-    run = _Run(name, client, LabelCache(cache), score, candidates)
+    can_score = can_score or _by_trying(score, entries)
+    run = _Run(name, client, LabelCache(cache), score, candidates, prepare, can_score)
     try:
         left = run.label(entries, concurrency, on_progress or (lambda done, total: None))
     except Exception:
@@ -145,8 +152,20 @@ def label_with_model(
 class _Run:
     """The state of one `label_with_model`."""
 
-    def __init__(self, model: str, client: LabelClient, cache: LabelCache, score: ScoreLabel, count: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        client: LabelClient,
+        cache: LabelCache,
+        score: ScoreLabel,
+        count: int,
+        prepare: Callable[[list[str]], None] | None,
+        can_score: Callable[[int], bool],
+    ) -> None:
         self._model, self._client, self._cache, self._score, self._count = model, client, cache, score, count
+        self._prepare, self._can_score = prepare, can_score
+        self._unscored: list[tuple[int, tuple[str, ...]]] = []
+        """Latents and their labels that are not scored yet."""
         self.pending: dict[Future[tuple[str, ...]], Entry] = {}
         """Calls under way, in the order of their features."""
         self.proposals: dict[int, list[Candidate]] = {}
@@ -158,17 +177,21 @@ class _Run:
         """Get labels of all features and score them; return how many features a cap left out."""
         left = 0
         for entry in entries:
-            if not entry.top or (entry.score is None and self._score(entry.latent, entry.top[0].text) is None):
+            if not entry.top or (entry.score is None and not self._can_score(entry.latent)):
                 self.skipped[entry.latent] = "it fires on no document that labels are chosen on"
             else:
                 left += not self._start(entry, capped=left > 0)
             while len(self.pending) >= concurrency:
                 self._collect()
-            on_progress(len(self.proposals) + len(self.skipped), len(entries))
+            on_progress(self._done(), len(entries))
         while self.pending:
             self._collect()
-            on_progress(len(self.proposals) + len(self.skipped), len(entries))
+            on_progress(self._done(), len(entries))
+        self._score_all()
         return left
+
+    def _done(self) -> int:
+        return len(self.proposals) + len(self._unscored) + len(self.skipped)
 
     def _start(self, entry: Entry, *, capped: bool) -> bool:
         """Look the answer up, or start a call for it; return False when a cap forbids it."""
@@ -208,10 +231,19 @@ class _Run:
                 self._failures = 0
 
     def _propose(self, entry: Entry, labels: Iterable[str]) -> None:
-        scores = [(label, self._score(entry.latent, label)) for label in labels]
-        self.proposals[entry.latent] = [
-            Candidate(label, value) for label, value in scores if value is not None and math.isfinite(value)
-        ]
+        self._unscored.append((entry.latent, tuple(labels)))
+        if len(self._unscored) >= TOGETHER:
+            self._score_all()
+
+    def _score_all(self) -> None:
+        if self._prepare is not None and self._unscored:
+            self._prepare([label for _, labels in self._unscored for label in labels])
+        for latent, labels in self._unscored:
+            scores = [(label, self._score(latent, label)) for label in labels]
+            self.proposals[latent] = [
+                Candidate(label, value) for label, value in scores if value is not None and math.isfinite(value)
+            ]
+        self._unscored.clear()
 
     def _skip(self, entry: Entry, error: Exception) -> None:
         why = str(error) if isinstance(error, NoLabelsError) else f"{type(error).__name__}: {shortened(error)}"
@@ -226,6 +258,11 @@ class _Run:
                 f"the chat model {self._model!r} gave no usable answer for {FAILURES} features in a row, at last "
                 f"{why}; what it answered before is in the cache, run again to go on"
             ) from error
+
+
+def _by_trying(score: ScoreLabel, entries: Iterable[Entry]) -> Callable[[int], bool]:
+    text_of = {entry.latent: entry.top[0].text for entry in entries if entry.top}
+    return lambda latent: score(latent, text_of[latent]) is not None
 
 
 def choose(entries: Iterable[Entry], proposals: Mapping[int, Sequence[Candidate]]) -> dict[int, Candidate]:

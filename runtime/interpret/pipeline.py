@@ -175,6 +175,7 @@ def with_labels(
     `source` says where the labels come from, for example the name of a language model.
     """
     entries = list(result.interpretation.entries)
+    prepare_labels(bundle, labels.values())
     for latent, text in labels.items():
         split = result.splits[latent]
         measured = None
@@ -200,10 +201,16 @@ def with_training_scores(result: InterpretationResult) -> Iterable[Entry]:
         yield replace(entry, score=measured)
 
 
+def can_be_scored(result: InterpretationResult, latent: int) -> bool:
+    """Return whether a latent fires on any of the training documents."""
+    split = result.splits[latent]
+    return split is not None and len(split.training.positives) > 0
+
+
 def training_auc(bundle: Bundle, result: InterpretationResult, latent: int, text: str) -> float | None:
     """Return the AUC of a text as a latent's label on the training documents; None where it fires on none of them."""
     split = result.splits[latent]
-    if split is None or not len(split.training.positives):
+    if split is None or not can_be_scored(result, latent):
         return None
     predicted = split.project(result.documents.centred, label_direction(bundle, result, text))
     return score(predicted, split.training, split.held_out).auc
@@ -211,9 +218,17 @@ def training_auc(bundle: Bundle, result: InterpretationResult, latent: int, text
 
 def label_direction(bundle: Bundle, result: InterpretationResult, text: str) -> FloatArray:
     """Return the direction of a label, shape (d_in,): the sum of its parts between commas, as for automatic labels."""
-    parts = [part.strip() for part in text.split(",") if part.strip()] or [text]
-    total: FloatArray = unit_rows(bundle.embed_documents(parts) - result.phrases.mean).sum(0)
+    total: FloatArray = unit_rows(bundle.embed_documents(_parts(text)) - result.phrases.mean).sum(0)
     return total
+
+
+def prepare_labels(bundle: Bundle, labels: Iterable[str]) -> None:
+    """Embed labels that are scored in a moment together, where each call of the embedder costs."""
+    bundle.prefetch([part for label in labels for part in _parts(label)], [])
+
+
+def _parts(label: str) -> list[str]:
+    return [part.strip() for part in label.split(",") if part.strip()] or [label]
 
 
 def coverage(entries: Sequence[Entry], documents: EncodedDocuments) -> tuple[float, float, float]:

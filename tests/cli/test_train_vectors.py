@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from steersearch.runtime import Bundle
+from steersearch.runtime.bundle.external import calls
+
+from ..embedding_server import hashed, running
 
 SMALL = ("--latents", "64", "--k", "8", "--steps", "5", "--device", "cpu")
 
@@ -47,3 +50,34 @@ def test_what_does_not_fit_is_one_line(given, sae_here, monkeypatch, options, co
     assert result.code == code
     assert said in " ".join(result.err.split())
     assert not (given / "m.pt").exists()
+
+
+def test_queries_of_a_service_are_announced_limited_and_kept(given, sae_here, opened_bundle, monkeypatch):
+    monkeypatch.setattr(calls, "SMALL", 8)
+    monkeypatch.setenv("STEERSEARCH_CACHE", str(given / "kept"))
+    how = ("--vectors", given / "v.npy", "--data", given / "docs.jsonl", "--embedder-name", "paid-3")
+    how = (*how, "--out", given / "m.pt", "--cache", given / "cache", *SMALL)
+    with running(lambda texts: opened_bundle.embed_documents(list(texts))) as server:
+        url = ("--embedder-url", server.address)
+        ended = sae_here("train", *how, *url, "--max-texts", "9")
+        assert ended.code == 1
+        assert "max_texts is 9" in ended.err
+        assert not (given / "m.pt").exists()
+        assert len(server.texts) == 8  # documents that are compared
+        ended = sae_here("train", *how, *url)
+        assert ended.code == 0, ended.err
+        sent = len(server.texts) - 2 * 8
+        said, sent_by = " ".join(ended.err.split()), -(-sent // 128)
+        assert f"queries: {sent:,} texts in {sent_by} calls of {server.address} (paid-3)" in said
+        assert f"{sent_by + 1} calls with {sent + 8:,} texts; 0 vectors were there" in said
+        assert len(server.seen) == sent_by + 2
+        del server.seen[:]
+        ended = sae_here("train", *how, *url, "--max-texts", "0")
+        assert ended.code == 0, ended.err
+        assert len(server.texts) == 8
+        assert f"1 calls with 8 texts; {sent:,} vectors were there" in " ".join(ended.err.split())
+        # Another model under the same name is noticed, though queries are kept.
+        server.embed = lambda texts: hashed(texts, 32)
+        ended = sae_here("train", *how, *url)
+        assert ended.code == 2
+        assert "have a median cosine of" in " ".join(ended.err.split())

@@ -84,8 +84,12 @@ class HttpClient:
 
     def _send(self, url: SplitResult, body: bytes, headers: Mapping[str, str], most: int) -> Answer:
         own = _origin(url) == _origin(self._url)
-        while own and self._idle:
-            connection = self._idle.pop()
+        while own:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                # Another thread may have taken the last one.
+                break
             try:
                 return self._exchange(connection, url, body, headers, most, own)
             except NoAnswerError as error:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ....arrays import FloatArray
 from ....errors import ConfigError, EmbedderError
+from ....forks import lock_for_forks
 from ....text import one_line, shown, visible
 from .answers import BadAnswerError, first_words, most_bytes, read_vectors
 from .http_client import Answer, HttpClient, NoAnswerError
@@ -27,6 +28,8 @@ OPENAI_KEY, OPENAI_HOST = "OPENAI_API_KEY", "api.openai.com"
 TEXTS, CHARACTERS = 128, 200_000
 """Texts and characters of a request at most. OpenAI takes 2,048 texts of 300,000 tokens together, others 32 texts: one
 that refuses gets half as many."""
+CONCURRENCY = 4
+"""Requests at a time: waiting is most of what a service costs, and most allow more."""
 TRIES = 6
 BACKOFF, LONGEST_WAIT = 0.5, 20.0
 """Seconds before the second try, doubled for each further one, and the longest such wait."""
@@ -48,6 +51,7 @@ class EmbeddingService:
         batch: Texts per request.
         timeout: Seconds for one answer.
         patience: Seconds that all waits between tries of a request may take together.
+        concurrency: Requests at a time where many texts are embedded.
 
     Raises:
         ConfigError: A setting is out of range, the address is none, or a key would go over an open network.
@@ -63,24 +67,27 @@ class EmbeddingService:
         batch: int = TEXTS,
         timeout: float = 60.0,
         patience: float = 60.0,
+        concurrency: int = CONCURRENCY,
     ) -> None:
         self.model, self.dimensions, self.batch = model, dimensions, batch
-        self.timeout, self.patience = timeout, patience
-        for name, value, least in (("dimensions", dimensions, 1), ("batch", batch, 1)):
-            if value is not None and (type(value) is not int or value < least):
-                raise ConfigError(f"{name} is {shown(value)}: it must be a whole number of at least {least}")
+        self.timeout, self.patience, self.concurrency = timeout, patience, concurrency
+        cut = 1 if dimensions is None else dimensions
+        for name, value in (("dimensions", cut), ("batch", batch), ("concurrency", concurrency)):
+            if type(value) is not int or value < 1:
+                raise ConfigError(f"{name} is {shown(value)}: it must be a whole number of at least 1")
         if not timeout > 0 or not patience >= 0:
             raise ConfigError(f"timeout is {timeout} and patience {patience}: give seconds, above 0 and at least 0")
         self._url = _url_of(address)
         parts = urlsplit(self._url)
         self.address = f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('/embeddings')}"
         """Without what may be secret in it, for messages."""
-        self._given = (address, model, dimensions, batch, timeout, patience)
+        self._given = (address, model, dimensions, batch, timeout, patience, concurrency)
         self._key = _key_of(parts.hostname or "", api_key)
         if self._key and parts.scheme == "http" and not _is_near(parts.hostname or ""):
             raise ConfigError(f"the key would go to {self.address} unencrypted: write https://, or take the key away")
         self._client = HttpClient(self._url, timeout)
         self._base64 = True
+        self._counting = lock_for_forks()
         self.tokens = 0
         """Tokens that the service has counted."""
 
@@ -120,7 +127,8 @@ class EmbeddingService:
             rows, tokens = read_vectors(answer.body, answer.headers.get("content-type", ""), len(texts))
         except BadAnswerError as error:
             raise EmbedderError(f"{self.name}: {self._safe(str(error))}") from error
-        self.tokens += tokens
+        with self._counting:
+            self.tokens += tokens
         return rows
 
     def named(self, model: str | None) -> EmbeddingService:
@@ -206,9 +214,9 @@ class EmbeddingService:
         return text.replace(self._key, "…") if self._key else text
 
 
-def _again(address: str, model: str | None, dimensions: int | None, batch: int, *times: float) -> EmbeddingService:
-    timeout, patience = times
-    return EmbeddingService(address, model, dimensions=dimensions, batch=batch, timeout=timeout, patience=patience)
+def _again(address: str, model: str | None, *settings: Any) -> EmbeddingService:
+    names = ("dimensions", "batch", "timeout", "patience", "concurrency")
+    return EmbeddingService(address, model, **dict(zip(names, settings, strict=True)))
 
 
 def _url_of(address: str) -> str:

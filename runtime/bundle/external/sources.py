@@ -36,6 +36,8 @@ class Source(Protocol):
     """Whether the prefixes of the bundle are put in front of texts; other sources know their own."""
     two_sides: bool
     """Whether documents and queries are embedded differently, prefixes apart."""
+    at_once: int
+    """Calls that may be under way at a time; 1 where nobody knows whether threads may share it."""
 
     def batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
         """Yield texts in order, as many at a time as one call takes."""
@@ -53,7 +55,7 @@ class ServiceSource:
         self._service = service
         self.name = service.name
         self.key: str | None = f"service {service.address} {service.model} {service.dimensions}"
-        self.batches = service.batches
+        self.batches, self.at_once = service.batches, service.concurrency
 
     def embed(self, texts: Sequence[str], side: Side, width: int) -> Any:
         """Embed texts: `EmbeddingService.embed`."""
@@ -62,6 +64,8 @@ class ServiceSource:
 
 class CallableSource:
     """One function for documents and one for queries, or one for both."""
+
+    at_once = 1
 
     def __init__(self, documents: _Embed, queries: _Embed | None, name: str, prefixed: bool) -> None:
         self.name, self.prefixed = name, prefixed

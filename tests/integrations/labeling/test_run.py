@@ -81,6 +81,26 @@ def test_the_same_however_the_threads_run(tmp_path):
     assert list(results[0].labels) == sorted(results[0].labels)
 
 
+def test_labels_are_prepared_together_before_they_are_scored(cache):
+    events = []
+
+    def score(latent: int, label: str) -> float:
+        events.append("score")
+        return 0.9
+
+    label_with_model(
+        Model(reply=topical),
+        [entry(0), entry(1, None), entry(2)],
+        score,
+        cache=cache,
+        prepare=events.append,
+        can_score=lambda latent: True,
+    )
+    prepared, *rest = events
+    assert len(prepared) == len(rest) == len(set(prepared))
+    assert set(rest) == {"score"}
+
+
 def test_scores_are_asked_for_in_the_callers_thread(cache):
     threads = set()
 

@@ -11,11 +11,12 @@ import pytest
 
 from steersearch.errors import ConfigError, DataError, EmbedderError
 from steersearch.runtime import Bundle, EmbeddingService, ExternalEmbedder, SteerableIndex
-from steersearch.runtime.bundle.external.brought import SMALL
+from steersearch.runtime.bundle.external.calls import SMALL
 from steersearch.runtime.bundle.external.vector_cache import NAME
+from steersearch.runtime.interpret.pipeline import prepare_labels
 
 from ....bare_bundle import PROBES
-from ....embedding_server import hashed, running
+from ....embedding_server import hashed, running, status
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 TEXTS = ["moon and planet", "piano concert", "cheese and bread", "the whale", "a rocket to the moon"]
@@ -143,7 +144,7 @@ def test_only_who_names_a_model_is_kept_on_the_disk(bare_folder, whole, own_cach
 
 
 def test_a_text_is_sent_once_and_what_fails_loses_nothing(bare_folder, whole, server):
-    service = EmbeddingService(server.address, batch=2, patience=0)
+    service = EmbeddingService(server.address, batch=2, patience=0, concurrency=1)
     opened = Bundle.load(bare_folder, threads=1, embedder=service)
     same(opened.embed_documents([*TEXTS, *TEXTS]), whole.embed_documents([*TEXTS, *TEXTS]))
     assert server.texts == [*PROBES, *TEXTS]
@@ -154,6 +155,58 @@ def test_a_text_is_sent_once_and_what_fails_loses_nothing(bare_folder, whole, se
     del server.seen[:]
     opened.embed_documents(more)
     assert server.texts == ["tree", "soil", "seed"]
+
+
+def test_calls_run_four_at_a_time_and_the_order_stays(bare_folder, whole, server):
+    barrier = threading.Barrier(4, timeout=10)
+
+    def together(handler, texts):
+        barrier.wait()
+        handler.answer(whole.embed_documents(list(texts)))
+
+    opened = Bundle.load(bare_folder, threads=1, embedder=EmbeddingService(server.address, batch=10))
+    opened.embed_query("first")
+    server.faults[:] = [together] * 8
+    texts = [f"moon and planet {i} of {'cheese' if i % 2 else 'whale'}" for i in range(80)]
+    done = []
+    same(opened.embed_documents(texts, progress=lambda *now: done.append(now)), whole.embed_documents(texts))
+    assert done == [(10 * i, 80) for i in range(1, 9)]
+    assert sorted(server.texts[len(PROBES) + 1 :]) == sorted(texts)
+    assert (opened.embedder.usage.calls, opened.embedder.usage.texts) == (10, 81 + len(PROBES))
+
+
+def test_calls_beside_one_that_fails_are_kept(bare_folder, server):
+    service = EmbeddingService(server.address, batch=10, patience=0)
+    opened = Bundle.load(bare_folder, threads=1, embedder=service)
+    opened.embed_query("first")
+    del server.seen[:]
+    server.faults[:] = [None, None, status(403)]
+    with pytest.raises(EmbedderError, match="403"):
+        opened.embed_documents(MANY)
+    sent = len(server.texts)
+    assert 20 <= sent - 10 < len(MANY)
+    del server.seen[:]
+    opened.embed_documents(MANY)
+    assert len(server.texts) == len(MANY) - (sent - 10)
+
+
+def test_an_interrupt_ends_it_and_the_same_call_goes_on(bare_folder, whole, server):
+    opened = Bundle.load(bare_folder, threads=1, embedder=EmbeddingService(server.address, batch=10))
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        opened.embed_documents(MANY, progress=interrupt)
+    same(opened.embed_documents(MANY), whole.embed_documents(MANY))
+
+
+def test_a_service_that_is_busy_is_asked_again_when_it_says(bare_folder, whole, server):
+    opened = Bundle.load(bare_folder, threads=1, embedder=EmbeddingService(server.address, batch=10))
+    opened.embed_query("first")
+    server.faults[:] = [status(429, Retry_After="0.02")] * 3 + [status(503, Retry_After="0")]
+    same(opened.embed_documents(MANY), whole.embed_documents(MANY))
+    assert sum(len(request["input"]) for _, _, request in server.seen) == len(PROBES) + 1 + len(MANY) + 40
 
 
 def test_progress_counts_what_was_there(bundle):
@@ -179,7 +232,7 @@ def test_another_model_is_noticed(bare_folder, whole, server):
     same(opened.embed_query("moon"), whole.embed_query("moon"))
 
 
-def test_a_model_that_changed_a_little_is_noticed_and_noise_is_not(bare_folder, whole):
+def test_a_model_that_changed_a_little_is_noticed_and_noise_is_not(bare_folder, whole, caplog):
     def noisy(share):
         def embed(texts):
             rows = whole.embed_documents(list(texts))
@@ -187,7 +240,11 @@ def test_a_model_that_changed_a_little_is_noticed_and_noise_is_not(bare_folder, 
 
         return embed
 
-    Bundle.load(bare_folder, threads=1, embedder=noisy(0.05)).embed_documents(TEXTS)
+    with caplog.at_level(logging.WARNING, "steersearch"):
+        Bundle.load(bare_folder, threads=1, embedder=noisy(0.05)).embed_documents(TEXTS)
+        assert not caplog.records
+        Bundle.load(bare_folder, threads=1, embedder=noisy(0.15)).embed_documents(TEXTS)
+        assert "embeds a little other than" in caplog.text
     half = lambda texts: whole.embed_documents(list(texts)).astype(np.float16)  # noqa: E731
     Bundle.load(bare_folder, threads=1, embedder=half).embed_documents(TEXTS)
     with pytest.raises(EmbedderError, match="median cosine"):
@@ -290,6 +347,13 @@ def test_prefetch_takes_one_call(bundle, server, bare_folder, whole):
     opened = Bundle.load(bare_folder, threads=1, embedder=theirs)
     opened.embedder.prefetch(["moon"], ["moon"])
     same(opened.embed_queries(["moon"]), whole.embed_queries(["recipe moon"]))
+
+
+def test_labels_are_prepared_together(bundle, server):
+    bundle.embed_query("first")
+    del server.seen[:]
+    prepare_labels(bundle, ["moon, planet", "star", "moon"])
+    assert [request["input"] for _, _, request in server.seen] == [["moon", "planet", "star"]]
 
 
 def test_only_texts_are_taken(bundle, server):
