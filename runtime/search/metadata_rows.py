@@ -32,7 +32,7 @@ class MetadataRows:
 
     needs_rebuild = False
 
-    def __init__(self, changes: int) -> None:
+    def __init__(self, changes: str) -> None:
         self.changes = changes
         self.saved_generation: int | None = None
         """The generation of the cache that the rows were read from or written to."""
@@ -100,7 +100,7 @@ class MetadataRows:
 
     @classmethod
     def load(
-        cls, folder: Path, changes: int, fits: Callable[[dict[str, Any]], bool] | None = None
+        cls, folder: Path, changes: str, fits: Callable[[dict[str, Any]], bool] | None = None
     ) -> MetadataRows | None:
         """Read the output of `save`; None if it is missing, damaged, or of other documents or metadata."""
 

@@ -43,7 +43,8 @@ from .row_encoding import (
     short,
     storable_ids,
 )
-from .schema import CHANGES, check_meta, check_schema, fill_schema, watermark_of
+from .revisions import Revisions
+from .schema import RESERVED, check_meta, check_schema, fill_schema, watermark_of
 from .sqlite import Database, chunks, create_database, damage_errors, damaged
 from .write_lock import WriterLock
 
@@ -68,6 +69,7 @@ class DocumentStore:
         self.lock = WriterLock(self.path.parent)
         """Held during writes."""
         self._filtered: BoundedCache[tuple[object, ...], IntArray] = BoundedCache(FILTERS)
+        self._revisions = Revisions(database)
         self._epoch = ""  # the one that this object began
         self._checked_ids = False
         self._checked_metadata = 0  # last row id with verified metadata
@@ -130,7 +132,7 @@ class DocumentStore:
     @property
     def meta(self) -> dict[str, str]:
         """The values kept next to the documents, as committed now."""
-        hidden = ("state", "epochs", CHANGES)
+        hidden = RESERVED[3:]
         return {key: value for key, value in self._database.rows("SELECT key, value FROM meta") if key not in hidden}
 
     @property
@@ -140,11 +142,21 @@ class DocumentStore:
             return int(self._database.fact("SELECT value FROM meta WHERE key = 'generation'"))
 
     @property
-    def metadata_changes(self) -> int:
-        """Number of committed changes to the metadata of documents that were there."""
-        with self._damage_errors():
-            found = self._database.rows("SELECT value FROM meta WHERE key = ?", (CHANGES,))
-            return int(found[0][0]) if found else 0
+    def revision(self) -> str | None:
+        """The name of the latest commit; None if an older version made it."""
+        with self.snapshot():
+            return self._revisions.current(self._state().commits)
+
+    @property
+    def metadata_changes(self) -> str:
+        """A name that changes whenever the metadata of documents that were there does."""
+        with self.snapshot():
+            return self._revisions.of_metadata(self._state().commits)
+
+    def removed_since(self, revision: str | None) -> IntArray | None:
+        """Return the row ids that were removed after a revision; see `Revisions.removed_since`."""
+        with self.snapshot():
+            return self._revisions.removed_since(revision, self._state().commits)
 
     @property
     def origin(self) -> Origin:
@@ -261,6 +273,10 @@ class DocumentStore:
         if (len(rowids), int(rowids.sum())) != (state.documents, state.rowids):
             raise damaged(self.path, f"{len(rowids)} of {state.documents} documents are listed")
         return rowids
+
+    def rowids_after(self, rowid: int) -> IntArray:
+        """Return the row ids above one, ascending; the caller compares their number with that of all."""
+        return _sorted(self._database.rows("SELECT rowid FROM documents WHERE rowid > ?", (rowid,)))
 
     def rowids_where(
         self, filter: Mapping[str, object] | None, where: Callable[[str, Sequence[Any]], IntArray] | None = None
@@ -408,7 +424,7 @@ class DocumentStore:
             )
             set_owners(self._database, made_up or {})
             self._next_generation()
-            self._commit(self._state().after([(rowid, row[0]) for rowid, row in numbered], removed))
+            self._commit(self._state().after([(rowid, row[0]) for rowid, row in numbered], removed), removed)
         return np.arange(last + 1, last + 1 + len(rows), dtype=np.int64)
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -421,7 +437,7 @@ class DocumentStore:
             removed = self._delete(known)
             if removed:
                 self._next_generation()
-                self._commit(self._state().after(removed=removed))
+                self._commit(self._state().after(removed=removed), removed)
         return len(removed)
 
     def update_metadata(self, ids: Sequence[str], metadata: Sequence[Mapping[str, object]], *, replace: bool) -> None:
@@ -449,10 +465,7 @@ class DocumentStore:
                         changed.append((both, checks_with_metadata(checks, rowid, id, both), rowid))
                 self._database.many("UPDATE documents SET metadata = ?, checks = ? WHERE rowid = ?", changed)
             if new:
-                self._database.rows(
-                    "INSERT OR REPLACE INTO meta VALUES (?, ?)", (CHANGES, str(self.metadata_changes + 1))
-                )
-                self._commit(self._state().after())
+                self._commit(self._state().after(), metadata=True)
 
     def compact(self) -> None:
         """Return the space of removed documents to the disk, which needs as much free space as the file has."""
@@ -558,8 +571,9 @@ class DocumentStore:
             if self._database.in_place:
                 save_commit_count(watermark_of(self.path), commits)
 
-    def _commit(self, state: State) -> None:
+    def _commit(self, state: State, removed: Sequence[tuple[int, str]] = (), *, metadata: bool = False) -> None:
         self._database.rows("UPDATE meta SET value = ? WHERE key = 'state'", (str(state),))
+        self._revisions.commit(state.commits, removed, metadata=metadata)
 
     def _delete(self, ids: list[str]) -> list[tuple[int, str]]:
         removed: list[tuple[int, str]] = []
