@@ -14,6 +14,7 @@ import numpy as np
 from ...arrays import IntArray
 from ..store.cache_files import read_cache, write_cache
 from ..store.epochs import UNKNOWN, Origin
+from ..store.row_encoding import ascending_rows
 
 FILE, ROWS, SIDECAR = "metadata.sqlite", "metadata-rows.npy", "metadata.json"
 _TABLE = "CREATE TABLE documents (rowid INTEGER PRIMARY KEY, metadata TEXT NOT NULL)"
@@ -76,8 +77,8 @@ class MetadataRows:
 
     def where(self, expression: str, parameters: Sequence[Any]) -> IntArray:
         """Return the row ids, ascending, for which an expression of `compile_filter` holds."""
-        sql = f"SELECT d.rowid FROM documents d WHERE {expression} ORDER BY d.rowid"
-        return np.array([row for (row,) in self._table.execute(sql, parameters)], np.int64)
+        sql = f"SELECT d.rowid FROM documents d WHERE {expression}"
+        return ascending_rows(self._table.execute(sql, parameters).fetchall())
 
     def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the table and its sidecar; errors as in `write_cache`."""

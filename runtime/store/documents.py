@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,10 @@ from .checksums import (
 from .epochs import Epochs, Origin
 from .filters import compile_filter
 from .owners import made_up_by, owners_of, remove_owners, set_owners
+from .revisions import Revisions
 from .row_encoding import (
     Record,
+    ascending_rows,
     check_documents,
     check_ids,
     check_strings,
@@ -43,7 +44,6 @@ from .row_encoding import (
     short,
     storable_ids,
 )
-from .revisions import Revisions
 from .schema import RESERVED, check_meta, check_schema, fill_schema, watermark_of
 from .sqlite import Database, chunks, create_database, damage_errors, damaged
 from .write_lock import WriterLock
@@ -121,9 +121,7 @@ class DocumentStore:
     def __enter__(self) -> DocumentStore:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __len__(self) -> int:
@@ -269,14 +267,14 @@ class DocumentStore:
     def rowids(self) -> IntArray:
         """Return all row ids, ascending."""
         with self.snapshot():
-            rowids, state = _sorted(self._database.rows("SELECT rowid FROM documents")), self._state()
+            rowids, state = ascending_rows(self._database.rows("SELECT rowid FROM documents")), self._state()
         if (len(rowids), int(rowids.sum())) != (state.documents, state.rowids):
             raise damaged(self.path, f"{len(rowids)} of {state.documents} documents are listed")
         return rowids
 
     def rowids_after(self, rowid: int) -> IntArray:
         """Return the row ids above one, ascending; the caller compares their number with that of all."""
-        return _sorted(self._database.rows("SELECT rowid FROM documents WHERE rowid > ?", (rowid,)))
+        return ascending_rows(self._database.rows("SELECT rowid FROM documents WHERE rowid > ?", (rowid,)))
 
     def rowids_where(
         self, filter: Mapping[str, object] | None, where: Callable[[str, Sequence[Any]], IntArray] | None = None
@@ -288,7 +286,7 @@ class DocumentStore:
         expression, parameters = compile_filter(filter)
         with self.snapshot():
             key = (self._state().commits, expression, *parameters)
-            return self._filtered.get_or_make(key, lambda: _read_only((where or self._filter)(expression, parameters)))
+            return self._filtered.get_or_make(key, lambda: (where or self._filter)(expression, parameters))
 
     def filter_is_cached(self, filter: Mapping[str, object]) -> bool:
         """Return whether the result of `rowids_where` for this filter is cached."""
@@ -475,7 +473,7 @@ class DocumentStore:
 
     def _filter(self, expression: str, parameters: Sequence[Any]) -> IntArray:
         self._check_metadata()
-        return _sorted(self._database.rows(f"SELECT d.rowid FROM documents d WHERE {expression}", parameters))
+        return ascending_rows(self._database.rows(f"SELECT d.rowid FROM documents d WHERE {expression}", parameters))
 
     def _state(self) -> State:
         with self._damage_errors():
@@ -602,12 +600,3 @@ class DocumentStore:
 
     def _next_generation(self) -> None:
         self._database.rows("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
-
-
-def _read_only(rows: IntArray) -> IntArray:
-    rows.flags.writeable = False
-    return rows
-
-
-def _sorted(rows: list[tuple[int]]) -> IntArray:
-    return np.sort(np.fromiter((row[0] for row in rows), np.int64, len(rows)))

@@ -1,4 +1,4 @@
-"""`Revisions`: a name for every commit, so that caches know what they show, and what was removed between two of them."""
+"""`Revisions`: a name for every commit, and what was removed between two of them."""
 
 from __future__ import annotations
 
