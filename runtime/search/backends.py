@@ -138,15 +138,18 @@ def check_backend(backend: str) -> None:
         require(kind.extra, kind.module)
 
 
-def sync(index: VectorIndex, source: DocumentStore) -> int:
+def sync(index: VectorIndex, source: DocumentStore, removed: IntArray | None = None) -> int:
     """Bring an index up to date with the commits of its store, by any process, and return its generation.
 
-    Costs a count of the documents and the new vectors; one pass over all row ids after a deletion.
+    Costs a count of the documents and the new vectors; after a deletion one pass over all row ids, unless it is known
+    which were `removed` since the index was up to date.
     """
     with source.snapshot():
         known = index.rowids
         for rowids, vectors in source.iter_vectors(after_rowid=int(known[-1]) if len(known) else 0):
             index.add(rowids, vectors)
+        if len(index) != len(source) and removed is not None:
+            index.remove(removed)
         if len(index) != len(source):
             index.remove(np.setdiff1d(index.rowids, source.rowids(), assume_unique=True))
         if len(index) != len(source):

@@ -37,4 +37,4 @@ class DenseView(SavedView[VectorIndex]):
     def _update(self) -> None:
         if self._index is None:
             self._index = open_index(self._store, self._source.folder, self._source.backend)
-        sync(self._index, self._store)
+        sync(self._index, self._store, self._store.removed_since(self._revision))

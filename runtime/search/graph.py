@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...arrays import FloatArray, IntArray
+from ...arrays import FloatArray, IntArray, positions_of
 from ...errors import DataError
 from ...extras import require
 from ..store.cache_files import read_cache, write_cache
@@ -168,7 +168,8 @@ class GraphIndex(ABC):
         """Remove vectors; unknown row ids are ignored. Above 25 % removed, the graph is rebuilt."""
         with self._lock:
             # Distinct, because hnswlib raises on a second removal.
-            removed = np.intersect1d(check_rowids(rowids), self._exact.rowids)
+            known = self._exact.rowids
+            removed = known[positions_of(known, np.unique(check_rowids(rowids)))]
             self._exact.remove(removed)
             self._removed.update(removed.tolist())
             # A running thread removes these too.

@@ -14,6 +14,7 @@ import numpy as np
 from ...arrays import IntArray
 from ..store.cache_files import read_cache, write_cache
 from ..store.epochs import UNKNOWN, Origin
+from ..store.row_encoding import ascending_rows
 
 FILE, ROWS, SIDECAR = "metadata.sqlite", "metadata-rows.npy", "metadata.json"
 _TABLE = "CREATE TABLE documents (rowid INTEGER PRIMARY KEY, metadata TEXT NOT NULL)"
@@ -32,7 +33,7 @@ class MetadataRows:
 
     needs_rebuild = False
 
-    def __init__(self, changes: int) -> None:
+    def __init__(self, changes: str) -> None:
         self.changes = changes
         self.saved_generation: int | None = None
         """The generation of the cache that the rows were read from or written to."""
@@ -76,8 +77,8 @@ class MetadataRows:
 
     def where(self, expression: str, parameters: Sequence[Any]) -> IntArray:
         """Return the row ids, ascending, for which an expression of `compile_filter` holds."""
-        sql = f"SELECT d.rowid FROM documents d WHERE {expression} ORDER BY d.rowid"
-        return np.array([row for (row,) in self._table.execute(sql, parameters)], np.int64)
+        sql = f"SELECT d.rowid FROM documents d WHERE {expression}"
+        return ascending_rows(self._table.execute(sql, parameters).fetchall())
 
     def save(self, folder: Path, generation: int, origin: Origin = UNKNOWN) -> None:
         """Write the table and its sidecar; errors as in `write_cache`."""
@@ -100,7 +101,7 @@ class MetadataRows:
 
     @classmethod
     def load(
-        cls, folder: Path, changes: int, fits: Callable[[dict[str, Any]], bool] | None = None
+        cls, folder: Path, changes: str, fits: Callable[[dict[str, Any]], bool] | None = None
     ) -> MetadataRows | None:
         """Read the output of `save`; None if it is missing, damaged, or of other documents or metadata."""
 

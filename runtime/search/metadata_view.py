@@ -33,7 +33,13 @@ class MetadataView(CachedView[MetadataRows]):
         if self._index is None or self._index.saved_generation != self._store.generation:
             super()._update()
 
+    def unsaved(self) -> bool:
+        """Return whether the cache has other content; none is written where `metadata_changes` has no name for it."""
+        return super().unsaved() and self._store.revision is not None
+
     def _load(self) -> MetadataRows | None:
+        if self._store.revision is None:
+            return None
         return MetadataRows.load(self._source.folder, self._store.metadata_changes, self._store.is_origin_of)
 
     def _new(self) -> MetadataRows:

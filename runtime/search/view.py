@@ -49,6 +49,7 @@ class View(ABC):
         self.generation: int | None = None
         """The generation of the store that the view shows; None before the first `sync`."""
         self._origin: Origin = UNKNOWN  # the documents that the view shows
+        self._revision: str | None = None  # of the store, at the last update
 
     @abstractmethod
     def search(self, query: Query, k: int, allowed: IntArray | None) -> RankedRows:
@@ -65,7 +66,7 @@ class View(ABC):
 
     def _stamp(self) -> None:
         """Note which documents the view shows: those that are committed now."""
-        self.generation, self._origin = self._store.generation, self._store.origin
+        self.generation, self._origin, self._revision = self._store.generation, self._store.origin, self._store.revision
 
     def _forget(self) -> None:
         """Drop what the view holds of the documents; most views read them all at every update."""
@@ -154,7 +155,11 @@ class CachedView(SavedView[C]):
 
     def _update(self) -> None:
         # Detached during the update, so that a half-updated index is not used after an error.
-        index, self._index, self.generation = self._index or self._load(), None, None
+        index, self._index, self.generation = self._index, None, None
+        if index is not None and self._follows(index):
+            self._index = index
+            return
+        index = index or self._load()
         current = self._store.rowids()
         if index is not None:
             index.remove(np.setdiff1d(index.rowids, current, assume_unique=True))
@@ -162,6 +167,20 @@ class CachedView(SavedView[C]):
             index = self._new()
         self._add(index, current[len(index.rowids) :])
         self._index = index
+
+    def _follows(self, index: C) -> bool:
+        """Bring an index up to date by what this process removed and what was added; return whether that sufficed."""
+        removed = self._store.removed_since(self._revision)
+        if removed is None:
+            return False
+        index.remove(removed)
+        known = index.rowids
+        new = self._store.rowids_after(int(known[-1]) if len(known) else 0)
+        if index.needs_rebuild or len(known) + len(new) != len(self._store):
+            return False
+        if len(new):
+            self._add(index, new)
+        return True
 
     def _is_prefix_of_store(self, index: C, current: IntArray) -> bool:
         """Return whether it holds the oldest documents of the store, which may be a restored copy."""

@@ -24,6 +24,7 @@ from .latent import LatentView
 from .lexical.contained import ContainedView
 from .lexical.words import WordsView
 from .metadata_view import MetadataView
+from .nearest import Nearest
 from .query import Fusion, Query, RankedRows
 from .reconstruction import ReconstructionView
 from .terms import search_terms, word_shares
@@ -87,6 +88,7 @@ class Views:
         self._store = store
         self._source = Source(store, bundle, folder, backend, lambda name: self._synced(name))
         self._views: dict[str, View] = {}
+        self._nearest = Nearest(store)
         self._lock = RLock()
 
     @contextmanager
@@ -130,9 +132,18 @@ class Views:
 
     def nearest(self, rows: FloatArray) -> FloatArray:
         """Return the cosine of each unit row (n, d_in) to its nearest document, shape (n,); empty without documents."""
-        with self._lock:
-            index = self._dense.index
-            return np.array([score for row in rows for score in index.search(row, 1)[1]], np.float32)
+        with self.snapshot():
+            return self._nearest.of(self._dense.index, rows)
+
+    def rowids(self) -> IntArray:
+        """Return all row ids, ascending."""
+        with self.snapshot():
+            return self._dense.index.rowids
+
+    def vectors_of(self, rowids: IntArray) -> FloatArray:
+        """Return the vectors of documents, in that order, shape (n, d_in)."""
+        with self.snapshot():
+            return self._dense.index.vectors_of(rowids)
 
     def word_shares(self, rows: IntArray, term: Term) -> WideArray:
         """Return the share of a condition's words that documents have, shape (n,); see `terms.word_shares`."""
@@ -231,7 +242,8 @@ class IndexDocuments(Documents):
 
     def sample_vectors(self, limit: int) -> FloatArray:
         """Return vectors of an even sample of the documents; see `Documents.sample_vectors`."""
-        return self._store.vectors_of(self._even_sample(limit))
+        with self._views.snapshot():
+            return self._views.vectors_of(self._even_sample(limit))
 
     def sample_codes(self, limit: int) -> tuple[IntArray, FloatArray]:
         """Return codes of an even sample of the documents; see `Documents.sample_codes`."""
@@ -247,11 +259,11 @@ class IndexDocuments(Documents):
 
     def _even_sample(self, limit: int) -> IntArray:
         """Return the row ids of a sample, which are read once: every boosted query asks for them."""
-        with self._store.snapshot():
+        with self._views.snapshot():
             known, generation = self._sampled, self._store.generation
             if known is not None and known[:2] == (generation, limit):
                 return known[2]
-            rows = self._store.rowids()
+            rows = self._views.rowids()
             sample = rows[:: max(1, -(-len(rows) // limit))]
             self._sampled = generation, limit, sample
             return sample

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,10 @@ from .checksums import (
 from .epochs import Epochs, Origin
 from .filters import compile_filter
 from .owners import made_up_by, owners_of, remove_owners, set_owners
+from .revisions import Revisions
 from .row_encoding import (
     Record,
+    ascending_rows,
     check_documents,
     check_ids,
     check_strings,
@@ -43,12 +44,11 @@ from .row_encoding import (
     short,
     storable_ids,
 )
-from .schema import CHANGES, check_meta, check_schema, fill_schema, watermark_of
+from .schema import RESERVED, check_meta, check_schema, fill_schema, watermark_of
 from .sqlite import Database, chunks, create_database, damage_errors, damaged
 from .write_lock import WriterLock
 
-FILTERS = 16
-"""Filter results that are cached: a filter reads all metadata, 0.2 s for 60,000 documents."""
+FILTERS = 16  # results that are cached
 
 
 class DocumentStore:
@@ -68,6 +68,7 @@ class DocumentStore:
         self.lock = WriterLock(self.path.parent)
         """Held during writes."""
         self._filtered: BoundedCache[tuple[object, ...], IntArray] = BoundedCache(FILTERS)
+        self._revisions = Revisions(database)
         self._epoch = ""  # the one that this object began
         self._checked_ids = False
         self._checked_metadata = 0  # last row id with verified metadata
@@ -119,9 +120,7 @@ class DocumentStore:
     def __enter__(self) -> DocumentStore:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __len__(self) -> int:
@@ -130,8 +129,8 @@ class DocumentStore:
     @property
     def meta(self) -> dict[str, str]:
         """The values kept next to the documents, as committed now."""
-        hidden = ("state", "epochs", CHANGES)
-        return {key: value for key, value in self._database.rows("SELECT key, value FROM meta") if key not in hidden}
+        rows = self._database.rows("SELECT key, value FROM meta")
+        return {key: value for key, value in rows if key not in RESERVED[3:]}
 
     @property
     def generation(self) -> int:
@@ -140,11 +139,21 @@ class DocumentStore:
             return int(self._database.fact("SELECT value FROM meta WHERE key = 'generation'"))
 
     @property
-    def metadata_changes(self) -> int:
-        """Number of committed changes to the metadata of documents that were there."""
-        with self._damage_errors():
-            found = self._database.rows("SELECT value FROM meta WHERE key = ?", (CHANGES,))
-            return int(found[0][0]) if found else 0
+    def revision(self) -> str | None:
+        """The name of the latest commit; None if an older version made it."""
+        with self.snapshot():
+            return self._revisions.current(self._state().commits)
+
+    @property
+    def metadata_changes(self) -> str:
+        """A name that changes whenever the metadata of documents that were there does."""
+        with self.snapshot():
+            return self._revisions.of_metadata(self._state().commits)
+
+    def removed_since(self, revision: str | None) -> IntArray | None:
+        """Return the row ids that were removed after a revision; see `Revisions.removed_since`."""
+        with self.snapshot():
+            return self._revisions.removed_since(revision, self._state().commits)
 
     @property
     def origin(self) -> Origin:
@@ -171,8 +180,7 @@ class DocumentStore:
     @property
     def free_bytes(self) -> int:
         """Space inside the file that removed documents left, in bytes."""
-        (pages,), (size,) = self._database.rows("PRAGMA freelist_count") + self._database.rows("PRAGMA page_size")
-        return int(pages) * int(size)
+        return self._database.free_bytes
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         """Return the documents of `ids`, in that order; None for an unknown id."""
@@ -257,10 +265,14 @@ class DocumentStore:
     def rowids(self) -> IntArray:
         """Return all row ids, ascending."""
         with self.snapshot():
-            rowids, state = _sorted(self._database.rows("SELECT rowid FROM documents")), self._state()
+            rowids, state = ascending_rows(self._database.rows("SELECT rowid FROM documents")), self._state()
         if (len(rowids), int(rowids.sum())) != (state.documents, state.rowids):
             raise damaged(self.path, f"{len(rowids)} of {state.documents} documents are listed")
         return rowids
+
+    def rowids_after(self, rowid: int) -> IntArray:
+        """Return the row ids above one, ascending, without a check that none is missing."""
+        return ascending_rows(self._database.rows("SELECT rowid FROM documents WHERE rowid > ?", (rowid,)))
 
     def rowids_where(
         self, filter: Mapping[str, object] | None, where: Callable[[str, Sequence[Any]], IntArray] | None = None
@@ -272,7 +284,7 @@ class DocumentStore:
         expression, parameters = compile_filter(filter)
         with self.snapshot():
             key = (self._state().commits, expression, *parameters)
-            return self._filtered.get_or_make(key, lambda: _read_only((where or self._filter)(expression, parameters)))
+            return self._filtered.get_or_make(key, lambda: (where or self._filter)(expression, parameters))
 
     def filter_is_cached(self, filter: Mapping[str, object]) -> bool:
         """Return whether the result of `rowids_where` for this filter is cached."""
@@ -408,7 +420,7 @@ class DocumentStore:
             )
             set_owners(self._database, made_up or {})
             self._next_generation()
-            self._commit(self._state().after([(rowid, row[0]) for rowid, row in numbered], removed))
+            self._commit(self._state().after([(rowid, row[0]) for rowid, row in numbered], removed), removed)
         return np.arange(last + 1, last + 1 + len(rows), dtype=np.int64)
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -421,7 +433,7 @@ class DocumentStore:
             removed = self._delete(known)
             if removed:
                 self._next_generation()
-                self._commit(self._state().after(removed=removed))
+                self._commit(self._state().after(removed=removed), removed)
         return len(removed)
 
     def update_metadata(self, ids: Sequence[str], metadata: Sequence[Mapping[str, object]], *, replace: bool) -> None:
@@ -449,10 +461,7 @@ class DocumentStore:
                         changed.append((both, checks_with_metadata(checks, rowid, id, both), rowid))
                 self._database.many("UPDATE documents SET metadata = ?, checks = ? WHERE rowid = ?", changed)
             if new:
-                self._database.rows(
-                    "INSERT OR REPLACE INTO meta VALUES (?, ?)", (CHANGES, str(self.metadata_changes + 1))
-                )
-                self._commit(self._state().after())
+                self._commit(self._state().after(), metadata=True)
 
     def compact(self) -> None:
         """Return the space of removed documents to the disk, which needs as much free space as the file has."""
@@ -462,7 +471,7 @@ class DocumentStore:
 
     def _filter(self, expression: str, parameters: Sequence[Any]) -> IntArray:
         self._check_metadata()
-        return _sorted(self._database.rows(f"SELECT d.rowid FROM documents d WHERE {expression}", parameters))
+        return ascending_rows(self._database.rows(f"SELECT d.rowid FROM documents d WHERE {expression}", parameters))
 
     def _state(self) -> State:
         with self._damage_errors():
@@ -558,8 +567,9 @@ class DocumentStore:
             if self._database.in_place:
                 save_commit_count(watermark_of(self.path), commits)
 
-    def _commit(self, state: State) -> None:
+    def _commit(self, state: State, removed: Sequence[tuple[int, str]] = (), *, metadata: bool = False) -> None:
         self._database.rows("UPDATE meta SET value = ? WHERE key = 'state'", (str(state),))
+        self._revisions.commit(state.commits, removed, metadata=metadata)
 
     def _delete(self, ids: list[str]) -> list[tuple[int, str]]:
         removed: list[tuple[int, str]] = []
@@ -588,12 +598,3 @@ class DocumentStore:
 
     def _next_generation(self) -> None:
         self._database.rows("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
-
-
-def _read_only(rows: IntArray) -> IntArray:
-    rows.flags.writeable = False
-    return rows
-
-
-def _sorted(rows: list[tuple[int]]) -> IntArray:
-    return np.sort(np.fromiter((row[0] for row in rows), np.int64, len(rows)))

@@ -241,3 +241,10 @@ def rowid_list(rowids: ArrayLike) -> list[int]:
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise DataError(f"rowids has shape {array.shape} and dtype {array.dtype}: expected (n,) integers")
     return list(map(int, array.astype(np.int64)))
+
+
+def ascending_rows(rows: Sequence[tuple[int]]) -> NDArray[np.int64]:
+    """Return the row ids that a statement found, ascending, read-only, shape (n,)."""
+    found = np.sort(np.fromiter((row for (row,) in rows), np.int64, len(rows)))
+    found.flags.writeable = False
+    return found

@@ -8,6 +8,7 @@ from ...files import check_format
 from .checksums import State, load_commit_count
 from .epochs import Epochs
 from .owners import TABLE as MADE_UP
+from .revisions import METADATA, REVISION
 from .row_encoding import check_strings
 from .sqlite import Database, damaged
 
@@ -15,8 +16,7 @@ APPLICATION_ID = 0x73746565
 """ASCII "stee" in the header of the file, so that databases of other programs are rejected."""
 FORMAT_VERSION = 2
 """Version 1 had no checksums."""
-CHANGES = "metadata_changes"
-RESERVED = ("format_version", "d_in", "generation", "state", "epochs", CHANGES)
+RESERVED = ("format_version", "d_in", "generation", "state", "epochs", REVISION, METADATA)
 
 # The metadata column precedes the text, so that a filter reads the start of a long row and not its overflow pages.
 # AUTOINCREMENT never reuses a row id, so that it can label a vector in an approximate index.

@@ -193,6 +193,12 @@ class Database:
             raise IndexLockedError(f"{self.path} is being read inside snapshot(): leave it before writing")
 
     @property
+    def free_bytes(self) -> int:
+        """Space inside the file that removed rows left, in bytes."""
+        (pages,), (size,) = self.rows("PRAGMA freelist_count") + self.rows("PRAGMA page_size")
+        return int(pages) * int(size)
+
+    @property
     def in_place(self) -> bool:
         """Whether the path still names the file that was opened; SQLite goes on with a file that nobody else sees."""
         return self._file is not None and self._file == _identity(self.path)

@@ -1,6 +1,7 @@
 """Filters over a table of metadata: the same documents as in the store, after every change, and from the cache."""
 
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -100,6 +101,37 @@ def test_the_cache_is_read_and_nothing_else(opened_bundle, tmp_path, used, monke
     with SteerableIndex.open(tmp_path / "index", readonly=True) as index:
         check(index, used)
         assert reads, "the cache is of other metadata"
+
+
+def test_a_copy_with_as_many_changes_has_other_metadata(opened_bundle, tmp_path, used):
+    build(tmp_path / "index", opened_bundle).close()
+    shutil.copytree(tmp_path / "index", tmp_path / "copy")
+    for name, year in (("index", 3), ("copy", 8)):
+        with SteerableIndex.open(tmp_path / name, bundle=opened_bundle) as index:
+            index.update_metadata(["d1"], [{"year": year}])
+            index.save()
+    shutil.copy(tmp_path / "copy" / "documents.sqlite", tmp_path / "index")  # beside the caches of the other
+    with SteerableIndex.open(tmp_path / "index", bundle=opened_bundle, readonly=True) as index:
+        assert index.get(["d1"])[0].metadata["year"] == 8
+        check(index, used)
+
+
+def test_commits_of_an_older_version_have_no_cache(opened_bundle, tmp_path, used):
+    """It may change metadata, and gives its commits no names."""
+    build(tmp_path / "index", opened_bundle).close()
+    with SteerableIndex.open(tmp_path / "index", bundle=opened_bundle) as index:
+        index.save()
+        before = (tmp_path / "index" / "cache" / SIDECAR).read_bytes()
+        index._store._database.rows("DELETE FROM meta WHERE key = 'revision'")
+        check(index, used)
+        index.save()
+        assert (tmp_path / "index" / "cache" / SIDECAR).read_bytes() == before
+        index.update_metadata(["d1"], [{"year": 3}])
+        check(index, used)
+        index.save()
+    assert (tmp_path / "index" / "cache" / SIDECAR).read_bytes() != before
+    with SteerableIndex.open(tmp_path / "index", bundle=opened_bundle, readonly=True) as index:
+        check(index, used)
 
 
 @pytest.mark.parametrize("name", [FILE, ROWS, SIDECAR])
