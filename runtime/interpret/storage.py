@@ -10,7 +10,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -120,10 +120,17 @@ def _token_model_bytes(model: TokenModel, calibration: Calibration) -> bytes:
     return file.getvalue()
 
 
-def features_bytes(path: Path, entries: Iterable[Entry]) -> bytes:
-    """Return features.json with the labels of `entries`; its statistics remain those of the reference corpus."""
+def features_bytes(path: Path, entries: Sequence[Entry], *, keep_words: bool = False) -> bytes:
+    """Return features.json with the labels of `entries`; its statistics remain those of the reference corpus.
+
+    With `keep_words`, a feature whose entry is unclear keeps the words that training gave it, which have no score. They
+    say more than "unclear" where labels were made on other texts than the user's.
+    """
     raw = json.loads(path.read_text(encoding="utf-8"))
+    taken = {str(entry.label).casefold() for entry in entries if not entry.unclear}
     for feature, entry in zip(raw["latents"], entries, strict=True):
+        if keep_words and entry.unclear and feature["label"] and feature["label"].casefold() not in taken:
+            continue
         feature |= {
             "label": None if entry.unclear else entry.label,
             "guess": entry.label if entry.unclear else None,

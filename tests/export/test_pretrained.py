@@ -1,5 +1,6 @@
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from steersearch.export.pretrained import (
 from steersearch.runtime import Bundle
 from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Score
 from steersearch.runtime.interpret import read_graph
+from steersearch.runtime.interpret.storage import features_bytes
 
 
 def test_there_and_back(tiny_sae, tmp_path):
@@ -123,6 +125,20 @@ def test_labels_of_other_weights_are_refused(tiny_sae, tmp_path, monkeypatch):
     write_pretrained(tiny_sae, weights)
     with pytest.raises(CheckpointError, match="belongs to other weights"):
         load_labels(find_pretrained("tiny"))
+
+
+def test_words_of_training_stay_where_no_label_holds(tmp_path):
+    words = {"label": "power, lincon", "guess": None, "unclear": False, "score": None}
+    latents = [dict(words), dict(words) | {"label": "Sea 1"}, dict(words) | {"label": "sea 1"}]
+    (tmp_path / "features.json").write_text(json.dumps({"latents": latents}))
+    found = replace(entry(1), latent=1)
+    unclear = [replace(found, latent=i, label=None, phrases=(), score=None) for i in (0, 2)]
+    entries = [unclear[0], found, unclear[1]]
+    kept = json.loads(features_bytes(tmp_path / "features.json", entries, keep_words=True))["latents"]
+    assert [each["label"] for each in kept] == ["power, lincon", "sea 1", None], "labels are unique"
+    assert [each["score"] is None for each in kept] == [True, False, True]
+    gone = json.loads(features_bytes(tmp_path / "features.json", entries))["latents"]
+    assert [(each["label"], each["unclear"]) for each in gone] == [(None, True), ("sea 1", False), (None, True)]
 
 
 def test_eight_bits_keep_the_codes(tiny_sae, tmp_path):
