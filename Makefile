@@ -30,7 +30,7 @@ $(VENV)/.dev: $(VENV)/.all
 demo: $(VENV)/.demo  ## the main job on real text: train, export, index, search, steer
 	$(BIN)/sae demo --out demo --overwrite
 
-test: $(VENV)/.dev  ## unit tests, seven minutes on two cores, offline
+test: $(VENV)/.dev  ## unit tests, ten minutes on two cores, offline
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 slow: $(VENV)/.dev $(VENV)/.docs  ## tests with the real model's weights, full disks, long random walks, fuzzing, fresh installs, the site
