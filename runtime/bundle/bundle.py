@@ -158,10 +158,12 @@ class Bundle:
 
         Args:
             folder: A new folder.
-            passages: Keep passages of your documents and queries, which are examples of features. Words stay anyway.
+            passages: Keep passages of your documents and queries, which are examples of features. Words stay anyway. A
+                bundle without an embedder cannot do without: it knows its embedder by a few texts.
             overwrite: Replace a bundle that is there.
 
         Raises:
+            ConfigError: The bundle has no embedder, and `passages` is False.
             BundleError: `folder` must not be replaced.
             StorageError: The disk is full or cannot be written.
         """
@@ -189,7 +191,7 @@ class Bundle:
             message: Of the commit.
 
         Raises:
-            ConfigError: `repo` has another form, or HF_HUB_OFFLINE is set.
+            ConfigError: `repo` has another form, HF_HUB_OFFLINE is set, or as for `save_pretrained`.
             MissingExtraError: huggingface_hub is not installed.
             BundleError: The hub cannot be reached, or does not allow it.
         """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...embedding_cache import default_cache_dir
-from ...errors import BundleError
+from ...errors import BundleError, ConfigError
 from ...files import absolute, read_small, sha256_of
 from ...hub import Repository, link_or_copy, push
 from ...model_card import CARD, model_card
@@ -21,6 +21,7 @@ from .manifest import (
     INTERPRETATION,
     MANIFEST,
     MAX_BYTES,
+    NO_EMBEDDER,
     ORIGIN,
     Manifest,
     read_manifest,
@@ -76,6 +77,11 @@ def read_origin(folder: Path, manifest: Manifest) -> dict[str, str] | None:
 
 def copy_bundle(folder: Path, manifest: Manifest, out: str | Path, *, passages: bool, overwrite: bool) -> Path:
     """Write a bundle for others to `out` and return that; see `Bundle.save_pretrained`."""
+    if manifest.embedder_kind == NO_EMBEDDER and not passages:
+        raise ConfigError(
+            f"{folder} has no embedder, and knows it by some texts of your documents (embedder.probes.npz), which go "
+            "with it: share it with passages=True, or not at all"
+        )
     out = absolute(out)
     with staged_folder(out, overwrite=overwrite) as staged:
         for name in manifest.files:

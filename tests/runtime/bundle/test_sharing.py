@@ -10,7 +10,9 @@ pytest.importorskip("huggingface_hub")
 
 from steersearch.errors import BundleError, ChecksumError, ConfigError, MissingExtraError
 from steersearch.runtime import Bundle
+from steersearch.runtime.bundle.probes import read_probes
 
+from ...bare_bundle import PROBES, make_bare_bundle
 from ...fake_hub import FakeHub
 
 TINY = Path(__file__).parents[2] / "data" / "tiny_bundle"
@@ -49,6 +51,15 @@ def test_there_and_back(hub, tmp_path):
     assert back.features[0].label == Bundle.load(TINY).features[0].label
     # The bundle is whole: what was listed came, and `load` finds nothing altered.
     assert {*back.manifest.files, "manifest.json"} == set(files_of(tmp_path / "mine"))
+
+
+def test_texts_by_which_a_bundle_knows_its_embedder_are_shared_on_purpose(tmp_path):
+    bare = Bundle.load(make_bare_bundle(tmp_path / "bare"))
+    with pytest.raises(ConfigError, match=r"knows it by some texts of your documents .* passages=True"):
+        bare.save_pretrained(tmp_path / "shared")
+    assert not (tmp_path / "shared").exists()
+    shared = Bundle.load(bare.save_pretrained(tmp_path / "shared", passages=True))
+    assert read_probes(shared.path, shared.d_in).texts == tuple(PROBES)
 
 
 def test_a_commit_is_fetched_once_and_stays(hub, monkeypatch):
