@@ -73,48 +73,40 @@ class Conjunction:
             boosted: Concepts with their strengths, which are not 0.
             excluded: Concepts that documents should not be about.
         """
+        # One state of the documents, whoever writes meanwhile.
         with self._documents.reading():
-            return self._terms(query, text, boosted, excluded)
-
-    def _terms(
-        self,
-        query: FloatArray,
-        text: str | None,
-        boosted: Sequence[tuple[Concept, Code, float]],
-        excluded: Sequence[tuple[Concept, Code]],
-    ) -> tuple[Term, ...]:
-        scales = self._scales()
-        none = np.zeros(0, np.int64), np.zeros(0)
-        wide = query.astype(np.float64)
-        along = scales.along(wide)
-        direction, top = scales.measured(wide, along=along)
-        length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
-        # A small boost changes little.
-        strength = sum(abs(strength) for _, _, strength in boosted) + len(excluded)
-        word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
-        about = _term("query", 1.0, direction, scales, ABOUT * top, none, length, text or "", word_weight, None)
-        if text and word_weight:
-            about = replace(about, said=self._documents.relevance(text, scales.nearest(along), SAMPLE))
-        wanted = [self._wanted(concept, code, factor_of(s), scales) for concept, code, s in boosted if s > 0]
-        explained = [about, *wanted]
-        avoided = [
-            self._unwanted(
-                concept,
-                code,
-                factor_of(strength),
-                explained,
-                scales,
-                AVOIDED / max(-strength, LEAST_AVOIDED),
-                AVOIDED_WORDS,
-            )
-            for concept, code, strength in boosted
-            if strength < 0
-        ]
-        absent = [
-            self._unwanted(concept, code, -EXCLUDED, explained, scales, ABSENT, EXCLUDED_WORDS)
-            for concept, code in excluded
-        ]
-        return (about, *wanted, *avoided, *absent)
+            scales = self._scales()
+            none = np.zeros(0, np.int64), np.zeros(0)
+            wide = query.astype(np.float64)
+            along = scales.along(wide)
+            direction, top = scales.measured(wide, along=along)
+            length = float(np.linalg.norm(direction))  # of a unit vector: the factor that standardises it
+            # A small boost changes little.
+            strength = sum(abs(strength) for _, _, strength in boosted) + len(excluded)
+            word_weight = QUERY_WORDS * min(1.0, 2.0 * strength)
+            about = _term("query", 1.0, direction, scales, ABOUT * top, none, length, text or "", word_weight, None)
+            if text and word_weight:
+                about = replace(about, said=self._documents.relevance(text, scales.nearest(along), SAMPLE))
+            wanted = [self._wanted(concept, code, factor_of(s), scales) for concept, code, s in boosted if s > 0]
+            explained = [about, *wanted]
+            avoided = [
+                self._unwanted(
+                    concept,
+                    code,
+                    factor_of(strength),
+                    explained,
+                    scales,
+                    AVOIDED / max(-strength, LEAST_AVOIDED),
+                    AVOIDED_WORDS,
+                )
+                for concept, code, strength in boosted
+                if strength < 0
+            ]
+            absent = [
+                self._unwanted(concept, code, -EXCLUDED, explained, scales, ABSENT, EXCLUDED_WORDS)
+                for concept, code in excluded
+            ]
+            return (about, *wanted, *avoided, *absent)
 
     def _wanted(self, concept: Concept, code: Code, weight: float, scales: Scales) -> Term:
         latents, amounts = code
