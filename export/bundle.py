@@ -20,7 +20,6 @@ from ..files import absolute, sha256_of
 from ..runtime.bundle.bundle import Bundle
 from ..runtime.bundle.embedder_kinds import find_opener
 from ..runtime.bundle.fast_queries.storage import with_table
-from ..runtime.bundle.fast_queries.table import Table
 from ..runtime.bundle.interpretation import Interpretation, interpretation_bytes
 from ..runtime.bundle.manifest import (
     DECODER,
@@ -41,7 +40,7 @@ from ..training.sae import SparseAutoencoder
 from ..training.threads import limit_threads
 from .embedder import Via, choose_exporter
 from .exportable import ExportableEmbedder
-from .features import carried_table, carry_over, features_of
+from .features import carry_over, features_of
 from .given_vectors import is_of_given_vectors, write_without_embedder
 from .graphs import decoder_graph, encoder_graph
 from .licences import licences_text
@@ -49,6 +48,7 @@ from .onnx_files import opset_of, write_model
 from .own_graph import OwnGraphExport
 from .parity import check_parity, parity_texts
 from .quantize import MIN_ONNXRUNTIME, Precision, check_precision, is_batch_invariant
+from .query_tables import find_table
 from .static import StaticExport
 from .transformer import TransformerExport
 
@@ -78,7 +78,6 @@ def export_bundle(
     progress: Callable[[str], None] | None = None,
     labels: Interpretation | None = None,
     card: str | None = None,
-    table: Table | None = None,
 ) -> Manifest:
     """Export a checkpoint as a bundle that `steersearch.runtime` reads without torch.
 
@@ -105,7 +104,6 @@ def export_bundle(
         progress: Called with a line before every step.
         labels: An interpretation of this autoencoder, which the bundle gets unless it replaces one that has its own.
         card: Text of the autoencoder's model card, which goes into LICENSES.
-        table: For queries without the transformer; the bundle gets it unless it replaces one that has its own.
 
     Returns:
         The manifest, with sizes and parity figures.
@@ -176,10 +174,10 @@ def export_bundle(
             document_prefix=source.document_prefix,
             embedder_kind=exported.kind,
         )
-        if (kept := carried_table(out, manifest)) is not None:
-            report("keeping the table for fast queries of the bundle that is replaced")
-        if (queries := kept or table) is not None:
-            manifest = with_table(folder, manifest, queries)
+        if (found := find_table(sae.info, source, manifest, out)) is not None:
+            table, origin = found
+            report(f"adding the table for fast queries of {origin}")
+            manifest = with_table(folder, manifest, table)
         report(f"comparing the bundle with the embedder and the autoencoder on {len(texts)} texts")
         opened: Any = find_opener(manifest, folder)(folder, manifest, None, "fast")
         figures = check_parity(folder, opened, exported.reference, sae, texts, precision)

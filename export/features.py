@@ -10,16 +10,11 @@ from typing import Any
 from ..errors import SteersearchError
 from ..files import sha256_of
 from ..runtime.bundle.bundle import Bundle
-from ..runtime.bundle.fast_queries.storage import has_table
-from ..runtime.bundle.fast_queries.table import Table
 from ..runtime.bundle.features import FORMAT_VERSION
 from ..runtime.bundle.manifest import (
     DECODER,
-    FAST_QUERIES,
     FEATURES,
     INTERPRETATION_FILES,
-    TOKENIZER,
-    Manifest,
 )
 from ..runtime.interpret.storage import read_graph
 from ..training.sae import SparseAutoencoder
@@ -57,36 +52,6 @@ def carry_over(old: Path, new: Path) -> bool:
     for name in (*INTERPRETATION_FILES, FEATURES):
         shutil.copyfile(old / name, new / name)
     return True
-
-
-def carried_table(old: Path, manifest: Manifest) -> Table | None:
-    """Return the query table of a bundle that is replaced, if it belongs to the same embedder, in whatever precision.
-
-    Args:
-        old: The bundle that will be replaced, or nothing.
-        manifest: Of the new one.
-    """
-    if not (old / FAST_QUERIES).is_file():
-        return None
-    reason = "it belongs to another embedder or prompt"
-    try:
-        bundle = Bundle.load(old)
-        if has_table(bundle.manifest) and _embedder_of(bundle.manifest) == _embedder_of(manifest):
-            return bundle.query_table.table
-    except SteersearchError as error:
-        reason = str(error)
-    logger.warning(
-        "the table for fast queries of the bundle that is replaced is not kept, since %s: make one with "
-        "`sae fast-queries`",
-        reason,
-    )
-    return None
-
-
-def _embedder_of(manifest: Manifest) -> tuple[Any, ...]:
-    """Return what decides the vector of a query, but for the precision."""
-    tokenizer = manifest.files[TOKENIZER]["sha256"] if TOKENIZER in manifest.files else None
-    return manifest.embedder["sha256"], manifest.query_prefix, manifest.d_in, manifest.max_length, tokenizer
 
 
 def _same_decoder(old: Path, new: Path) -> bool:

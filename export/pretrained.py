@@ -14,7 +14,6 @@ from ..catalogue import PretrainedModel, find_pretrained, pretrained_names
 from ..errors import CheckpointError, ConfigError, SteersearchError
 from ..files import replace_file, sha256_of
 from ..hub import is_repository
-from ..runtime.bundle.fast_queries.storage import read_general
 from ..runtime.bundle.interpretation import (
     Entry,
     Interpretation,
@@ -80,7 +79,6 @@ def export_pretrained(
     """
     sae = load_pretrained(name, revision)
     model = find_pretrained(name) if name in pretrained_names() else None
-    queries = model.queries_file if model and not query_prompt else None
     return export_bundle(
         sae,
         out,
@@ -93,7 +91,6 @@ def export_pretrained(
         overwrite=overwrite,
         progress=progress,
         labels=load_labels(model) if model else None,
-        table=read_general(queries, sae.config.d_in) if queries else None,
         card=model.card.read_text(encoding="utf-8") if model and model.card else None,
     )
 

@@ -52,13 +52,18 @@ class CheckpointInfo:
     sample_vectors: Tensor | None = field(default=None, compare=False)
     """Where training was given vectors: those of `sample_texts`, or of documents without texts, unit rows, shape (m,
     d_in), float32. Export measures the graphs on them."""
+    query_table: Tensor | None = field(default=None, compare=False)
+    """The file of a table for queries without the transformer, from ``sae train --fast-queries``: bytes, uint8, shape
+    (n,). Export reads it; None where there is none."""
     origin: dict[str, str] = field(default_factory=dict)
     """`repo`, `commit` and `revision` of one that was fetched from the hub; else empty, and not in the file."""
 
     def plain(self) -> dict[str, Any]:
-        """Return the facts as plain values, without an empty `origin`: files of older versions have none."""
-        values = dataclasses.asdict(self)
-        return values if self.origin else {name: value for name, value in values.items() if name != "origin"}
+        """Return the facts as plain values, without an empty `origin` or `query_table`: older files have none."""
+        optional = ("origin", "query_table")
+        # `asdict` would compare tensors; a field that is not there is None or empty.
+        empty = {name for name in optional if getattr(self, name) is None or getattr(self, name) == {}}
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in empty}
 
 
 def atomic_torch_save(payload: dict[str, Any], path: Path) -> None:
@@ -149,6 +154,7 @@ def check_payload(path: Path, payload: dict[str, Any]) -> tuple[SaeConfig, Check
         check_record(info, skip="metrics")
         check_embedder(info.embedder)
         check_samples(info, config.d_in)
+        check_table(info.query_table)
         state = {name: found[name] for name in PARAMETERS}
     # RuntimeError: a size that torch refuses.
     except (KeyError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
@@ -184,6 +190,16 @@ def check_samples(info: CheckpointInfo, d_in: int) -> None:
         raise TypeError("sample_vectors holds fewer numbers than its shape says")
     if not bool(((rows.norm(dim=1) - 1).abs() <= UNIT_TOLERANCE).all()):
         raise TypeError("sample_vectors holds rows that are not of unit length")
+
+
+def check_table(table: Tensor | None) -> None:
+    """Check the query table that a checkpoint keeps, as far as it is bytes; a TypeError."""
+    if table is None:
+        return
+    if not isinstance(table, Tensor) or table.dtype != torch.uint8 or table.ndim != 1 or table.device.type != "cpu":
+        raise TypeError("query_table is no row of bytes")
+    if table.layout != torch.strided or table.untyped_storage().nbytes() < len(table) or not len(table):
+        raise TypeError("query_table holds fewer bytes than its shape says")
 
 
 def check_embedder(embedder: dict[str, Any] | None) -> None:

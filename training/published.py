@@ -46,7 +46,10 @@ def published_bytes(
     if stored not in ("fp32", "fp16", "int8"):
         raise ConfigError(f"stored is {stored!r}: choose fp32, fp16 or int8")
 
-    plain = dataclasses.replace(info, origin={}).plain() | {"sample_texts": [], "sample_vectors": None}
+    plain = dataclasses.replace(info, origin={}, query_table=None).plain() | {
+        "sample_texts": [],
+        "sample_vectors": None,
+    }
     plain["features"] = [entry | {"examples": []} for entry in plain["features"]]
     if plain["embedder"]:
         # The path is that of this machine.

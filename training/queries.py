@@ -51,11 +51,16 @@ def natural_queries(corpus: Corpus, *, limit: int, seed: int) -> Queries:
         raise ConfigError(f"limit is {limit}: at least one query is needed")
     rng = random.Random(seed)
     most = max(1, int(REAL_SHARE * limit))
-    real = _sample((partial(tidy, query) for query, _ in corpus.pairs()), most, rng, set())
+    real = real_queries(corpus, most, rng)
     wanted = limit - len(real)
     per_document = min(max(3, -(-DRAWS_PER_QUERY * wanted // len(corpus))), MAX_PER_DOCUMENT)
-    made = _sample(_candidates(corpus, per_document, rng), wanted, rng, set(real)) if wanted else []
+    made = draw_distinct(_candidates(corpus, per_document, rng), wanted, rng, set(real)) if wanted else []
     return Queries(real + made, len(real))
+
+
+def real_queries(corpus: Corpus, most: int, rng: random.Random) -> list[str]:
+    """Choose at most `most` different queries of the corpus's pairs, each with the same chance."""
+    return draw_distinct((partial(tidy, query) for query, _ in corpus.pairs()), most, rng, set())
 
 
 def check_varied(corpus: Corpus, queries: list[str]) -> None:
@@ -88,7 +93,7 @@ def relevant_rows(corpus: Corpus, queries: list[str]) -> list[dict[int, int]]:
     return judged
 
 
-def _sample(candidates: Iterable[Callable[[], str]], size: int, rng: random.Random, taken: set[str]) -> list[str]:
+def draw_distinct(candidates: Iterable[Callable[[], str]], size: int, rng: random.Random, taken: set[str]) -> list[str]:
     """Draw `size` distinct candidates that are not in `taken`, each with the same chance.
 
     A candidate is a function, so that a text is only cut up when its query is kept.
@@ -121,17 +126,17 @@ def _beginning(text: str, rng: random.Random) -> str:
 def _sentence(text: str, rng: random.Random) -> str:
     """Choose a sentence, or a span of words where the sentence has only one or two words."""
     sentence = tidy(rng.choice(SENTENCE_END.split(text.strip())))
-    return sentence if len(_words(sentence)[0]) >= MIN_WORDS else _span(text, rng)
+    return sentence if len(words_of(sentence)[0]) >= MIN_WORDS else _span(text, rng)
 
 
 def _span(text: str, rng: random.Random) -> str:
-    words, joint = _words(text)
+    words, joint = words_of(text)
     length = min(rng.randint(MIN_WORDS, MAX_WORDS), len(words))
     start = rng.randrange(len(words) - length + 1)
     return tidy(joint.join(words[start : start + length]))
 
 
-def _words(text: str) -> tuple[list[str], str]:
+def words_of(text: str) -> tuple[list[str], str]:
     """Split a text at spaces, or into characters in scripts without spaces; also return what joins them."""
     words = text.split()
     return (words, " ") if len(text) <= 30 * len(words) else (list("".join(words)), "")

@@ -26,6 +26,10 @@ class PretrainedModel:
     name: str
     embedder: str
     """Name of its embedder on the Hugging Face hub."""
+    embedder_sha256: str
+    """Of the embedder's weights."""
+    max_length: int
+    """Tokens of a text that the embedder reads."""
     d_in: int
     n_latents: int
     k: int
@@ -92,6 +96,8 @@ def find_pretrained(name: str) -> PretrainedModel:
         return PretrainedModel(
             name=name,
             embedder=info["embedder"]["id"],
+            embedder_sha256=info["embedder"]["sha256"],
+            max_length=info["embedder"]["max_length"],
             d_in=config["d_in"],
             n_latents=config["n_latents"],
             k=config["k"],

@@ -106,10 +106,11 @@ def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
     out, cache = tmp_path / "model.pt", tmp_path / "cache"
     trained = sae(
         *("train", "--data", documents, "--embedder", tiny_embedder_folder, "--latents", 32, "--k", 4),
-        *("--steps", 5, "--out", out, "--cache", cache, "--json"),
+        *("--steps", 5, "--out", out, "--cache", cache, "--fast-queries", "--json"),
     )
     assert trained.returncode == 0, trained.stderr
     assert 0 < json.loads(trained.stdout)["metrics"]["l0"] <= 4
+    assert 0 < json.loads(trained.stdout)["fast_queries"]["cosine"] <= 1
     assert not out.with_name("model.pt.resume").exists()
     lines = [json.loads(line) for line in out.with_name("model.metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
@@ -118,6 +119,7 @@ def test_train_and_export(documents, tiny_embedder_folder, tmp_path):
     exported = sae("--ckpt", out, "--out", tmp_path / "bundle", "--via", "torch", "--json", script="main_export")
     assert exported.returncode == 0, exported.stderr
     assert json.loads(exported.stdout)["parity"]["encoder_agreement"] >= 0.999
+    assert (tmp_path / "bundle" / "fast_queries.npz").is_file()
     assert "overwrite" in one_line(sae("--ckpt", out, "--out", tmp_path / "bundle", script="main_export"), 1)
 
 

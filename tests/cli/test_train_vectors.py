@@ -33,6 +33,12 @@ def test_vectors_become_a_bundle_without_an_embedder(given, sae_here):
     assert Bundle.load(given / "bundle").manifest.embedder["id"] == "paid-3"
 
 
+def test_vectors_alone_have_no_queries_to_fit_a_table_to(given, sae_here):
+    refused = sae_here("train", "--vectors", given / "v.npy", "--data", given / "docs.jsonl", "--fast-queries")
+    assert refused.code == 2
+    assert "with vectors alone there is none" in " ".join(refused.err.split())
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [

@@ -22,6 +22,7 @@ from .nibbles import pack, width_of
 from .table import QueryTable, Table
 
 FORMAT_VERSION = 1
+_NO_DIGEST = "0" * 64
 _CURE = "make it again with: sae fast-queries --bundle BUNDLE --data DOCUMENTS"
 
 
@@ -68,7 +69,7 @@ def read_table(folder: Path, manifest: Manifest, files: OpenedFiles) -> QueryTab
 
 
 def read_general(path: Path, d_in: int) -> Table:
-    """Read a table of an embedder that comes with a general model, for a bundle that is made of it.
+    """Read a table that is in no bundle: one that comes with the package, or from a checkpoint.
 
     Raises:
         BundleError: It cannot be read.
@@ -79,6 +80,11 @@ def read_general(path: Path, d_in: int) -> Table:
         raise BundleError(
             f"{path} cannot be read ({type(error).__name__}: {error}): install the package again"
         ) from error
+
+
+def general_bytes(table: Table) -> bytes:
+    """Return the file of a table that is in no bundle; `with_table` gives it a bundle's digest."""
+    return table_bytes(table, _NO_DIGEST)
 
 
 def _read(path: Path, d_in: int) -> tuple[Table, str]:
