@@ -38,8 +38,8 @@ MOST_HELD_OUT = 20_000
 PIECES = 100_000
 """Texts that a table is fitted to by default; with 40,000 the share of nDCG@10 was 1 to 2 points lower on two sets of
 three."""
-MIN_PIECES = 100
-"""Fewest pieces of text that a table is fitted to."""
+MIN_PIECES, MAX_PIECES = 100, 10_000_000
+"""Fewest and most pieces of text that a table is fitted to."""
 FURTHER = FitSettings(epochs=6, learning_rate=1e-3, ranking=3.0)
 """How a table is fitted further that the bundle has already. A `ranking` of 1 and of .3 was worse on the queries of two
 sets of three, and equal on the third."""
@@ -98,8 +98,8 @@ def add_fast_queries(
         ConfigError: `pieces` is too low, or the bundle has no embedder or a static one.
         DataError: The corpus cannot be read, or is too small.
     """
-    if pieces < MIN_PIECES:
-        raise ConfigError(f"pieces is {pieces}: at least {MIN_PIECES} are needed")
+    if not MIN_PIECES <= pieces <= MAX_PIECES:
+        raise ConfigError(f"pieces is {pieces}: choose {MIN_PIECES} to {MAX_PIECES:,}")
     show = progress or (lambda stage, done, total: None)
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     check_can_have_table(opened.manifest.embedder_kind, str(opened.path))

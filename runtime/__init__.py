@@ -9,6 +9,7 @@ Suggested reading order: `steering.change` (the core, pure NumPy), `steering.req
 `search.views`, `index`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .bundle.bundle import Bundle
@@ -17,9 +18,7 @@ from .bundle.feature import Feature
 from .bundle.features import Features
 from .bundle.onnx_session import MemoryProfile
 from .index import SteerableIndex
-from .ingest.adding import Added
 from .language.request import Request
-from .maintenance import IndexStats, Verification
 from .search.backends import Backend
 from .search.hits import Hit
 from .search.query import Fusion
@@ -33,7 +32,9 @@ from .steering.steered_query import SteeredQuery
 
 if TYPE_CHECKING:
     from .bundle.external.service import EmbeddingService
+    from .ingest.adding import Added
     from .language.grammar import understand
+    from .maintenance import IndexStats, Verification
 
 __all__ = [
     "Added",
@@ -67,17 +68,21 @@ __all__ = [
 ]
 
 
+_LAZY = {
+    "Added": "ingest.adding",
+    "EmbeddingService": "bundle.external.service",
+    "IndexStats": "maintenance",
+    "Verification": "maintenance",
+    "understand": "language.grammar",
+}
+"""Names that a search does without, and where they are: imported when they are first asked for."""
+
+
 def __getattr__(name: str) -> Any:
-    """Import what few programs need when it is first asked for: the grammar takes a tenth of the package's time."""
-    if name == "understand":
-        from .language.grammar import understand
-
-        return understand
-    if name == "EmbeddingService":
-        from .bundle.external.service import EmbeddingService
-
-        return EmbeddingService
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what few programs need when it is first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

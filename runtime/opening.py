@@ -11,11 +11,10 @@ from ..files import absolute
 from .bundle.bundle import Bundle
 from .bundle.fast_queries.table import Queries
 from .bundle.onnx_session import MemoryProfile
-from .ingest.adding import MODEL_DIGEST, adopt, facts_of
-from .ingest.earlier import FOLDERS
+from .ingest.adoption import MODEL_DIGEST, adopt, facts_of
 from .search.backends import Backend, check_backend, stored_backend
 from .store.documents import DocumentStore
-from .store.folder import CACHE, DATABASE, is_only_read
+from .store.folder import CACHE, DATABASE, FOLDERS, is_only_read
 from .store.leftovers import remove_leftovers, remove_unfinished
 
 Parts = tuple[Path, DocumentStore, Bundle | None, Backend]

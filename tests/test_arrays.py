@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from steersearch import arrays
-from steersearch.arrays import check_finite_rows, check_unit_rows, first_not_unit, unit_rows
+from steersearch.arrays import check_finite_rows, check_unit_rows, distinct, first_not_unit, unit_rows
 from steersearch.errors import DataError
 
 ROWS = unit_rows(np.arange(1, 13, dtype=np.float32).reshape(4, 3))
@@ -14,6 +14,13 @@ def message_of(check, *arguments, **options):
     with pytest.raises(DataError) as caught:
         check(*arguments, **options)
     return str(caught.value)
+
+
+def test_distinct_is_numpys_unique():
+    for values in ([], [3], [2, 1, 2, 2, 5, 1], [-1, 0, -1]):
+        found = distinct(np.array(values, np.int64))
+        assert found.tolist() == np.unique(np.array(values, np.int64)).tolist()
+        assert found.dtype == np.int64
 
 
 def test_unit_rows_keeps_a_row_of_zeros():

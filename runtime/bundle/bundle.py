@@ -87,7 +87,8 @@ class Bundle:
 
         Args:
             path: The folder that ``sae-export`` wrote.
-            verify: Compare the checksum of every file; False opens faster and compares only sizes.
+            verify: Compare the checksum of every file; False opens faster and compares only sizes. With
+                ``queries="fast"`` files that a plain search does not open are compared when they are opened.
             threads: CPU threads per graph; by default all usable ones, or one when `lean`.
             profile: ``fast``, or ``lean`` for the least memory; embeddings are the same up to rounding.
             embedder: What embeds texts for a bundle without an embedder: an address like
@@ -111,13 +112,18 @@ class Bundle:
         check_queries(queries)
         recover(folder)
         files = OpenedFiles(folder)
-        manifest = read_manifest(folder, verify=verify)
+        # A plain search with the table opens neither graphs nor labels: what is not opened is not read.
+        unread = _not_searched if queries == "fast" else None
+        manifest = read_manifest(folder, verify=verify, later=unread)
+        if unread and verify:
+            files.compare_when_opened([name for name in manifest.files if unread(name)])
         if queries != "transformer":
             check_table(folder, manifest)
         bundle = cls(folder, manifest, threads, profile, files=files, embedder=embedder, queries=queries)
         check_size(folder, manifest)
         # A damaged bundle fails here and not in the first search.
-        bundle.features  # noqa: B018
+        if queries != "fast":
+            bundle.features  # noqa: B018
         return bundle
 
     @classmethod
@@ -292,7 +298,8 @@ class Bundle:
     @cached_property
     def features(self) -> Features:
         """Label and statistics of each latent, with the users' edits; a BundleError when either cannot be used."""
-        features, mean = read_features(self.path / FEATURES, n_latents=self.n_latents, d_in=self.d_in)
+        with self.files.unchanged(FEATURES):
+            features, mean = read_features(self.path / FEATURES, n_latents=self.n_latents, d_in=self.d_in)
         model = (self.embed_documents, self.autoencoder, self._companions)
         unedited = Features(features, mean, *model, by_meaning=self.embeds)
         edits = read_edits(self.path, self.autoencoder)
@@ -338,6 +345,11 @@ class Bundle:
             if self._brought is not None:
                 return bring(self._brought, self.manifest, self.path)
             return self._open_embedder(self.path, self.manifest, self._threads, self.profile)
+
+
+def _not_searched(name: str) -> bool:
+    """Return whether a plain search with the table of fast queries does without a file; all are checked when opened."""
+    return name.startswith(("embedder.", "encoder.", "decoder.")) or name in (FEATURES, INTERPRETATION)
 
 
 def _load(path: Path, threads: int | None, profile: MemoryProfile, embedder: Any, queries: Queries) -> Bundle:

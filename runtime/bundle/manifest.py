@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -161,8 +161,13 @@ def required_files(kind: str) -> tuple[str, ...]:
     return tuple(name for name in REQUIRED_FILES if kind == "onnx" or name != EMBEDDER)
 
 
-def read_manifest(folder: str | Path, verify: bool = True) -> Manifest:
+def read_manifest(folder: str | Path, verify: bool = True, later: Callable[[str], bool] | None = None) -> Manifest:
     """Read a bundle's manifest and check the sha256 of every file; without `verify`, only the sizes.
+
+    Args:
+        folder: The bundle's.
+        verify: Whether checksums are compared.
+        later: Returns whether a file's checksum will be compared when it is opened, and not here.
 
     Raises:
         BundleError: No such folder, no manifest, a manifest that cannot be used, or a listed file is missing.
@@ -181,7 +186,7 @@ def read_manifest(folder: str | Path, verify: bool = True) -> Manifest:
             raise BundleError(f"{path} is no file of at most {MAX_BYTES >> 20} MB: {CURE}")
         manifest = Manifest.from_json(path.read_bytes().decode("utf-8"), source=str(path))
         for name, expected in manifest.files.items():
-            _check_file(folder / name, expected, verify)
+            _check_file(folder / name, expected, verify and not (later and later(name)))
     except FileNotFoundError as error:
         name = Path(error.filename).name
         raise BundleError(f"{folder} is not a complete bundle, {name} is missing: {CURE}") from error

@@ -12,7 +12,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,7 @@ class OpenedFiles:
         """Note which files are in the folder; before they are verified, so that no moment is missed."""
         self._folder = folder
         self._stamps: dict[str, tuple[int, ...] | None] = {}
+        self._unread: set[str] = set()
         self._files: Mapping[str, Mapping[str, str | int]] = {}
         if folder.is_dir():
             self._stamps = {path.name: _stamp(path) for path in folder.iterdir()}
@@ -128,6 +129,11 @@ class OpenedFiles:
         """Remember the checksums of a manifest that was read after this object was made; return the object."""
         self._files = manifest.files
         return self
+
+    def compare_when_opened(self, names: Collection[str]) -> None:
+        """Compare the checksums of files that were not read yet when they are first opened."""
+        self._unread.update(names)
+        self._stamps.update(dict.fromkeys(names))
 
     @contextmanager
     def unchanged(self, *names: str) -> Iterator[None]:
@@ -148,10 +154,14 @@ class OpenedFiles:
             path = self._folder / name
             # A copy, a link or a touch changes the stamp and not the content.
             if now is None or sha256_of(path) != self._files[name]["sha256"]:
-                raise ChecksumError(
-                    f"{path} was replaced after the bundle was opened: open the bundle again, or {CURE}"
+                how = (
+                    f"was altered after the export (sha256 differs from the manifest): {CURE}"
+                    if name in self._unread
+                    else f"was replaced after the bundle was opened: open the bundle again, or {CURE}"
                 )
+                raise ChecksumError(f"{path} {how}")
             self._stamps[name] = now
+            self._unread.discard(name)
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

@@ -1,8 +1,7 @@
-"""Adding documents to a store, embedded if their text is new and committed in blocks, and codes to stored ones."""
+"""Adding documents to a store, embedded if their text is new and committed in blocks."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +22,6 @@ from .earlier import recorded_files, take_over
 from .given import check_given
 from .replacing import check_replaced, gone_documents, made_up_documents, stale_chunks
 from .sources import Names, wanted_prefix
-
-BATCH = 512
-SAME_SPACE = 0.99
-"""Lowest cosine of two embeddings of a text by the same embedder; 8-bit weights round, other embedders give less."""
-MODEL_DIGEST = "model_digest"
-"""Key in the metadata of the database that is present once documents have codes."""
 
 
 @dataclass(frozen=True)
@@ -147,48 +140,6 @@ def put(
         store.update_metadata([ids[i] for i in changed], [metadata[i] for i in changed], replace=True)
     replaced = sum(stored[i] is not None for i in new)
     return Added(len(new), len(changed), len(ids) - len(new) - len(changed), replaced=replaced)
-
-
-def facts_of(bundle: Bundle, folder: Path) -> dict[str, str]:
-    """Return the values that an index stores about its bundle."""
-    return {
-        "bundle": os.path.relpath(bundle.path.resolve(), folder.resolve()),
-        MODEL_DIGEST: bundle.manifest.model_digest,
-        "k": str(bundle.k),
-    }
-
-
-def adopt(store: DocumentStore, bundle: Bundle, facts: Mapping[str, str]) -> None:
-    """Give every document of a store its code, and store `facts_of`; can be repeated after an interruption.
-
-    Raises:
-        ConfigError: The vectors have another width, or the bundle embeds the first text differently.
-        IndexLockedError, StorageError: As in `SteerableIndex.add`.
-    """
-    folder = store.path.parent
-    if store.d_in != bundle.d_in:
-        raise ConfigError(
-            f"{folder} holds vectors of {store.d_in} numbers and the bundle {bundle.path} takes "
-            f"{bundle.d_in}: use the bundle of the embedder that made them, or add the documents to a new folder"
-        )
-    rows = store.rowids()
-    # Without an embedder nobody can tell.
-    if len(rows) and bundle.embeds:
-        first = store.by_rowid(rows[:1])[0]
-        cosine = float(bundle.embed_documents([first.text])[0] @ store.vectors_of(rows[:1])[0])
-        if cosine < SAME_SPACE:
-            raise ConfigError(
-                f"{folder}: the vector of document {first.id!r} and the bundle's embedding of its text have "
-                f"cosine {cosine:.2f}, expected at least {SAME_SPACE}: use the bundle of the embedder that made it"
-            )
-    for start in range(0, len(rows), BATCH):  # `put` keeps the order
-        part = rows[start : start + BATCH]
-        records, vectors = store.by_rowid(part), store.vectors_of(part)
-        columns = [r.id for r in records], [r.text for r in records], [r.metadata for r in records]
-        store.put(*columns, vectors, *bundle.encode(vectors), made_up=store.owners_of(columns[0]))
-    # The key that marks an index with a bundle is written last.
-    for key in sorted(facts, key=lambda key: key == MODEL_DIGEST):
-        store.set_meta(key, facts[key])
 
 
 def _add_batch(

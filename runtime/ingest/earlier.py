@@ -10,13 +10,12 @@ from pathlib import Path
 
 from ...files import read_small
 from ..store.documents import DocumentStore
+from ..store.folder import FOLDERS
 from ..store.row_encoding import short
 from .sources import Names
 
 logger = logging.getLogger(__name__)
 
-FOLDERS = "folders"
-"""Folder of an index in which older versions recorded the files that it holds of each source folder."""
 _LONGEST_RECORD = 1 << 28  # bytes; a million files of long names
 
 

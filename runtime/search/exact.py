@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...arrays import FloatArray, IntArray, WideArray, check_finite_rows, positions_of
+from ...arrays import FloatArray, IntArray, WideArray, check_finite_rows, distinct, positions_of
 from ...errors import ConfigError, DataError
 from ..store.cache_files import read_cache, write_cache
 from ..store.documents import DocumentStore
@@ -112,7 +112,7 @@ class ExactIndex:
     def remove(self, rowids: ArrayLike) -> None:
         """Remove vectors; unknown row ids are ignored."""
         with self._lock:
-            positions = positions_of(self._rowids[: self._used], np.unique(check_rowids(rowids)))
+            positions = positions_of(self._rowids[: self._used], distinct(check_rowids(rowids)))
             removed = positions[self._alive[positions]]
             if len(removed) == 0:
                 return

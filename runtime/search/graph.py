@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...arrays import FloatArray, IntArray, positions_of
+from ...arrays import FloatArray, IntArray, distinct, positions_of
 from ...errors import DataError
 from ...extras import require
 from ..store.cache_files import read_cache, write_cache
@@ -169,7 +169,7 @@ class GraphIndex(ABC):
         with self._lock:
             # Distinct, because hnswlib raises on a second removal.
             known = self._exact.rowids
-            removed = known[positions_of(known, np.unique(check_rowids(rowids)))]
+            removed = known[positions_of(known, distinct(check_rowids(rowids)))]
             self._exact.remove(removed)
             self._removed.update(removed.tolist())
             # A running thread removes these too.
@@ -276,7 +276,7 @@ class GraphIndex(ABC):
                 return None
             index._set_effort(operator.index(facts["effort"]))
             removed, nodes = np.array(facts["removed"], np.int64), SharedNodes.read(folder / files[1], facts["nodes"])
-            labels = np.sort(index._read(folder / files[0], np.setdiff1d(removed, nodes.shared)))
+            labels = np.sort(index._read(folder / files[0], distinct(removed[~np.isin(removed, nodes.shared)])))
             if (
                 not np.array_equal(labels, nodes.nodes_among(exact.rowids))
                 or not np.array_equal(labels, nodes.names)

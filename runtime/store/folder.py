@@ -16,6 +16,8 @@ from .sqlite import is_shared, is_writable
 
 logger = logging.getLogger(__name__)
 
+FOLDERS = "folders"
+"""Folder of an index in which older versions recorded the files that it holds of each source folder."""
 DATABASE = "documents.sqlite"
 CACHE = "cache"
 

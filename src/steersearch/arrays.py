@@ -23,6 +23,12 @@ _BLOCK = 65_536
 """Rows that `first_not_unit` holds in memory at a time."""
 
 
+def distinct(values: IntArray) -> IntArray:
+    """Return the different numbers of an array, ascending; `numpy.unique` does it too, and loads `numpy.ma` for it."""
+    ordered = np.sort(values, axis=None)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
+
+
 def unit_rows(x: FloatArray) -> FloatArray:
     """Divide every row by its length, shape (n, d). A row of zeros stays zero."""
     lengths: FloatArray = np.linalg.norm(x, axis=1, keepdims=True)

@@ -157,6 +157,31 @@ def test_a_fast_search_loads_no_onnxruntime(tmp_path: Path, fitted: Path) -> Non
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("embedder.onnx", lambda bundle: bundle.embed_documents(["stars"])),
+        ("encoder.onnx", lambda bundle: bundle.encode(bundle.embed_query("stars")[None])),
+        ("features.json", lambda bundle: bundle.features),
+    ],
+)
+def test_a_file_that_a_fast_search_does_not_open_is_compared_when_it_is(
+    tmp_path: Path, fitted: Path, name, use
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(fitted, folder)
+    path = folder / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(ChecksumError):
+        Bundle.load(folder)
+    bundle = Bundle.load(folder, queries="fast")
+    bundle.embed_query("stars")
+    with pytest.raises(ChecksumError, match=f"{name} was altered after the export"):
+        use(bundle)
+
+
 def test_without_a_table_the_error_names_the_cure() -> None:
     with pytest.raises(ConfigError, match=r"no table for fast queries: make one with `sae fast-queries"):
         Bundle.load(TINY, queries="fast")

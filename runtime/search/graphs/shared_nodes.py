@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ....arrays import FloatArray, IntArray
+from ....arrays import FloatArray, IntArray, distinct
 from ....errors import DataError
 
 RADIUS = 0.02
@@ -117,7 +117,8 @@ class SharedNodes:
 
     def nodes_among(self, rowids: IntArray) -> IntArray:
         """Return the nodes that a graph of these documents has, ascending."""
-        return np.union1d(np.setdiff1d(rowids, self._entries[:, 2], assume_unique=True), self._shared)
+        alone = rowids[~np.isin(rowids, self._entries[:, 2])]
+        return distinct(np.concatenate([alone, self._shared]))
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -167,8 +168,9 @@ class SharedNodes:
     def _set(self, entries: NDArray[np.int64]) -> None:
         """Take the documents of nodes that have several: node, digest of the vector and row id, shape (m, 3)."""
         self._entries = entries[np.lexsort((entries[:, 2], entries[:, 1], entries[:, 0]))]
-        self._shared, starts = np.unique(self._entries[:, 0], return_index=True)
-        self._starts = np.append(starts, len(entries))
+        nodes = self._entries[:, 0]
+        starts = np.flatnonzero(np.diff(nodes, prepend=nodes[:1] - 1))
+        self._shared, self._starts = nodes[starts], np.append(starts, len(entries))
 
     def _nodes_of(self, key: np.uint64, lookup: Lookup) -> list[tuple[int, FloatArray]]:
         first, last = np.searchsorted(self._keys, key, side="left"), np.searchsorted(self._keys, key, side="right")

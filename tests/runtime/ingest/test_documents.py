@@ -10,7 +10,7 @@ import pytest
 
 from steersearch.corpus import Corpus, Document
 from steersearch.errors import ConfigError, DataError
-from steersearch.runtime.index import Added, SteerableIndex
+from steersearch.runtime import Added, SteerableIndex
 
 
 @pytest.fixture

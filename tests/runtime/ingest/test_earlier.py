@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from steersearch.errors import DataError
-from steersearch.runtime.index import Added, SteerableIndex
+from steersearch.runtime import Added, SteerableIndex
 from steersearch.runtime.ingest.sources import SOURCE
 
 LONG = "# Part\n\n" + "The number is an integer of the class. " * 20

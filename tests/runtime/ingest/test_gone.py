@@ -8,7 +8,7 @@ import pytest
 from steersearch.corpus import Corpus
 from steersearch.corpus.lines import MAX_LINE
 from steersearch.errors import DataError
-from steersearch.runtime.index import Added, SteerableIndex
+from steersearch.runtime import Added, SteerableIndex
 from steersearch.runtime.ingest.replacing import gone_documents
 from steersearch.runtime.ingest.shards import embed_shard
 from steersearch.runtime.ingest.sources import Names

@@ -13,8 +13,8 @@ import pytest
 from steersearch.corpus import Corpus, Document
 from steersearch.corpus.rows import content_id, read_objects
 from steersearch.errors import DataError
-from steersearch.runtime.index import Added, SteerableIndex
-from steersearch.runtime.ingest.adding import adopt, facts_of
+from steersearch.runtime import Added, SteerableIndex
+from steersearch.runtime.ingest.adoption import adopt, facts_of
 from steersearch.runtime.ingest.merge import shard_batches
 from steersearch.runtime.ingest.shards import embed_shard
 from steersearch.runtime.ingest.sources import unique_prefix
