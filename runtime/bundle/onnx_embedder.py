@@ -19,7 +19,8 @@ from .tokenizer import no_panic, open_tokenizer
 if TYPE_CHECKING:
     from .onnx_session import Session
 
-OUTPUT = "sentence_embedding"
+OUTPUT, TOKENS = "sentence_embedding", "token_embeddings"
+"""The outputs of a graph. The second is there where the first is the mean of its rows, divided by its length."""
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 _PADS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 _WINDOW = 32
