@@ -126,9 +126,7 @@ def completed(
         shapes[TOKENS] = (*tokens, d_in)
         if truncated:
             append_tail(graph, [d_in])
-    graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()
-    )
+    graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
     del model.metadata_props[:]
     model.doc_string = ""
     return name_dimensions(model, dict.fromkeys(inputs, tokens) | shapes)

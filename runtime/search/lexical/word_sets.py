@@ -263,6 +263,24 @@ def shares_in(texts: Sequence[str], text: str) -> WideArray:
     return np.array(found, np.float64)
 
 
+def spread_over(pieces: Sequence[str], words: Words) -> WideArray:
+    """Return the share of some words' weight that each piece of a text has, shape (n,); a word that comes twice is halved.
+
+    What the text does not have is missing, so that the sum is the share of the words that it has.
+    """
+    wanted = dict(zip(words[0].tolist(), words[1].tolist(), strict=True))
+    places: dict[int, list[int]] = {}
+    for i, piece in enumerate(pieces):
+        for word in hashes_of(piece).tolist():
+            if word in wanted:
+                places.setdefault(word, []).append(i)
+    made = np.zeros(len(pieces))
+    total = float(words[1].sum()) or 1.0
+    for word, found in places.items():
+        made[found] += wanted[word] / total / len(found)
+    return made
+
+
 @lru_cache(1 << 16)
 def _number(word: str) -> int:
     return zlib.crc32(_singular(word).encode("utf-8", "replace"))

@@ -1,0 +1,114 @@
+"""`Words`: a score as a sum over the words of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+
+from ....arrays import FloatArray, IntArray, WideArray
+
+SHARE, MOST = 0.4, 12
+"""A word is highlighted that adds at least this share of what the strongest word adds, and at most so many of a text."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A sentence of a document."""
+
+    start: int
+    """Its first character in the text of the document."""
+    end: int
+    """Its last character plus one."""
+    value: float
+    """What its words add to the score."""
+
+
+@dataclass(frozen=True)
+class WordPart:
+    """What one word of a document adds to its score."""
+
+    start: int
+    """Its first character in the text of the document."""
+    end: int
+    """Its last character plus one."""
+    value: float
+    """What it adds to the score; negative if the score would be higher without it."""
+    terms: tuple[float, ...] = ()
+    """What of it each condition has, in the order of `Explanation.terms`; they add up to `value`."""
+    features: dict[int, float] = field(default_factory=dict, repr=False)
+    """Latent -> what of it the feature has, of the features of the query and the concepts. What no active feature
+    expresses is missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Words(Sequence[WordPart]):
+    """The words of a document that its embedder read, in reading order, with what each adds to the score.
+
+    ``score = sum(word.value) + rest``, and so for each condition: ``value = sum(word.terms[i]) + rests[i]``.
+    """
+
+    text: str = field(repr=False)
+    """Text of the document."""
+    exact: bool
+    """Whether the embedding is a sum over its tokens and these are the words' parts of it. Otherwise a word's part is
+    what the embedding loses without it, and `rest` is large."""
+    spans: IntArray = field(repr=False)
+    """First character of each word, and last plus one, shape (n, 2)."""
+    values: WideArray = field(repr=False)
+    """What each word adds to the score, shape (n,)."""
+    by_term: WideArray = field(repr=False)
+    """What of it each condition has, shape (n, number of conditions)."""
+    latents: IntArray = field(repr=False)
+    """Features of the query and the concepts, shape (m,)."""
+    by_feature: FloatArray = field(repr=False)
+    """What each of them has of what each word adds, shape (n, m)."""
+    rest: float
+    """What is in no word: punctuation and special tokens, the prompt of documents, with conditions the score of the
+    average document."""
+    rests: tuple[float, ...]
+    """The rest of each condition, in the order of `Explanation.terms`."""
+    sentences: tuple[Passage, ...] = field(repr=False)
+    """The sentences that were read, in reading order; what their words add makes the same sum as the words."""
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    @overload
+    def __getitem__(self, place: int) -> WordPart: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[WordPart, ...]: ...
+    def __getitem__(self, place: int | slice) -> WordPart | tuple[WordPart, ...]:
+        if isinstance(place, slice):
+            return tuple(self._part(i) for i in range(len(self))[place])
+        return self._part(range(len(self))[place])
+
+    def text_of(self, part: WordPart | Passage) -> str:
+        """Return the word or sentence itself."""
+        return self.text[part.start : part.end]
+
+    def strongest(self, limit: int | None = None) -> tuple[WordPart, ...]:
+        """Return the words that add most to the score, largest first; all that add something by default."""
+        order = np.argsort(-self.values, kind="stable")[:limit]
+        return tuple(self._part(i) for i in order.tolist() if self.values[i] > 0)
+
+    @cached_property
+    def highlights(self) -> tuple[WordPart, ...]:
+        """The words to mark in the text, in reading order: the strongest, see `SHARE`."""
+        if not len(self) or self.values.max() <= 0:
+            return ()
+        order = np.argsort(-self.values, kind="stable")[:MOST]
+        return tuple(self._part(i) for i in sorted(order[self.values[order] >= SHARE * self.values.max()].tolist()))
+
+    @property
+    def passage(self) -> Passage | None:
+        """The sentence that adds most to the score; None for a text without words."""
+        return max(self.sentences, key=lambda sentence: sentence.value, default=None)
+
+    def _part(self, i: int) -> WordPart:
+        start, end = self.spans[i].tolist()
+        features = dict(zip(self.latents.tolist(), self.by_feature[i].tolist(), strict=True))
+        return WordPart(start, end, float(self.values[i]), tuple(self.by_term[i].tolist()), features)
