@@ -357,7 +357,7 @@ class SteerableIndex:
             text: The query's words if `query` is a vector; required by `words` and `hybrid`.
             idf: Weigh latents by inverse document frequency, in the latent view and in `hybrid`.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and an explanation per hit.
-            highlight: Fill in `Hit.words`, of which `Hit.highlights` and `Hit.passage` are the words and the sentence
+            highlight: Fill in `Hit.words`, of which `Hit.highlights` and `Hit.sentence` are the words and the sentence
                 that made it match; embeds the texts of the hits again, unless they were shown before.
 
         Returns:

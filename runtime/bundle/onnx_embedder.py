@@ -155,7 +155,7 @@ class OnnxEmbedder:
         return [np.array(each.ids, np.int64) for each in self._encodings(texts, self._tokenizer.encode_batch_fast)]
 
     def _encodings(self, texts: Sequence[str], encode: Callable[[list[str]], list[Any]]) -> list[Any]:
-        """Return what the tokenizer makes of texts; `encode` is one of its methods, of which the fast one has no spans."""
+        """Return what the tokenizer makes of texts; `encode` is a method of it, of which the fast one has no spans."""
         # As sentence-transformers does; for some tokenizers (Metaspace) it makes a difference.
         stripped = [text.strip() for text in texts]
         heads = list(self._heads(stripped))

@@ -29,9 +29,12 @@ def parts_of_mean(tokens: FloatArray) -> FloatArray:
 
 
 def spans_in(text: str, offsets: Sequence[Any], before: int) -> IntArray:
-    """Return spans of tokens in a text, shape (n, 2), of which `before` characters stood in front of it when it was read.
+    """Return the spans of tokens in a text, shape (n, 2); two equal numbers for a token that is not of the text.
 
-    `offsets` are pairs of characters of what was read. A token that is not of the text has two equal numbers.
+    Args:
+        text: The document.
+        offsets: Pairs of characters of what was read.
+        before: Characters that stood in front of the text in what was read; negative where blanks were left out.
     """
     spans = np.array(offsets, np.int64).reshape(-1, 2) - before
     return np.clip(spans, 0, len(text))

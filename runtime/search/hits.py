@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..steering.explain import Explanation, Part
-from ..steering.highlights.parts import Passage, WordPart, Words
+from ..steering.highlights.parts import Sentence, WordPart, Words
 
 COMPARE_DEPTH = 100
 """Number of unsteered hits that `compare` ranks, or k if that is more."""
@@ -41,9 +41,9 @@ class Hit:
         return () if self.words is None else self.words.highlights
 
     @property
-    def passage(self) -> Passage | None:
+    def sentence(self) -> Sentence | None:
         """With `highlight`: the sentence that adds most to the score; None without, and for a text without words."""
-        return None if self.words is None else self.words.passage
+        return None if self.words is None else self.words.sentence
 
 
 def with_comparison(

@@ -149,7 +149,20 @@ class Explanation:
             lines.append(f"  {others:+.4f}  {len(self.parts) - 10} further features")
         rest = "the average document, words, and what no active feature expresses"
         lines.append(f"  {self.rest:+.4f}  {rest if self.terms else 'not expressed by any active feature'}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._lines_of_words()])
+
+    def _lines_of_words(self) -> list[str]:
+        words = self.words
+        if words is None:
+            return []
+        strongest = words.strongest(10)
+        lines = ["by words:" if words.exact else "by words, each by what the embedding loses without it:"]
+        lines += [f"  {part.value:+.4f}  {visible(words.text_of(part))}" for part in strongest]
+        if len(words) > len(strongest):
+            others = float(words.values.sum()) - sum(part.value for part in strongest)
+            lines.append(f"  {others:+.4f}  {len(words) - len(strongest)} further words")
+        rest = "punctuation and special tokens" if words.exact else "what no word alone carries"
+        return [*lines, f"  {words.rest:+.4f}  {rest}{', the average document' if self.terms else ''}"]
 
 
 def explain_all(

@@ -112,10 +112,10 @@ class StaticTable:
         return found if unknown is None else [ids[ids != unknown] for ids in found]
 
     def token_vectors(self, texts: Sequence[str]) -> list[tuple[FloatArray, list[tuple[int, int]]]] | None:
-        """Return for each text the vectors of its tokens, shape (n, d_in), of which it is the mean, and where they stand.
+        """Return for each text the vectors of its tokens, shape (n, d_in), and the characters where each stands.
 
-        The mean is that before its division by its length. None where a layer is not linear, so that no such vectors
-        are there.
+        Their mean is the embedding before it is divided by its length. None where a layer is not linear, so that there
+        are no such vectors.
         """
         if any(layer.activation not in ("Identity", NORMALIZE) for layer in self.layers):
             return None

@@ -264,9 +264,10 @@ def shares_in(texts: Sequence[str], text: str) -> WideArray:
 
 
 def spread_over(pieces: Sequence[str], words: Words) -> WideArray:
-    """Return the share of some words' weight that each piece of a text has, shape (n,); a word that comes twice is halved.
+    """Return the share of some words' weight that each piece of a text has, shape (n,).
 
-    What the text does not have is missing, so that the sum is the share of the words that it has.
+    A word that comes twice counts half each time. What the text does not have is missing, so that the sum is the share
+    of the words that it has.
     """
     wanted = dict(zip(words[0].tolist(), words[1].tolist(), strict=True))
     places: dict[int, list[int]] = {}

@@ -1,8 +1,9 @@
 """Explanations in words: the score of a document as a sum over its words, per condition and per feature.
 
 A score that is a product of two vectors is linear in the document's, so each word has its part. A condition's value at
-z is divided as `explain_terms` does: z is a sum over words, and its value, less that of the average document, is divided
-in proportion (`Term.slope`). What a condition has of the words of its phrase belongs to these words in the text.
+z is divided as `explain_terms` does: z is a sum over words, and its value, less that of the average document, is
+divided in proportion (`Term.slope`). What a condition has of the words of its phrase is given to these words in the
+text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..change import shifted
 from ..conditions.terms import Term
 from ..explain import Explanation, amounts_of_terms
 from ..steered_query import SteeredQuery
-from .parts import Passage, Words
+from .parts import Sentence, Words
 from .spans import sentences_of
 from .word_vectors import DIFFERENT, TextVectors, WordVectors
 
@@ -107,7 +108,7 @@ def _words(
     )
 
 
-def _sentences(text: str, spans: IntArray, values: WideArray) -> tuple[Passage, ...]:
+def _sentences(text: str, spans: IntArray, values: WideArray) -> tuple[Sentence, ...]:
     """Return the sentences that hold a word, with the sum of what their words add."""
     if not len(spans):
         return ()
@@ -115,5 +116,5 @@ def _sentences(text: str, spans: IntArray, values: WideArray) -> tuple[Passage, 
     places = np.searchsorted(bounds[:, 0], spans[:, 0], "right") - 1  # the sentence of each word
     sums = np.bincount(places, values, len(bounds))
     return tuple(
-        Passage(start, end, float(sums[i])) for i, (start, end) in enumerate(bounds.tolist()) if (places == i).any()
+        Sentence(start, end, float(sums[i])) for i, (start, end) in enumerate(bounds.tolist()) if (places == i).any()
     )

@@ -12,11 +12,11 @@ import numpy as np
 from ....arrays import FloatArray, IntArray, WideArray
 
 SHARE, MOST = 0.4, 12
-"""A word is highlighted that adds at least this share of what the strongest word adds, and at most so many of a text."""
+"""Highlighted are words that add at least this share of what the strongest one adds, and at most so many of a text."""
 
 
 @dataclass(frozen=True)
-class Passage:
+class Sentence:
     """A sentence of a document."""
 
     start: int
@@ -71,7 +71,7 @@ class Words(Sequence[WordPart]):
     average document."""
     rests: tuple[float, ...]
     """The rest of each condition, in the order of `Explanation.terms`."""
-    sentences: tuple[Passage, ...] = field(repr=False)
+    sentences: tuple[Sentence, ...] = field(repr=False)
     """The sentences that were read, in reading order; what their words add makes the same sum as the words."""
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Words(Sequence[WordPart]):
             return tuple(self._part(i) for i in range(len(self))[place])
         return self._part(range(len(self))[place])
 
-    def text_of(self, part: WordPart | Passage) -> str:
+    def text_of(self, part: WordPart | Sentence) -> str:
         """Return the word or sentence itself."""
         return self.text[part.start : part.end]
 
@@ -104,7 +104,7 @@ class Words(Sequence[WordPart]):
         return tuple(self._part(i) for i in sorted(order[self.values[order] >= SHARE * self.values.max()].tolist()))
 
     @property
-    def passage(self) -> Passage | None:
+    def sentence(self) -> Sentence | None:
         """The sentence that adds most to the score; None for a text without words."""
         return max(self.sentences, key=lambda sentence: sentence.value, default=None)
 

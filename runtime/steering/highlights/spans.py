@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,8 +14,8 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+"
 )
-"""Letters of scripts without blanks between words, where a token is taken for a word: Thai, Lao, Tibetan, Myanmar, Khmer,
-kana, Han."""
+"""Letters of scripts without blanks between words, where a token is taken for a word: Thai, Lao, Tibetan, Myanmar,
+Khmer, kana, Han."""
 
 
 def words_of(text: str, tokens: IntArray | None = None) -> IntArray:
@@ -35,7 +36,7 @@ def words_of(text: str, tokens: IntArray | None = None) -> IntArray:
             edges |= {run.start(), run.end()}
             edges |= {cut for cut in range(run.start(), run.end()) if tokens is None or cut in cuts}
         ordered = sorted(edges)
-        made += zip(ordered[:-1], ordered[1:], strict=True)
+        made += pairwise(ordered)
     return np.array(made, np.int64).reshape(-1, 2)
 
 
