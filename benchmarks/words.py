@@ -155,7 +155,7 @@ def timed(index: SteerableIndex, queries: Sequence[str]) -> dict[str, float]:
     found = []
     for query in queries[:: max(1, len(queries) // 10)][:10]:
         steered = index.steer(query)
-        vars(index).pop("_text_vectors", None)
+        vars(index).pop("_word_reader", None)
         ways: list[Callable[[], Any]] = [lambda s=steered: index.search(s, 10)]  # type: ignore[misc]
         ways += [lambda s=steered: index.search(s, 10, highlight=True)] * 2  # type: ignore[misc]
         row = []

@@ -32,7 +32,7 @@ from .steering.change import Change
 from .steering.concepts import Concept
 from .steering.explain import Explanation, explain_steered
 from .steering.highlights.in_words import in_words
-from .steering.highlights.word_vectors import TextVectors
+from .steering.highlights.word_vectors import WordReader
 from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Steering, SteeringArguments
 from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
@@ -565,12 +565,12 @@ class SteerableIndex:
         if words:
             read = [texts[row] for row in rows.tolist()]
             # Without the snapshot, so that others can search while the texts are embedded.
-            found = in_words(found, query, read, vectors, self._views.said_by, self._text_vectors, self.bundle)
+            found = in_words(found, query, read, vectors, self._views.said_by, self._word_reader, self.bundle)
         return {explanation.id: explanation for explanation in found}
 
     @cached_property
-    def _text_vectors(self) -> TextVectors:
-        return TextVectors(self.bundle)
+    def _word_reader(self) -> WordReader:
+        return WordReader(self.bundle)
 
     def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
         rows, scores = self._views.search(view, query, k, filter)

@@ -42,7 +42,7 @@ class Hit:
 
     @property
     def sentence(self) -> Sentence | None:
-        """With `highlight`: the sentence that adds most to the score; None without, and for a text without words."""
+        """With `highlight`: the sentence that says best why it was found; None also for a text without words."""
         return None if self.words is None else self.words.sentence
 
 

@@ -61,14 +61,9 @@ def word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[W
 
 
 def said_by(source: Source, term: Term, pieces: Sequence[str]) -> WideArray:
-    """Return the share of a condition's evidence in words that each word of a text has, shape (n,); they add up to 1.
-
-    All are 0 where the text has none of them.
-    """
+    """Return how a condition's evidence in words is spread over the words of a text, shape (n,); see `spread_over`."""
     index = cast(ContainedView, source.view("contained")).index
-    shares = spread_over(pieces, _words_of(index, term))
-    total = float(shares.sum())
-    return shares / total if total else shares
+    return spread_over(pieces, _words_of(index, term))
 
 
 def _words_of(index: WordSets, term: Term) -> Words:

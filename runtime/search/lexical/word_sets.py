@@ -264,10 +264,9 @@ def shares_in(texts: Sequence[str], text: str) -> WideArray:
 
 
 def spread_over(pieces: Sequence[str], words: Words) -> WideArray:
-    """Return the share of some words' weight that each piece of a text has, shape (n,).
+    """Return how the weight of those words that a text has is spread over its pieces, shape (n,), 1 in all.
 
-    A word that comes twice counts half each time. What the text does not have is missing, so that the sum is the share
-    of the words that it has.
+    A word that comes twice counts half each time. All are 0 for a text that has none of them.
     """
     wanted = dict(zip(words[0].tolist(), words[1].tolist(), strict=True))
     places: dict[int, list[int]] = {}
@@ -276,10 +275,15 @@ def spread_over(pieces: Sequence[str], words: Words) -> WideArray:
             if word in wanted:
                 places.setdefault(word, []).append(i)
     made = np.zeros(len(pieces))
-    total = float(words[1].sum()) or 1.0
     for word, found in places.items():
-        made[found] += wanted[word] / total / len(found)
-    return made
+        made[found] += wanted[word] / len(found)
+    return made / (float(made.sum()) or 1.0)
+
+
+def spread_in(pieces: Sequence[str], text: str) -> WideArray:
+    """Return how the words of a text, all alike, are spread over the pieces of another; see `spread_over`."""
+    words = hashes_of(text, query=True)
+    return spread_over(pieces, (words, np.ones(len(words))))
 
 
 @lru_cache(1 << 16)

@@ -22,10 +22,10 @@ from ..explain import Explanation, amounts_of_terms
 from ..steered_query import SteeredQuery
 from .parts import Sentence, Words
 from .spans import sentences_of
-from .word_vectors import DIFFERENT, TextVectors, WordVectors
+from .word_vectors import DIFFERENT, WordReader, WordVectors
 
 Said: TypeAlias = Callable[[Term, Sequence[str]], WideArray]
-"""From a condition and the words of a text to the share of its evidence that each has, shape (n,), at most 1 in all."""
+"""From a condition and the words of a text to the share of its evidence that each has, shape (n,); they add up to 1."""
 
 
 class _Scorer:
@@ -58,7 +58,7 @@ def in_words(
     texts: Sequence[str],
     vectors: FloatArray,
     said: Said,
-    words: TextVectors,
+    reader: WordReader,
     bundle: Bundle,
 ) -> list[Explanation]:
     """Return explanations with their `words`.
@@ -69,13 +69,13 @@ def in_words(
         texts: Of the documents.
         vectors: Of the documents, shape (n, d_in), as they are stored.
         said: See `Said`.
-        words: Makes the vectors of the words.
+        reader: Makes the vectors of the words.
         bundle: Has the atoms.
     """
     scorer = _Scorer(query, bundle)
     return [
         replace(explanation, words=_words(scorer, explanation, text, of_words, vector, said))
-        for explanation, text, of_words, vector in zip(explanations, texts, words.of(texts), vectors, strict=True)
+        for explanation, text, of_words, vector in zip(explanations, texts, reader.of(texts), vectors, strict=True)
     ]
 
 
@@ -114,7 +114,6 @@ def _sentences(text: str, spans: IntArray, values: WideArray) -> tuple[Sentence,
         return ()
     bounds = sentences_of(text)
     places = np.searchsorted(bounds[:, 0], spans[:, 0], "right") - 1  # the sentence of each word
-    sums = np.bincount(places, values, len(bounds))
-    return tuple(
-        Sentence(start, end, float(sums[i])) for i, (start, end) in enumerate(bounds.tolist()) if (places == i).any()
-    )
+    sums, counts = np.bincount(places, values, len(bounds)), np.bincount(places, minlength=len(bounds))
+    read = np.flatnonzero(counts).tolist()
+    return tuple(Sentence(*bounds[i].tolist(), value=float(sums[i]), words=int(counts[i])) for i in read)

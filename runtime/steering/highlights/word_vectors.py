@@ -37,8 +37,8 @@ class WordVectors(NamedTuple):
     """Whether the vectors are those of the tokens."""
 
 
-class TextVectors:
-    """The vectors of the words of texts, of which the last ones are kept. Threads may share one."""
+class WordReader:
+    """Reads the words of texts: their vectors, of which the last ones are kept. Threads may share one."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
