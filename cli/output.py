@@ -153,7 +153,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "rank_before": hit.rank_before,
         "moved_by": [part_json(part) | {"steered": part.steered} for part in hit.moved_by],
     }
-    return body | (highlights_json(hit.words) if hit.words else {})
+    return body | ({} if hit.words is None else highlights_json(hit.words))
 
 
 def part_json(part: Part) -> dict[str, Any]:

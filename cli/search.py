@@ -195,7 +195,7 @@ def explain(
         parts, terms = [part_json(part) for part in explanation.parts], [term_json(term) for term in explanation.terms]
         body = {"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts, "terms": terms}
         body["request"] = steered.request.to_dict() if steered.request else None
-        print_json(body | ({"words": words_json(explanation.words)} if explanation.words else {}))
+        print_json(body | ({} if explanation.words is None else {"words": words_json(explanation.words)}))
         return
     print_request(steered)
     for line in str(explanation).split("\n"):

@@ -12,7 +12,8 @@ import numpy as np
 from ....arrays import FloatArray, IntArray, WideArray
 
 SHARE, MOST = 0.3, 12
-"""Highlighted are words that add at least this share of what the strongest one adds, at most so many of a text."""
+"""Highlighted are words that stand above the average word of their text by at least this share of how far the strongest
+does, at most so many: in a short text every word has a part of what the whole says, "of" and "the" too."""
 
 
 LENGTH = 0.75
@@ -108,8 +109,10 @@ class Words(Sequence[WordPart]):
         """The words to mark in the text, in reading order: the strongest, see `SHARE`."""
         if not len(self) or self.values.max() <= 0:
             return ()
-        order = np.argsort(-self.values, kind="stable")[:MOST]
-        return tuple(self._part(i) for i in sorted(order[self.values[order] >= SHARE * self.values.max()].tolist()))
+        above = self.values - self.values.mean()
+        order = np.argsort(-above, kind="stable")[:MOST]
+        marked = order[(above[order] >= SHARE * above.max()) & (self.values[order] > 0)]
+        return tuple(self._part(i) for i in sorted(marked.tolist()))
 
     @property
     def sentence(self) -> Sentence | None:
