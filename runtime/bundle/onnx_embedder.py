@@ -132,6 +132,8 @@ class OnnxEmbedder:
         made: dict[int, TokenParts] = {}
         for batch in self._batches(rows, batch_size):
             vectors = self._run([rows[i] for i in batch], TOKENS)
+            if not np.isfinite(vectors).all():
+                raise BundleError(f"the embedder gave NaN or infinite numbers for tokens of a text: {CURE}")
             for i, of_text in zip(batch, vectors, strict=True):
                 # Blanks at the beginning are not read.
                 before = len(self.document_prefix) - (len(read[i]) - len(read[i].lstrip()))

@@ -13,8 +13,9 @@ from ...bundle.bundle import Bundle
 from ...bundle.token_parts import TokenParts
 from .spans import words_of, words_of_tokens
 
-CACHED = 2**26
-"""Bytes of vectors that are kept, some 200 long documents: who moves a slider sees the same ones again and again."""
+CACHED = {"fast": 2**26, "lean": 2**23}
+"""Bytes of vectors that are kept, by the profile of the bundle, some 200 or 25 long documents: who moves a slider sees
+the same ones again and again."""
 PIECES, PIECES_OUTSIDE = 48, 12
 """Pieces of a text that are left out one by one, of an embedder in the bundle and of one from outside, where each may
 cost money. A longer text is divided into runs of words, and what a run adds is spread evenly over its words."""
@@ -42,7 +43,9 @@ class WordReader:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._kept: BoundedCache[str, WordVectors] = BoundedCache(CACHED, lambda one: one.vectors.nbytes)
+        self._kept: BoundedCache[str, WordVectors] = BoundedCache(
+            CACHED[bundle.profile], lambda one: one.vectors.nbytes
+        )
 
     def of(self, texts: Sequence[str]) -> list[WordVectors]:
         """Return the vectors of the words of documents; those that are not known are embedded together."""

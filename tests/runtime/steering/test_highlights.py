@@ -87,7 +87,7 @@ def test_the_words_of_a_phrase_in_a_text():
 class Lines:
     """A bundle whose embedding is known by hand: a text is the sum of the vectors of its words, each a unit."""
 
-    d_in, brings = 3, False
+    d_in, brings, profile = 3, False, "fast"
 
     def __init__(self, tokens=True):
         self.tokens, self.asked = tokens, []
@@ -291,6 +291,17 @@ def test_a_bundle_without_token_vectors_leaves_words_out(tmp_path):
         assert "moon" in explanation.words.text_of(best).lower()
 
 
+def test_the_words_of_a_feature(tiny_index):
+    # A feature's atom is a unit vector, and a vector is a query.
+    bundle, id = tiny_index.bundle, "exceptions-3"
+    indices, _ = bundle.encode(tiny_index.vectors([id])[0][None])
+    latent = int(indices[0, 0])
+    explanation = tiny_index.explain(bundle.atoms[latent], id, words=True)
+    check_sums(explanation)
+    (words,) = WordReader(bundle).of([explanation.words.text])
+    np.testing.assert_allclose(explanation.words.values, words.vectors @ bundle.atoms[latent], atol=1e-5)
+
+
 def test_as_text(tiny_index):
     explanation = tiny_index.explain("an error is raised", "exceptions-0", words=True)
     lines = str(explanation).split("\n")
@@ -319,7 +330,9 @@ def test_odd_texts(tiny_index):
 def test_a_reader_of_an_engine_is_the_same(tiny_index):
     # `SimpleNamespace` stands for whatever has the two methods and the flag that a reader uses.
     bundle = tiny_index.bundle
-    like = SimpleNamespace(document_parts=lambda texts: None, embed_documents=bundle.embed_documents, brings=False)
+    like = SimpleNamespace(
+        document_parts=lambda texts: None, embed_documents=bundle.embed_documents, brings=False, profile="lean"
+    )
     left_out, exact = WordReader(like).of(["a class has a name"])[0], WordReader(bundle).of(["a class has a name"])[0]
     assert not left_out.exact
     np.testing.assert_array_equal(left_out.spans, exact.spans)
