@@ -16,9 +16,10 @@ from .spans import words_of, words_of_tokens
 CACHED = {"fast": 2**26, "lean": 2**23}
 """Bytes of vectors that are kept, by the profile of the bundle, some 200 or 25 long documents: who moves a slider sees
 the same ones again and again."""
-PIECES, PIECES_OUTSIDE = 48, 12
-"""Pieces of a text that are left out one by one, of an embedder in the bundle and of one from outside, where each may
-cost money. A longer text is divided into runs of words, and what a run adds is spread evenly over its words."""
+WORDS, FEWEST, OUTSIDE = 1024, 8, 12
+"""Words that are embedded to leave out those of one text, each piece with the whole rest: every word of 32, runs of 10
+of 100. At least so many pieces are left out, half a second for an abstract; and at most so many with an embedder from
+outside, where each may cost money. What a run adds is spread evenly over its words."""
 DIFFERENT = 0.02
 """Distance of two unit vectors, about one degree, from which on they are not embeddings of one text."""
 
@@ -82,11 +83,11 @@ def _joined(text: str, tokens: TokenParts) -> WordVectors:
 
 def _by_leaving_out(bundle: Bundle, texts: list[str]) -> list[WordVectors]:
     """Embed each text without each of its words, or runs of them, and take the difference."""
-    most = PIECES_OUTSIDE if bundle.brings else PIECES
     wanted: list[str] = []
     plans = []
     for text in texts:
         words = words_of(text)
+        most = OUTSIDE if bundle.brings else max(FEWEST, WORDS // max(len(words), 1))
         runs = np.array_split(np.arange(len(words)), min(most, len(words))) if len(words) else []
         without = []
         for run in runs:

@@ -13,7 +13,7 @@ from steersearch.runtime.bundle.token_parts import TokenParts, parts_of_mean, sp
 from steersearch.runtime.search.lexical.word_sets import hashes_of, spread_in, spread_over
 from steersearch.runtime.steering.highlights.parts import MOST, Sentence, Words
 from steersearch.runtime.steering.highlights.spans import sentences_of, words_of, words_of_tokens
-from steersearch.runtime.steering.highlights.word_vectors import PIECES, PIECES_OUTSIDE, WordReader
+from steersearch.runtime.steering.highlights.word_vectors import FEWEST, OUTSIDE, WORDS, WordReader
 
 from ...test_golden import DATA, documents
 
@@ -146,13 +146,18 @@ def test_words_that_are_left_out_by_hand():
     assert bundle.asked[3:] == ["red"]
 
 
-@pytest.mark.parametrize(("brings", "pieces"), [(False, PIECES), (True, PIECES_OUTSIDE)])
-def test_long_texts_lose_runs_of_words(brings, pieces):
+@pytest.mark.parametrize(
+    ("brings", "n", "pieces"),
+    [(False, 20, 21), (False, 100, WORDS // 101), (False, 500, FEWEST), (True, 9, 10), (True, 100, OUTSIDE)],
+)
+def test_long_texts_lose_runs_of_words(brings, n, pieces):
     bundle = Lines(tokens=False)
     bundle.brings = brings
-    (words,) = WordReader(bundle).of(["blue " * 100 + "red"])
+    (words,) = WordReader(bundle).of(["blue " * n + "red"])
     assert len(bundle.asked) == 1 + pieces
-    assert len(words.vectors) == 101
+    assert len(words.vectors) == n + 1
+    if pieces > n:
+        return
     np.testing.assert_array_equal(words.vectors[-1], words.vectors[-2])
     assert words.vectors[-1][0] > words.vectors[0][0]
 
