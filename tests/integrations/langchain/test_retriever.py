@@ -292,7 +292,7 @@ class TestDocuments:
         assert sentence is not None
         assert built.invoke(QUERY)[0].metadata["highlight"]["start"] == sentence.start
         assert "highlight" not in retriever.invoke(QUERY)[0].metadata
-        steered = built.invoke(QUERY, boost={PHRASE: 1.0})
+        steered = built.invoke(QUERY, boost={PHRASE: 1.0}, filter={"topic": {"$exists": True}})
         assert all(set(document.metadata["highlight"]) == {"text", "start", "end"} for document in steered)
 
     def test_explanations_when_asked(self, retriever: SteerableRetriever, errors_concept: Concept) -> None:
