@@ -1,5 +1,6 @@
 """Scores in words: parts by hand, parts that add up, and what they are where an embedding is no sum over tokens."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -342,3 +343,19 @@ def test_a_reader_of_an_engine_is_the_same(tiny_index):
     assert not left_out.exact
     np.testing.assert_array_equal(left_out.spans, exact.spans)
     np.testing.assert_allclose(left_out.total, exact.total, atol=1e-6)
+
+
+@given(st.text(max_size=60) | st.text("ab 漢字.。!\n-'é", max_size=60), st.data())
+def test_words_and_sentences_of_any_text(text, data):
+    edges = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    tokens = np.array([*pairwise(edges)], np.int64).reshape(-1, 2)
+    for spans in (words_of(text), words_of(text, tokens), sentences_of(text)):
+        assert (spans[:, 0] < spans[:, 1]).all()
+        assert (spans[1:, 0] >= spans[:-1, 1]).all()
+        assert all(word.strip() == word for word in cut(text, spans))
+    words, sentences = words_of(text, tokens), sentences_of(text)
+    # Every word begins in a sentence, and tokens belong to words that they touch.
+    assert all(any(a <= start < b for a, b in sentences.tolist()) for start in words[:, 0].tolist())
+    for owner, (start, end) in zip(words_of_tokens(words, tokens, len(text)).tolist(), tokens.tolist(), strict=True):
+        touched = [i for i, (a, b) in enumerate(words.tolist()) if max(a, start) < min(b, end)]
+        assert owner in touched if touched else owner == -1
