@@ -6,7 +6,6 @@ What adds and verifies documents is imported where it is used: a third of what a
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..arrays import FloatArray, IntArray, check_unit_rows
+from ..arrays import FloatArray, IntArray
 from ..errors import ConfigError, DataError, IndexLockedError, StorageError
 from ..files import absolute
 from ..forks import never_free, renew_after_fork
@@ -38,7 +37,7 @@ from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
 from .store.folder import CACHE, DATABASE, check_free, make_folder
-from .store.row_encoding import Record, check_documents
+from .store.row_encoding import Record
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -208,27 +207,12 @@ class SteerableIndex:
             IndexLockedError: Another process is writing.
             StorageError: The disk is full; committed documents are kept.
         """
-        from .ingest.adding import put
-        from .ingest.documents import COMMIT_EVERY, unpack
+        from .ingest.adding import add_texts
 
         if self._bundle is None and embeddings is None:
             raise ConfigError(f"{self.path} has no bundle that embeds texts: give embeddings=, or open it with bundle=")
-        texts, ids, metadata = unpack(as_list(texts, "texts"), ids, metadata)
-        names = [uuid.uuid4().hex for _ in texts] if ids is None else as_list(ids, "ids")
-        extra = [{} for _ in texts] if metadata is None else as_list(metadata, "metadata")
-        rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", self._store.d_in)
-        for name, given in (("ids", names), ("metadata", extra), ("embeddings", rows)):
-            if given is not None and len(given) != len(texts):
-                raise DataError(f"{len(texts)} texts but {len(given)} {name}: give one per text")
-        check_documents(names, texts, extra)  # before anything is embedded
-        with self._store.writing():
-            for start in range(0, len(texts), COMMIT_EVERY):
-                block = slice(start, start + COMMIT_EVERY)
-                vectors = None if rows is None else rows[block]
-                put(self._store, self._bundle, names[block], texts[block], extra[block], vectors)
-                if progress:
-                    progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
-        if len(texts) >= SAVE_AFTER:
+        names = add_texts(self._store, self._bundle, texts, ids, metadata, embeddings, progress)
+        if len(names) >= SAVE_AFTER:
             self.save()
         return names
 
@@ -507,13 +491,9 @@ class SteerableIndex:
             IndexLockedError: Another process is writing.
             StorageError: The disk is full or read-only; the documents are unchanged.
         """
-        from .maintenance import size_of
+        from .maintenance import compact
 
-        with self._store.writing():
-            before = size_of(self.path)
-            self._store.compact()
-            self._views.rebuild()
-            return before - size_of(self.path)
+        return compact(self._store, self._views, self.path)
 
     def save(self) -> None:
         """Write the caches, so that the next `open` is fast. The documents themselves are always saved.

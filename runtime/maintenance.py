@@ -1,4 +1,4 @@
-"""Maintenance of an index: statistics, and verification from end to end."""
+"""Maintenance of an index: statistics, compaction, and verification from end to end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .search.exact import ExactIndex
 from .search.graphs.effort import EFFORT_NAMES
 from .search.inverted_lists import InvertedLists
 from .search.view import read_new_codes
+from .search.views import Views
 from .store.cache_files import UNREADABLE, read_sidecar
 from .store.checksums import CODE, METADATA, TEXT, VECTOR, check_part
 from .store.documents import DocumentStore
@@ -108,6 +109,15 @@ def size_of(folder: Path) -> int:
         with suppress(OSError):
             total += path.stat().st_size if path.is_file() else 0
     return total
+
+
+def compact(store: DocumentStore, views: Views, folder: Path) -> int:
+    """Compact a store and rebuild its caches; return the bytes by which the folder shrank."""
+    with store.writing():
+        before = size_of(folder)
+        store.compact()
+        views.rebuild()
+        return before - size_of(folder)
 
 
 def verify(

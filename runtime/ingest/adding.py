@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray
+from ...arrays import FloatArray, check_unit_rows
 from ...corpus import Corpus, Document
-from ...errors import ConfigError
+from ...errors import ConfigError, DataError
 from ...json_values import json_values
+from ...sequences import as_list
 from ...vectors import Vectors
 from ..bundle.bundle import Bundle
 from ..store.documents import DocumentStore
 from ..store.row_encoding import Record, check_documents, encode_json
-from .documents import Batch, Source, batches, chunker_for, open_source
+from .documents import COMMIT_EVERY, Batch, Source, batches, chunker_for, open_source, unpack
 from .earlier import recorded_files, take_over
 from .given import check_given
 from .replacing import check_replaced, gone_documents, made_up_documents, stale_chunks
@@ -97,6 +99,36 @@ def add_from(
             # Only now: an interrupted run has not seen all.
             added += _drop(store, gone_documents(store, names, seen, corpus.problems))
     return added
+
+
+def add_texts(
+    store: DocumentStore,
+    bundle: Bundle | None,
+    texts: Sequence[str],
+    ids: Sequence[str] | None,
+    metadata: Sequence[Mapping[str, Any]] | None,
+    embeddings: FloatArray | None,
+    progress: Callable[[int, int], None] | None,
+) -> list[str]:
+    """Check documents, all before the first is embedded, and put them in blocks; return their ids.
+
+    Arguments and errors as in `SteerableIndex.add`.
+    """
+    texts, ids, metadata = unpack(as_list(texts, "texts"), ids, metadata)
+    names = [uuid.uuid4().hex for _ in texts] if ids is None else as_list(ids, "ids")
+    extra = [{} for _ in texts] if metadata is None else as_list(metadata, "metadata")
+    rows = None if embeddings is None else check_unit_rows(embeddings, "embeddings", store.d_in)
+    for name, given in (("ids", names), ("metadata", extra), ("embeddings", rows)):
+        if given is not None and len(given) != len(texts):
+            raise DataError(f"{len(texts)} texts but {len(given)} {name}: give one per text")
+    check_documents(names, texts, extra)
+    with store.writing():
+        for start in range(0, len(texts), COMMIT_EVERY):
+            block = slice(start, start + COMMIT_EVERY)
+            put(store, bundle, names[block], texts[block], extra[block], None if rows is None else rows[block])
+            if progress:
+                progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
+    return names
 
 
 def put(
