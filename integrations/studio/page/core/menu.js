@@ -27,7 +27,7 @@ export function Menu({ label, children, class: look = "button", title, wide = fa
   const chosen = (event) => {
     if (stay || !event.target.closest("button, a")) return;
     setOpen(false);
-    place.current.firstElementChild.focus();
+    if (place.current) place.current.firstElementChild.focus(); // a link may have left the view
   };
   return html`
     <div class="menu" ref=${place}>

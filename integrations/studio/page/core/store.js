@@ -112,12 +112,12 @@ const runSearch = newestOnly(async (state) => {
 
 export function search(state) {
   if (state.query.trim()) runSearch(state);
-  else update({ answer: null, answered: null, words: new Map(), failure: null });
+  else update({ answer: null, answered: null, words: new Map() });
 }
 
 export function change(patch) {
   const state = { ...model.state, ...patch };
-  update({ state });
+  update(state.query.trim() ? { state } : { state, failure: null });
   rememberInAddress();
   search(state);
 }

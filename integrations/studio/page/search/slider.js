@@ -5,7 +5,7 @@ import { STRONGEST } from "../core/state.js";
 import { signed } from "../core/text.js";
 
 const STEP = 0.05;
-const NEAR = 0.07; // a mark holds the thumb that comes this near with the mouse or a finger
+const NEAR = 0.08; // a mark holds the thumb that comes this near with the mouse or a finger
 
 export const placeOf = (value) => `${(100 * (Math.max(-STRONGEST, Math.min(STRONGEST, value)) + STRONGEST)) / (2 * STRONGEST)}%`;
 

@@ -73,7 +73,11 @@ def studio_index(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, to
 
 
 @pytest.fixture(scope="session")
-def studio(studio_index: Path) -> Iterator[str]:
+def studio(request) -> Iterator[str]:
+    if "MOCK" in os.environ:
+        yield os.environ["MOCK"]
+        return
+    studio_index = request.getfixturevalue("studio_index")
     server = Server(studio_index, "--allow-write")
     yield server.address
     server.close()
@@ -136,8 +140,16 @@ class Tab:
         with self.page.expect_response(lambda response: path in response.url) as waited:
             act()
         read: dict[str, Any] = waited.value.json()
-        self.page.wait_for_function("!document.querySelector('.busy.on')")
+        self.until("!document.querySelector('.busy.on')")
         return read
+
+    def until(self, condition: str, arg: Any = None) -> None:
+        """Wait until an expression is true. Playwright's own waiting evaluates text, which the page's policy forbids."""
+        for _ in range(300):
+            if self.page.evaluate(condition, arg):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never came true: {condition}")
 
     def close(self) -> None:
         self.context.close()

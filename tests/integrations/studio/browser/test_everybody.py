@@ -88,7 +88,7 @@ def test_the_keyboard_alone_is_enough(tab):
     assert tab.state()["concepts"][0]["strength"] == pytest.approx(1.05)
     go_to(".star")
     page.keyboard.press("Space")
-    page.wait_for_function("document.querySelectorAll('.card').length === 2")
+    tab.until("document.querySelectorAll('.card').length === 2")
     go_to(".term")
     page.keyboard.press("Enter")
     page.wait_for_selector(".parts li, .score .hint")
@@ -163,7 +163,7 @@ def test_errors_of_the_server_are_told_and_tried_again(tab):
 def test_a_list_that_loads_shows_that_it_does(tab):
     page = tab.open()
     held = []
-    page.route("**/api/search", held.append)
+    page.route("**/api/search", lambda route: held.append(route))
     page.fill("#query", "import")
     page.wait_for_selector(".waiting")
     held[0].continue_()

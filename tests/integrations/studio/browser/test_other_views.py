@@ -15,9 +15,9 @@ def test_a_feature_is_found_opened_renamed_and_undone(tab):
     before = page.locator("#feature bdi").inner_text()
     page.locator(".edits input").first.fill("a name of mine")
     page.get_by_role("button", name="Rename").click()
-    page.wait_for_function("document.querySelector('#feature bdi').textContent === 'a name of mine'")
+    tab.until("document.querySelector('#feature bdi').textContent === 'a name of mine'")
     page.get_by_role("button", name="Undo", exact=True).click()
-    page.wait_for_function("name => document.querySelector('#feature bdi').textContent === name", arg=before)
+    tab.until("name => document.querySelector('#feature bdi').textContent === name", arg=before)
 
 
 def test_a_feature_is_hidden_noted_and_shown_again(tab):
@@ -90,7 +90,7 @@ def test_the_map_takes_colours_and_shows_features(tab):
         assert page.evaluate(drawn) != before
     with page.expect_response(lambda response: "/api/map" in response.url):
         page.locator(".map-view select").first.select_option("features")
-    page.wait_for_function("document.querySelector('canvas').getAttribute('aria-label').includes('features')")
+    tab.until("document.querySelector('canvas').getAttribute('aria-label').includes('features')")
 
 
 def test_steerings_are_kept_compared_and_judged(tab):
@@ -109,7 +109,7 @@ def test_steerings_are_kept_compared_and_judged(tab):
     assert judged.value.ok
     page.wait_for_selector(".thumb[aria-pressed=true]")
     page.get_by_role("button", name="Compare", exact=True).click()
-    page.wait_for_function("/nDCG@10 *[01]\\.\\d{3}/.test(document.querySelector('.figures').textContent)")
+    tab.until("/nDCG@10 *[01]\\.\\d{3}/.test(document.querySelector('.figures').textContent)")
     page.get_by_role("button", name="import a module").click()
     page.wait_for_selector(".side-by-side .short li")
     page.get_by_role("button", name="Delete with numbers").click()

@@ -36,7 +36,7 @@ def test_the_page_never_has_two_searches_at_once_and_shows_the_newest(tab):
     page.focus("#query")
     page.keyboard.press("End")
     page.keyboard.type("n exception is raised when the import of a module fails", delay=2)
-    page.wait_for_function("document.querySelector('.busy.on') === null")
+    tab.until("document.querySelector('.busy.on') === null")
     page.wait_for_timeout(300)
     expected = page.evaluate(
         "state => fetch('/api/search', {method: 'POST', headers: {'Content-Type': 'application/json'},"

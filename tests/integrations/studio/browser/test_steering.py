@@ -56,7 +56,7 @@ def test_a_bar_opens_and_lights_the_words_that_carry_it(tab):
     hit = page.locator(".list.steered .hit").first
     before = hit.locator("mark").all_inner_texts()
     hit.locator(".term").nth(1).hover()
-    page.wait_for_function("document.querySelector('.list.steered .hit .term.lit')")
+    tab.until("document.querySelector('.list.steered .hit .term.lit')")
     assert hit.locator(".bar i.lit").count() == 1
     assert "tint0" in hit.locator(".text").get_attribute("class")
     lit = hit.locator("mark").all_inner_texts()
@@ -83,10 +83,11 @@ def test_the_slider_by_keyboard_marks_and_mouse(tab):
     assert page.locator(SLIDER).get_attribute("aria-valuetext") == "0, no effect"
     box = page.locator(SLIDER).bounding_box()
     middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    left, width = box["x"] + 9, box["width"] - 18  # the middle of the thumb at both ends
+    page.mouse.move(left + width / 2, middle)
     page.mouse.down()
     for step in range(1, 11):
-        page.mouse.move(box["x"] + box["width"] * (0.5 + 0.025 * step), middle)
+        page.mouse.move(left + width * (0.5 + 0.0251 * step), middle)
     page.mouse.up()
     assert tab.state()["concepts"][0]["strength"] == 1  # it stops at a mark that is near
     page.wait_for_selector(".list.steered")
