@@ -10,19 +10,19 @@ export const keyText = (key) => JSON.stringify(key, Object.keys(key).sort());
 export const keyId = (key) => ("weights" in key ? JSON.stringify(key) : keyText(key));
 
 export function nameOfKey(key) {
+  if ("weights" in key) return key.phrase || "edited weights";
   if ("more" in key || "less" in key) return key.phrase || "like the starred ones";
   if ("phrase" in key) return key.phrase;
   if ("feature" in key) return `f${key.feature}`;
-  if ("concept" in key) return key.concept;
-  return "edited weights";
+  return key.concept;
 }
 
 export const kindOfKey = (key) =>
-  "more" in key || "less" in key ? "examples"
+  "weights" in key ? "edited"
+  : "more" in key || "less" in key ? "examples"
   : "phrase" in key ? "phrase"
   : "feature" in key ? "feature"
-  : "concept" in key ? "saved"
-  : "edited";
+  : "saved";
 
 export const newConcept = (key, more = {}) => ({
   key, strength: DEFAULT_STRENGTH, on: true, off: [], exclude: false, ...more,

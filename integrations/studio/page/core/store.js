@@ -16,6 +16,7 @@ export const model = {
   answered: null, // the state it belongs to
   busy: false,
   words: new Map(), // id -> which words carried it, of `answer`
+  noWords: false, // this bundle cannot tell which words carried a hit
   lit: null, // {id, bar, latent}: the bar under the pointer
   pointed: null, // id of the document under the pointer
   opened: null, // id of the concept that is open
@@ -83,10 +84,12 @@ const askWords = newestOnly(async ({ answer, state }) => {
   const ids = [...new Set([...answer.steered, ...answer.plain].map((hit) => hit.id))];
   if (!ids.length || answer !== model.answer) return;
   try {
+    if (model.noWords) return;
     const found = await post("api/words", { state, ids });
     if (answer === model.answer) update({ words: new Map(Object.entries(found)) });
-  } catch {
-    // Highlights are an extra: the list stands without them.
+  } catch (error) {
+    // Highlights are an extra: the list stands without them. A bundle that cannot give them is not asked again.
+    if (error.status === 501) model.noWords = true;
   }
 });
 

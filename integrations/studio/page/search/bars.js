@@ -22,14 +22,13 @@ export function spanOf(hits) {
 export function lookOf(bar) {
   if (bar.kind === "query") return "of-query";
   if (bar.kind === "exclude") return "minus";
-  const id = bar.key ? keyId(bar.key) : null;
-  const at = model.state.concepts.findIndex((concept) => keyId(concept.key) === id);
-  if (at >= 0 && Number(model.state.concepts[at].strength) < 0) return "minus";
+  const at = bar.concept ?? model.state.concepts.findIndex((concept) => keyId(concept.key) === keyId(bar.key));
+  if (at >= 0 && model.state.concepts[at] && Number(model.state.concepts[at].strength) < 0) return "minus";
   return tint(Math.max(0, at));
 }
 
 export function Bars({ hit, span, opened, onOpen }) {
-  const lit = useModel((held) => held.lit);
+  const lit = useModel((held) => (held.lit && held.lit.id === hit.id ? held.lit : null));
   const at = (value) => `${(100 * (value - span.low)) / span.width}%`;
   let [down, up] = [0, 0];
   const pieces = hit.bars.map((bar, place) => {
@@ -37,7 +36,7 @@ export function Bars({ hit, span, opened, onOpen }) {
     if (bar.value >= 0) up += bar.value;
     return { bar, place, from, size: Math.abs(bar.value) };
   });
-  const isLit = (place) => lit && lit.id === hit.id && lit.bar === place;
+  const isLit = (place) => lit && lit.bar === place;
   const light = (place, latent = null) => update({ lit: { id: hit.id, bar: place, latent } });
   const dark = () => update({ lit: null });
   return html`
@@ -60,16 +59,18 @@ export function Bars({ hit, span, opened, onOpen }) {
     </div>`;
 }
 
+const isRest = (part) => part.latent === null || part.latent === undefined;
+
 // A bar opened: the features that made it, the largest first.
 function Parts({ bar, light, dark }) {
-  const parts = (bar.parts || []).slice().sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  const parts = (bar.parts || []).slice().sort((a, b) => isRest(a) - isRest(b) || Math.abs(b.value) - Math.abs(a.value));
   if (!parts.length) return html`<p class="hint">No feature takes part in it.</p>`;
   const most = Math.max(1e-9, ...parts.map((part) => Math.abs(part.value)));
   const row = (part) => html`
     <li key=${part.latent} onPointerEnter=${() => light(part.latent)} onPointerLeave=${dark}>
       <span class="half" aria-hidden="true"><i class=${part.value < 0 ? "minus" : "plus"} style=${{ width: `${(50 * Math.abs(part.value)) / most}%` }}></i></span>
       <span class="num">${signed(part.value, 3)}</span>
-      ${part.latent === null || part.latent === undefined
+      ${isRest(part)
         ? html`<span class="quiet">${visible(part.label || "the rest")}</span>`
         : html`<${Go} to=${`feature/${part.latent}`} class=${part.label ? "" : "unnamed"} onFocus=${() => light(part.latent)} onBlur=${dark}>
             <bdi>${featureName(part)}</bdi><//>`}

@@ -3,7 +3,7 @@
 import { html, useState } from "../core/dom.js";
 import { put } from "../core/api.js";
 import { Go } from "../core/go.js";
-import { kindOfKey, nameOfKey, newConcept, tint } from "../core/state.js";
+import { keyId, kindOfKey, nameOfKey, newConcept, tint } from "../core/state.js";
 import { change, changeConcept, loadSaved, model, removeConcept, say, switchLatent, update, useModel } from "../core/store.js";
 import { featureName, signed, visible } from "../core/text.js";
 import { Curve } from "./curve.js";
@@ -64,10 +64,11 @@ function Editor({ id, concept, found, name }) {
     if (weight === 0) delete weights[latent];
     else weights[latent] = weight;
     if (!Object.keys(weights).length) return;
-    const edited = newConcept({ weights }, { strength: concept.strength, on: concept.on, exclude: concept.exclude });
+    const key = { weights, phrase: name };
+    const edited = newConcept(key, { strength: concept.strength, on: concept.on, exclude: concept.exclude });
     const before = model.state.concepts;
     change({ concepts: before.map((one) => (one === concept ? edited : one)) });
-    update({ opened: JSON.stringify({ weights }) });
+    update({ opened: keyId(key) });
     say(`The weights of ${name} are yours now.`, () => { change({ concepts: before }); update({ opened: id }); });
   };
   return html`

@@ -7,12 +7,16 @@ import { oneLine, visible } from "../core/text.js";
 import { Bars, lookOf } from "./bars.js";
 import { excerptOf, piecesOf } from "./words.js";
 
-function Move({ hit, kind }) {
+// Whether a hit stood beyond the end of the plain list.
+export const came = (hit, most) => hit.was === null || hit.was > most;
+
+function Move({ hit, kind, most }) {
   if (kind === "only") return null;
-  if (hit.was === null) {
-    return kind === "steered" ? html`<span class="move came">new</span>` : html`<span class="move went">left</span>`;
+  if (kind === "plain") return hit.was === null ? html`<span class="move went">left</span>` : null;
+  if (came(hit, most)) {
+    return html`<span class="move came" title=${hit.was === null ? "Not among the first hundred without steering" : `${hit.was} without steering`}>new</span>
+      ${hit.was !== null && html`<span class="move quiet"><span class="hidden">was </span><span aria-hidden="true">from </span>${hit.was}</span>`}`;
   }
-  if (kind === "plain") return null;
   const up = hit.was - hit.rank;
   if (!up) return html`<span class="move same" title="The same place as without steering"><span aria-hidden="true">=</span><span class="hidden">same place</span></span>`;
   return html`<span class=${up > 0 ? "move up" : "move down"} title=${`${hit.was} without steering`}>
@@ -51,17 +55,17 @@ function Metadata({ metadata }) {
     <span key=${name}><span class="quiet">${visible(name)}</span> <bdi>${oneLine(String(value), 40)}</bdi></span>`)}</p>`;
 }
 
-export function HitCard({ hit, kind, span }) {
+export function HitCard({ hit, kind, span, most }) {
   const [opened, setOpened] = useState(null);
   const pointed = useModel((held) => held.pointed === hit.id);
   const lit = useModel((held) => (held.lit && held.lit.id === hit.id ? held.lit : null));
-  const look = `hit${pointed ? " pointed" : ""}${kind === "plain" && hit.was === null ? " gone" : ""}${kind === "steered" && hit.was === null ? " fresh" : ""}`;
+  const look = `hit${pointed ? " pointed" : ""}${kind === "plain" && hit.was === null ? " gone" : ""}${kind === "steered" && came(hit, most) ? " fresh" : ""}`;
   return html`
     <li class=${look} data-id=${hit.id} onPointerEnter=${() => update({ pointed: hit.id })} onPointerLeave=${() => update({ pointed: null })}>
       <div class="hit-head">
         <span class="rank">${hit.rank}</span>
-        <${Move} hit=${hit} kind=${kind} />
-        <h3><bdi>${oneLine(hit.title || hit.id, 90)}</bdi></h3>
+        <${Move} hit=${hit} kind=${kind} most=${most} />
+        <h3 class=${hit.title ? "" : "only-id"}><bdi>${oneLine(hit.title || hit.id, 90)}</bdi></h3>
         <${Stars} hit=${hit} />
       </div>
       <${Text} hit=${hit} lit=${lit} />

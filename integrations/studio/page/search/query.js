@@ -1,6 +1,6 @@
 // The query: what is asked, how, and what it says by itself.
 
-import { html } from "../core/dom.js";
+import { html, useState } from "../core/dom.js";
 import { Go } from "../core/go.js";
 import { addConcept, change, mend, useModel } from "../core/store.js";
 import { featureName, fixed, signed, visible } from "../core/text.js";
@@ -44,16 +44,22 @@ export function QueryBox() {
     </form>`;
 }
 
+const FEW = 7; // features shown at once
+
 // What the query expresses without any steering, strongest first.
 export function ExpressedFeatures() {
   const features = useModel((held) => (held.answer ? held.answer.query_features : null));
+  const [all, setAll] = useState(false);
   if (!features || !features.length) return null;
   const most = Math.max(...features.map((feature) => feature.strength));
+  const shown = all ? features : features.slice(0, FEW);
   return html`
     <div class="expressed">
       <h2 class="lead" id="expressed">Your query says</h2>
       <ul class="chips" aria-labelledby="expressed">
-        ${features.map((feature) => html`<li key=${feature.latent}><${Chip} feature=${feature} most=${most} /></li>`)}
+        ${shown.map((feature) => html`<li key=${feature.latent}><${Chip} feature=${feature} most=${most} /></li>`)}
+        ${features.length > FEW && html`<li><button class="linky more" aria-expanded=${all ? "true" : "false"} onClick=${() => setAll(!all)}>
+          ${all ? "fewer" : `${features.length - FEW} more`}</button></li>`}
       </ul>
     </div>`;
 }

@@ -5,14 +5,14 @@ import { acts } from "../core/state.js";
 import { change, useModel } from "../core/store.js";
 import { counted, whole } from "../core/text.js";
 import { spanOf } from "./bars.js";
-import { HitCard } from "./hit.js";
+import { came, HitCard } from "./hit.js";
 
-function List({ hits, kind, title, note }) {
+function List({ hits, kind, title, note, most }) {
   const span = spanOf(hits);
   return html`
     <section class=${`list ${kind}`} aria-label=${title}>
       <div class="headline"><h2>${title}</h2><span class="quiet">${note}</span></div>
-      <ol>${hits.map((hit) => html`<${HitCard} key=${hit.id} hit=${hit} kind=${kind} span=${span} />`)}</ol>
+      <ol>${hits.map((hit) => html`<${HitCard} key=${hit.id} hit=${hit} kind=${kind} span=${span} most=${most} />`)}</ol>
     </section>`;
 }
 
@@ -39,9 +39,9 @@ export function Results() {
   const { plain, steered } = answer;
   if (!plain.length && !steered.length) return html`<${Nothing} />`;
   const steers = state.concepts.some(acts) || (answer.understood && answer.understood.chips.length > 0);
-  const came = steered.filter((hit) => hit.was === null).length;
-  const moved = steered.filter((hit) => hit.was !== null && hit.was !== hit.rank).length;
-  const news = steers ? `${counted(came, "result")} new, ${whole(moved)} moved` : counted(plain.length, "result");
+  const fresh = steered.filter((hit) => came(hit, plain.length)).length;
+  const moved = steered.filter((hit) => !came(hit, plain.length) && hit.was !== hit.rank).length;
+  const news = steers ? `${counted(fresh, "result")} new, ${whole(moved)} moved` : counted(plain.length, "result");
   return html`
     <p class="hidden" role="status">${news}</p>
     ${!steers
@@ -53,6 +53,6 @@ export function Results() {
         </div>
         <div class=${`lists two show-${shown}`}>
           <${List} hits=${plain} kind="plain" title="Plain" note="without steering" />
-          <${List} hits=${steered} kind="steered" title="Steered" note=${news} />
+          <${List} hits=${steered} kind="steered" title="Steered" note=${news} most=${plain.length} />
         </div>`}`;
 }
