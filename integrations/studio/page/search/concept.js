@@ -56,11 +56,13 @@ export function ConceptCard({ id, concept, at, found }) {
 // The concept opened: each of its features on and off, its weight, and the concept's name and file.
 function Editor({ id, concept, found, name }) {
   if (!found) return html`<p class="hint">Type a query to see what it became.</p>`;
-  const most = Math.max(1e-9, ...found.features.map((feature) => Math.abs(feature.weight)));
+  // What is switched shows at once, before the server answers.
+  const features = found.features.map((one) => ({ ...one, on: !concept.off.includes(one.latent) }));
+  const most = Math.max(1e-9, ...features.map((feature) => Math.abs(feature.weight)));
   const weigh = (latent, text) => {
     const weight = Number(text);
     if (!Number.isFinite(weight)) return;
-    const weights = Object.fromEntries(found.features.filter((one) => one.on || one.latent === latent).map((one) => [one.latent, one.weight]));
+    const weights = Object.fromEntries(features.filter((one) => one.on || one.latent === latent).map((one) => [one.latent, one.weight]));
     if (weight === 0) delete weights[latent];
     else weights[latent] = weight;
     if (!Object.keys(weights).length) return;
@@ -74,7 +76,7 @@ function Editor({ id, concept, found, name }) {
   return html`
     <div class="editor">
       <ul class="features">
-        ${found.features.map((feature) => html`
+        ${features.map((feature) => html`
           <li key=${feature.latent} class=${feature.on ? "" : "off"}>
             <label class="check"><input type="checkbox" checked=${feature.on} aria-label=${`${featureName(feature)} counts`}
               onChange=${(event) => switchLatent(id, feature.latent, event.target.checked)} /></label>

@@ -37,7 +37,8 @@ class Server:
     """`sae studio` in a process of its own; `address` ends without a slash."""
 
     def __init__(self, index: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "steersearch.cli", "studio", "--index", str(index), "--port", "0", "--no-browser"]
+        sae = [sys.executable, "-c", "from steersearch.cli import main; main()"]
+        command = [*sae, "studio", "--index", str(index), "--port", "0", "--no-browser"]
         self._process = subprocess.Popen(
             [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -73,11 +74,7 @@ def studio_index(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, to
 
 
 @pytest.fixture(scope="session")
-def studio(request) -> Iterator[str]:
-    if "MOCK" in os.environ:
-        yield os.environ["MOCK"]
-        return
-    studio_index = request.getfixturevalue("studio_index")
+def studio(studio_index: Path) -> Iterator[str]:
     server = Server(studio_index, "--allow-write")
     yield server.address
     server.close()

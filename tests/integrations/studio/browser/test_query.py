@@ -51,7 +51,7 @@ def test_features_of_the_query_are_chips_that_steer_and_open(tab):
     page = tab.open()
     answer = tab.answer(lambda: page.fill("#query", "an exception is raised"))
     page.wait_for_selector(".expressed .chip")
-    assert page.locator(".expressed .chip").count() == len(answer["query_features"])
+    assert page.locator(".expressed .chip").count() == min(7, len(answer["query_features"]))
     latent = answer["query_features"][0]["latent"]
     for choice, expected in [
         ("More of it", {"strength": 1, "exclude": False}),
@@ -72,19 +72,19 @@ def test_features_of_the_query_are_chips_that_steer_and_open(tab):
 
 
 def test_a_sentence_is_understood_and_its_wishes_can_be_mended(tab):
-    page = tab.open(asking("how exceptions are raised, but not about numbers", understand=True))
+    page = tab.open(asking("exceptions, but not numbers", understand=True))
     page.wait_for_selector(".understood .wish")
     assert "numbers" in page.locator(".wish.minus").inner_text()
     page.get_by_role("button", name="Change the wishes").click()
     page.wait_for_selector(".card")
     state = tab.state()
     assert not state["understand"]
-    assert "not about" not in state["query"]
+    assert "not" not in state["query"]
     assert [held["strength"] < 0 or held["exclude"] for held in state["concepts"]] == [True]
 
 
 def test_a_wish_that_was_not_one_is_taken_out(tab):
-    page = tab.open(asking("how exceptions are raised, but not about numbers", understand=True))
+    page = tab.open(asking("exceptions, but not numbers", understand=True))
     page.get_by_role("button", name="Take out the wish").click()
     page.wait_for_selector(".list.only .hit")
     assert tab.state()["concepts"] == []
