@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..text import one_line, visible, visible_json
 from .console import console, harmless, stderr
+from .highlights import highlights_json, marked_sentence
 
 if TYPE_CHECKING:
     from ..runtime import Concept, Features, Hit, Part, SteeredQuery, TermValue
@@ -63,6 +64,8 @@ def print_concepts(steered: SteeredQuery, features: Features) -> None:
 def print_hits(hits: Sequence[Hit], terms: Mapping[str, Sequence[TermValue]] | None = None) -> None:
     """Print a line per hit, one for its place where that is known, and one for what its score is the sum of.
 
+    With highlights also the sentence that made it match.
+
     `terms` are those of the hits' ids.
     """
     if not hits:
@@ -73,6 +76,8 @@ def print_hits(hits: Sequence[Hit], terms: Mapping[str, Sequence[TermValue]] | N
             console.print(f"            {place}", style="dim", soft_wrap=True)
         if found := (terms or {}).get(hit.id):
             console.print(f"            {_sum_of(found)}", style="dim", soft_wrap=True)
+        if hit.sentence and hit.words:
+            console.print(Text("            ").append_text(marked_sentence(hit.words)), soft_wrap=True)
 
 
 def _sum_of(terms: Sequence[TermValue]) -> str:
@@ -118,12 +123,14 @@ def _cell(hit: Hit, *arrow: tuple[str, str]) -> Text:
 
 
 def _steered_cell(hit: Hit) -> Text:
-    """Return a hit with the way it moved, and below it the features that moved it."""
-    cell = _cell(hit, _arrow(hit))
-    if hit.rank_before == hit.rank or not hit.moved_by:
-        return cell
-    features = ", ".join(f"{part.steered:+.3f} {part.feature}" for part in hit.moved_by[:3])
-    return Text("\n").join([cell, harmless((f"   {features}", "dim"))])
+    """Return a hit with the way it moved, below it the features that moved it, and the sentence that made it match."""
+    lines = [_cell(hit, _arrow(hit))]
+    if hit.rank_before != hit.rank and hit.moved_by:
+        features = ", ".join(f"{part.steered:+.3f} {part.feature}" for part in hit.moved_by[:3])
+        lines.append(harmless((f"   {features}", "dim")))
+    if hit.sentence and hit.words:
+        lines.append(Text("   ").append_text(marked_sentence(hit.words)))
+    return Text("\n").join(lines)
 
 
 def _arrow(hit: Hit) -> tuple[str, str]:
@@ -137,7 +144,7 @@ def _arrow(hit: Hit) -> tuple[str, str]:
 
 def hit_json(hit: Hit) -> dict[str, Any]:
     """Return a hit as JSON values."""
-    return {
+    body = {
         "rank": hit.rank,
         "id": hit.id,
         "score": hit.score,
@@ -146,6 +153,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "rank_before": hit.rank_before,
         "moved_by": [part_json(part) | {"steered": part.steered} for part in hit.moved_by],
     }
+    return body | ({} if hit.words is None else highlights_json(hit.words))
 
 
 def part_json(part: Part) -> dict[str, Any]:

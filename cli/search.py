@@ -11,8 +11,9 @@ import typer
 
 from ..errors import ConfigError
 from .choices import choice
-from .console import console, stderr
+from .console import console, harmless, stderr
 from .embedders import EmbedderDimensions, EmbedderModel, EmbedderUrl, brought
+from .highlights import marked_sentence, words_json
 from .options import (
     BlendOption,
     BoostOption,
@@ -95,6 +96,10 @@ def search(
             "--compare", help="Plain and steered results side by side, with what moved and which features did."
         ),
     ] = False,
+    highlight: Annotated[
+        bool,
+        typer.Option("--highlight", help="The sentence of each result that made it match, its strongest words marked."),
+    ] = False,
     profile: ProfileOption = "fast",
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
@@ -129,7 +134,7 @@ def search(
         steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
         search_with = partial(opened.search, k=k, filter=where, view=view, fusion=how, idf=idf)
-        hits = search_with(steered, compare=compare)
+        hits = search_with(steered, compare=compare, highlight=highlight)
         plain = search_with(steered.unsteered) if compare else []
         if save_concept:
             _save(save_concept, steered, opened.bundle)
@@ -164,6 +169,7 @@ def explain(
     blend: BlendOption = "both",
     keep: KeepOption = None,
     protect: ProtectOption = False,
+    words: Annotated[bool, typer.Option("--words", help="Also what each word of the document adds.")] = False,
     profile: ProfileOption = "fast",
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
@@ -173,7 +179,7 @@ def explain(
 ) -> None:
     """Take a document's dense score apart: what the query, each concept and each feature adds to it.
 
-    The parts of the query and the concepts add up to the score, and so do those of the features.
+    The parts of the query and the concepts add up to the score, and so do those of the features, and of the words.
     """
     from ..runtime import SteerableIndex
 
@@ -184,15 +190,18 @@ def explain(
         how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
         steering = read_steering(opened.bundle, boosts, clamps, **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
-        explanation = opened.explain(steered, id)
+        explanation = opened.explain(steered, id, words=words)
     if json:
         parts, terms = [part_json(part) for part in explanation.parts], [term_json(term) for term in explanation.terms]
         body = {"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts, "terms": terms}
-        print_json(body | {"request": steered.request.to_dict() if steered.request else None})
+        body["request"] = steered.request.to_dict() if steered.request else None
+        print_json(body | ({} if explanation.words is None else {"words": words_json(explanation.words)}))
         return
     print_request(steered)
     for line in str(explanation).split("\n"):
         console.print(line)
+    if explanation.words and explanation.words.sentence:
+        console.print(harmless("best sentence: ").append_text(marked_sentence(explanation.words)), soft_wrap=True)
 
 
 def _terms(

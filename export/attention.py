@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from ..arrays import FloatArray, IntArray
+from ..runtime.bundle.onnx_embedder import OUTPUT
 from ..runtime.bundle.onnx_session import quiet_options
 from ..text import first_line
 from .onnx_files import saved
@@ -70,5 +71,5 @@ def embeddings_of(path: Path, ids: IntArray, mask: IntArray) -> FloatArray:
 
     session = InferenceSession(str(path), quiet_options(1), providers=["CPUExecutionProvider"])
     feeds: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    rows: FloatArray = session.run(None, {entry.name: feeds[entry.name] for entry in session.get_inputs()})[0]
+    rows: FloatArray = session.run([OUTPUT], {entry.name: feeds[entry.name] for entry in session.get_inputs()})[0]
     return rows

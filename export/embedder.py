@@ -18,12 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError, MissingExtraError
+from ..runtime.bundle.onnx_embedder import OUTPUT, TOKENS
 from ..text import first_line
 from ..training.embedding import EmbedderSource
 from ..training.prepared_model import prepare_model
 from ..training.sentence_model import VECTORS_CURE, open_model
 from .attention import embeddings_of, fuse_attention
 from .onnx_files import OPSET, name_dimensions, quiet_exporters, saved, to_onnx
+from .token_vectors import Tail, tail_of, with_token_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -94,6 +96,9 @@ def embedder_graph(
 ) -> onnx.ModelProto:
     """Export embedder.onnx: `input_ids`, `attention_mask` (B, S) int64 to `sentence_embedding` (B, d_in) float32.
 
+    Where the embedding is the mean of token vectors up to its length, the graph gives these as a second output,
+    `token_embeddings` (B, S, d_in); see `token_vectors`.
+
     Args:
         model: From `load_embedder`.
         via: With ``auto``, torch follows where optimum cannot trace the model or its graph gives other embeddings.
@@ -103,16 +108,18 @@ def embedder_graph(
     Raises:
         DataError: None of the exporters that `via` allows can export this model.
     """
-    first = choose_exporter(via)
+    first, tail = choose_exporter(via), tail_of(model)
     reasons: list[str] = []
     for exporter in ("optimum", "torch") if (via, first) == ("auto", "optimum") else (first,):
         if report is not None:
             report(f"exporting the embedder with {exporter}" + (f", since {reasons[0]}" if reasons else ""))
         try:
-            graph = _export_with_optimum(model, scratch) if exporter == "optimum" else _export_with_torch(model)
+            graph = _export_with_optimum(model, scratch) if exporter == "optimum" else _export_with_torch(model, tail)
             tokens = ("batch", "sequence")
             width = int(model.get_sentence_embedding_dimension() or 0)
-            shapes = {"input_ids": tokens, "attention_mask": tokens, "sentence_embedding": ("batch", width)}
+            shapes = {"input_ids": tokens, "attention_mask": tokens, OUTPUT: ("batch", width)}
+            if tail is not None and with_token_vectors(graph, tail):
+                shapes[TOKENS] = (*tokens, width)
             graph = name_dimensions(graph, shapes)
             difference = _difference(graph, model, scratch)
             if difference <= MAX_DIFFERENCE:
@@ -142,7 +149,7 @@ def _difference(graph: onnx.ModelProto, model: SentenceTransformer, scratch: Pat
             # Modules of sentence-transformers change the mask that they are given.
             expected = model({"input_ids": features["input_ids"], "attention_mask": features["attention_mask"].clone()})
             rows = embeddings_of(path, given[0], given[1])
-            largest = max(largest, float(np.abs(rows - expected["sentence_embedding"].numpy()).max()))
+            largest = max(largest, float(np.abs(rows - expected[OUTPUT].numpy()).max()))
     return largest
 
 
@@ -195,20 +202,21 @@ def _export_with_optimum(model: SentenceTransformer, scratch: Path) -> onnx.Mode
 class _Embedder(nn.Module):
     """A sentence-transformers model whose inputs and outputs are tensors instead of a dict of features."""
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    def __init__(self, model: SentenceTransformer, outputs: list[str]) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.outputs = model, outputs
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         features: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-        embedding: Tensor = self.model(features)["sentence_embedding"]
-        return embedding
+        made = self.model(features)
+        return tuple(made[name] for name in self.outputs)
 
 
-def _export_with_torch(model: SentenceTransformer) -> onnx.ModelProto:
+def _export_with_torch(model: SentenceTransformer, tail: Tail | None) -> onnx.ModelProto:
     ids = torch.ones(2, 8, dtype=torch.int64)
     mask = torch.ones_like(ids)
     # A mask of ones only could be traced as no mask.
     mask[1, 5:] = 0
     inputs = {"input_ids": ids, "attention_mask": mask}
-    return to_onnx(_Embedder(model), inputs, ["sentence_embedding"], {name: [0, 1] for name in inputs})
+    outputs = [OUTPUT] if tail is None else [OUTPUT, TOKENS]
+    return to_onnx(_Embedder(model, outputs), inputs, outputs, {name: [0, 1] for name in inputs})

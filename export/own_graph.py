@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ..arrays import FloatArray, unit_rows
 from ..errors import DataError
 from ..runtime.bundle.manifest import EMBEDDER, TOKENIZER
-from ..runtime.bundle.onnx_embedder import OUTPUT
+from ..runtime.bundle.onnx_embedder import OUTPUT, TOKENS
 from ..training.embedder_source import EmbedderSource
 from ..training.embedders.folders import TOKENIZER as SOURCE_TOKENIZER
 from ..training.embedders.graph import INPUTS, GraphModel, pad_id
@@ -25,6 +25,7 @@ from .embedder import Via
 from .exportable import Report
 from .onnx_files import name_dimensions, write_model
 from .quantize import Precision, quantize
+from .token_vectors import append_tail, rename
 
 OLDEST_OPSET = 11
 """Has all that is added to a graph."""
@@ -71,6 +72,8 @@ def completed(
 ) -> onnx.ModelProto:
     """Make a bundle's embedder of a graph: tokens (B, S) int64 in, `sentence_embedding` (B, d_in) float32 out.
 
+    With the pooling ``mean`` the token vectors are a second output, as in `token_vectors`.
+
     Args:
         model: Is changed.
         output: Its output that is read.
@@ -89,15 +92,18 @@ def completed(
     # Graphs before IR version 4 list their weights as inputs too.
     inputs = {value.name: value.type.tensor_type.elem_type for value in graph.input if value.name not in held}
     model.ir_version = max(model.ir_version, 4)
-    if output == OUTPUT:
-        output = _PREFIX + output
-        rename(graph, OUTPUT, output)
+    for name in (OUTPUT, TOKENS):
+        rename(graph, name, _PREFIX + name)
+        output = _PREFIX + name if output == name else output
     before = []
     for name in [name for name, kind in inputs.items() if kind == TensorProto.INT32]:
         rename(graph, name, f"{_PREFIX}{name}")
         before.append(helper.make_node("Cast", [name], [f"{_PREFIX}{name}"], to=TensorProto.INT32))
     steps = _Steps(opset)
     rows = steps.add("Cast", output, to=TensorProto.FLOAT)
+    tokens_given = pooling == "mean"
+    if tokens_given:
+        steps.nodes.append(helper.make_node("Identity", [rows], [TOKENS]))
     if pooling:
         inputs.setdefault("attention_mask", TensorProto.INT64)
         mask = steps.add("Cast", "attention_mask", to=TensorProto.FLOAT)  # (B, S)
@@ -115,25 +121,15 @@ def completed(
     graph.input.extend(
         helper.make_tensor_value_info(name, TensorProto.INT64, tokens) for name in INPUTS if name in inputs
     )
-    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ("batch", d_in)))
+    shapes: dict[str, Sequence[object]] = {OUTPUT: ("batch", d_in)}
+    if tokens_given:
+        shapes[TOKENS] = (*tokens, d_in)
+        if truncated:
+            append_tail(graph, [d_in])
+    graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
     del model.metadata_props[:]
     model.doc_string = ""
-    return name_dimensions(model, dict.fromkeys(inputs, tokens) | {OUTPUT: ("batch", d_in)})
-
-
-def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    """Rename a tensor in a graph and in the graphs inside it."""
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for i, name in enumerate(names):
-                if name == old:
-                    names[i] = new
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                rename(inner, old, new)
-    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        if value.name == old:
-            value.name = new
+    return name_dimensions(model, dict.fromkeys(inputs, tokens) | shapes)
 
 
 class _Steps:

@@ -104,18 +104,20 @@ def search_and_report(
     fusion: Fusion = "rrf",
     moves: bool = False,
     explanations: bool = False,
+    highlight: bool = False,
     **steering: Unpack[SearchArguments],
 ) -> SearchReport:
     """Steer a query once, search with it, and report. The text and each concept are embedded once.
 
     Arguments and errors are those of `SteerableIndex.search`; a `SteeringWarning` is given once per message. `moves`
     reports where each hit was without steering, `explanations` why it was found: either costs a second search.
+    `highlight` fills in the words of the hits.
     """
     with gathered() as warnings:
         steered = index.steer(query, **steering)
         concepts = concepts_of(steered, index.bundle.features)
         compare = explanations or (moves and bool(concepts))
-        hits = index.search(steered, k, filter=filter, view=view, fusion=fusion, compare=compare)
+        hits = index.search(steered, k, filter=filter, view=view, fusion=fusion, compare=compare, highlight=highlight)
         reasons = _explanations(index, steered, hits, k, concepts) if explanations else []
     for reason in reasons:
         reason["warnings"] = list(warnings)

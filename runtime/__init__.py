@@ -27,6 +27,7 @@ from .search.view import View
 from .search.views import ViewName
 from .steering.concepts import Concept
 from .steering.explain import Explanation, Part, TermValue
+from .steering.highlights.parts import Sentence, WordPart, Words
 from .steering.profiles.profile import Profile
 from .steering.request import Blend, Boost, Key, Steering, Strength
 from .steering.steered_query import SteeredQuery
@@ -55,6 +56,7 @@ __all__ = [
     "Part",
     "Profile",
     "Request",
+    "Sentence",
     "SteerableIndex",
     "SteeredQuery",
     "Steering",
@@ -63,6 +65,8 @@ __all__ = [
     "Verification",
     "View",
     "ViewName",
+    "WordPart",
+    "Words",
     "understand",
 ]
 

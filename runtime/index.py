@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ from .search.views import IndexDocuments, ViewName, Views, check_search
 from .steering.change import Change
 from .steering.concepts import Concept
 from .steering.explain import Explanation, explain_steered
+from .steering.highlights.in_words import in_words
+from .steering.highlights.word_vectors import WordReader
 from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Steering, SteeringArguments
 from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
@@ -168,6 +171,11 @@ class SteerableIndex:
         if self._bundle is None:
             raise ConfigError(f"{self.path} has no bundle, so it cannot be steered: open it with bundle=")
         return self._bundle
+
+    @property
+    def store(self) -> DocumentStore:
+        """The documents in SQLite, for who reads more of them than a search returns."""
+        return self._store
 
     @property
     def has_bundle(self) -> bool:
@@ -328,6 +336,7 @@ class SteerableIndex:
         text: str | None = None,
         idf: bool = False,
         compare: bool = False,
+        highlight: bool = False,
     ) -> list[Hit]:
         """Return the best documents for a query.
 
@@ -353,6 +362,8 @@ class SteerableIndex:
             text: The query's words if `query` is a vector; required by `words` and `hybrid`.
             idf: Weigh latents by inverse document frequency, in the latent view and in `hybrid`.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and an explanation per hit.
+            highlight: Fill in `Hit.words`, of which `Hit.highlights` and `Hit.sentence` are the words and the sentence
+                that made it match; embeds the texts of the hits again, unless they were shown before.
 
         Returns:
             Hits, best first; ties in the order the documents were added.
@@ -374,11 +385,13 @@ class SteerableIndex:
         request = Query(steered, fusion, idf)
         with self._views.snapshot():
             hits = self._hits(view, request, n_results, filter)
-            if not compare:
+            if not (compare or highlight):
                 return hits
-            plain = self._hits(view, request.unsteered, max(n_results, COMPARE_DEPTH), filter)
-        ranks = {hit.id: hit.rank for hit in plain}
-        return with_comparison(hits, ranks, self._explanations(steered, [hit.id for hit in hits]))
+            plain = self._hits(view, request.unsteered, max(n_results, COMPARE_DEPTH), filter) if compare else []
+            reasons = self._explanations(steered, [hit.id for hit in hits], words=highlight)
+        if highlight:
+            hits = [replace(hit, words=reasons[hit.id].words) for hit in hits]
+        return with_comparison(hits, {hit.id: hit.rank for hit in plain}, reasons) if compare else hits
 
     def steer(
         self,
@@ -416,26 +429,31 @@ class SteerableIndex:
         self,
         query: str | FloatArray | SteeredQuery,
         id: str,
+        *,
+        words: bool = False,
         **steering: Unpack[SteeringArguments],
     ) -> Explanation:
         """Explain the dense score of a document by features whose contributions add up to it.
 
-        Arguments as in `search`. DataError if the document does not exist.
+        With `words` also by the words of the document (`Explanation.words`), whose text is embedded again for that. The
+        other arguments are those of `search`. DataError if the document does not exist.
         """
-        return self.explain_all(query, [id], **steering)[0]
+        return self.explain_all(query, [id], words=words, **steering)[0]
 
     def explain_all(
         self,
         query: str | FloatArray | SteeredQuery,
         ids: Sequence[str],
+        *,
+        words: bool = False,
         **steering: Unpack[SteeringArguments],
     ) -> list[Explanation]:
         """Explain the dense scores of documents, in the order of `ids`; the query is steered once for all.
 
-        Arguments as in `search`. DataError if a document does not exist, or `ids` is a single string.
+        Arguments as in `explain`. DataError if a document does not exist, or `ids` is a single string.
         """
         ids = as_list(ids, "ids")
-        found = self._explanations(self._steered(query, Steering.of(**steering)), ids)
+        found = self._explanations(self._steered(query, Steering.of(**steering)), ids, words=words)
         for id in ids:
             if id not in found:
                 raise DataError(f"there is no document {id!r} in {self.path}")
@@ -543,12 +561,21 @@ class SteerableIndex:
             raise ConfigError(f"{self.path} has no bundle, so it cannot be steered: open it with bundle=")
         return SteeredQuery(vector, vector, (), (), _no_code, text)
 
-    def _explanations(self, query: SteeredQuery, ids: Sequence[str]) -> dict[str, Explanation]:
+    def _explanations(self, query: SteeredQuery, ids: Sequence[str], *, words: bool = False) -> dict[str, Explanation]:
         """Return explanations by id, without documents that do not exist."""
         with self._views.snapshot():
             names, rows, vectors = self._store.located(ids)
             found = explain_steered(names, query, vectors, partial(self._views.word_shares, rows), self.bundle)
+            texts = {record.rowid: record.text for record in self._store.by_rowid(rows)} if words else {}
+        if words:
+            read = [texts[row] for row in rows.tolist()]
+            # Without the snapshot, so that others can search while the texts are embedded.
+            found = in_words(found, query, read, vectors, self._views.said_by, self._word_reader, self.bundle)
         return {explanation.id: explanation for explanation in found}
+
+    @cached_property
+    def _word_reader(self) -> WordReader:
+        return WordReader(self.bundle)
 
     def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
         rows, scores = self._views.search(view, query, k, filter)

@@ -25,6 +25,7 @@ ON_THE_NOTES = (
     "tutorials/langchain.md",
     "how-to/steer.md",
     "how-to/exclude.md",
+    "how-to/highlights.md",
     "how-to/profiles.md",
     "how-to/index-documents.md",
     "how-to/filter.md",

@@ -25,8 +25,8 @@ NEEDS = {
 # `__all__` of the packages
 EXPORTED = {
     "steersearch.runtime": "Added Backend Boost Bundle Concept EmbeddingService Explanation ExternalEmbedder Feature "
-    "Features Fusion Hit IndexStats Key MemoryProfile Part Profile Request SteerableIndex SteeredQuery Steering "
-    "Strength Verification View ViewName understand",
+    "Features Fusion Hit IndexStats Key MemoryProfile Part Profile Request Sentence SteerableIndex SteeredQuery "
+    "Steering Strength Verification View ViewName WordPart Words understand",
     "steersearch.runtime.interpret": "Entry Interpretation Neuron2Graph Passage Pattern interpret read_graph "
     "read_interpretation save",
     "steersearch.training": "Embedder SaeConfig SparseAutoencoder TrainConfig default_cache_dir embed_cached "
@@ -55,8 +55,8 @@ METHODS = {
         "create": "path bundle backend",
         "delete": "ids",
         "documents": "",
-        "explain": "query id **steering",
-        "explain_all": "query ids **steering",
+        "explain": "query id words **steering",
+        "explain_all": "query ids words **steering",
         "get": "ids",
         "merge": "shards progress",
         "open": "path bundle backend readonly profile threads",
@@ -64,7 +64,7 @@ METHODS = {
         "sample": "limit",
         "save": "",
         "search": "query k steering boost clamp exclude blend keep protect understand filter view fusion text idf "
-        "compare",
+        "compare highlight",
         "stats": "",
         "steer": "query boost clamp exclude blend keep protect understand steering text",
         "update_metadata": "ids metadata replace",
@@ -147,9 +147,9 @@ ATTRIBUTES = {
     "SteerableIndex": "path bundle",
 }
 FIELDS = {
-    "Hit": "rank id score text metadata rank_before moved_by",
+    "Hit": "rank id score text metadata rank_before moved_by words",
     "Part": "feature before after contribution steered",
-    "Explanation": "id score parts rest terms",
+    "Explanation": "id score parts rest terms words",
     "Steering": "boost clamp exclude blend keep protect",
     "SteeredQuery": "original vector boosted clamped text excluded blend request",
     "Concept": "name source weights more_like less_like phrase fit evidence model",
@@ -176,9 +176,9 @@ COMMANDS = {
     ),
     "sae search": (
         "query --index -i --bundle -b -k --boost --clamp --like --unlike --keep --protect --save-concept --filter "
-        "--view --fusion --idf --compare --profile --json"
+        "--view --fusion --idf --compare --highlight --profile --json"
     ),
-    "sae explain": "query id --index -i --bundle -b --boost --clamp --keep --protect --profile --json",
+    "sae explain": "query id --index -i --bundle -b --boost --clamp --keep --protect --words --profile --json",
     "sae eval": "--data --bundle -b --split --index --json",
     "sae mcp": "--index -i --bundle -b --http --port --allow-write --profile",
     "sae index": "",
@@ -210,7 +210,6 @@ COMMANDS = {
 }
 # DESIGN.md asks for these and they are not there yet.
 PROMISED = [
-    ("sae search", "--highlight"),
     ("sae studio", "--index"),
 ]
 

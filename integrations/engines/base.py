@@ -17,12 +17,14 @@ from ...errors import ConfigError, DataError, EngineError
 from ...forks import renew_after_fork
 from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Key, SteeredQuery, Steering
 from ...runtime.search.hits import COMPARE_DEPTH, with_comparison
-from ...runtime.search.lexical.word_sets import shares_in
+from ...runtime.search.lexical.word_sets import shares_in, spread_in
 from ...runtime.search.views import check_k
 from ...runtime.steering.change import Change
 from ...runtime.steering.conditions.terms import Term
 from ...runtime.steering.documents import Documents
 from ...runtime.steering.explain import explain_steered
+from ...runtime.steering.highlights.in_words import in_words
+from ...runtime.steering.highlights.word_vectors import WordReader
 from ...runtime.steering.request import DEFAULT_KEEP
 from ...runtime.steering.resolver import Resolver
 from ...sequences import as_list
@@ -78,7 +80,7 @@ class SteeredEngine(ABC):
     def __init__(self, bundle: str | Path | Bundle, sample: Sequence[str] | FloatArray | None = None) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         """The bundle that embeds, encodes and names the features."""
-        self._texts = TextVectors(self.bundle)
+        self._texts, self._words = TextVectors(self.bundle), WordReader(self.bundle)
         if sample is not None:
             rows = sample if np.ndim(sample) > 1 else self.bundle.embed_documents(as_list(sample, "sample"))
             sample = check_unit_rows(rows, "sample", self.bundle.d_in)
@@ -154,6 +156,7 @@ class SteeredEngine(ABC):
         fusion: Fusion = "rrf",
         text: str | None = None,
         compare: bool = False,
+        highlight: bool = False,
     ) -> list[Hit]:
         """Return the best documents of the engine for a query.
 
@@ -178,6 +181,7 @@ class SteeredEngine(ABC):
             text: The words of a query that is a vector; no view here searches words.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; searches once more without steering, and needs the
                 vectors of the hits.
+            highlight: Fill in `Hit.words`; embeds the texts of the hits.
 
         Returns:
             Hits, best first. `score` is the engine's own number, NaN where it gives none; of a query with a boost or
@@ -198,6 +202,8 @@ class SteeredEngine(ABC):
         request = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
         steered = self.steer(query, steering=request, text=text, understand=understand)
         hits = self._ranked(steered, view, wanted, filter)
+        if highlight:
+            hits = self._highlighted(steered, hits)
         if not compare or not hits:
             return hits
         plain = self._hits(steered.unsteered, view, max(wanted, COMPARE_DEPTH), filter)
@@ -216,6 +222,13 @@ class SteeredEngine(ABC):
             return shares_in(texts, term.words)
 
         return explain_steered(names, steered, self._vectors(hits), shares, self.bundle)
+
+    def _highlighted(self, steered: SteeredQuery, hits: Sequence[Hit]) -> list[Hit]:
+        """Return hits with their words."""
+        texts = [hit.text for hit in hits]
+        explanations, vectors = self.explanations(steered, hits), self._vectors(hits)
+        found = in_words(explanations, steered, texts, vectors, _said, self._words, self.bundle)
+        return [replace(hit, words=explanation.words) for hit, explanation in zip(hits, found, strict=True)]
 
     def vectors(self, ids: Sequence[str]) -> list[FloatArray | None]:
         """Return the unit vectors of documents, shape (d_in,) each; None for an unknown id."""
@@ -304,6 +317,10 @@ class SteeredEngine(ABC):
                 f"{self.provider} did not answer ({type(error).__name__}: {first:.200}): see that its engine "
                 f"runs, that it holds vectors of dimension {self.bundle.d_in}, and that the filter is in its dialect"
             ) from error
+
+
+def _said(term: Term, pieces: Sequence[str]) -> WideArray:
+    return spread_in(pieces, term.words)
 
 
 def _no_change() -> Change:

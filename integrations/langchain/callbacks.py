@@ -40,11 +40,15 @@ class FoundMetadata(dict[str, Any]):
 
 
 def documents_of(
-    report: SearchReport, score_keys: tuple[str, str | None] | None, explanation_key: str | None
+    report: SearchReport,
+    score_keys: tuple[str, str | None] | None,
+    explanation_key: str | None,
+    highlight_key: str | None = None,
 ) -> list[Document]:
     """Return LangChain documents. What is added to the metadata never replaces a document's own key.
 
     `score_keys` name our own score, and the number of an engine where one searched; None adds neither.
+    `highlight_key` names the sentence of a search with highlights.
     """
     documents = [Document(id=hit.id or None, page_content=hit.text, metadata=hit.metadata) for hit in report.hits]
     for position, (document, hit) in enumerate(zip(documents, report.hits, strict=True)):
@@ -55,6 +59,9 @@ def documents_of(
                 added[key] = score
         if explanation_key:
             added[explanation_key] = report.explanations[position]
+        if highlight_key and (sentence := hit.sentence):
+            start, end = sentence.start, sentence.end
+            added[highlight_key] = {"text": hit.text[start:end], "start": start, "end": end}
         if added := {key: value for key, value in added.items() if key not in hit.metadata}:
             # Set afterwards, since pydantic would make a plain mapping of it.
             document.metadata = FoundMetadata(hit.metadata | added)

@@ -39,6 +39,7 @@ from .over import RESCORED, SteeredStore
 SCORE_KEY = "relevance_score"
 STORE_SCORE_KEY = "store_score"
 EXPLANATION_KEY = "steerable"
+HIGHLIGHT_KEY = "highlight"
 SEARCH = (
     *("k", "boost", "clamp", "exclude", "blend", "keep", "protect", "understand"),
     *("filter", "view", "fusion"),
@@ -100,6 +101,10 @@ class SteerableRetriever(BaseRetriever):
     largest parts, `moved_by` the five that steering changed most, each with the score of its label (held-out AUC, null
     when it was not measured); `kept` is the share of the query that is left, `understood` what was read of the text;
     `warnings` are what was obeyed and is probably not meant. Prompts that print metadata will show it to the model."""
+
+    highlight: bool = False
+    """Add the sentence that made a document match to the metadata as `highlight`, for citations: ``{text, start,
+    end}``, the last two as characters of `page_content`. A document's own key is kept. The texts are embedded again."""
 
     @classmethod
     def open(
@@ -218,9 +223,11 @@ class SteerableRetriever(BaseRetriever):
     def _search(self, query: str, arguments: dict[str, Any], handlers: bool) -> SearchReport:
         # Somebody's server is searched twice only on demand.
         moves = handlers and self._engine is None
-        return search_and_report(self.index, query, moves=moves, explanations=self.include_explanations, **arguments)
+        wanted = {"explanations": self.include_explanations, "highlight": self.highlight}
+        return search_and_report(self.index, query, moves=moves, **wanted, **arguments)
 
     def _documents(self, report: SearchReport) -> list[Document]:
         keys = SCORE_KEY, STORE_SCORE_KEY if self._engine else None
         scored = keys if self.include_scores else None
-        return documents_of(report, scored, EXPLANATION_KEY if self.include_explanations else None)
+        explained = EXPLANATION_KEY if self.include_explanations else None
+        return documents_of(report, scored, explained, HIGHLIGHT_KEY if self.highlight else None)

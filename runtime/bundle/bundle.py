@@ -21,6 +21,7 @@ from .interpretation import Interpretation, read_interpretation_file
 from .manifest import FEATURES, INTERPRETATION, NO_EMBEDDER, TOKENIZER, Manifest, check_size, read_manifest
 from .onnx_session import MemoryProfile, check_profile, check_threads
 from .reading import OpenedFiles
+from .token_parts import TokenParts
 from .write import recover
 
 CACHED_QUERIES = 128
@@ -236,6 +237,16 @@ class Bundle:
         prefetch = getattr(self.embedder, "prefetch", None)
         if prefetch is not None:
             prefetch(documents, queries)
+
+    def document_parts(self, texts: list[str]) -> list[TokenParts] | None:
+        """Return what each token of documents adds to their embeddings, as `embed_documents` makes them.
+
+        None where an embedding is not known as a sum over tokens: with another pooling than the mean, with an embedder
+        from outside, and in a bundle whose graph has no second output (`export/token_vectors.py`).
+        """
+        parts = getattr(self.embedder, "document_parts", None)
+        found: list[TokenParts] | None = None if parts is None else parts(texts)
+        return found
 
     embed = embed_documents
     """Short name of `embed_documents`. For a model without prefixes, documents and queries are embedded alike."""

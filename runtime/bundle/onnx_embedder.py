@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,14 @@ from ...errors import BundleError, ConfigError, DataError
 from .embedder import Progress, add_prefix, check_texts
 from .manifest import CURE, EMBEDDER, TOKENIZER, Manifest
 from .onnx_session import TOKENS_PER_RUN, MemoryProfile, open_session, run
+from .token_parts import TokenParts, parts_of_mean, spans_in
 from .tokenizer import no_panic, open_tokenizer
 
 if TYPE_CHECKING:
     from .onnx_session import Session
 
-OUTPUT = "sentence_embedding"
+OUTPUT, TOKENS = "sentence_embedding", "token_embeddings"
+"""The outputs of a graph. The second is there where the first is the mean of its rows, divided by its length."""
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 _PADS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 _WINDOW = 32
@@ -72,6 +74,7 @@ class OnnxEmbedder:
         shapes = {o.name: o.shape for o in session.get_outputs()}
         if len(shapes.get(OUTPUT, ())) != 2 or shapes[OUTPUT][-1] != d_in:
             raise BundleError(f"the embedder graph gives {shapes}, expected {OUTPUT} of width {d_in}")
+        self._has_tokens = TOKENS in shapes
 
     def embed_documents(self, texts: Sequence[str], *, progress: Progress | None = None) -> FloatArray:
         """Embed texts with the document prefix, as `embed`."""
@@ -100,17 +103,12 @@ class OnnxEmbedder:
         texts = check_texts(texts)
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}: it must be at least 1")
-        per_run = batch_size if self.batch_invariant else 1
         window = batch_size * _WINDOW
         out = np.empty((len(texts), self.d_in), np.float32)
         done = 0
         for start in range(0, len(texts), window):
             rows = self._tokenise(texts[start : start + window])
-            # Texts of similar length share a batch, since padding takes as long as any token.
-            order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-            while order:
-                size = max(1, min(per_run, self.tokens_per_run // len(rows[order[0]])))
-                batch, order = order[:size], order[size:]
+            for batch in self._batches(rows, batch_size):
                 out[[start + i for i in batch]] = self._run([rows[i] for i in batch])
                 done += len(batch)
                 if progress is not None:
@@ -119,6 +117,27 @@ class OnnxEmbedder:
             row = int(np.flatnonzero(~np.isfinite(out).all(axis=1))[0])
             raise BundleError(f"the embedder gave NaN or infinite numbers for text {row}: export the bundle again")
         return out
+
+    def document_parts(self, texts: Sequence[str], batch_size: int = 32) -> list[TokenParts] | None:
+        """Return what each token of documents adds to their embeddings; None where the graph does not give it.
+
+        The tokens are those of `embed_documents`, the prefix's too. Errors as in `embed`.
+        """
+        if not self._has_tokens:
+            return None
+        texts = check_texts(texts)
+        read = [self.document_prefix + text for text in texts]
+        encodings = self._encodings(read, self._tokenizer.encode_batch)
+        rows = [np.array(each.ids, np.int64) for each in encodings]
+        made: dict[int, TokenParts] = {}
+        for batch in self._batches(rows, batch_size):
+            vectors = self._run([rows[i] for i in batch], TOKENS)
+            for i, of_text in zip(batch, vectors, strict=True):
+                # Blanks at the beginning are not read.
+                before = len(self.document_prefix) - (len(read[i]) - len(read[i].lstrip()))
+                spans = spans_in(texts[i], encodings[i].offsets, before)
+                made[i] = TokenParts(parts_of_mean(of_text[: len(rows[i])]), spans)
+        return [made[i] for i in range(len(texts))]
 
     def tokenise(self, texts: Sequence[str]) -> list[IntArray]:
         """Return the token ids of texts: without prefix, with special tokens, at most `max_length` each.
@@ -133,15 +152,29 @@ class OnnxEmbedder:
         return self._tokenizer.id_to_token(token) or ""
 
     def _tokenise(self, texts: Sequence[str]) -> list[IntArray]:
+        return [np.array(each.ids, np.int64) for each in self._encodings(texts, self._tokenizer.encode_batch_fast)]
+
+    def _encodings(self, texts: Sequence[str], encode: Callable[[list[str]], list[Any]]) -> list[Any]:
+        """Return what the tokenizer makes of texts; `encode` is a method of it, of which the fast one has no spans."""
         # As sentence-transformers does; for some tokenizers (Metaspace) it makes a difference.
         stripped = [text.strip() for text in texts]
         heads = list(self._heads(stripped))
         with no_panic(f"the tokenizer of the bundle gave up on a text of {max(map(len, heads), default=0)} characters"):
-            rows = [np.array(e.ids, np.int64) for e in self._tokenizer.encode_batch_fast(heads)]
-        for i, row in enumerate(rows):
-            if not len(row):
-                raise DataError(f"text {texts[i][:40]!r} has no tokens: this embedder cannot embed it")
-        return rows
+            encodings = encode(heads)
+        for text, each in zip(texts, encodings, strict=True):
+            if not len(each):
+                raise DataError(f"text {text[:40]!r} has no tokens: this embedder cannot embed it")
+        return encodings
+
+    def _batches(self, rows: Sequence[IntArray], batch_size: int) -> Iterator[list[int]]:
+        """Yield places of texts that are run together."""
+        per_run = batch_size if self.batch_invariant else 1
+        # Texts of similar length share a batch, since padding takes as long as any token.
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+        while order:
+            size = max(1, min(per_run, self.tokens_per_run // len(rows[order[0]])))
+            batch, order = order[:size], order[size:]
+            yield batch
 
     def _heads(self, texts: Sequence[str]) -> Iterator[str]:
         """Cut long texts to a beginning that is sure to hold the first `max_length` tokens.
@@ -163,7 +196,8 @@ class OnnxEmbedder:
                 size *= 8
             yield text[: min(size, MAX_CHARACTERS)]
 
-    def _run(self, rows: Sequence[IntArray]) -> FloatArray:
+    def _run(self, rows: Sequence[IntArray], output: str = OUTPUT) -> FloatArray:
+        """Run the graph: embeddings, shape (b, d_in), or token vectors, shape (b, longest, d_in), float32."""
         lengths = np.array([len(row) for row in rows])
         mask = np.arange(lengths.max()) < lengths[:, None]  # (b, longest)
         ids = np.full(mask.shape, self._pad_id, np.int64)
@@ -171,12 +205,12 @@ class OnnxEmbedder:
         feeds: dict[str, Any] = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
         if "token_type_ids" in self._inputs:
             feeds["token_type_ids"] = np.zeros_like(ids)
-        result = np.asarray(run(self.session, [OUTPUT], {name: feeds[name] for name in self._inputs})[0])
+        result = np.asarray(run(self.session, [output], {name: feeds[name] for name in self._inputs})[0])
+        expected = (len(rows), self.d_in) if output == OUTPUT else (*mask.shape, self.d_in)
         # Texts would be read as numbers.
-        if result.dtype.kind != "f" or result.shape != (len(rows), self.d_in):
+        if result.dtype.kind != "f" or result.shape != expected:
             raise BundleError(
-                f"the embedder gave {result.dtype} {result.shape}, expected numbers of shape {(len(rows), self.d_in)}: "
-                f"{CURE}"
+                f"the embedder gave {result.dtype} {result.shape}, expected numbers of shape {expected}: {CURE}"
             )
         return result.astype(np.float32, copy=False)
 

@@ -20,6 +20,7 @@ from .embedder import Progress, add_prefix, check_texts
 from .manifest import CURE, MAX_WIDTH, PARTS, RULE, TABLE, TOKENIZER, Manifest
 from .onnx_session import MemoryProfile
 from .reading import MALFORMED, check_version, read_arrays, read_json
+from .token_parts import TokenParts, parts_of_mean, spans_in
 from .tokenizer import no_panic, open_tokenizer
 
 FORMAT_VERSION = 1
@@ -83,6 +84,22 @@ class StaticEmbedder:
             row = int(np.flatnonzero(~np.isfinite(out).all(axis=1))[0])
             raise BundleError(f"the embedder gave NaN or infinite numbers for text {row}: export the bundle again")
         return out
+
+    def document_parts(self, texts: Sequence[str]) -> list[TokenParts] | None:
+        """Return what each token of documents adds to their embeddings, the prefix's too; None with a bent layer.
+
+        Errors as in `embed`.
+        """
+        texts, before = check_texts(texts), len(self.document_prefix)
+        read = [self.document_prefix + text for text in texts]
+        with no_panic(f"the tokenizer of the bundle gave up on a text of {max(map(len, read), default=0)} characters"):
+            found = self.table.token_vectors(read)
+        if found is None:
+            return None
+        return [
+            TokenParts(parts_of_mean(vectors), spans_in(text, offsets, before))
+            for text, (vectors, offsets) in zip(texts, found, strict=True)
+        ]
 
     def tokenise(self, texts: Sequence[str]) -> list[IntArray]:
         """Return the ids of the known tokens of texts, without prefix; a text may have none.

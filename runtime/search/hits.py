@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..steering.explain import Explanation, Part
+from ..steering.highlights.parts import Sentence, WordPart, Words
 
 COMPARE_DEPTH = 100
 """Number of unsteered hits that `compare` ranks, or k if that is more."""
@@ -31,6 +32,18 @@ class Hit:
     moved_by: tuple[Part, ...] = ()
     """With `compare`: the at most 5 features whose change moved the hit most, up or down, largest steered contribution
     first; of the dense score in every view."""
+    words: Words | None = field(default=None, repr=False, compare=False)
+    """With `highlight`: what each word adds to the dense score, in every view."""
+
+    @property
+    def highlights(self) -> tuple[WordPart, ...]:
+        """With `highlight`: the words that made it match, in reading order, each with its place and what it adds."""
+        return () if self.words is None else self.words.highlights
+
+    @property
+    def sentence(self) -> Sentence | None:
+        """With `highlight`: the sentence that says best why it was found; None also for a text without words."""
+        return None if self.words is None else self.words.sentence
 
 
 def with_comparison(

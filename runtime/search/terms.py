@@ -13,7 +13,7 @@ from ..steering.conditions.terms import scores as scores_of
 from ..steering.documents import Words
 from .dense import DenseView
 from .lexical.contained import ContainedView
-from .lexical.word_sets import WordSets
+from .lexical.word_sets import WordSets, spread_over
 from .query import Query, RankedRows, best_rows
 from .view import Source, View
 
@@ -58,6 +58,12 @@ def word_shares(source: Source, terms: Sequence[Term], rows: IntArray) -> list[W
         return [np.zeros(len(rows)) for _ in terms]
     index = cast(ContainedView, source.view("contained")).index
     return index.shares_of(rows, [_words_of(index, term) for term in terms])
+
+
+def said_by(source: Source, term: Term, pieces: Sequence[str]) -> WideArray:
+    """Return how a condition's evidence in words is spread over the words of a text, shape (n,); see `spread_over`."""
+    index = cast(ContainedView, source.view("contained")).index
+    return spread_over(pieces, _words_of(index, term))
 
 
 def _words_of(index: WordSets, term: Term) -> Words:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import RLock
@@ -27,7 +27,7 @@ from .metadata_view import MetadataView
 from .nearest import Nearest
 from .query import Fusion, Query, RankedRows
 from .reconstruction import ReconstructionView
-from .terms import search_terms, word_shares
+from .terms import said_by, search_terms, word_shares
 from .view import Source, View
 
 ViewName: TypeAlias = Literal["dense", "reconstruction", "latent", "words", "hybrid"] | str
@@ -150,6 +150,12 @@ class Views:
         with self._lock:
             self._synced("contained")
             return word_shares(self._source, [term], rows)[0]
+
+    def said_by(self, term: Term, pieces: Sequence[str]) -> WideArray:
+        """Return how the evidence of a condition's words is spread over the words of a text; see `terms.said_by`."""
+        with self._lock:
+            self._synced("contained")
+            return said_by(self._source, term, pieces)
 
     def relevance(self, text: str, near: IntArray) -> Words:
         """Return what the words of a text say of what it is about; see `WordSets.relevance`."""

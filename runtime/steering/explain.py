@@ -15,6 +15,7 @@ from ..bundle.feature import Feature
 from ..bundle.features import Features
 from .change import Change, shifted
 from .conditions.terms import Term, presences
+from .highlights.parts import Words
 from .steered_query import SteeredQuery
 
 Shares: TypeAlias = Callable[[Term], WideArray]
@@ -125,6 +126,8 @@ class Explanation:
     score of the average document."""
     terms: tuple[TermValue, ...] = ()
     """The conditions, the query's first; empty if the score is an inner product."""
+    words: Words | None = field(default=None, repr=False, compare=False)
+    """With `words=True`: what each word of the document adds; they and `words.rest` add up to the score too."""
 
     def moved_by(self, limit: int = 5) -> tuple[Part, ...]:
         """Return the parts that steering changed, largest change of the score first, up or down."""
@@ -146,7 +149,20 @@ class Explanation:
             lines.append(f"  {others:+.4f}  {len(self.parts) - 10} further features")
         rest = "the average document, words, and what no active feature expresses"
         lines.append(f"  {self.rest:+.4f}  {rest if self.terms else 'not expressed by any active feature'}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._lines_of_words()])
+
+    def _lines_of_words(self) -> list[str]:
+        words = self.words
+        if words is None:
+            return []
+        strongest = words.strongest(10)
+        lines = ["by words:" if words.exact else "by words, each by what the embedding loses without it:"]
+        lines += [f"  {part.value:+.4f}  {visible(words.text_of(part))}" for part in strongest]
+        if len(words) > len(strongest):
+            others = float(words.values.sum()) - sum(part.value for part in strongest)
+            lines.append(f"  {others:+.4f}  {len(words) - len(strongest)} further words")
+        rest = "punctuation and special tokens" if words.exact else "what no word alone carries"
+        return [*lines, f"  {words.rest:+.4f}  {rest}{', the average document' if self.terms else ''}"]
 
 
 def explain_all(
@@ -206,23 +222,17 @@ def explain_terms(
         features: One per latent.
     """
     change, terms, rows = query.change, query.terms, documents.astype(np.float64)
-    latents = np.unique(np.concatenate([change.latents, *(term.latents for term in terms)]))
-    own = np.searchsorted(latents, change.latents)
-    code, moved = np.zeros((2, len(latents)))  # of the query's own direction, and what of it is steering
-    length = float(np.linalg.norm(shifted(query.original, change, atoms)))
-    code[own], moved[own] = change.after / length, change.delta / length
+    latents, amounts, moved = amounts_of_terms(query, atoms)
     directions = atoms[latents].astype(np.float64)
     projections = _projections(rows, directions)
     contributions, steered = np.zeros_like(projections), np.zeros_like(projections)
     scores, values, terms_found = np.zeros(len(rows)), [], []
     mean: WideArray | None = None
-    for term, z, share in zip(terms, *presences(terms, documents, shares), strict=True):
-        coefficients = np.zeros(len(latents))
-        np.add.at(coefficients, np.searchsorted(latents, term.latents), term.amounts)
+    for term, amount, z, share in zip(terms, amounts, *presences(terms, documents, shares), strict=True):
         slope = term.slope(z)[:, None]
         if term.mean is not mean:  # one for all terms of a query
             mean, centred = term.mean, projections - directions @ term.mean
-        found = slope * (coefficients + term.share * code) * centred
+        found = slope * amount * centred
         by_steering = slope * term.share * moved * centred if term.concept is None else found
         contributions += found
         steered += by_steering
@@ -231,6 +241,7 @@ def explain_terms(
         scores += value
         values.append((term, z, value, slope[:, 0] * term.word_weight * share))
     before, after = np.zeros((2, len(latents)), np.float32)
+    own = np.searchsorted(latents, change.latents)
     before[own], after[own] = change.before, change.after
     shown = Change(latents, before, after)
     orders = _largest_first(contributions)
@@ -245,6 +256,26 @@ def explain_terms(
         )
         made.append(Explanation(id, float(scores[i]), parts, float(scores[i] - contributions[i].sum()), each))
     return made
+
+
+def amounts_of_terms(query: SteeredQuery, atoms: FloatArray) -> tuple[IntArray, WideArray, WideArray]:
+    """Return what features the conditions of a query are made of.
+
+    Returns:
+        Latents of the query and the concepts, ascending, shape (m,); the coefficient of each in the direction of each
+        condition, shape (number of conditions, m); and what of the query's own coefficients is steering, shape (m,).
+    """
+    change, terms = query.change, query.terms
+    latents = np.unique(np.concatenate([change.latents, *(term.latents for term in terms)]))
+    own = np.searchsorted(latents, change.latents)
+    code, moved = np.zeros((2, len(latents)))  # of the query's own direction, and what of it is steering
+    length = float(np.linalg.norm(shifted(query.original, change, atoms)))
+    code[own], moved[own] = change.after / length, change.delta / length
+    amounts = np.zeros((len(terms), len(latents)))
+    for row, term in zip(amounts, terms, strict=True):
+        np.add.at(row, np.searchsorted(latents, term.latents), term.amounts)
+        row += term.share * code
+    return latents, amounts, moved
 
 
 def _largest_first(contributions: WideArray) -> IntArray:

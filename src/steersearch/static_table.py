@@ -33,10 +33,7 @@ class Layer:
 
     def __call__(self, rows: FloatArray) -> FloatArray:
         """Apply the layer to rows, shape (n, d_in); returns (n, d_out)."""
-        if self.weight is not None:
-            rows = rows @ self.weight.T
-        if self.bias is not None:
-            rows = rows + self.bias
+        rows = self.linear(rows)
         match self.activation:
             case name if name == NORMALIZE:
                 return unit_rows(rows)
@@ -48,6 +45,14 @@ class Layer:
                 return np.asarray(0.5 + 0.5 * np.tanh(rows / 2), np.float32)
             case _:
                 return rows
+
+    def linear(self, rows: FloatArray) -> FloatArray:
+        """Apply the layer without its activation."""
+        if self.weight is not None:
+            rows = rows @ self.weight.T
+        if self.bias is not None:
+            rows = rows + self.bias
+        return rows
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,29 @@ class StaticTable:
         encodings = self._tokenizer.encode_batch_fast(heads, add_special_tokens=False)
         found, unknown = [np.array(each.ids, np.int64) for each in encodings], self.rule.unknown
         return found if unknown is None else [ids[ids != unknown] for ids in found]
+
+    def token_vectors(self, texts: Sequence[str]) -> list[tuple[FloatArray, list[tuple[int, int]]]] | None:
+        """Return for each text the vectors of its tokens, shape (n, d_in), and the characters where each stands.
+
+        Their mean is the embedding before it is divided by its length. None where a layer is not linear, so that there
+        are no such vectors.
+        """
+        if any(layer.activation not in ("Identity", NORMALIZE) for layer in self.layers):
+            return None
+        heads, unknown = [text[: self.rule.characters] for text in texts], self.rule.unknown
+        made = []
+        for each in self._tokenizer.encode_batch(heads, add_special_tokens=False):
+            kept = [i for i, token in enumerate(each.ids) if token != unknown]
+            rows = self._vectors(np.array([each.ids[i] for i in kept], np.int64))
+            for layer in self.layers:
+                if layer.activation == NORMALIZE:
+                    # What the mean is divided by, each part of it is.
+                    length = np.linalg.norm(layer.linear(rows).mean(0)) if len(rows) else 1.0
+                    rows = layer.linear(rows) / np.maximum(length, 1e-12)
+                else:
+                    rows = layer.linear(rows)
+            made.append((np.asarray(rows, np.float32), [each.offsets[i] for i in kept]))
+        return made
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """Embed texts: unit rows, shape (n, d_in), float32."""

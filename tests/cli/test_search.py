@@ -104,6 +104,44 @@ def test_warnings_are_lines_on_stderr(index):
         assert any(told in line for line in lines)
 
 
+def test_highlights(index):
+    plain, steered = ("search", QUERY, "-i", index, "-k", 3), ("--boost", PHRASE)
+    assert "highlights" not in body(*plain)["hits"][0]
+    for how in ((), steered, (*steered, "--compare")):
+        hits = body(*plain, *how, "--highlight")["hits"]
+        shown = sae(*plain, *how, "--highlight")
+        assert shown.returncode == 0, shown.stderr
+        for hit in hits:
+            assert hit["exact"]
+            assert hit["highlights"]
+            assert hit["sentence"]["value"] > 0
+            words = [hit["text"][one["start"] : one["end"]] for one in hit["highlights"]]
+            line = hit["text"][hit["sentence"]["start"] : hit["sentence"]["end"]]
+            for one in reversed(hit["highlights"]):
+                line = f"{line[: one['start']]}**{line[one['start'] : one['end']]}**{line[one['end'] :]}"
+            assert line.count("**") == 2 * len(words)
+            # Two columns cut it off.
+            assert line[:40] in shown.stdout
+
+
+def test_words_of_an_explanation(index):
+    for how in ((), ("--boost", PHRASE)):
+        hit = body("search", QUERY, "-i", index, "-k", 1, *how)["hits"][0]
+        found = body("explain", QUERY, hit["id"], "-i", index, *how, "--words")
+        words = found["words"]
+        assert sum(one["contribution"] for one in words["words"]) + words["rest"] == pytest.approx(
+            hit["score"], abs=1e-5
+        )
+        assert [one["text"] for one in words["words"]] == hit["text"].rstrip(".").split()
+        for i, term in enumerate(found["terms"]):
+            parts = sum(one["terms"][i] for one in words["words"])
+            assert parts + words["rests"][i] == pytest.approx(term["contribution"], abs=1e-5)
+        shown = sae("explain", QUERY, hit["id"], "-i", index, *how, "--words")
+        assert "by words:" in shown.stdout
+        assert "best sentence: " in shown.stdout
+        assert "words" not in body("explain", QUERY, hit["id"], "-i", index, *how)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -263,6 +263,29 @@ def shares_in(texts: Sequence[str], text: str) -> WideArray:
     return np.array(found, np.float64)
 
 
+def spread_over(pieces: Sequence[str], words: Words) -> WideArray:
+    """Return how the weight of those words that a text has is spread over its pieces, shape (n,), 1 in all.
+
+    A word that comes twice counts half each time. All are 0 for a text that has none of them.
+    """
+    wanted = dict(zip(words[0].tolist(), words[1].tolist(), strict=True))
+    places: dict[int, list[int]] = {}
+    for i, piece in enumerate(pieces):
+        for word in hashes_of(piece).tolist():
+            if word in wanted:
+                places.setdefault(word, []).append(i)
+    made = np.zeros(len(pieces))
+    for word, found in places.items():
+        made[found] += wanted[word] / len(found)
+    return made / (float(made.sum()) or 1.0)
+
+
+def spread_in(pieces: Sequence[str], text: str) -> WideArray:
+    """Return how the words of a text, all alike, are spread over the pieces of another; see `spread_over`."""
+    words = hashes_of(text, query=True)
+    return spread_over(pieces, (words, np.ones(len(words))))
+
+
 @lru_cache(1 << 16)
 def _number(word: str) -> int:
     return zlib.crc32(_singular(word).encode("utf-8", "replace"))

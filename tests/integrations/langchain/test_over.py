@@ -56,3 +56,20 @@ def test_doubts_reach_the_metadata(memory: VectorStore, index: SteerableIndex) -
     with pytest.warns(SteeringWarning, match="the clamp wins"):
         (document, *_) = retriever.invoke(QUERY, boost={PHRASE: 1.0}, clamp={PHRASE: 0.0})
     assert "the clamp wins" in document.metadata["steerable"]["warnings"][0]
+
+
+@pytest.mark.parametrize("how", [{}, {"boost": {PHRASE: 1.0}}, {"boost": {PHRASE: 1.0}, "blend": "move"}])
+def test_the_best_sentence_of_another_engine(memory: VectorStore, index: SteerableIndex, how: dict[str, Any]) -> None:
+    over = SteerableRetriever.over(memory, index.bundle, sample=index.documents()[2], highlight=True)
+    for document in over.invoke(QUERY, **how):
+        place = document.metadata["highlight"]
+        assert document.page_content[place["start"] : place["end"]] == place["text"]
+    explained = {one.id: one for one in index.explain_all(QUERY, names(over.invoke(QUERY, **how)), words=True, **how)}
+    for hit in over.index.search(QUERY, 4, highlight=True, **how):
+        words, own = hit.words, explained[hit.id].words if hit.id in explained else None
+        assert words is not None
+        assert words.exact
+        if how.get("blend") == "move" or not how:
+            assert words.values.sum() + words.rest == pytest.approx(hit.score, abs=1e-5)
+            assert own is not None
+            np.testing.assert_allclose(words.values, own.values, atol=1e-5)

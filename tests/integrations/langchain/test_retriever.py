@@ -274,6 +274,28 @@ class TestDocuments:
         assert (first.id, first.metadata) == ("own", {"relevance_score": "mine", "steerable": None})
         assert second.metadata["relevance_score"] == retriever.index.search(QUERY, 2)[1].score
 
+    def test_the_best_sentence_when_asked(self, retriever: SteerableRetriever) -> None:
+        retriever.index.add(
+            [f"A module is a file. An exception is raised. {QUERY}"] * 2, ["own", "taken"], [{}, {"highlight": "mine"}]
+        )
+        built = SteerableRetriever(index=retriever.index, k=60, highlight=True)
+        for view in ("dense", "hybrid"):
+            documents = {document.id: document for document in built.bind(view=view).invoke(QUERY, k=60)}
+            if view == "dense":
+                assert len(documents) == 62
+            for document in documents.values():
+                place = document.metadata["highlight"]
+                if document.id == "taken":
+                    assert place == "mine"
+                    continue
+                assert document.page_content[place["start"] : place["end"]] == place["text"]
+        sentence = retriever.index.search(QUERY, 1, highlight=True)[0].sentence
+        assert sentence is not None
+        assert built.invoke(QUERY)[0].metadata["highlight"]["start"] == sentence.start
+        assert "highlight" not in retriever.invoke(QUERY)[0].metadata
+        steered = built.invoke(QUERY, boost={PHRASE: 1.0})
+        assert all(set(document.metadata["highlight"]) == {"text", "start", "end"} for document in steered)
+
     def test_explanations_when_asked(self, retriever: SteerableRetriever, errors_concept: Concept) -> None:
         where: dict[str, Any] = {"number": {"$lt": 12}}
         how: dict[str, Any] = {"clamp": {18: 0.0}, "filter": where, "blend": "move", "keep": 0.8}
