@@ -12,6 +12,7 @@ function List({ hits, kind, title, note, most }) {
   return html`
     <section class=${`list ${kind}`} aria-label=${title}>
       <div class="headline"><h2>${title}</h2><span class="quiet">${note}</span></div>
+      ${kind === "steered" && html`<p class="scale-note">What each condition costs a document: 0 where all are met.</p>`}
       <ol>${hits.map((hit) => html`<${HitCard} key=${hit.id} hit=${hit} kind=${kind} span=${span} most=${most} />`)}</ol>
     </section>`;
 }

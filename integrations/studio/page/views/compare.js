@@ -5,7 +5,7 @@ import { html, useEffect, useState } from "../core/dom.js";
 import { emptyState, nameOfKey, readState, steers } from "../core/state.js";
 import { change, model, open, say, useModel } from "../core/store.js";
 import { fixed, oneLine, percent, signed, visible } from "../core/text.js";
-import { Thumbs } from "./thumbs.js";
+import { loadJudgments, Thumbs } from "./thumbs.js";
 
 const PLAIN = "plain search";
 const kept = { queries: null, chosen: null };
@@ -19,7 +19,7 @@ export function CompareView() {
   const [problem, setProblem] = useState(null);
   const load = () => get("api/snapshots").then(
     (found) => setSnapshots(found.snapshots), (error) => setProblem(error.message));
-  useEffect(() => { load(); }, []);
+  useEffect(() => { load(); loadJudgments(); }, []);
   return html`
     <section class="sheet compare" aria-labelledby="compare">
       <h2 id="compare">Compare steerings</h2>

@@ -1,21 +1,33 @@
 // Thumbs up and down: a judgment of one document for one query, kept in the judgments' file.
 
-import { post } from "../core/api.js";
+import { get, post } from "../core/api.js";
 import { html, useState } from "../core/dom.js";
 import { say, update, useModel } from "../core/store.js";
 import { oneLine } from "../core/text.js";
 
-const given = new Map(); // what was judged since the page was opened
+const given = new Map(); // what was judged, in the file and since
+const nameOf = (query, id) => JSON.stringify([query, id]);
+
+export async function loadJudgments() {
+  try {
+    for (const one of (await get("api/judgments")).judgments) given.set(nameOf(one.query, one.id), one.grade);
+    update({});
+  } catch {
+    // Thumbs work without those of the file.
+  }
+}
 
 export function Thumbs({ query, id, of }) {
-  const key = JSON.stringify([query, id]);
+  const key = nameOf(query, id);
   const grade = useModel(() => given.get(key)) ?? null;
   const [busy, setBusy] = useState(false);
   const judge = async (value) => {
     setBusy(true);
     try {
-      await post("api/judgments", { query, id, grade: value });
-      given.set(key, value);
+      const grade = given.get(key) === value ? null : value; // pressed again, it is taken back
+      await post("api/judgments", { query, id, grade });
+      if (grade === null) given.delete(key);
+      else given.set(key, grade);
       update({});
     } catch (error) {
       say(error.message);

@@ -185,11 +185,10 @@ def test_a_warning_stands_at_its_concept(tab):
         assert page.locator(".warnings li", has_text=warning["text"][:30]).count() >= 1
 
 
-def test_a_phrase_that_cannot_be_resolved_is_told_in_place(tab):
-    tab.expected.append("Failed to load resource")
-    page = tab.open(asking("an exception is raised", concept({"feature": 999999})))
-    page.wait_for_selector(".failure")
-    assert "999999" in page.locator(".failure").inner_text()
+def test_a_concept_that_does_not_exist_is_told_at_its_card(tab):
+    page = tab.open(asking("an exception is raised", concept({"feature": 999999}), concept(PHRASE)))
+    page.wait_for_selector(".card .warnings li:has-text('999999')")
+    assert page.locator(".list.steered .hit").count() == 10  # the other one counts all the same
 
 
 def test_everything_off_is_the_plain_list(tab):
