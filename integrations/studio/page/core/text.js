@@ -32,4 +32,4 @@ export const percent = (share) => `${(100 * share).toFixed(share < 0.1 && share 
 export const whole = (count) => Math.round(count).toLocaleString("en-US").replaceAll(",", "\u2009");
 export const counted = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
 
-export const featureName = (feature) => visible(feature.label || `f${feature.latent}`);
+export const featureName = (feature) => visible(feature.label || feature.guess || `f${feature.latent}`);

@@ -36,10 +36,9 @@ function Stars({ hit }) {
 function Text({ hit, lit }) {
   const found = useModel((held) => held.words).get(hit.id);
   const [whole, setWhole] = useState(false);
-  const state = useModel((held) => held.answered);
   const by = lit ? { bar: hit.bars[lit.bar], latent: lit.latent } : null;
   const excerpt = useMemo(() => excerptOf(hit.text, found, whole), [hit.text, found, whole]);
-  const pieces = useMemo(() => piecesOf(hit.text, found, by, state, excerpt), [hit.text, found, by && by.bar, by && by.latent, excerpt]);
+  const pieces = useMemo(() => piecesOf(hit.text, found, by, excerpt), [hit.text, found, by && by.bar, by && by.latent, excerpt]);
   const look = by ? lookOf(by.bar) : "";
   return html`
     <p class=${`text ${look}${whole ? " whole" : ""}`} dir="auto">${excerpt.before && "… "}${pieces.map((piece, place) =>

@@ -1,6 +1,5 @@
 // Which words carried a hit. Offsets count code points of the text, as the server counts them.
 
-import { keyId } from "../core/state.js";
 import { unitsOf, visible } from "../core/text.js";
 
 const LONG = 460; // code units of a text that a list shows at once
@@ -20,23 +19,22 @@ export function excerptOf(text, found, whole) {
   return { start, end: text.length, before: start > 0, long };
 }
 
-// The value of a word for what is lit: a bar, one feature of it, or the whole score.
-function valueFor(word, by, state) {
+// The value of a word for what is lit: a bar, one feature of it, or the whole score. The server calls them "query",
+// "c0" and so on for the concepts, and "f412".
+function valueFor(word, by) {
   if (!by || !by.bar) return word.value;
   const held = word.by || {};
-  if (by.latent !== null && by.latent !== undefined) return held[`f${by.latent}`] ?? held[by.latent] ?? 0;
+  if (by.latent !== null && by.latent !== undefined) return held[`f${by.latent}`] ?? 0;
   if (by.bar.kind === "query") return held.query ?? word.value;
-  const id = by.bar.key ? keyId(by.bar.key) : null;
-  const at = state.concepts.findIndex((concept) => keyId(concept.key) === id);
-  return held[`c${at}`] ?? held[at] ?? 0;
+  return held[`c${by.bar.concept}`] ?? held[by.bar.label] ?? 0;
 }
 
 // Returns the excerpt as pieces: {text, level (0 to 4), minus}.
-export function piecesOf(text, found, by, state, excerpt) {
+export function piecesOf(text, found, by, excerpt) {
   const shown = (from, to) => visible(text.slice(Math.max(from, excerpt.start), Math.min(to, excerpt.end)));
   if (!found || !found.words.length) return [{ text: shown(0, text.length), level: 0 }];
   const units = unitsOf(text);
-  const values = found.words.map((word) => valueFor(word, by, state));
+  const values = found.words.map((word) => valueFor(word, by));
   const most = Math.max(1e-12, ...values.map(Math.abs));
   const pieces = [];
   let done = excerpt.start;

@@ -31,7 +31,7 @@ function Sheet({ feature, load }) {
     <article class="sheet feature" aria-labelledby="feature">
       <p><${Go} to="features">All features<//></p>
       <div class="headline">
-        <h2 id="feature" class=${feature.label ? "" : "unnamed"}><bdi>${featureName(feature)}</bdi> <small class="quiet">f${feature.latent}${feature.hidden ? " · hidden" : ""}</small></h2>
+        <h2 id="feature" class=${feature.label ? "" : "unnamed"}><bdi>${featureName(feature)}</bdi> <small class="quiet">${feature.label ? "" : "no name; nearest words · "}f${feature.latent}${feature.hidden ? " · hidden" : ""}</small></h2>
         <button class="button" onClick=${() => steer(1)}>More of it</button>
         <button class="button" onClick=${() => steer(-1)}>Less of it</button>
       </div>
@@ -41,6 +41,7 @@ function Sheet({ feature, load }) {
       <div class="feature-columns">
         <div>
           <${Passages} title="It fires on" list=${feature.examples} empty="It fires on no document of this index." />
+          <${Passages} title="It learned its name from" list=${feature.learned_from} empty="" />
           <${Passages} title="Near misses" note="Close to what it fires on, and it does not fire." list=${feature.near_misses} empty="" />
         </div>
         <aside aria-label="More about the feature">
@@ -48,7 +49,8 @@ function Sheet({ feature, load }) {
           ${feature.histogram && feature.histogram.counts.length > 0 && html`<section><h3>How strongly it fires</h3><${Histogram} data=${feature.histogram} /></section>`}
           <${Patterns} patterns=${feature.patterns} />
           <${Others} title="Family" list=${feature.family && feature.family.members} note=${feature.family && feature.family.name} />
-          <${Others} title="Fires together with" list=${feature.cofiring} />
+          <${Others} title="Fires together with" note="How much more often than by chance." list=${feature.cofiring} show=${(lift) => `${fixed(lift, 1)}×`} />
+          <${Others} title="Similar direction" note="By the cosine of their directions." list=${feature.similar} show=${fixed} />
         </aside>
       </div>
     </article>`;
@@ -62,14 +64,17 @@ function Patterns({ patterns }) {
     ${patterns.map((pattern, place) => html`<li key=${place}><bdi>${asText(pattern)}</bdi></li>`)}</ul></section>`;
 }
 
-function Others({ title, list, note }) {
+function Others({ title, list, note, show = fixed }) {
   if (!list || !list.length) return null;
   const latentOf = (one) => (typeof one === "number" ? one : one.latent);
   return html`<section><h3>${title}</h3>${note && html`<p class="quiet"><bdi>${visible(note)}</bdi></p>`}
     <ul class="others">${list.slice(0, 12).map((one) => html`<li key=${latentOf(one)}>
       <${Go} to=${`feature/${latentOf(one)}`} class=${one.label ? "" : "unnamed"}><bdi>${featureName({ latent: latentOf(one), label: one.label })}</bdi><//>
-      ${typeof one.value === "number" && html`<span class="num">${fixed(one.value)}</span>`}</li>`)}</ul></section>`;
+      ${typeof one.value === "number" && html`<span class="num">${show(one.value)}</span>`}</li>`)}</ul></section>`;
 }
+
+// A feature by its number, "412" or "f412"; anything else is the name of a family.
+const numberOf = (text) => (/^f?\d+$/i.test(text.trim()) ? Number(text.trim().replace(/^f/i, "")) : text.trim());
 
 function Edits({ feature, load }) {
   const write = useModel((held) => held.info.write);
@@ -102,8 +107,8 @@ function Edits({ feature, load }) {
       <form onSubmit=${submit(() => ({ action: "note", note }), "Noted.")}>
         <label>Note <input type="text" value=${note} onInput=${(event) => setNote(event.target.value)} /></label><button class="button">Keep</button>
       </form>
-      <form onSubmit=${submit(() => ({ action: "merge", into: Number(into.replace(/^f/i, "")) }), "Merged.")}>
-        <label>Merge into <input type="text" inputmode="numeric" pattern="f?[0-9]+" title="The number of a feature" required value=${into} onInput=${(event) => setInto(event.target.value)} /></label>
+      <form onSubmit=${submit(() => ({ action: "merge", into: numberOf(into) }), "Merged.")}>
+        <label>Merge into <input type="text" title="The number of a feature, or the name of a family" required value=${into} onInput=${(event) => setInto(event.target.value)} /></label>
         <button class="button">Merge</button>
       </form>
       <p class="row">

@@ -113,8 +113,8 @@ function Plane({ map }) {
 function Legend({ map }) {
   useModel(theme);
   const entries = legendOf(map);
-  if (!entries.length) return null;
-  return html`<ul class="legend">${entries.map((entry) => html`<li key=${entry.text}>
+  const size = map.of > map.points.length ? `${whole(map.points.length)} of ${whole(map.of)}` : whole(map.points.length);
+  return html`<ul class="legend"><li class="quiet">${size} ${map.kind}</li>${entries.length > 0 && map.legend && html`<li><b><bdi>${visible(map.legend.name)}</bdi></b></li>`}${entries.map((entry) => html`<li key=${entry.text}>
     <span class="dot" style=${{ background: entry.colour }} aria-hidden="true"></span><bdi>${entry.text}</bdi></li>`)}</ul>`;
 }
 

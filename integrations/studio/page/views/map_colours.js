@@ -27,7 +27,8 @@ const isNamed = (map) => map.values && map.values.some((value) => typeof value =
 function namesOf(map) {
   const counts = new Map();
   for (const value of map.values) if (value !== null) counts.set(value, (counts.get(value) || 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1]).map(([value]) => value);
+  const rank = ([value, count]) => (value === "other" ? -1 : count); // the server's word for all rarer ones
+  return [...counts].sort((a, b) => rank(b) - rank(a)).map(([value]) => value);
 }
 
 export function paintOf(map) {

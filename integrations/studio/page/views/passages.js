@@ -6,7 +6,7 @@ import { piecesOf } from "../search/words.js";
 
 function Text({ text, words }) {
   const spans = (words || []).map((word) => (Array.isArray(word) ? { start: word[0], end: word[1], value: word[2] } : word));
-  const pieces = piecesOf(text, { words: spans, sentences: [] }, null, null, { start: 0, end: text.length });
+  const pieces = piecesOf(text, { words: spans, sentences: [] }, null, { start: 0, end: text.length });
   return html`<p class="text whole" dir="auto">${pieces.map((piece, place) =>
     piece.level ? html`<mark key=${place} class=${`w${piece.level}${piece.minus ? " less" : ""}`}>${piece.text}</mark>` : piece.text)}</p>`;
 }
