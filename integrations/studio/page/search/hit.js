@@ -36,7 +36,8 @@ function Stars({ hit }) {
 function Text({ hit, lit }) {
   const found = useModel((held) => held.words).get(hit.id);
   const [whole, setWhole] = useState(false);
-  const by = lit ? { bar: hit.bars[lit.bar], latent: lit.latent } : null;
+  // The same document in the other list has its own bars.
+  const by = lit && hit.bars[lit.bar] ? { bar: hit.bars[lit.bar], latent: lit.latent } : null;
   const excerpt = useMemo(() => excerptOf(hit.text, found, whole), [hit.text, found, whole]);
   const pieces = useMemo(() => piecesOf(hit.text, found, by, excerpt), [hit.text, found, by && by.bar, by && by.latent, excerpt]);
   const look = by ? lookOf(by.bar) : "";

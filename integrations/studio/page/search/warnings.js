@@ -16,8 +16,8 @@ export function Warnings({ of }) {
     const id = warning.key ? keyId(warning.key) : null;
     return of === null ? !cards.has(id) : id === of;
   });
-  if (!mine.length) return null;
-  return html`<ul class="warnings" role="status">
+  // The place is always there: screen readers tell what comes into it.
+  return html`<div role="status">${mine.length > 0 && html`<ul class="warnings">
     ${mine.map((warning) => html`<li key=${warning.text}><span class="sign" aria-hidden="true">!</span><span>${visible(warning.text)}</span></li>`)}
-  </ul>`;
+  </ul>`}</div>`;
 }
