@@ -33,14 +33,18 @@ function Stars({ hit }) {
   return html`<span class="stars">${button(1, value === 1 ? "★" : "☆", "More like this")}${button(-1, "⊖", "Less like this")}</span>`;
 }
 
-function Text({ hit, lit }) {
+const QUERY = { bar: { kind: "query" }, latent: null };
+
+function Text({ hit, lit, kind }) {
   const found = useModel((held) => held.words).get(hit.id);
   const [whole, setWhole] = useState(false);
   // The same document in the other list has its own bars.
-  const by = lit && hit.bars[lit.bar] ? { bar: hit.bars[lit.bar], latent: lit.latent } : null;
+  // Without steering only the query carries a document.
+  const lights = lit && hit.bars[lit.bar] ? { bar: hit.bars[lit.bar], latent: lit.latent } : null;
+  const by = lights || (kind === "plain" ? QUERY : null);
   const excerpt = useMemo(() => excerptOf(hit.text, found, whole), [hit.text, found, whole]);
   const pieces = useMemo(() => piecesOf(hit.text, found, by, excerpt), [hit.text, found, by && by.bar, by && by.latent, excerpt]);
-  const look = by ? lookOf(by.bar) : "";
+  const look = lights ? lookOf(lights.bar) : "";
   return html`
     <p class=${`text ${look}${whole ? " whole" : ""}`} dir="auto">${excerpt.before && "… "}${pieces.map((piece, place) =>
       piece.level ? html`<mark key=${place} class=${`w${piece.level}${piece.minus ? " less" : ""}`}>${piece.text}</mark>` : piece.text)}</p>
@@ -68,7 +72,7 @@ export function HitCard({ hit, kind, span, most }) {
         <h3 class=${hit.title ? "" : "only-id"}><bdi>${oneLine(hit.title || hit.id, 90)}</bdi></h3>
         <${Stars} hit=${hit} />
       </div>
-      <${Text} hit=${hit} lit=${lit} />
+      <${Text} hit=${hit} lit=${lit} kind=${kind} />
       <${Metadata} metadata=${hit.metadata} />
       <${Bars} hit=${hit} span=${span} opened=${opened} onOpen=${setOpened} />
     </li>`;

@@ -23,8 +23,7 @@ export function CompareView() {
   return html`
     <section class="sheet compare" aria-labelledby="compare">
       <h2 id="compare">Compare steerings</h2>
-      <p class="quiet">Keep a steering under a name, and see how several do over a set of queries. The same file runs in CI:
-        <code>sae eval --steering</code>.</p>
+      <p class="quiet">Keep a steering under a name, and see how several do over a set of queries. The same file runs in CI: ${" "}<code>sae eval --steering</code>.</p>
       ${problem && html`<p class="failure" role="alert">${problem}</p>`}
       ${write ? html`<${Keep} load=${load} />` : html`<p class="hint">Read only. Start the studio with <code>--allow-write</code> to keep steerings and judgments.</p>`}
       ${snapshots && html`<${Table} snapshots=${snapshots} load=${load} write=${write} />`}

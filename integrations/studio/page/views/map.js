@@ -144,6 +144,6 @@ function MapHits({ map }) {
     ${hits.map((hit) => html`<li key=${hit.id} class=${pointed === hit.id ? "pointed" : ""} tabindex="0"
       onPointerEnter=${() => update({ pointed: hit.id })} onPointerLeave=${() => update({ pointed: null })}
       onFocus=${() => update({ pointed: hit.id })} onBlur=${() => update({ pointed: null })}>
-      <span class="rank">${hit.rank}</span><bdi>${oneLine(hit.title || hit.text, 90)}</bdi>${!there.has(hit.id) && html`<small class="quiet">not in the sample</small>`}</li>`)}
+      <span class="rank">${hit.rank}</span><span><bdi>${oneLine(hit.title || hit.text, 90)}</bdi>${!there.has(hit.id) && html`<small class="quiet">not in the sample</small>`}</span></li>`)}
   </ol>`;
 }
