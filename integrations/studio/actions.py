@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...errors import ConfigError, DataError, MissingExtraError
+from ...errors import ConfigError, DataError, SteersearchError
 from ...text import shown
+from .compare import measure
 from .copies import copies
+from .curve import curve
+from .features import edit, feature, features
 from .fields import info
+from .maps import POINTS, draw
 from .requests import Wish, as_list, as_object, as_text, as_whole, read_key, read_state
 from .saved import as_grade, check_name
 from .search import features_of, search, title_of
 from .studio import Resolved, Studio, Warned
+from .words import MOST, words
 
 GET, POST, PUT, DELETE = "GET", "POST", "PUT", "DELETE"
 Values = Mapping[str, Any]
@@ -46,7 +51,65 @@ def _document(studio: Studio, id: str, values: Values) -> Any:
 
 
 def _words(studio: Studio, values: Values) -> Any:
-    raise MissingExtraError("words are not there yet")
+    ids = as_list(values["body"].get("ids"), "ids", MOST)
+    asked = studio.ask(read_state(values["body"].get("state")))
+    return words(studio, asked, [as_text(id, f"ids[{i}]", 10_000) for i, id in enumerate(ids)])
+
+
+def _features(studio: Studio, values: Values) -> Any:
+    limit = as_whole(_whole(values.get("limit", "50")), "limit", 1, 1_000)
+    offset = as_whole(_whole(values.get("offset", "0")), "offset", 0, 10**9)
+    q = as_text(values.get("q", ""), "q", 2_000, empty=True)
+    return features(studio, q, values.get("sort") or "documents", limit, offset)
+
+
+def _feature(studio: Studio, latent: str, values: Values) -> Any:
+    return feature(studio, as_whole(_whole(latent), "the feature", 0, 10**9))
+
+
+def _edit(studio: Studio, latent: str, values: Values) -> Any:
+    _may_write(studio)
+    return edit(studio, as_whole(_whole(latent), "the feature", 0, 10**9), values["body"])
+
+
+def _curve(studio: Studio, values: Values) -> Any:
+    state = read_state(values["body"].get("state"))
+    return curve(studio, state, as_whole(values["body"].get("index"), "index", 0, 1_000))
+
+
+def _map(studio: Studio, values: Values) -> Any:
+    body = values["body"]
+    kind = as_text(body.get("kind", "documents"), "kind", 40)
+    limit = as_whole(body.get("limit", POINTS), "limit", 1, 10**9)
+    color = body.get("color")
+    field = color.get("field") if isinstance(color, dict) else None
+    if color is None:
+        return draw(studio, kind, limit)
+    if field is not None:
+        return draw(studio, kind, limit, field=as_text(field, "color.field", 1_000))
+    return draw(studio, kind, limit, key=read_key(color, "color"))
+
+
+def _compare(studio: Studio, values: Values) -> Any:
+    body = values["body"]
+    names = [check_name(name) for name in as_list(body.get("snapshots"), "snapshots", 50)]
+    queries = [
+        as_text(query, f"queries[{i}]", 20_000)
+        for i, query in enumerate(as_list(body.get("queries"), "queries", 1_000))
+    ]
+    judged = studio.saved.judgments()
+    rows = []
+    for name in names:
+        if name not in studio.saved.names("snapshots"):
+            raise NotThere(f"no snapshot is called {shown(name)}")
+        figures = measure(studio, studio.saved.snapshot(name).state, queries, judged)
+        rows.append({"snapshot": name} | figures.to_json())
+    return {"rows": rows}
+
+
+def _whole(text: str) -> object:
+    """Return the whole number that a part of an address names; the text itself where it names none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else text
 
 
 def _concept(studio: Studio, values: Values) -> Any:
@@ -99,7 +162,10 @@ def _remove_snapshot(studio: Studio, name: str, values: Values) -> Any:
 def _snapshots(studio: Studio, values: Values) -> Any:
     found = []
     for name in studio.saved.names("snapshots"):
-        snapshot = studio.saved.snapshot(name)
+        try:
+            snapshot = studio.saved.snapshot(name)
+        except SteersearchError:  # somebody edited the file: the others are shown
+            continue
         found.append({"name": name, "state": snapshot.state.to_json(), "expected": snapshot.expected or None})
     return {"snapshots": found}
 
@@ -140,6 +206,12 @@ ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     (POST, "words", _words),
     (POST, "concept", _concept),
     (POST, "copy", _copy),
+    (POST, "curve", _curve),
+    (POST, "map", _map),
+    (POST, "compare", _compare),
+    (GET, "features", _features),
+    (GET, "features/{latent}", _feature),
+    (POST, "features/{latent}/edit", _edit),
     (GET, "documents/{id:path}", _document),
     (GET, "concepts", _concepts),
     (GET, "concepts/{name}", _saved_concept),

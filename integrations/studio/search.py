@@ -21,6 +21,8 @@ PARTS = 8
 """Features of a bar; the others are one part together."""
 CHIPS = 12
 """Features that the query itself expresses."""
+TOP = 10
+"""Results that curves and comparisons look at."""
 ROUND = 6
 """Decimals of what is drawn. Scores are whole."""
 
@@ -74,6 +76,13 @@ def kept_topic(studio: Studio, steered: SteeredQuery, plain: Sequence[str], foun
     if similar[0] <= 1e-9:
         return 1.0
     return round(min(1.0, max(0.0, similar[1] / similar[0])), 4)
+
+
+def found_ids(studio: Studio, state: State, *, unsteered: bool = False) -> list[str]:
+    """Return the ids of the first ten results of a state, or of what it asks without steering."""
+    steered = studio.ask(state).steered
+    hits = studio.index.search(steered.unsteered if unsteered else steered, TOP, filter=state.filter, view=state.view)
+    return [hit.id for hit in hits]
 
 
 def features_of(made: Resolved, features: Features) -> list[dict[str, Any]]:

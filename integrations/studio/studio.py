@@ -115,10 +115,10 @@ class Studio:
         """What the page calls the index."""
         return self.index.path.resolve().name
 
-    @property
+    @cached_property
     def exact_words(self) -> bool:
-        """Whether scores are a sum over the words of a document."""
-        return False
+        """Whether scores are a sum over the words of a document; see `Bundle.document_parts`."""
+        return not self.index.bundle.brings and self.index.bundle.document_parts(["a"]) is not None
 
     def ask(self, state: State) -> Asked:
         """Return a state steered; from memory where it was asked before and the index is the same.
