@@ -1,7 +1,7 @@
 // The search view: the query above, the steering at the side, the lists beside it.
 
 import { html } from "../core/dom.js";
-import { again, useModel } from "../core/store.js";
+import { again, change, useModel } from "../core/store.js";
 import { ExpressedFeatures, QueryBox, Understood } from "./query.js";
 import { Results } from "./results.js";
 import { Steering } from "./steering.js";
@@ -23,6 +23,8 @@ function Welcome() {
     <p>The list follows what you type. Then add a concept and move its slider: the steered list stands beside the plain one,
       and every score is taken apart below its text.</p>
     <p class="quiet">${named}</p>
+    ${info.queries && html`<p>This is a still copy, with the results of these queries:</p>
+      <ul class="still">${info.queries.map((query) => html`<li key=${query}><button class="linky" onClick=${() => change({ query })}>${query}</button></li>`)}</ul>`}
   </div>`;
 }
 
