@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from ...errors import ConfigError
 from ...runtime.search.views import VIEWS
-from ...runtime.store.filters import check_filter
+from ...runtime.store.filters import compile_filter
 from ...text import shown
 
 LONGEST_QUERY, LONGEST_PHRASE, LONGEST_ID = 20_000, 2_000, 1_000
@@ -112,7 +112,7 @@ def read_state(value: object, what: str = "state") -> State:
     if filter is not None:
         filter = as_object(filter, "filter")
         check_texts(filter, "filter")
-        check_filter(filter)
+        compile_filter(filter)
     concepts = as_list(given.get("concepts", []), "concepts", MOST_CONCEPTS)
     wishes = tuple(_wish(concept, f"concepts[{i}]") for i, concept in enumerate(concepts))
     understand = as_bool(given.get("understand", False), "understand")

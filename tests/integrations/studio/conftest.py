@@ -4,6 +4,8 @@ import warnings
 
 import pytest
 
+from ...cli.conftest import sae_here  # noqa: F401
+
 pytest.importorskip("starlette")
 pytest.importorskip("httpx")
 
