@@ -13,7 +13,7 @@ from .curve import curve
 from .features import edit, feature, features
 from .fields import info
 from .maps import POINTS, draw
-from .requests import Wish, as_list, as_object, as_text, as_whole, read_key, read_state
+from .requests import Wish, as_list, as_object, as_text, as_whole, check_names, read_key, read_state
 from .saved import as_grade, check_name
 from .search import features_of, search, title_of
 from .studio import Resolved, Studio, Warned
@@ -79,6 +79,7 @@ def _curve(studio: Studio, values: Values) -> Any:
 
 def _map(studio: Studio, values: Values) -> Any:
     body = values["body"]
+    check_names(body, ("kind", "limit", "color"), "the body")
     kind = as_text(body.get("kind", "documents"), "kind", 40)
     limit = as_whole(body.get("limit", POINTS), "limit", 1, 10**9)
     color = body.get("color")

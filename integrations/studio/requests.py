@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from ...errors import ConfigError
+from ...runtime.search.views import VIEWS
+from ...runtime.store.filters import compile_filter
 from ...text import shown
 
 LONGEST_QUERY, LONGEST_PHRASE, LONGEST_ID = 20_000, 2_000, 1_000
@@ -98,16 +100,19 @@ def read_json(body: bytes) -> dict[str, Any]:
 
 
 def read_state(value: object, what: str = "state") -> State:
-    """Return the state of a JSON value; a ConfigError that names what is wrong with it."""
+    """Return the state of a JSON value; a ConfigError or FilterError that names what is wrong with it."""
     given = as_object(value, what)
-    _known(given, _STATE, what)
+    check_names(given, _STATE, what)
     query = as_text(given.get("query", ""), "query", LONGEST_QUERY, empty=True)
     k = as_whole(given.get("k", 10), "k", 1, MOST_RESULTS)
     view = as_text(given.get("view", "dense"), "view", 40)
+    if view not in VIEWS:
+        raise ConfigError(f"view is {shown(view)}: choose {', '.join(VIEWS)}")
     filter = given.get("filter")
     if filter is not None:
         filter = as_object(filter, "filter")
         check_texts(filter, "filter")
+        compile_filter(filter)
     concepts = as_list(given.get("concepts", []), "concepts", MOST_CONCEPTS)
     wishes = tuple(_wish(concept, f"concepts[{i}]") for i, concept in enumerate(concepts))
     understand = as_bool(given.get("understand", False), "understand")
@@ -120,7 +125,7 @@ def read_key(value: object, what: str = "key") -> dict[str, Any]:
     kind = next((name for name in ("weights", "more", "less", "phrase", "feature", "concept") if name in given), None)
     if kind is None:
         raise ConfigError(f"{what} is {shown(value)}: give a phrase, feature, more, concept or weights")
-    _known(given, _KEYS[kind], what)
+    check_names(given, _KEYS[kind], what)
     checked: dict[str, Any] = {}
     for name, held in given.items():
         where = f"{what}.{name}"
@@ -189,6 +194,13 @@ def as_bool(value: object, what: str) -> bool:
     return value
 
 
+def check_names(given: Mapping[str, Any], names: Sequence[str], what: str) -> None:
+    """Check that an object has no other names than these; or a ConfigError that says which."""
+    for name in given:
+        if name not in names:
+            raise ConfigError(f"{what} has {shown(name)}, which nothing knows: it may have {', '.join(names)}")
+
+
 def check_texts(value: object, what: str) -> None:
     """Check that no text in JSON values has half of a character pair, which is no character; or a ConfigError."""
     try:
@@ -199,7 +211,7 @@ def check_texts(value: object, what: str) -> None:
 
 def _wish(value: object, what: str) -> Wish:
     given = as_object(value, what)
-    _known(given, _CONCEPT, what)
+    check_names(given, _CONCEPT, what)
     key = read_key(given.get("key"), f"{what}.key")
     strength = given.get("strength", 1.0)
     if strength not in ("auto", "-auto"):
@@ -223,12 +235,6 @@ def _weights(value: object, what: str) -> dict[str, float]:
 def _named(state: State) -> State:
     body = [state.query, state.understand, [[w.key, w.strength, w.on, w.off, w.exclude] for w in state.wishes]]
     return replace(state, steering=json.dumps(body, sort_keys=True))
-
-
-def _known(given: Mapping[str, Any], names: Sequence[str], what: str) -> None:
-    for name in given:
-        if name not in names:
-            raise ConfigError(f"{what} has {shown(name)}, which nothing knows: it may have {', '.join(names)}")
 
 
 def _no_number(text: str) -> NoReturn:
