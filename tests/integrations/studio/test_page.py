@@ -9,7 +9,9 @@ import pytest
 import steersearch.integrations
 
 PAGE = Path(steersearch.integrations.__file__).parent / "studio" / "page"
-OWN = sorted(path for path in PAGE.rglob("*") if path.suffix in {".js", ".css", ".html"} and path.parent.name != "vendor")
+OWN = sorted(
+    path for path in PAGE.rglob("*") if path.suffix in {".js", ".css", ".html"} and path.parent.name != "vendor"
+)
 
 
 def test_parts_of_others_are_what_their_list_says():
@@ -26,7 +28,9 @@ def test_a_file_of_ours(path):
     text = path.read_text()
     assert len(text.splitlines()) <= 300
     # Texts of documents are text nodes; the policy of the server allows no code and no style in the markup.
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write|\beval\(|new Function", text)
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write|\beval\(|new Function", text
+    )
     if path.suffix == ".html":
         assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style", text)
     # Nothing is asked of another address.

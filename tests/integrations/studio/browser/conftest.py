@@ -1,4 +1,4 @@
-"""A real Chromium on the page of a real server: `studio` is its address, `page` a tab that must end without an error."""
+"""A real Chromium on the page of a real server: `studio` is its address, `tab` must end without an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from steersearch.runtime.index import SteerableIndex
 sync_api = pytest.importorskip("playwright.sync_api", reason="the driver of the browser: pip install playwright")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
-HOSTILE = "<script>window.owned = 1</script> <img src=x onerror='window.owned = 1'> \x07 bell \u202e turned 😀 exceptions"
+HOSTILE = (
+    "<script>window.owned = 1</script> <img src=x onerror='window.owned = 1'> \x07 bell \u202e turned 😀 exceptions"
+)
 """A text that would run, ring and turn round if anything but a text node showed it; its emoji shifts UTF-16 offsets."""
 
 
@@ -129,7 +131,9 @@ class Tab:
 
     def ids(self, which: str) -> list[str]:
         """Return the ids of a list: "plain", "steered" or "only"."""
-        read: list[str] = self.page.eval_on_selector_all(f".list.{which} .hit", "hits => hits.map(hit => hit.dataset.id)")
+        read: list[str] = self.page.eval_on_selector_all(
+            f".list.{which} .hit", "hits => hits.map(hit => hit.dataset.id)"
+        )
         return read
 
     def answer(self, act: Any, path: str = "/api/search") -> dict[str, Any]:
@@ -141,7 +145,7 @@ class Tab:
         return read
 
     def until(self, condition: str, arg: Any = None) -> None:
-        """Wait until an expression is true. Playwright's own waiting evaluates text, which the page's policy forbids."""
+        """Wait until an expression is true; Playwright's own way evaluates text, which the policy forbids."""
         for _ in range(300):
             if self.page.evaluate(condition, arg):
                 return
@@ -165,7 +169,15 @@ def concept(key: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def asking(query: str = "an exception is raised", *concepts: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"query": query, "k": 10, "view": "dense", "filter": None, "concepts": list(concepts), "understand": False, **more}
+    return {
+        "query": query,
+        "k": 10,
+        "view": "dense",
+        "filter": None,
+        "concepts": list(concepts),
+        "understand": False,
+        **more,
+    }
 
 
 PHRASE = {"phrase": "numbers and floats"}

@@ -19,7 +19,8 @@ def axe(page):
     package = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
     found = package.Axe().run(page, options={"resultTypes": ["violations"]})
     return [
-        (rule["id"], rule["help"], [node["html"][:160] for node in rule["nodes"]][:4]) for rule in found.response["violations"]
+        (rule["id"], rule["help"], [node["html"][:160] for node in rule["nodes"]][:4])
+        for rule in found.response["violations"]
     ]
 
 

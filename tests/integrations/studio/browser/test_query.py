@@ -110,7 +110,9 @@ def test_a_filter_that_nothing_fits_says_so(tab):
 
 
 def test_every_view_and_length(tab):
-    page = tab.open(asking("an exception is raised", {"key": PHRASE, "strength": 1, "on": True, "off": [], "exclude": False}))
+    page = tab.open(
+        asking("an exception is raised", {"key": PHRASE, "strength": 1, "on": True, "off": [], "exclude": False})
+    )
     page.wait_for_selector(".list.steered .hit")
     views = page.locator(".how select").first.locator("option").evaluate_all("options => options.map(one => one.value)")
     for view in views:

@@ -45,7 +45,10 @@ def test_bars_add_up_to_the_score(tab):
     widths = page.eval_on_selector_all(
         ".list.steered .hit:first-child .bar i", "pieces => pieces.map(one => parseFloat(one.style.width))"
     )
-    terms = [abs(number(found)) for found in re.findall(r"[+\u2212]\d+\.\d+", page.locator(".list.steered .sum").first.inner_text())][-len(widths) :]
+    terms = [
+        abs(number(found))
+        for found in re.findall(r"[+\u2212]\d+\.\d+", page.locator(".list.steered .sum").first.inner_text())
+    ][-len(widths) :]
     scale = widths[0] / terms[0]
     assert widths == pytest.approx([term * scale for term in terms], rel=0.02, abs=0.3)
 
