@@ -50,11 +50,11 @@ async function searched(name, state, missing) {
 }
 
 export async function answerOf(method, path, body) {
-  const url = new URL(path, "http://still/");
-  const [, , name, argument] = url.pathname.split("/");
+  const [place, asked] = path.split("?"); // "api/features/412"
+  const [, name, argument] = place.split("/");
   if (name === "info") return once("info");
   if (name === "features" && argument && method === "GET") return read(`features/${Number(argument)}`);
-  if (name === "features" && method === "GET") return features(url.searchParams);
+  if (name === "features" && method === "GET") return features(new URLSearchParams(asked));
   if (name === "map") {
     if (body.color) throw needs("A colour");
     return once(`map-${body.kind}`);

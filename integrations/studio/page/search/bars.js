@@ -60,15 +60,18 @@ export function Bars({ hit, span, opened, onOpen }) {
 }
 
 const isRest = (part) => part.latent === null || part.latent === undefined;
+// Features first, then what words of the text add, and what is left last.
+const rankOf = (part) => (!isRest(part) ? 0 : part.label === "the rest" ? 2 : 1);
 
 // A bar opened: the features that made it, the largest first.
 function Parts({ bar, light, dark }) {
-  const parts = (bar.parts || []).slice().sort((a, b) => isRest(a) - isRest(b) || Math.abs(b.value) - Math.abs(a.value));
+  const parts = (bar.parts || []).slice().sort((a, b) => rankOf(a) - rankOf(b) || Math.abs(b.value) - Math.abs(a.value));
   if (!parts.length) return html`<p class="hint">No feature takes part in it.</p>`;
-  const most = Math.max(1e-9, ...parts.map((part) => Math.abs(part.value)));
+  // The rest may be far larger than any feature: its bar ends where the scale does.
+  const most = Math.max(1e-9, ...parts.filter((part) => rankOf(part) < 2).map((part) => Math.abs(part.value)));
   const row = (part) => html`
     <li key=${part.latent} onPointerEnter=${() => light(part.latent)} onPointerLeave=${dark}>
-      <span class="half" aria-hidden="true"><i class=${part.value < 0 ? "minus" : "plus"} style=${{ width: `${(50 * Math.abs(part.value)) / most}%` }}></i></span>
+      <span class="half" aria-hidden="true"><i class=${part.value < 0 ? "minus" : "plus"} style=${{ width: `${Math.min(50, (50 * Math.abs(part.value)) / most)}%` }}></i></span>
       <span class="num">${signed(part.value, 3)}</span>
       ${isRest(part)
         ? html`<span class="quiet">${visible(part.label || "the rest")}</span>`

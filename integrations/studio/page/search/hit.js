@@ -52,8 +52,11 @@ function Text({ hit, lit, kind }) {
       onClick=${() => setWhole(!whole)}>${whole ? "Less of the text" : "The whole text"}</button>`}`;
 }
 
+// Where a chunk stands in its source says nothing to a reader of a list.
+const PLACES = new Set(["start", "end"]);
+
 function Metadata({ metadata }) {
-  const entries = Object.entries(metadata || {}).filter(([, value]) => value !== null && value !== "" && typeof value !== "object");
+  const entries = Object.entries(metadata || {}).filter(([name, value]) => !PLACES.has(name) && value !== null && value !== "" && typeof value !== "object");
   if (!entries.length) return null;
   return html`<p class="metadata">${entries.slice(0, 5).map(([name, value]) => html`
     <span key=${name}><span class="quiet">${visible(name)}</span> <bdi>${oneLine(String(value), 40)}</bdi></span>`)}</p>`;
