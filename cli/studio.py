@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import ConfigError
 from .console import stderr
 from .embedders import EmbedderDimensions, EmbedderModel, EmbedderUrl, brought
+from .live import progress_bars
 from .options import IndexPath, MovedBundle, ProfileOption, QueriesOption
 
 TOKEN_VARIABLE = "STEERSEARCH_STUDIO_TOKEN"
@@ -47,6 +49,13 @@ def studio(
         typer.Option("--allow-write", help="Let the page save concepts, steerings and judgments, and edit features."),
     ] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write what needs no server into this new folder, texts of documents too, and stop."),
+    ] = None,
+    ask: Annotated[
+        Path | None, typer.Option(help="With --export: a file of queries, one a line, that can be asked there.")
+    ] = None,
     profile: ProfileOption = "fast",
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
@@ -58,8 +67,9 @@ def studio(
     It runs on this machine, offline, until Ctrl-C. Documents are never changed; what `--allow-write` lets the page save
     lies beside the index, in `INDEX.studio`, and edits of features beside the bundle.
 
-    Example: `sae studio --index my-index`
+    Examples: `sae studio --index my-index`, `sae studio --index my-index --export site --ask queries.txt`
     """
+    from ..integrations.studio import export as exporting
     from ..integrations.studio.app import make_app
     from ..integrations.studio.serve import address_of, bind, hosts_of, run
     from ..integrations.studio.studio import Studio
@@ -69,6 +79,14 @@ def studio(
     how: dict[str, Any] = {"readonly": not allow_write, "profile": profile, "embedder": embedder, "queries": queries}
     with SteerableIndex.open(index, bundle=bundle, **how) as opened:
         made = Studio(opened, allow_write=allow_write, bundle=bundle)
+        if export is not None:
+            queries_there = [] if ask is None else exporting.read_queries_file(ask)
+            with progress_bars() as show:
+                files = exporting.export(made, export, queries_there, show)
+            stderr.print(f"{export}: {files:,} files; any web server can send them")
+            return
+        if ask is not None:
+            raise ConfigError("--ask is for --export: give --export FOLDER, or type queries on the page")
         hosts = hosts_of(host)
         if hosts is None and token is None:
             token = secrets.token_urlsafe(24)

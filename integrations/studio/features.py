@@ -71,6 +71,11 @@ def feature(studio: Studio, latent: int) -> dict[str, Any]:
     return studio.kept.get_or_make(key, lambda: _feature(studio, latent))  # type: ignore[no-any-return]
 
 
+def exported(studio: Studio, latent: int) -> dict[str, Any]:
+    """Return what `feature` returns without the words that carry its examples, which take a second; nothing is kept."""
+    return _feature(studio, latent, words=False)
+
+
 def edit(studio: Studio, latent: int, body: Mapping[str, Any]) -> dict[str, Any]:
     """Change what people see of a feature, as `sae features` does, and return `feature`.
 
@@ -135,13 +140,13 @@ def _families(studio: Studio) -> dict[str, tuple[int, ...]]:
     return named_families(studio.features, found.families if found else ())
 
 
-def _feature(studio: Studio, latent: int) -> dict[str, Any]:
+def _feature(studio: Studio, latent: int, *, words: bool = True) -> dict[str, Any]:
     bundle, sample, one = studio.index.bundle, studio.sample, studio.features[latent]
     row = features(studio, f"f{latent}", "latent", 1, 0)["features"][0]
     places, values = sample.active(latent)
     entry = bundle.interpretation.entries[latent] if bundle.interpretation else None
     near = [_passage(passage) for passage in entry.near_misses] if entry else []
-    examples = _documents(studio, places[:EXAMPLES].tolist(), values[:EXAMPLES] / max(one.p95, 1e-12), latent)
+    examples = _documents(studio, places[:EXAMPLES].tolist(), values[:EXAMPLES] / max(one.p95, 1e-12), latent, words)
     family = next((pair for pair in _families(studio).items() if latent in pair[1]), None)
     together = entry.companions if entry and entry.companions else sample.companions(latent, COFIRING)
     strengths = values / max(one.p95, 1e-12)
@@ -170,12 +175,12 @@ def _feature(studio: Studio, latent: int) -> dict[str, Any]:
     }
 
 
-def _documents(studio: Studio, places: list[int], values: Any, latent: int) -> list[dict[str, Any]]:
-    """Return documents of the sample as examples of a feature, with the words that carry it."""
+def _documents(studio: Studio, places: list[int], values: Any, latent: int, words: bool) -> list[dict[str, Any]]:
+    """Return documents of the sample as examples of a feature, if wanted with the words that carry it."""
     records = _records(studio, places)
-    words = _carrying(studio, [record["id"] for record in records], latent)
+    carrying = _carrying(studio, [record["id"] for record in records], latent) if words else {}
     return [
-        record | {"value": round(float(value), 3), "words": words.get(record["id"], [])}
+        record | {"value": round(float(value), 3), "words": carrying.get(record["id"], [])}
         for record, value in zip(records, values, strict=True)
     ]
 
