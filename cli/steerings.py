@@ -35,7 +35,7 @@ def evaluate_steerings(
     """
     from ..errors import DataError
     from ..files import absolute
-    from ..integrations.studio.compare import measure
+    from ..integrations.studio.answers.compare import measure
     from ..integrations.studio.saved import read_judgments, read_snapshot, write_snapshot
     from ..integrations.studio.studio import Studio
     from ..runtime import SteerableIndex

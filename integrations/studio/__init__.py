@@ -1,6 +1,6 @@
 """The studio: a page over one index, on which people search, steer and see why (extra ``studio``).
 
-`Studio` is the index and what is kept beside it, `actions` has a function for each address under ``/api/``, `app` makes
+`Studio` is the index and what is kept beside it, `answers` has what pages are told, `app` makes
 an ASGI application of them, `guard` says who may ask, and `serve` listens. ``page/`` is the page, which needs no build
 and no network. What pages send and get is written down in ``docs/reference/studio.md``.
 

@@ -7,17 +7,17 @@ from typing import Any
 
 from ...errors import ConfigError, DataError, SteersearchError
 from ...text import shown
-from .compare import measure
-from .copies import copies
-from .curve import curve
-from .features import edit, feature, features
-from .fields import info
-from .maps import POINTS, draw
+from .answers.compare import measure
+from .answers.copies import copies
+from .answers.curve import curve
+from .answers.features import edit, feature, features
+from .answers.fields import info
+from .answers.maps import POINTS, draw
+from .answers.search import features_of, search, title_of
+from .answers.words import MOST, words
 from .requests import Wish, as_list, as_object, as_text, as_whole, check_names, read_key, read_state
 from .saved import as_grade, check_name
-from .search import features_of, search, title_of
 from .studio import Resolved, Studio, Warned
-from .words import MOST, words
 
 GET, POST, PUT, DELETE = "GET", "POST", "PUT", "DELETE"
 Values = Mapping[str, Any]

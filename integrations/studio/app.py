@@ -66,7 +66,7 @@ def make_app(
 async def _answer(studio: Studio, method: str, answer: Callable[..., Any], request: Request) -> Response:
     """Answer a request of the interface, in a thread."""
     body = b"" if method in (GET, "DELETE") else await request.body()
-    values = {**request.query_params} if method == GET else {}
+    values: dict[str, Any] = {**request.query_params} if method == GET else {}
 
     def work() -> Response:
         try:

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, StorageError, SteersearchError
+from ...errors import ConfigError, SteersearchError, StorageError
 from ...files import absolute
 from . import actions
+from .answers.features import exported
+from .answers.features import features as list_features
+from .answers.fields import info
+from .answers.maps import POINTS, draw
 from .app import PAGE, json_bytes
-from .fields import info
-from .features import exported
-from .features import features as list_features
-from .maps import POINTS, draw
 from .requests import State
 from .studio import Studio
 

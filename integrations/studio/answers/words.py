@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
-from ...runtime import Explanation
+from ....errors import DataError
+from ....runtime import Explanation
+from ..studio import Asked, Studio
 from .search import PARTS, ROUND
-from .studio import Asked, Studio
 
 MOST = 200
 """Documents of one request."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError
-from .requests import State
+from ....errors import ConfigError
+from ..requests import State
+from ..studio import Studio, Warned, signed
 from .search import explanations_of, found_ids, kept_topic
-from .studio import Studio, Warned, signed
 
 STRENGTHS = tuple(step / 4 for step in range(-8, 9))
 """From -2 to 2, where the slider ends."""

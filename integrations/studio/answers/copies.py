@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pprint import pformat
 from typing import Any
 
-from .requests import State
-from .studio import Asked, Resolved, Studio, signed
+from ..requests import State
+from ..studio import Asked, Resolved, Studio, signed
 
 WIDTH = 100
 MEDIUM = 1.0

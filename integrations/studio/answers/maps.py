@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray
-from ...errors import ConfigError
-from ...text import one_line, shown
+from ....arrays import FloatArray, IntArray
+from ....errors import ConfigError
+from ....text import one_line, shown
+from ..requests import Wish
+from ..sample import MOST
+from ..studio import Studio, Warned
 from .layout import plane
-from .requests import Wish
-from .sample import MOST
 from .search import title_of
-from .studio import Studio, Warned
 
 POINTS = MOST
 TITLE = 100

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, WideArray, unit_rows
+from ....arrays import FloatArray, IntArray, WideArray, unit_rows
 
 LANDMARKS = 4_000
 NEIGHBOURS, NEAREST = 12, 5

@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from typing import Any
 
-from ... import __version__
-from ...runtime.search.views import VIEWS
-from .studio import Studio
+from .... import __version__
+from ....runtime.search.views import VIEWS
+from ..studio import Studio
 
 MOST_FIELDS, MOST_VALUES = 40, 50
 READ = 200_000

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, UnknownFeatureError
-from ...runtime import Feature, SteeredQuery
-from ...runtime.bundle.feature_editor import FeatureEditor
-from ...runtime.bundle.feature_edits import Edit
-from ...runtime.bundle.interpretation import Passage
-from ...runtime.interpret.families import named_families
-from ...text import shown
-from .requests import as_text, as_whole
+from ....errors import ConfigError, UnknownFeatureError
+from ....runtime import Feature, SteeredQuery
+from ....runtime.bundle.feature_editor import FeatureEditor
+from ....runtime.bundle.feature_edits import Edit
+from ....runtime.bundle.interpretation import Passage
+from ....runtime.interpret.families import named_families
+from ....text import shown
+from ..requests import as_text, as_whole
+from ..studio import Studio
 from .search import feature_facts, title_of
-from .studio import Studio
 
 EXAMPLES, NEAR_MISSES, COFIRING, PATTERNS, BINS = 8, 5, 12, 8, 20
 FOUND = 500
@@ -142,7 +142,7 @@ def _families(studio: Studio) -> dict[str, tuple[int, ...]]:
 
 def _feature(studio: Studio, latent: int, *, words: bool = True) -> dict[str, Any]:
     bundle, sample, one = studio.index.bundle, studio.sample, studio.features[latent]
-    row = features(studio, f"f{latent}", "latent", 1, 0)["features"][0]
+    row: dict[str, Any] = features(studio, f"f{latent}", "latent", 1, 0)["features"][0]
     places, values = sample.active(latent)
     entry = bundle.interpretation.entries[latent] if bundle.interpretation else None
     near = [_passage(passage) for passage in entry.near_misses] if entry else []

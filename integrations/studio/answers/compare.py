@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...metrics import ndcg_at
-from .requests import State
+from ....metrics import ndcg_at
+from ..requests import State
+from ..studio import Studio
 from .search import TOP, found_ids
-from .studio import Studio
 
 Judged = Mapping[str, Mapping[str, int]]
 """Query -> document id -> grade."""
@@ -37,7 +37,7 @@ def measure(studio: Studio, state: State, queries: Sequence[str], judged: Judged
     Raises:
         SteersearchError: As `SteerableIndex.search`.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for query in queries:
         asked = state.asking(query)
         ids, plain = found_ids(studio, asked), found_ids(studio, asked, unsteered=True)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
-from ...runtime import Concept, Explanation, Features, Hit, Part, SteeredQuery
-from ...runtime.search.hits import COMPARE_DEPTH
-from ...runtime.search.views import VIEWS
-from ...runtime.steering.explain import Parts
-from .requests import State
-from .studio import Asked, Resolved, Studio, boosted_keys
+from ....errors import DataError
+from ....runtime import Concept, Explanation, Features, Hit, Part, SteeredQuery
+from ....runtime.search.hits import COMPARE_DEPTH
+from ....runtime.search.views import VIEWS
+from ....runtime.steering.explain import Parts
+from ..requests import State
+from ..studio import Asked, Resolved, Studio, boosted_keys
 
 PARTS = 8
 """Features of a bar; the others are one part together."""
