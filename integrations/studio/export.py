@@ -60,7 +60,7 @@ def export(studio: Studio, folder: Path, queries: Sequence[str], progress: Progr
         shutil.copyfile(Path(__file__).with_name("static.js"), folder / "static.js")
         data = folder / "data"
         data.mkdir()
-        _write(data / "info.json", info(studio) | {"write": False})
+        _write(data / "info.json", info(studio) | {"write": False, "queries": list(queries)})
         _write(data / "features.json", list_features(studio, "", "documents", len(studio.features), 0))
         total = len(studio.features)
         for start in range(0, total, TOGETHER):

@@ -136,6 +136,11 @@ class Tab:
         )
         return read
 
+    def ids_of_map(self) -> list[str]:
+        """Return the ids of the list beside the map."""
+        read: list[str] = self.page.eval_on_selector_all(".map-hits li", "rows => rows.map(row => row.dataset.id)")
+        return read
+
     def answer(self, act: Any, path: str = "/api/search") -> dict[str, Any]:
         """Do something and return the answer of the server to the last request that it led to."""
         with self.page.expect_response(lambda response: path in response.url) as waited:
