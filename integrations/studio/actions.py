@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import ConfigError, DataError, SteersearchError
@@ -35,23 +35,8 @@ def _info(studio: Studio, values: Values) -> Any:
     return info(studio)
 
 
-def answer_search(studio: Studio, body: object) -> dict[str, Any]:
-    """Return the answer to ``/api/search``; errors as `search`."""
-    return search(studio, read_state(body))
-
-
-def answer_words(studio: Studio, state: object, ids: Sequence[str]) -> dict[str, Any]:
-    """Return the answer to ``/api/words``; errors as `words`."""
-    return words(studio, studio.ask(read_state(state)), ids)
-
-
-def answer_comparison(studio: Studio, name: str, queries: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of a snapshot; errors as `read_snapshot` and `measure`."""
-    return measure(studio, studio.saved.snapshot(name).state, queries, studio.saved.judgments()).to_json()
-
-
 def _search(studio: Studio, values: Values) -> Any:
-    return answer_search(studio, values["body"])
+    return search(studio, read_state(values["body"]))
 
 
 def _copy(studio: Studio, values: Values) -> Any:
@@ -68,7 +53,7 @@ def _document(studio: Studio, id: str, values: Values) -> Any:
 def _words(studio: Studio, values: Values) -> Any:
     ids = as_list(values["body"].get("ids"), "ids", MOST)
     texts = [as_text(id, f"ids[{i}]", 10_000) for i, id in enumerate(ids)]
-    return answer_words(studio, values["body"].get("state"), texts)
+    return words(studio, studio.ask(read_state(values["body"].get("state"))), texts)
 
 
 def _features(studio: Studio, values: Values) -> Any:
@@ -113,11 +98,13 @@ def _compare(studio: Studio, values: Values) -> Any:
         as_text(query, f"queries[{i}]", 20_000)
         for i, query in enumerate(as_list(body.get("queries"), "queries", 1_000))
     ]
+    judged = studio.saved.judgments()
     rows = []
     for name in names:
         if name not in studio.saved.names("snapshots"):
             raise NotThere(f"no snapshot is called {shown(name)}")
-        rows.append({"snapshot": name} | answer_comparison(studio, name, queries))
+        figures = measure(studio, studio.saved.snapshot(name).state, queries, judged)
+        rows.append({"snapshot": name} | figures.to_json())
     return {"rows": rows}
 
 

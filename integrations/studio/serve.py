@@ -7,6 +7,7 @@ import socket
 import uvicorn
 
 from ...errors import ConfigError
+from ...text import shown
 from .guard import LOOPBACK, Application
 
 PORT = 8766
@@ -21,14 +22,15 @@ def bind(host: str, port: int | None) -> socket.socket:
     Raises:
         ConfigError: The port is taken, or the host is no address of this machine.
     """
-    last: OSError | None = None
+    last: Exception | None = None
     for tried in (PORT, 0) if port is None else (port,):
         try:
             return _bound(host, tried)
-        except OSError as error:
+        # ValueError: a text that can be no address.
+        except (OSError, ValueError, OverflowError) as error:
             last = error
     raise ConfigError(
-        f"{host} port {port if port is not None else PORT} cannot be used ({getattr(last, 'strerror', None) or last}): "
+        f"{shown(host)} port {port or PORT} cannot be used ({getattr(last, 'strerror', None) or last}): "
         "choose another --port, or 0 for a free one"
     ) from last
 

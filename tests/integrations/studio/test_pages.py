@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 
+from steersearch.errors import ConfigError
 from steersearch.integrations.studio.answers.layout import plane
 from steersearch.integrations.studio.app import make_app
 from steersearch.integrations.studio.export import export, read_queries_file
@@ -74,9 +75,8 @@ def test_a_feature_fires_where_the_index_says(client, tiny_index, studio):
     latents, values = tiny_index.store.codes_of(ids)
     assert found["documents"] == int(((latents == common["latent"]) & (values > 0)).any(1).sum())
     assert sum(found["histogram"]["counts"]) == found["documents"]
-    assert [one["value"] for one in found["examples"]] == sorted(
-        (one["value"] for one in found["examples"]), reverse=True
-    )
+    strengths = [one["value"] for one in found["examples"]]
+    assert strengths == sorted(strengths, reverse=True)
     assert found["examples"][0]["words"]
     there = {one["id"] for one in found["examples"]} & {one["id"] for one in found["near_misses"]}
     assert not there
@@ -131,11 +131,10 @@ def test_few_points_have_places(n):
 def test_colours_of_the_map(client):
     found = client.post("/api/map", json={"kind": "documents", "color": {"phrase": "an exception is raised"}}).json()
     assert len(found["points"]) == len(found["ids"]) == len(found["values"]) == 60
-    mean = {
-        topic: np.mean([v for i, v in zip(found["ids"], found["values"], strict=True) if i.startswith(topic)])
-        for topic in ("exceptions", "numbers")
-    }
-    assert mean["exceptions"] > mean["numbers"]
+    by_topic = {"exceptions": [], "numbers": [], "classes": [], "modules": []}
+    for id, value in zip(found["ids"], found["values"], strict=True):
+        by_topic[id.split("-")[0]].append(value)
+    assert np.mean(by_topic["exceptions"]) > np.mean(by_topic["numbers"])
     topics = client.post("/api/map", json={"color": {"field": "topic"}, "limit": 30}).json()
     assert [id.split("-")[0] for id in topics["ids"]] == topics["values"]
     assert len(topics["ids"]) == 30
@@ -145,28 +144,26 @@ def test_colours_of_the_map(client):
 
 
 def test_export_has_what_the_server_says(client, studio, tmp_path):
-    client.put("/api/snapshots/errors", json={"state": {"query": "", "concepts": [{"key": {"feature": 1}}]}})
     (tmp_path / "queries.txt").write_text("names\n\nadding numbers\nnames\n")
     queries = read_queries_file(tmp_path / "queries.txt")
     assert queries == ["names", "adding numbers"]
     site = tmp_path / "site"
-    export(studio, site, queries)
-    read = {path.stem: json.loads(path.read_text()) for path in (site / "data").iterdir()}
-    assert read["info"]["documents"] == 60
-    assert not read["info"]["write"]
+    written = export(studio, site, queries)
+    assert written == sum(path.is_file() for path in site.rglob("*"))
+    read = {path.stem: json.loads(path.read_text()) for path in (site / "still").glob("*.json")}
+    assert (read["info"]["documents"], read["info"]["write"], read["info"]["queries"]) == (60, False, queries)
     assert len(read["features"]["features"]) == 64
-    assert read["features-0"]["3"]["latent"] == 3
-    assert {(one["query"], one["snapshot"]) for one in read["searches"]["answers"]} == {
-        (query, name) for query in queries for name in ("", "errors")
+    one = json.loads((site / "still" / "features" / "3.json").read_text())
+    there = client.get("/api/features/3").json()
+    assert {name: one[name] for name in ("latent", "documents", "histogram")} == {
+        name: there[name] for name in ("latent", "documents", "histogram")
     }
-    answer = next(one for one in read["searches"]["answers"] if one["snapshot"] == "errors")["answer"]
-    asked = client.post("/api/search", json={"query": "names", "concepts": [{"key": {"feature": 1}}]}).json()
-    assert answer["steered"] == asked["steered"]
-    page = (site / "index.html").read_text()
-    assert page.index("static.js") < page.index("main.js")
-    assert (site / "static.js").is_file()
-    from steersearch.errors import ConfigError
-
+    for query in queries:
+        asked = client.post("/api/search", json={"query": query}).json()
+        assert read["searches"][query]["plain"] == asked["plain"]
+        assert set(read["words"][query]) == {hit["id"] for hit in asked["plain"]}
+    assert read["map-documents"]["points"] == client.post("/api/map", json={}).json()["points"]
+    assert "<html data-still " in (site / "index.html").read_text()
     with pytest.raises(ConfigError, match="not empty"):
         export(studio, site, [])
 
@@ -198,8 +195,6 @@ def test_where_it_listens():
     with bind("127.0.0.1", 0) as bound:
         assert address_of(bound, None) == f"http://127.0.0.1:{bound.getsockname()[1]}/"
         assert address_of(bound, "secret").endswith("/?token=secret")
-        from steersearch.errors import ConfigError
-
         with bind("127.0.0.1", None) as other:
             assert other.getsockname()[1]
         bound.listen()
