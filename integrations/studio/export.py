@@ -48,21 +48,10 @@ def export(studio: Studio, folder: Path, queries: Sequence[str], progress: Progr
     try:
         shutil.copytree(PAGE, folder, dirs_exist_ok=True)
         page = folder / "index.html"
-<<<<<<< HEAD
-        # Scripts of this kind run in their order.
-        shim = '<script type="module" src="static.js"></script>\n'
-        page.write_text(page.read_text(encoding="utf-8").replace("<script ", f"{shim}<script ", 1), encoding="utf-8")
-        shutil.copyfile(Path(__file__).with_name("static.js"), folder / "static.js")
-        data = folder / "data"
-        data.mkdir()
-        _write(data / "info.json", info(studio) | {"write": False, "queries": list(queries)})
-        _write(data / "features.json", list_features(studio, "", "documents", len(studio.features), 0))
-=======
         text = page.read_text(encoding="utf-8").replace("<html ", "<html data-still ", 1)
         page.write_text(text, encoding="utf-8")
         still = folder / "still"
         (still / "features").mkdir(parents=True)
->>>>>>> studio
         total = len(studio.features)
         for latent in range(total):
             _write(still / "features" / f"{latent}.json", exported(studio, latent))

@@ -42,9 +42,9 @@ def test_a_copy_shows_what_it_holds_and_says_what_it_does_not(browser, copied):
     page.wait_for_selector(".list.only .hit mark")
     assert len(tab.ids("only")) == 10
     page.fill("#query", "something else")
-    page.wait_for_selector(".failure:has-text('without a server')")
+    page.wait_for_selector(".failure:has-text('still copy')")
     page = tab.open(asking(QUERY, concept(PHRASE)))
-    page.wait_for_selector(".failure:has-text('without a server')")
+    page.wait_for_selector(".failure:has-text('still copy')")
     page = tab.open(at="features")
     page.wait_for_selector("tbody tr")
     page.fill("#feature-query", "f11")
