@@ -18,6 +18,7 @@ from .index import index_app
 from .mcp import mcp
 from .pretrained import pretrained_app
 from .search import explain, search
+from .studio import studio
 from .train import train
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.command("fast-queries")(fast_queries)
 app.add_typer(features_app, name="features")
 app.add_typer(pretrained_app, name="pretrained")
 app.command("eval")(evaluate)
+app.command("studio", cls=ChoosingCommand)(studio)
 app.command("mcp", cls=ChoosingCommand)(mcp)
 
 export_app = typer.Typer(**TYPER)

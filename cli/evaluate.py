@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ..errors import ConfigError
 from .console import console
 from .embedders import (
     EmbedderDimensions,
@@ -23,15 +24,37 @@ from .embedders import (
 from .live import progress_bars
 from .options import BundlePath, Json
 from .output import print_json
+from .steerings import evaluate_steerings
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="A BEIR folder: corpus.jsonl(.gz), queries.jsonl(.gz), qrels/SPLIT.tsv.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A BEIR folder: corpus.jsonl(.gz), queries.jsonl(.gz), qrels/SPLIT.tsv.")
+    ] = None,
     bundle: BundlePath = Path("bundle"),
     split: Annotated[str, typer.Option(help="Which judgments: qrels/SPLIT.tsv.")] = "test",
     index: Annotated[
-        Path | None, typer.Option("--index", help="Keep the index here and use it again next time.")
+        Path | None,
+        typer.Option(
+            "--index",
+            help="Keep the index here and use it again next time; with --steering, the index that is searched.",
+        ),
     ] = None,
+    steering: Annotated[
+        list[Path] | None,
+        typer.Option(help="A steering that the studio kept, to measure on --judgments; may be repeated."),
+    ] = None,
+    judgments: Annotated[
+        Path | None,
+        typer.Option(help='With --steering: lines {"query": "...", "id": "...", "grade": 1}, as the studio writes.'),
+    ] = None,
+    fail_below: Annotated[
+        float | None,
+        typer.Option(help="With --steering: end with 1 when an nDCG@10 is below this, in place of what was recorded."),
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="With --steering: write what was measured into the file, to compare with.")
+    ] = False,
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
     embedder_dimensions: EmbedderDimensions = None,
@@ -44,7 +67,22 @@ def evaluate(
     Ways to search the same index: dense, dense steered with an empty boost (must be the same), reconstruction (the
     paper's), latent, words (BM25), and hybrid by rank and by weights. nDCG@10, MRR@10 and R@100 by trec_eval's
     definitions, each also as a share of dense.
+
+    With --steering it measures steerings on an index instead: nDCG@10 and how much of the plain results stays. It ends
+    with 1 when one is worse than what --record wrote into its file.
+
+    Examples: `sae eval --data scifact`, `sae eval --index my-index --steering beginners.json --judgments j.jsonl`
     """
+    if steering:
+        if data is not None:
+            raise ConfigError("--data measures a bundle and --steering a steering: give one of the two")
+        embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts, max_calls)
+        # `bundle` has a default, which an index does not need: it knows its own.
+        moved = None if bundle == Path("bundle") else bundle
+        evaluate_steerings(steering, index, judgments, moved, embedder, fail_below, record, json)
+        return
+    if data is None or judgments is not None or record or fail_below is not None:
+        raise ConfigError("give --data FOLDER to measure a bundle, or --steering FILE and --judgments FILE")
     from ..corpus import Corpus
     from ..extras import require
     from ..runtime import Bundle

@@ -176,6 +176,11 @@ class SteerableIndex:
         return self._bundle
 
     @property
+    def store(self) -> DocumentStore:
+        """The documents in SQLite, for who reads more of them than a search returns."""
+        return self._store
+
+    @property
     def has_bundle(self) -> bool:
         """Whether the index embeds texts and can be steered."""
         return self._bundle is not None

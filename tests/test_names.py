@@ -179,8 +179,11 @@ COMMANDS = {
         "--view --fusion --idf --compare --highlight --profile --json"
     ),
     "sae explain": "query id --index -i --bundle -b --boost --clamp --keep --protect --words --profile --json",
-    "sae eval": "--data --bundle -b --split --index --json",
+    "sae eval": "--data --bundle -b --split --index --steering --judgments --fail-below --record --json",
     "sae mcp": "--index -i --bundle -b --http --port --allow-write --profile",
+    "sae studio": (
+        "--index -i --bundle -b --port --host --token --allow-write --no-browser --export --ask --profile --queries"
+    ),
     "sae index": "",
     "sae index build": (
         "path --data --bundle -b --out --index -i --backend --profile --chunk-tokens --overlap --no-chunks "
@@ -208,10 +211,6 @@ COMMANDS = {
     "sae features reset": "features --bundle -b --json",
     "sae features look": "words --bundle -b -n --json",
 }
-# DESIGN.md asks for these and they are not there yet.
-PROMISED = [
-    ("sae studio", "--index"),
-]
 
 
 def module_of(name):
@@ -329,22 +328,3 @@ def test_command(command):
 def test_the_script_is_the_command():
     (name, options), *none = commands_of(typer.main.get_command(export_app), ["sae-export"])
     assert (name, options, none) == ("sae-export", CLI["sae export"], [])
-
-
-@pytest.mark.parametrize(
-    ("place", "names"),
-    [
-        pytest.param(*row, marks=pytest.mark.xfail(strict=True, reason="in DESIGN.md, not there yet"))
-        for row in PROMISED
-    ],
-    ids=lambda value: value or "-",
-)
-def test_promised(place, names):
-    if place.startswith("sae "):
-        assert CLI.get(place, set()) >= set(names.split())
-        assert place in CLI
-    elif place.startswith("steersearch"):
-        assert set(module_of(place).__all__) >= set(names.split())
-    else:
-        name, _, method = place.partition(".")
-        assert set(parameters_of(getattr(class_of(name), method))[0]) >= set(names.split())

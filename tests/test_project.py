@@ -13,7 +13,9 @@ tomllib = pytest.importorskip("tomllib", reason="Python 3.11 and newer")
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"training", "export", "runtime", "integrations", "cli", "src/steersearch"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DATA = {"steersearch.export.weights", "steersearch.runtime.interpret.page"}
+PAGE = "steersearch.integrations.studio.page"
+DATA = {"steersearch.export.weights", "steersearch.runtime.interpret.page", PAGE}
+DATA |= {f"{PAGE}.{folder}" for folder in ("core", "search", "style", "vendor", "views")}
 """Folders without modules."""
 HEAVY = ("torch", "transformers", "sentence_transformers", "onnx", "optimum")
 

@@ -69,7 +69,7 @@ def check_strength(name: object, strength: object) -> float:
         )
     if abs(number) > MAX_STRENGTH:
         cut = math.copysign(MAX_STRENGTH, number)
-        warn(f"the strength of {shown(name)} is {number:g}: taken as {cut:g}, the bound; 1 is the default")
+        warn(f"the strength of {shown(name)} is {number:g}: taken as {cut:g}, the bound; 1 is the default", "bound")
         return cut
     return number
 

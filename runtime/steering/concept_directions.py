@@ -145,7 +145,8 @@ def beginning_of(phrase: str, bundle: Bundle) -> str:
         return phrase
     warn(
         f"the phrase {shown(phrase)} has {len(phrase):,} characters: only the first {longest:,} are read; a concept is "
-        "a few words, and documents are given as examples (Concept.from_examples)"
+        "a few words, and documents are given as examples (Concept.from_examples)",
+        "cut",
     )
     return phrase[:longest]
 
@@ -224,7 +225,7 @@ def _mean(examples: Sequence[str], bundle: Bundle, documents: Documents | None) 
             continue
         if len(example.split()) == 1:
             why = "is not the id of a document in the index" if documents else "cannot be looked up without an index"
-            warn(f"the example {shown(example)} {why}: taken as a text")
+            warn(f"the example {shown(example)} {why}: taken as a text", "example")
         texts.append(example)
     if texts:
         rows.extend(bundle.embed_documents(texts))

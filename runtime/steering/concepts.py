@@ -255,7 +255,8 @@ class Concept:
                 )
             warn(
                 f"the concept {shown(self.name)} was made with another model, whose latents mean other things: make it "
-                "anew"
+                "anew",
+                "model",
             )
 
 

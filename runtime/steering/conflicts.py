@@ -42,7 +42,8 @@ class Conflicts:
             if up * down < 0 and (cosine := self._cosine(one, other)) > SAME:
                 warn(
                     f"boost has {shown(one.name)} and {shown(other.name)} with opposite signs, and they are nearly the "
-                    f"same (cosine {format_share(cosine)}), so they work against each other: leave one of them out"
+                    f"same (cosine {format_share(cosine)}), so they work against each other: leave one of them out",
+                    "conflict",
                 )
         for boosted, strength in boosts:
             for concept in excluded:
@@ -50,14 +51,16 @@ class Conflicts:
                     warn(
                         f"{shown(boosted.name)} is in boost and {shown(concept.name)}, which is nearly the same "
                         f"(cosine {format_share(cosine)}), is in exclude, so they work against each other: leave one "
-                        "of them out"
+                        "of them out",
+                        "conflict",
                     )
             for clamped, value in clamps:
                 if strength and (self._free_share(boosted, clamped) < NOTHING or self._cosine(boosted, clamped) > SAME):
                     warn(
                         f"{shown(boosted.name)} is in boost and {shown(clamped.name)}, which is nearly the same or "
                         f"contains it, is in clamp at {value:g}: the clamp wins where they share latents; leave one of "
-                        "them out"
+                        "them out",
+                        "conflict",
                     )
 
     def _cosine(self, one: Concept, other: Concept) -> float:

@@ -59,7 +59,8 @@ class Evidence:
             near = ", ".join(str(feature) for feature in self._bundle.features.search(text, 3)) or "none"
             warn(
                 f"the index seems to hold nothing about {shown(text)} (evidence {format_share(share)} of 1), so a "
-                f"boost of it moves results at random; nearest features: {near}"
+                f"boost of it moves results at random; nearest features: {near}",
+                "nothing",
             )
         return share
 

@@ -69,6 +69,7 @@ class Resolver:
         # Typed, because True equals latent 1.
         self._concept_of = lru_cache(CACHED, typed=True)(self._find_concept)
         self._resolved = lru_cache(CACHED, typed=True)(self._make_resolved)
+        self._features = bundle.features
 
     def resolve(self, key: Key) -> Concept:
         """Return the concept of a key, as weighted latents.
@@ -235,6 +236,10 @@ class Resolver:
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
         if isinstance(key, str):
             key = key.strip()
+        if self._features is not self._bundle.features:  # a user's edit gave features other labels
+            self._features = self._bundle.features
+            self._concept_of.cache_clear()
+            self._resolved.cache_clear()
         concept, depends = self._concept_of(key)
         now = generation() if depends else None
         # Without a generation, the vector of an example may change at any time.

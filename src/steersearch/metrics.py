@@ -1,7 +1,7 @@
 """Measures of an autoencoder and of rankings: the only definitions, used by training, evaluation, tests and reports.
 
 `fvu`, `l0`, `alive_share` and `mean_jaccard` measure codes and reconstructions. `overlap_at` and `ranking_kept` compare
-a ranking with a reference and need no judgments. `score_run` needs judgments.
+a ranking with a reference and need no judgments. `ndcg_at` and `score_run` need judgments.
 """
 
 from __future__ import annotations
@@ -96,6 +96,25 @@ def ranking_kept(reference: FloatArray, scores: FloatArray, k: int = 10) -> floa
     found = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     gains = np.take_along_axis(grades, found, axis=1) @ discounts
     return float(np.mean(gains / (np.arange(k, 0, -1.0) @ discounts)))
+
+
+def ndcg_at(found: Sequence[str], grades: Mapping[str, int], k: int = 10) -> float:
+    """Return nDCG@k of one ranking by trec_eval's definition: the gain is the grade, discounted by ``log2(rank + 1)``.
+
+    Args:
+        found: Ids of documents, best first.
+        grades: Document id -> grade; what is not there has the grade 0.
+        k: Results that count.
+
+    Raises:
+        DataError: No document has a grade above 0, so there is no best ranking.
+    """
+    best = sorted((grade for grade in grades.values() if grade > 0), reverse=True)[:k]
+    if not best:
+        raise DataError("no document has a grade above 0: expected at least one that answers the query")
+    discounts = 1 / np.log2(np.arange(k) + 2)
+    gains = np.array([grades.get(id, 0) for id in found[:k]], np.float64)
+    return float(gains @ discounts[: len(gains)] / (np.array(best) @ discounts[: len(best)]))
 
 
 def score_run(run: Run, qrels: Qrels) -> dict[str, float]:

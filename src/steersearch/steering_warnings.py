@@ -16,13 +16,32 @@ _SKIPPED = ("steersearch.", "langchain_core.", "llama_index.", "haystack.")
 _gathered: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 
 
-def warn(message: str) -> None:
+class Message(str):
+    """The text of a warning, with what kind of warning it is."""
+
+    __slots__ = ("kind",)
+    kind: str
+    """One word, such as `nothing` or `conflict`; empty for one that has no kind."""
+
+    @classmethod
+    def of(cls, text: str, kind: str) -> Message:
+        """Return a text with its kind."""
+        made = cls(text)
+        made.kind = kind
+        return made
+
+
+def warn(message: str, kind: str = "") -> None:
     """Give a `SteeringWarning` at the first line outside of the skipped packages, so that Python shows it once a place.
 
     In a worker thread every line may be inside of them; the warning then names the outermost one. It is one line, in
     which characters that would steer a terminal are escapes.
+
+    Args:
+        message: What is probably not meant, and the cure. A `Message` keeps its kind.
+        kind: What kind of warning it is, for who gathers them; see `Message.kind`.
     """
-    message = visible(message)
+    message = Message.of(visible(message), kind or getattr(message, "kind", ""))
     kept = _gathered.get()
     if kept is not None:
         if message not in kept:

@@ -173,6 +173,7 @@ def sae(sae_here, folder, monkeypatch):
     monkeypatch.setenv("STEERSEARCH_CACHE", str(folder / "cache"))
     # The real one is read for seconds.
     monkeypatch.setattr("steersearch.corpus.python_documentation", lambda: Corpus.open("docs.jsonl"))
+    monkeypatch.setattr("steersearch.integrations.studio.serve.run", lambda *_: None)
     for name in ("serve_stdio", "serve_http"):
         monkeypatch.setattr(f"steersearch.integrations.mcp_server.{name}", lambda *_: None)
 

@@ -151,7 +151,8 @@ class Conjunction:
         if (factor > 0.999 / LEAST_REST and not told) or (named and named.keys() == said[0].keys()):
             warn(
                 f"{shown(concept.name)} is what the rest of the request asks for, so that nearly nothing of it is held "
-                "against documents: leave one of them out"
+                "against documents: leave one of them out",
+                "same",
             )
         words = " ".join(own[form] for form in own if not any(form in some for some in said))
         latents = np.concatenate([whole.latents, *(term.latents for term in explained)])

@@ -1,0 +1,1 @@
+"""What pages are told: a function for each question, from a `Studio` and a state to JSON values."""
