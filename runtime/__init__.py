@@ -21,7 +21,7 @@ from .ingest.adding import Added
 from .language.request import Request
 from .maintenance import IndexStats, Verification
 from .search.backends import Backend
-from .search.hits import Hit
+from .search.hits import Hit, Hits
 from .search.query import Fusion
 from .search.view import View
 from .search.views import ViewName
@@ -49,6 +49,7 @@ __all__ = [
     "Features",
     "Fusion",
     "Hit",
+    "Hits",
     "IndexStats",
     "Key",
     "MemoryProfile",

@@ -21,10 +21,10 @@ from .bundle.onnx_session import MemoryProfile
 from .ingest.adding import Added, add_from, facts_of, put
 from .ingest.documents import COMMIT_EVERY, Source, unpack
 from .ingest.merge import Merged, merge_shards
-from .maintenance import IndexStats, Progress, Verification, size_of, stats_of, verify
+from .maintenance import IndexStats, Progress, Verification, described_index, index_html, size_of, stats_of, verify
 from .opening import open_bundle, open_parts
 from .search.backends import Backend, check_backend
-from .search.hits import COMPARE_DEPTH, Hit, with_comparison
+from .search.hits import COMPARE_DEPTH, Hit, Hits, with_comparison
 from .search.query import Fusion, Query
 from .search.views import IndexDocuments, ViewName, Views, check_search
 from .steering.change import Change
@@ -328,7 +328,7 @@ class SteerableIndex:
         text: str | None = None,
         idf: bool = False,
         compare: bool = False,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Return the best documents for a query.
 
         Args:
@@ -522,6 +522,12 @@ class SteerableIndex:
     def __len__(self) -> int:
         return len(self._store)
 
+    def __repr__(self) -> str:
+        return described_index(self.path, None if self._closed else self._store, self._bundle, self._backend)
+
+    def _repr_html_(self) -> str:
+        return index_html(self.path, None if self._closed else self._store, self._bundle, self._backend)
+
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._store.get([id])[0] is not None
 
@@ -550,12 +556,12 @@ class SteerableIndex:
             found = explain_steered(names, query, vectors, partial(self._views.word_shares, rows), self.bundle)
         return {explanation.id: explanation for explanation in found}
 
-    def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
+    def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> Hits:
         rows, scores = self._views.search(view, query, k, filter)
         found = {record.rowid: record for record in self._store.by_rowid(rows)}
         # Without documents that another process has deleted meanwhile.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
-        return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
+        return Hits(Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs))
 
 
 def _reopen(path: Path, bundle: Bundle | None, backend: Backend, readonly: bool) -> SteerableIndex:

@@ -15,7 +15,7 @@ from typing_extensions import Self
 from ...arrays import FloatArray, WideArray, check_unit_rows, unit_rows
 from ...errors import ConfigError, DataError, EngineError
 from ...forks import renew_after_fork
-from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Key, SteeredQuery, Steering
+from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Hits, Key, SteeredQuery, Steering
 from ...runtime.search.hits import COMPARE_DEPTH, with_comparison
 from ...runtime.search.lexical.word_sets import shares_in
 from ...runtime.search.views import check_k
@@ -154,7 +154,7 @@ class SteeredEngine(ABC):
         fusion: Fusion = "rrf",
         text: str | None = None,
         compare: bool = False,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Return the best documents of the engine for a query.
 
         With a boost or an exclusion the engine is searched twice, for what is near the query and for what is near the
@@ -199,14 +199,14 @@ class SteeredEngine(ABC):
         steered = self.steer(query, steering=request, text=text, understand=understand)
         hits = self._ranked(steered, view, wanted, filter)
         if not compare or not hits:
-            return hits
+            return Hits(hits)
         plain = self._hits(steered.unsteered, view, max(wanted, COMPARE_DEPTH), filter)
         # The text tells hits apart where an engine gives no ids.
         ranks = {hit.id or hit.text: hit.rank for hit in plain}
         explanations = {found.id: found for found in self.explanations(steered, hits)}
         named = [replace(hit, id=hit.id or hit.text) for hit in hits]
         found = with_comparison(named, ranks, explanations)
-        return [replace(hit, id=own.id) for hit, own in zip(found, hits, strict=True)]
+        return Hits(replace(hit, id=own.id) for hit, own in zip(found, hits, strict=True))
 
     def explanations(self, steered: SteeredQuery, hits: Sequence[Hit]) -> list[Explanation]:
         """Return why each hit was found, as `SteerableIndex.explain`; its `id` is the text where a hit has none."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, TypeAlias, TypedDict, cast
 
 import numpy as np
 
 from ...errors import ConfigError
-from ...text import shown
+from ...text import described, shown
 from ..language.request import Request
 from .change import check_strength
 from .concepts import Concept
@@ -55,7 +55,7 @@ class SteeringArguments(TypedDict, total=False):
     """The request as one object, in place of the others."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Steering:
     """A request to steer a query. Without boost, clamp and exclude it changes nothing.
 
@@ -92,6 +92,12 @@ class Steering:
             strength = self.boost.get(key, 0)
             if strength == "auto" or (strength != "-auto" and float(strength) > 0):
                 raise ConfigError(f"{shown(key)} is in boost and in exclude: leave it out of one of them")
+
+    def __repr__(self) -> str:
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        default: dict[str, object] = {entry.name: entry.default for entry in fields(self)} | {"boost": {}, "clamp": {}}
+        changed = [f"{name}={shown(value, 120)}" for name, value in given.items() if value != default[name]]
+        return described("Steering", *changed)
 
     @property
     def empty(self) -> bool:
