@@ -265,4 +265,5 @@ def test_a_concept_that_was_saved_has_no_titles(things, opened_bundle, tmp_path)
     loaded = Concept.load(tmp_path / "c.json", opened_bundle)
     assert loaded == concept
     assert hash(loaded) == hash(concept)
-    assert loaded.resolve(opened_bundle).titles == concept.titles
+    assert loaded.titles == concept.titles
+    assert loaded.resolve(opened_bundle) is loaded

@@ -31,7 +31,7 @@ from ...arrays import FloatArray
 from ...runtime import Backend, Blend, Bundle, Key, Profile, SteerableIndex, Strength, ViewName
 from ...runtime.search.views import VIEWS
 from ...runtime.steering.request import DEFAULT_KEEP
-from ..adapter import CallArguments, SearchReport, search_and_report, with_call
+from ..adapter import CallArguments, SearchArguments, SearchReport, search_and_report, with_call
 from ..engines.base import SteeredEngine
 from .callbacks import anotify, documents_of, notify
 from .over import RESCORED, SteeredStore
@@ -44,6 +44,20 @@ SEARCH = (
     *("filter", "view", "fusion"),
 )
 """Fields that are arguments of a search."""
+
+
+class RetrieverFields(SearchArguments, total=False):
+    """Fields of a `SteerableRetriever`, for type checkers; see there."""
+
+    k: int
+    filter: Any
+    view: ViewName
+    fusion: Literal["rrf"] | dict[str, float]
+    include_scores: bool
+    include_explanations: bool
+    name: str | None
+    tags: list[str] | None
+    metadata: dict[str, Any] | None
 
 
 class SteerableRetriever(BaseRetriever):
@@ -109,7 +123,7 @@ class SteerableRetriever(BaseRetriever):
         bundle: str | Path | Bundle | None = None,
         backend: Backend = "auto",
         embeddings: Any = None,
-        **fields: Any,
+        **fields: Unpack[RetrieverFields],
     ) -> Self:
         """Open an index and make a retriever for it.
 
@@ -141,7 +155,7 @@ class SteerableRetriever(BaseRetriever):
         sample: Sequence[str] | FloatArray | None = None,
         rescored: int = RESCORED,
         embeddings: Any = None,
-        **fields: Any,
+        **fields: Unpack[RetrieverFields],
     ) -> Self:
         """Steer any LangChain vector store that searches by vector and holds vectors of the bundle's embedder.
 

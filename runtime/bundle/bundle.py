@@ -8,8 +8,8 @@ from typing import Any
 
 from ...arrays import FloatArray, IntArray
 from ...files import absolute
-from ...text import described, shown
 from ...forks import never_free, renew_after_fork, renew_cached_properties
+from ...text import described, shown
 from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener

@@ -75,7 +75,7 @@ class Concept:
     model: str | None = None
     """sha256 of the decoder that the latents belong to; None if they were given by hand."""
     titles: Mapping[int, str] = field(default_factory=dict, compare=False)
-    """Latent -> its label when the concept was resolved, to be shown; not saved, and never compared."""
+    """Latent -> its label when the concept was resolved or read with a bundle, to be shown; not saved or compared."""
 
     def __repr__(self) -> str:
         strongest = sorted(self.weights.items(), key=lambda pair: -abs(pair[1]))
@@ -173,7 +173,7 @@ class Concept:
         model = str(bundle.manifest.files["decoder.onnx"]["sha256"])
         if self.weights:
             self._check(bundle, model)
-            return self if self.titles else replace(self, titles=_titles(self.weights, bundle))
+            return self
         if self.source == "examples":
             direction = direction_of_examples(self.name, self.more_like, self.less_like, self.phrase, bundle, documents)
         else:
@@ -228,7 +228,7 @@ class Concept:
         """
         weights, values = _parse(text, bundle)
         if weights:
-            return replace(cls.from_latents(weights), **values)
+            return replace(cls.from_latents(weights), **values, titles=_titles(weights, bundle) if bundle else {})
         if values["source"] == "examples":
             return cls.from_examples(values["more_like"], values["less_like"], values["name"], values["phrase"])
         return cls.from_text(values["name"])
@@ -287,7 +287,8 @@ class Concept:
 
 
 def _titles(weights: Mapping[int, float], bundle: Bundle) -> dict[int, str]:
-    return {latent: title for latent in weights if (title := bundle.features[latent].title)}
+    known = (bundle.features[latent] for latent in weights if 0 <= latent < len(bundle.features))
+    return {feature.id: feature.title for feature in known if feature.title}
 
 
 def _parse(text: str, bundle: Bundle | None) -> tuple[dict[int, float], dict[str, Any]]:

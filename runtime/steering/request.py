@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, TypeAlias, TypedDict, cast
+from typing import Literal, Protocol, TypeAlias, TypedDict, TypeVar, cast
 
 import numpy as np
 
@@ -26,16 +26,29 @@ Blend: TypeAlias = Literal["both", "move"]
 BLENDS = ("both", "move")
 SAID_NOT = -1.0
 """Strength of what a text in plain words does not want."""
-# The key of a Mapping is invariant, so that each type of key is listed.
-Boost: TypeAlias = (
-    Mapping[str, Strength]
-    | Mapping[int, Strength]
-    | Mapping[Concept, Strength]
-    | Mapping[Profile, Strength]
-    | Mapping[int | str, Strength]
-    | Mapping[Key, Strength]
-    | Profile
-)
+_K = TypeVar("_K", covariant=True)
+_V = TypeVar("_V", covariant=True)
+
+
+class Pairs(Protocol[_K, _V]):
+    """What is read of a mapping. Its keys may have a narrower type, which the keys of `Mapping` may not."""
+
+    def __iter__(self) -> Iterator[_K]: ...
+    def __len__(self) -> int: ...
+    def keys(self) -> KeysView[_K]:
+        """Return the keys."""
+        ...
+
+    def values(self) -> ValuesView[_V]:
+        """Return the values."""
+        ...
+
+    def items(self) -> ItemsView[_K, _V]:
+        """Return keys with their values."""
+        ...
+
+
+Boost: TypeAlias = Pairs[Key, Strength] | Profile
 """Concept -> strength. A profile alone is boosted at strength 1."""
 DEFAULT_KEEP = 0.96
 """Default of `keep`: the cosine of the query before and after moving that `"auto"` preserves, about 16 degrees. On

@@ -16,9 +16,7 @@ def explanation_html(explanation: Any) -> str:
     """Return a score taken apart: a bar per condition, a bar per feature, and what no feature expresses."""
     parts, terms = explanation.parts[:PARTS], explanation.terms
     largest = html.longest(part.contribution for part in parts)
-    rows = [
-        [_number(part.contribution, largest), feature_name(part.feature), _steered(part.steered)] for part in parts
-    ]
+    rows = [[_number(part.contribution, largest), feature_name(part.feature), _steered(part.steered)] for part in parts]
     if len(explanation.parts) > PARTS:
         others = sum(part.contribution for part in explanation.parts[PARTS:])
         rows.append([_number(others, largest), html.faint(f"{len(explanation.parts) - PARTS} further features"), ""])
@@ -26,9 +24,8 @@ def explanation_html(explanation: Any) -> str:
     rows.append([_number(explanation.rest, largest), html.faint(rest), ""])
     caption = f"{html.plain(explanation.id, 80)}: score {explanation.score:.4f}"
     made = [_terms_html(caption, terms)] if terms else []
-    made.append(
-        html.table("by features, beside the average document" if terms else caption, ["", "feature", "by steering"], rows)
-    )
+    above = "by features, beside the average document" if terms else caption
+    made.append(html.table(above, ["", "feature", "by steering"], rows))
     words = getattr(explanation, "words", None)
     if words is not None:
         spans = [(part.start, part.end) for part in words.highlights]

@@ -82,9 +82,7 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]], 
     found = [list(row) for row in rows]
     kept = [i for i in range(len(headings)) if any(row[i] for row in found)]
     head = "".join(f'<th style="{_CELL}">{headings[i]}</th>' for i in kept)
-    lines = "".join(
-        f"<tr>{''.join(f'<td style={_quoted(_CELL)}>{row[i]}</td>' for i in kept)}</tr>" for row in found
-    )
+    lines = "".join(f"<tr>{''.join(f'<td style={_quoted(_CELL)}>{row[i]}</td>' for i in kept)}</tr>" for row in found)
     top = f"<thead><tr>{head}</tr></thead>" if any(headings) and found else ""
     body = f'<table style="border-collapse:collapse;color:inherit">{top}<tbody>{lines}</tbody></table>' if found else ""
     below = f"<div>{faint(note)}</div>" if note else ""
