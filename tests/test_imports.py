@@ -45,7 +45,7 @@ RUNTIME = {
     "evaluate": {"bundle", "search", "index"},
 }
 DOOR = "steersearch"
-"""The names that people type, from all rooms; `tests/test_front_door.py` sees that it imports none until one is used."""
+"""The names that people type, from all rooms; `tests/test_front_door.py` sees that it imports them late."""
 # What nothing of a room outside the package itself may import.
 UPSTAIRS = {"runtime": "steersearch.runtime.interpret"}
 # What opening an index and a boosted search never load.
