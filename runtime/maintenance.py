@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arrays import UNIT_TOLERANCE, FloatArray, IntArray
 from ..errors import ConfigError, SteersearchError
-from ..files import sha256_of
+from ..files import nearby, sha256_of
 from ..text import described, shown
 from .bundle.bundle import Bundle
 from .search.backends import BACKENDS, resolve_auto
@@ -110,7 +110,7 @@ def _facts(path: Path, store: DocumentStore | None, bundle: Bundle | None, backe
     except Exception as error:
         documents = f"cannot be read: {type(error).__name__}"
     model = f"{bundle.n_latents:,} latents of {bundle.path.name}" if bundle else "no bundle, cannot be steered"
-    return {"folder": str(path), "documents": documents, "steered by": model, "backend": backend}
+    return {"folder": nearby(path), "documents": documents, "steered by": model, "backend": backend}
 
 
 def described_index(path: Path, store: DocumentStore | None, bundle: Bundle | None, backend: str) -> str:

@@ -15,6 +15,7 @@ The names that people type can be imported from here, ``from steersearch import 
 part when it is first asked for, and those of an extra need that extra.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from .telemetry import switch_off
@@ -62,6 +63,8 @@ _PLACES = {
 _FROM = {name: place for place, names in _PLACES.items() for name in names.split()}
 
 switch_off()
+# In a notebook without ipywidgets tqdm, which others import, says so with a path of the machine. Its bars show anyway.
+warnings.filterwarnings("ignore", "IProgress not found")
 
 
 def __getattr__(name: str) -> Any:
