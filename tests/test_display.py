@@ -221,6 +221,12 @@ def test_marked_keeps_every_character():
     assert page.tags == ["b", "b"]
 
 
+def test_a_text_is_cut_between_words():
+    assert Page(html.marked("some words of a long text", [], 16)).text == "some words of a …"
+    assert Page(html.marked("x" * 50, [], 10)).text == "x" * 10 + " …"
+    assert Page(html.marked("lead " * 50 + "word end", [(250, 254)], 40)).text == "… lead lead word end"
+
+
 def test_dicts(tiny_index):
     hits = tiny_index.search(QUERY, 2)
     assert hits.to_dicts() == [

@@ -15,10 +15,10 @@ TEXT = 1200
 def explanation_html(explanation: Any) -> str:
     """Return a score taken apart: a bar per condition, a bar per feature, and what no feature expresses."""
     parts, terms = explanation.parts[:PARTS], explanation.terms
-    largest = html.longest(part.contribution for part in parts)
+    others = sum(part.contribution for part in explanation.parts[PARTS:])
+    largest = html.longest([explanation.rest, others, *(part.contribution for part in parts)])
     rows = [[_number(part.contribution, largest), feature_name(part.feature), _steered(part.steered)] for part in parts]
     if len(explanation.parts) > PARTS:
-        others = sum(part.contribution for part in explanation.parts[PARTS:])
         rows.append([_number(others, largest), html.faint(f"{len(explanation.parts) - PARTS} further features"), ""])
     rest = "the average document, words, and what no active feature expresses" if terms else "in no active feature"
     rows.append([_number(explanation.rest, largest), html.faint(rest), ""])

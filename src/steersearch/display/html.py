@@ -54,6 +54,8 @@ def marked(text: str, spans: Sequence[tuple[int, int]], width: int) -> str:
     """
     start = max(0, spans[0][0] - width // 4) if spans and spans[0][1] > width else 0
     end = min(len(text), start + width)
+    if end < len(text):  # between two words, where there are any
+        end = max(text.rfind(" ", start + width // 2, end), 0) or end
     made, at = ["… " if start else ""], start
     for first, last in spans:
         if at <= first and last <= end:
