@@ -65,7 +65,7 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEERSEARCH_CACHE", str(tmp_path / "cache"))
     book = nbformat.read(path, as_version=4)
     how = {"timeout": 600, "kernel_name": "python3", "resources": {"metadata": {"path": str(tmp_path)}}}
     NotebookClient(book, **how).execute()
