@@ -20,7 +20,7 @@ from .bundle.onnx_session import MemoryProfile
 from .index import SteerableIndex
 from .language.request import Request
 from .search.backends import Backend
-from .search.hits import Hit
+from .search.hits import Hit, Hits
 from .search.query import Fusion
 from .search.view import View
 from .search.views import ViewName
@@ -51,6 +51,7 @@ __all__ = [
     "Features",
     "Fusion",
     "Hit",
+    "Hits",
     "IndexStats",
     "Key",
     "MemoryProfile",

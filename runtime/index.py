@@ -24,7 +24,7 @@ from .bundle.onnx_session import MemoryProfile
 from .ingest.adoption import facts_of
 from .opening import open_bundle, open_parts
 from .search.backends import Backend, check_backend
-from .search.hits import COMPARE_DEPTH, Hit, with_comparison
+from .search.hits import COMPARE_DEPTH, Hit, Hits, with_comparison
 from .search.query import Fusion, Query
 from .search.views import IndexDocuments, ViewName, Views, check_search
 from .steering.change import Change
@@ -332,7 +332,7 @@ class SteerableIndex:
         idf: bool = False,
         compare: bool = False,
         highlight: bool = False,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Return the best documents for a query.
 
         Args:
@@ -386,7 +386,7 @@ class SteerableIndex:
         reasons = self._explanations(steered, [hit.id for hit in hits], words=highlight)
         if highlight:
             # Without those that were deleted a moment ago.
-            hits = [replace(hit, words=reasons[hit.id].words) if hit.id in reasons else hit for hit in hits]
+            hits = Hits(replace(hit, words=reasons[hit.id].words) if hit.id in reasons else hit for hit in hits)
         return with_comparison(hits, {hit.id: hit.rank for hit in plain}, reasons) if compare else hits
 
     def steer(
@@ -465,10 +465,7 @@ class SteerableIndex:
 
     def documents(self) -> tuple[list[str], list[str], FloatArray]:
         """Return all documents in insertion order: ids, texts, and vectors of shape (n, d_in)."""
-        with self._store.snapshot():
-            rows = self._store.rowids()
-            records = self._store.by_rowid(rows)
-            return [r.id for r in records], [r.text for r in records], self._store.vectors_of(rows)
+        return self._documents.everything()
 
     def stats(self) -> IndexStats:
         """Return the statistics of the index as committed now."""
@@ -538,6 +535,16 @@ class SteerableIndex:
     def __len__(self) -> int:
         return len(self._store)
 
+    def __repr__(self) -> str:
+        from .maintenance import described_index
+
+        return described_index(self.path, None if self._closed else self._store, self._bundle, self._backend)
+
+    def _repr_html_(self) -> str:
+        from .maintenance import index_html
+
+        return index_html(self.path, None if self._closed else self._store, self._bundle, self._backend)
+
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._store.get([id])[0] is not None
 
@@ -575,12 +582,12 @@ class SteerableIndex:
     def _word_reader(self) -> WordReader:
         return WordReader(self.bundle)
 
-    def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> list[Hit]:
+    def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> Hits:
         rows, scores = self._views.search(view, query, k, filter)
         found = {record.rowid: record for record in self._store.by_rowid(rows)}
         # Without documents that another process has deleted meanwhile.
         pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
-        return [Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs)]
+        return Hits(Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs))
 
 
 def _reopen(path: Path, bundle: Bundle | None, backend: Backend, readonly: bool) -> SteerableIndex:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..arrays import UNIT_TOLERANCE, FloatArray, IntArray
 from ..errors import ConfigError, SteersearchError
-from ..files import sha256_of
+from ..files import nearby, sha256_of
+from ..text import described, shown
 from .bundle.bundle import Bundle
 from .search.backends import BACKENDS, resolve_auto
 from .search.exact import ExactIndex
@@ -100,6 +101,30 @@ def stats_of(store: DocumentStore, folder: Path, caches: Path, bundle: Bundle | 
         writer=store.lock.holder(),
         **_graph_facts(caches / BACKENDS[backend].sidecars[-1]),
     )
+
+
+def _facts(path: Path, store: DocumentStore | None, bundle: Bundle | None, backend: str) -> dict[str, str]:
+    """Return what a person wants to know of an index at a glance; one without a store is closed."""
+    try:
+        documents = "closed" if store is None else ("1 document" if len(store) == 1 else f"{len(store):,} documents")
+    # Whatever it is, a repr must not fail: it is what a person looks at to see what is wrong.
+    except Exception as error:
+        documents = f"cannot be read: {type(error).__name__}"
+    model = f"{bundle.n_latents:,} latents of {bundle.path.name}" if bundle else "no bundle, cannot be steered"
+    return {"folder": nearby(path), "documents": documents, "steered by": model, "backend": backend}
+
+
+def described_index(path: Path, store: DocumentStore | None, bundle: Bundle | None, backend: str) -> str:
+    """Return an index on one line: folder, documents or `closed`, bundle and backend. It never fails."""
+    folder, *others = _facts(path, store, bundle, backend).values()
+    return described("SteerableIndex", shown(folder, 90), *others)
+
+
+def index_html(path: Path, store: DocumentStore | None, bundle: Bundle | None, backend: str) -> str:
+    """Return the same as a table."""
+    from ..display.places import facts_html
+
+    return facts_html("SteerableIndex", _facts(path, store, bundle, backend))
 
 
 def size_of(folder: Path) -> int:

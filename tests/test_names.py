@@ -25,7 +25,7 @@ NEEDS = {
 # `__all__` of the packages
 EXPORTED = {
     "steersearch.runtime": "Added Backend Boost Bundle Concept EmbeddingService Explanation ExternalEmbedder Feature "
-    "Features Fusion Hit IndexStats Key MemoryProfile Part Profile Request Sentence SteerableIndex SteeredQuery "
+    "Features Fusion Hit Hits IndexStats Key MemoryProfile Part Profile Request Sentence SteerableIndex SteeredQuery "
     "Steering Strength Verification View ViewName WordPart Words understand",
     "steersearch.runtime.interpret": "Entry Interpretation Neuron2Graph Passage Pattern interpret read_graph "
     "read_interpretation save",
@@ -43,7 +43,9 @@ IMPORTED = {
     "steersearch.integrations.engines.qdrant": "SteeredQdrant",
     "steersearch.integrations.ray": "embed_on_ray",
     "steersearch.runtime.ingest.merge": "shard_batches",
-    "steersearch": "__version__",
+    "steersearch.runtime.atlas": "export_atlas",
+    "steersearch": "__version__ Boost Bundle Concept Explanation Feature Features Hit Hits Key Profile Request "
+    "SteerableIndex SteeredQuery Steering SteeringWarning SteersearchError Strength python_documentation understand",
 }
 # class -> method -> parameters, those that may be given without a name first and in this order
 METHODS = {
@@ -83,6 +85,7 @@ METHODS = {
         "token_text": "token",
         "tokenise": "texts",
     },
+    "Hits": {"to_dicts": "", "to_pandas": ""},
     "Concept": {
         "describe": "bundle strength limit",
         "features": "bundle",
@@ -201,7 +204,7 @@ COMMANDS = {
     "sae features search": "phrase --like --data --bundle -b -n --json",
     "sae features show": "feature --bundle -b --json",
     "sae features similar": "feature --bundle -b -n --json",
-    "sae features export": "feature --out -o --bundle -b --json",
+    "sae features export": "feature --out -o --bundle -b --atlas --index -i --embeddings --no-embeddings --json",
     "sae features report": "--bundle -b --out -o --json",
     "sae features rename": "feature label --bundle -b --json",
     "sae features merge": "features --into --bundle -b --json",

@@ -15,7 +15,7 @@ from typing_extensions import Self
 from ...arrays import FloatArray, WideArray, check_unit_rows, unit_rows
 from ...errors import ConfigError, DataError, EngineError
 from ...forks import renew_after_fork
-from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Key, SteeredQuery, Steering
+from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Hits, Key, SteeredQuery, Steering
 from ...runtime.search.hits import COMPARE_DEPTH, with_comparison
 from ...runtime.search.lexical.word_sets import shares_in, spread_in
 from ...runtime.search.views import check_k
@@ -157,7 +157,7 @@ class SteeredEngine(ABC):
         text: str | None = None,
         compare: bool = False,
         highlight: bool = False,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Return the best documents of the engine for a query.
 
         With a boost or an exclusion the engine is searched twice, for what is near the query and for what is near the
@@ -205,14 +205,14 @@ class SteeredEngine(ABC):
         if highlight:
             hits = self._highlighted(steered, hits)
         if not compare or not hits:
-            return hits
+            return Hits(hits)
         plain = self._hits(steered.unsteered, view, max(wanted, COMPARE_DEPTH), filter)
         # The text tells hits apart where an engine gives no ids.
         ranks = {hit.id or hit.text: hit.rank for hit in plain}
         explanations = {found.id: found for found in self.explanations(steered, hits)}
         named = [replace(hit, id=hit.id or hit.text) for hit in hits]
         found = with_comparison(named, ranks, explanations)
-        return [replace(hit, id=own.id) for hit, own in zip(found, hits, strict=True)]
+        return Hits(replace(hit, id=own.id) for hit, own in zip(found, hits, strict=True))
 
     def explanations(self, steered: SteeredQuery, hits: Sequence[Hit]) -> list[Explanation]:
         """Return why each hit was found, as `SteerableIndex.explain`; its `id` is the text where a hit has none."""

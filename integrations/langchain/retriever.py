@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -28,7 +28,7 @@ from pydantic import ConfigDict, field_validator
 from typing_extensions import Self, Unpack
 
 from ...arrays import FloatArray
-from ...runtime import Backend, Blend, Bundle, Key, Profile, SteerableIndex, Strength, ViewName
+from ...runtime import Backend, Blend, Boost, Bundle, Key, Profile, SteerableIndex, Strength, ViewName
 from ...runtime.search.views import VIEWS
 from ...runtime.steering.request import DEFAULT_KEEP
 from ..adapter import CallArguments, SearchReport, search_and_report, with_call
@@ -45,6 +45,27 @@ SEARCH = (
     *("filter", "view", "fusion"),
 )
 """Fields that are arguments of a search."""
+
+
+class RetrieverFields(TypedDict, total=False):
+    """Fields of a `SteerableRetriever`, for type checkers; see there."""
+
+    k: int
+    boost: Boost | None
+    clamp: Boost | None
+    exclude: Sequence[Key] | None
+    blend: Blend
+    keep: float
+    protect: bool
+    understand: bool
+    filter: Any
+    view: ViewName
+    fusion: Literal["rrf"] | dict[str, float]
+    include_scores: bool
+    include_explanations: bool
+    name: str | None
+    tags: list[str] | None
+    metadata: dict[str, Any] | None
 
 
 class SteerableRetriever(BaseRetriever):
@@ -114,7 +135,7 @@ class SteerableRetriever(BaseRetriever):
         bundle: str | Path | Bundle | None = None,
         backend: Backend = "auto",
         embeddings: Any = None,
-        **fields: Any,
+        **fields: Unpack[RetrieverFields],
     ) -> Self:
         """Open an index and make a retriever for it.
 
@@ -132,7 +153,7 @@ class SteerableRetriever(BaseRetriever):
         """
         index = SteerableIndex.open(path, bundle=bundle, backend=backend, embedder=embeddings)
         try:
-            return cls(index=index, **fields)
+            return cls(index=index, **cast(dict[str, Any], fields))
         except BaseException:
             index.close()
             raise
@@ -146,7 +167,7 @@ class SteerableRetriever(BaseRetriever):
         sample: Sequence[str] | FloatArray | None = None,
         rescored: int = RESCORED,
         embeddings: Any = None,
-        **fields: Any,
+        **fields: Unpack[RetrieverFields],
     ) -> Self:
         """Steer any LangChain vector store that searches by vector and holds vectors of the bundle's embedder.
 
@@ -171,7 +192,8 @@ class SteerableRetriever(BaseRetriever):
             EngineError: The engine behind the store does not answer.
             pydantic.ValidationError: A field does not exist or has the wrong type.
         """
-        return cls(index=SteeredStore(vectorstore, bundle, sample, rescored=rescored, embeddings=embeddings), **fields)
+        store = SteeredStore(vectorstore, bundle, sample, rescored=rescored, embeddings=embeddings)
+        return cls(index=store, **cast(dict[str, Any], fields))
 
     def _get_relevant_documents(
         self,

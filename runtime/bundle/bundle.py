@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ...arrays import FloatArray, IntArray
-from ...files import absolute
+from ...files import absolute, nearby
 from ...forks import never_free, renew_after_fork, renew_cached_properties
+from ...text import described, shown
 from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
@@ -72,6 +73,25 @@ class Bundle:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by path: the copy is opened again, where it is used."""
         return _load, (self.path, self._threads, self.profile, self._brought, self.queries)
+
+    def __repr__(self) -> str:
+        # The cached features only: a repr opens no file.
+        features = vars(self).get("features")
+        labels = f"{sum(1 for f in features if f.label):,} labelled" if features is not None else ""
+        model = self.manifest.embedder.get("id") or f"{self.d_in} dimensions"
+        return described("Bundle", shown(nearby(self.path), 90), f"{self.n_latents:,} latents of {model}", labels)
+
+    def _repr_html_(self) -> str:
+        from ...display.places import facts_html
+
+        embedder = self.manifest.embedder.get("id") or "unknown"
+        labelled = f"{sum(1 for f in self.features if f.label):,} with a label"
+        facts = {
+            "folder": nearby(self.path),
+            "embedder": f"{embedder}, {self.d_in} dimensions, {self.manifest.precision}",
+            "latents": f"{self.n_latents:,}, of which a text has {self.k}; {labelled}",
+        }
+        return facts_html("Bundle", facts)
 
     @classmethod
     def load(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import UnknownFeatureError
+from ...text import described, one_line
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Feature:
     """A latent with its label, and its statistics on the bundle's reference corpus."""
 
@@ -61,6 +62,15 @@ class Feature:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.title})" if self.title else self.name
+
+    def __repr__(self) -> str:
+        words = f"words: {one_line(', '.join(self.keywords[:5]), 60)}" if self.keywords else ""
+        return described("Feature", str(self), f"fires on {self.density:.2%}", words)
+
+    def _repr_html_(self) -> str:
+        from ...display.features import feature_html
+
+        return feature_html(self)
 
 
 MAX_DIGITS = 100

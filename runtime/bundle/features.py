@@ -14,7 +14,7 @@ import numpy as np
 
 from ...arrays import FloatArray, unit_rows
 from ...errors import BundleError, ConfigError, DataError, UnknownFeatureError
-from ...text import shown
+from ...text import described, shown
 from .autoencoder import Autoencoder
 from .feature import Feature, latent_id
 from .reading import MALFORMED, check_version, read_json
@@ -86,6 +86,14 @@ class Features(Sequence[Feature]):
 
     def __getitem__(self, item: Any) -> Any:
         return self._features[item]
+
+    def __repr__(self) -> str:
+        return described("Features", f"{len(self):,} latents", f"{len(self._by_label):,} with a label")
+
+    def _repr_html_(self) -> str:
+        from ...display.features import features_html
+
+        return features_html(self, f"{len(self):,} latents, {len(self._by_label):,} with a label")
 
     def find(self, key: int | str) -> Feature | None:
         """Return the feature of a latent id (`412`, `"f412"`, `"412"`) or of a label in any case; None without one.

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import ConfigError, DataError
-from ...text import one_line, shown, visible
+from ...text import described, one_line, shown, visible
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
     """What is looked for, what there should be more or less of, and what should not be there.
 
@@ -51,6 +51,11 @@ class Request:
     def steered(self) -> bool:
         """Whether there is anything besides the query."""
         return bool(self.boost or self.exclude)
+
+    def __repr__(self) -> str:
+        boost = f"boost={shown(self.boost)}" if self.boost else ""
+        exclude = f"exclude={shown(self.exclude)}" if self.exclude else ""
+        return described("Request", shown(self.query), boost, exclude)
 
     def __str__(self) -> str:
         """Return the query and its chips on one line: `cafés in Rome  + for families  − touristy`."""

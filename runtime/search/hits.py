@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+from ...errors import MissingExtraError
+from ...text import described, shown
 from ..steering.explain import Explanation, Part
 from ..steering.highlights.parts import Sentence, WordPart, Words
 
@@ -13,7 +15,11 @@ COMPARE_DEPTH = 100
 """Number of unsteered hits that `compare` ranks, or k if that is more."""
 
 
-@dataclass(frozen=True)
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False)
 class Hit:
     """A search result."""
 
@@ -45,15 +51,72 @@ class Hit:
         """With `highlight`: the sentence that says best why it was found; None also for a text without words."""
         return None if self.words is None else self.words.sentence
 
+    def __repr__(self) -> str:
+        return described("Hit", str(self.rank), shown(self.id, 60), f"{self.score:.4f}", shown(self.text))
+
+    def _repr_html_(self) -> str:
+        return Hits([self])._repr_html_()
+
+
+class Hits(list[Hit]):
+    """The hits of a search: a list, which notebooks show as a table and `print` as lines."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> Hit: ...
+    @overload
+    def __getitem__(self, place: slice) -> Hits: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> Hit | Hits:
+        return Hits(super().__getitem__(place)) if isinstance(place, slice) else super().__getitem__(place)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return one mapping per hit, for JSON and data frames, for example ``polars.DataFrame(hits.to_dicts())``.
+
+        ``rank, id, score, text, metadata``; with `compare` also ``rank_before, moved_by``.
+        """
+        from ...display.hits import rows_of
+
+        return rows_of(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a data frame with a row per hit and a column per field of the metadata.
+
+        A field that is called like another column becomes ``metadata.NAME``.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            cure = "pip install pandas, or take hits.to_dicts(), which polars reads too"
+            raise MissingExtraError(f"pandas is not installed: {cure}") from error
+        from ...display.hits import columns_of
+
+        frame = pd.DataFrame(columns_of(self), columns=None if self else ["rank", "id", "score", "text"])
+        # Whole numbers, though some are missing.
+        return frame.astype({"rank_before": "Int64"}) if "rank_before" in frame else frame
+
+    def __str__(self) -> str:
+        from ...display.hits import hits_text
+
+        return hits_text(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from ...display.hits import hits_html
+
+        return hits_html(self)
+
 
 def with_comparison(
-    hits: Sequence[Hit], plain_ranks: Mapping[str, int], explanations: Mapping[str, Explanation]
-) -> list[Hit]:
+    hits: Iterable[Hit], plain_ranks: Mapping[str, int], explanations: Mapping[str, Explanation]
+) -> Hits:
     """Return the hits with `rank_before`, from id -> rank without steering, and `moved_by`.
 
     `explanations` holds those of the hits' ids, except of documents deleted meanwhile.
     """
-    made = []
+    made = Hits()
     for hit in hits:
         found = explanations.get(hit.id)
         moved_by = () if found is None else found.moved_by()

@@ -246,6 +246,13 @@ class IndexDocuments(Documents):
         """Return the vector of a document; see `Documents.vector_of`."""
         return self._store.vectors_by_id([id])[0]
 
+    def everything(self) -> tuple[list[str], list[str], FloatArray]:
+        """Return ids, texts and vectors, shape (n, d_in), of all documents of one committed state, in their order."""
+        with self._store.snapshot():
+            rows = self._store.rowids()
+            records = self._store.by_rowid(rows)
+            return [r.id for r in records], [r.text for r in records], self._store.vectors_of(rows)
+
     def sample_vectors(self, limit: int) -> FloatArray:
         """Return vectors of an even sample of the documents; see `Documents.sample_vectors`."""
         with self._views.snapshot():

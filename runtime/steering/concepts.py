@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import ConfigError, DataError, StorageError, UnknownFeatureError
 from ...files import absolute, replace_file
 from ...steering_warnings import warn
-from ...text import one_line, shown
+from ...text import described, one_line, shown
 from ..bundle.bundle import Bundle
 from ..bundle.feature import Feature, format_share, latent_id
 from .change import MAX_STRENGTH, check_strength
@@ -41,8 +41,13 @@ class FeatureWeights(list[tuple[Feature, float]]):
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        from ...display.explanations import feature_name, weights_html
 
-@dataclass(frozen=True)
+        return weights_html("", [(feature_name(feature), weight) for feature, weight in self])
+
+
+@dataclass(frozen=True, repr=False)
 class Concept:
     """A concept to steer towards or away from.
 
@@ -69,6 +74,28 @@ class Concept:
     """Evidence for a text in the documents of the index, 0 to 1 (`Evidence.of`); None if it was not measured."""
     model: str | None = None
     """sha256 of the decoder that the latents belong to; None if they were given by hand."""
+    titles: Mapping[int, str] = field(default_factory=dict, compare=False)
+    """Latent -> its label when the concept was resolved or read with a bundle, to be shown; not saved or compared."""
+
+    def __repr__(self) -> str:
+        strongest = sorted(self.weights.items(), key=lambda pair: -abs(pair[1]))
+        titles = {latent: f" ({title})" for latent, title in self.titles.items()}
+        named = [f"f{latent}{titles.get(latent, '')} {weight:+.2f}" for latent, weight in strongest[:2]]
+        return described("Concept", shown(self.name, 60), self._facts(), *named, "…" if len(strongest) > 2 else "")
+
+    def _repr_html_(self) -> str:
+        from ...display.explanations import weights_html
+        from ...display.html import plain
+
+        pairs = [(f"f{latent} {plain(self.titles.get(latent, ''), 60)}", w) for latent, w in self.weights.items()]
+        return weights_html(plain(f"{one_line(self.name, 80)} ({self._facts()})"), pairs)
+
+    def _facts(self) -> str:
+        """Return where it comes from and, once resolved, how many features it has and how sure that is."""
+        count = "1 feature" if len(self.weights) == 1 else f"{len(self.weights)} features"
+        measured = {"fit": self.fit, "evidence": self.evidence} if self.weights else {}
+        sure = [f"{name} {format_share(value)}" for name, value in measured.items() if value is not None]
+        return ", ".join([SOURCES[self.source], count if self.weights else "not resolved yet", *sure])
 
     def __hash__(self) -> int:
         """Hash the weights by content, because concepts are keys of a boost."""
@@ -155,7 +182,7 @@ class Concept:
         if not weights:
             near = ", ".join(str(f) for f in bundle.features.nearest(self.name)) or "none"
             raise UnknownFeatureError(f"no features of this bundle express {shown(self.name)}; nearest labels: {near}")
-        return replace(self, weights=weights, fit=fit, model=model)
+        return replace(self, weights=weights, fit=fit, model=model, titles=_titles(weights, bundle))
 
     def features(self, bundle: Bundle) -> FeatureWeights:
         """Return (feature, weight) pairs in the order of `weights`; they print one per line."""
@@ -182,7 +209,7 @@ class Concept:
 
     def to_json(self, bundle: Bundle | None = None) -> str:
         """Return the JSON that `from_json` reads; with a bundle, features are keyed by name."""
-        body = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        body = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "titles"}
         weights = {
             f"f{latent}" if bundle is None else str(bundle.features.get(latent)): weight
             for latent, weight in self.weights.items()
@@ -201,7 +228,7 @@ class Concept:
         """
         weights, values = _parse(text, bundle)
         if weights:
-            return replace(cls.from_latents(weights), **values)
+            return replace(cls.from_latents(weights), **values, titles=_titles(weights, bundle) if bundle else {})
         if values["source"] == "examples":
             return cls.from_examples(values["more_like"], values["less_like"], values["name"], values["phrase"])
         return cls.from_text(values["name"])
@@ -258,6 +285,11 @@ class Concept:
                 "anew",
                 "model",
             )
+
+
+def _titles(weights: Mapping[int, float], bundle: Bundle) -> dict[int, str]:
+    known = (bundle.features[latent] for latent in weights if 0 <= latent < len(bundle.features))
+    return {feature.id: feature.title for feature in known if feature.title}
 
 
 def _parse(text: str, bundle: Bundle | None) -> tuple[dict[int, float], dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TypeAlias, overload
 import numpy as np
 
 from ...arrays import FloatArray, IntArray, WideArray
-from ...text import visible
+from ...text import described, one_line, shown, visible
 from ..bundle.bundle import Bundle
 from ..bundle.feature import Feature
 from ..bundle.features import Features
@@ -74,7 +74,8 @@ class Parts(Sequence[Part]):
         return hash(tuple(self))
 
     def __repr__(self) -> str:
-        return repr(tuple(self))
+        first = [f"{part.feature} {part.contribution:+.4f}" for part in self[:3]]
+        return described("Parts", f"{len(self)} features", *first, "…" if len(self) > 3 else "")
 
     def most_steered(self, limit: int) -> tuple[Part, ...]:
         """Return the parts changed by steering, largest change first, ties in the order of the parts."""
@@ -92,7 +93,7 @@ class Parts(Sequence[Part]):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TermValue:
     """What one condition contributes to a score."""
 
@@ -110,8 +111,11 @@ class TermValue:
     """One per feature, largest absolute contribution first, those of other conditions with 0: what each adds to `value`
     beside the average document."""
 
+    def __repr__(self) -> str:
+        return described("TermValue", shown(self.name, 60), f"{self.value:+.4f}", f"stands out by {self.presence:.1f}")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """A decomposed score: ``score = sum(part.contribution) + rest``."""
 
@@ -132,6 +136,16 @@ class Explanation:
     def moved_by(self, limit: int = 5) -> tuple[Part, ...]:
         """Return the parts that steering changed, largest change of the score first, up or down."""
         return self.parts.most_steered(limit)
+
+    def __repr__(self) -> str:
+        of_terms = [f"{one_line(term.name, 30)} {term.value:+.4f}" for term in self.terms]
+        of_parts = [f"{part.feature} {part.contribution:+.4f}" for part in self.parts[:2]]
+        return described("Explanation", shown(self.id, 60), f"score {self.score:.4f}", *(of_terms or of_parts))
+
+    def _repr_html_(self) -> str:
+        from ...display.explanations import explanation_html
+
+        return explanation_html(self)
 
     def __str__(self) -> str:
         lines = [f"{visible(self.id)}: score {self.score:.4f}"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias, TypedDict, cast
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal, Protocol, TypeAlias, TypedDict, TypeVar, cast
 
 import numpy as np
 
 from ...errors import ConfigError
-from ...text import shown
+from ...text import described, shown
 from ..language.request import Request
 from .change import check_strength
 from .concepts import Concept
@@ -26,16 +26,29 @@ Blend: TypeAlias = Literal["both", "move"]
 BLENDS = ("both", "move")
 SAID_NOT = -1.0
 """Strength of what a text in plain words does not want."""
-# The key of a Mapping is invariant, so that each type of key is listed.
-Boost: TypeAlias = (
-    Mapping[str, Strength]
-    | Mapping[int, Strength]
-    | Mapping[Concept, Strength]
-    | Mapping[Profile, Strength]
-    | Mapping[int | str, Strength]
-    | Mapping[Key, Strength]
-    | Profile
-)
+_K = TypeVar("_K", covariant=True)
+_V = TypeVar("_V", covariant=True)
+
+
+class Pairs(Protocol[_K, _V]):
+    """What is read of a mapping. Its keys may have a narrower type, which the keys of `Mapping` may not."""
+
+    def __iter__(self) -> Iterator[_K]: ...
+    def __len__(self) -> int: ...
+    def keys(self) -> KeysView[_K]:
+        """Return the keys."""
+        ...
+
+    def values(self) -> ValuesView[_V]:
+        """Return the values."""
+        ...
+
+    def items(self) -> ItemsView[_K, _V]:
+        """Return keys with their values."""
+        ...
+
+
+Boost: TypeAlias = Pairs[Key, Strength] | Profile
 """Concept -> strength. A profile alone is boosted at strength 1."""
 DEFAULT_KEEP = 0.96
 """Default of `keep`: the cosine of the query before and after moving that `"auto"` preserves, about 16 degrees. On
@@ -55,7 +68,7 @@ class SteeringArguments(TypedDict, total=False):
     """The request as one object, in place of the others."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Steering:
     """A request to steer a query. Without boost, clamp and exclude it changes nothing.
 
@@ -92,6 +105,12 @@ class Steering:
             strength = self.boost.get(key, 0)
             if strength == "auto" or (strength != "-auto" and float(strength) > 0):
                 raise ConfigError(f"{shown(key)} is in boost and in exclude: leave it out of one of them")
+
+    def __repr__(self) -> str:
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        default: dict[str, object] = {entry.name: entry.default for entry in fields(self)} | {"boost": {}, "clamp": {}}
+        changed = [f"{name}={shown(value, 120)}" for name, value in given.items() if value != default[name]]
+        return described("Steering", *changed)
 
     @property
     def empty(self) -> bool:

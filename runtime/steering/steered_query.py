@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...arrays import FloatArray
+from ...text import described, shown
 from ..language.request import Request
 from .change import Change
 from .concepts import Concept
@@ -14,7 +15,7 @@ from .conditions.terms import Term
 from .request import Blend
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SteeredQuery:
     """A query before and after steering, accepted by every search, explanation and engine in place of a text."""
 
@@ -43,6 +44,13 @@ class SteeredQuery:
     """The conditions that documents are ranked by, the query's own first; empty if similarity to `vector` ranks."""
     about: FloatArray | None = field(default=None, repr=False, compare=False)
     """The vector of the query's own condition: `original` as clamps, and with `blend="move"` boosts, move it."""
+
+    def __repr__(self) -> str:
+        text = "a vector" if self.text is None else shown(self.text, 60)
+        said = {"boost": self.boosted, "clamp": self.clamped}
+        steered = [f"{name} {shown(one.name, 30)} {value:+.2g}" for name, of in said.items() for one, value in of]
+        steered += [f"exclude {shown(one.name, 30)}" for one in self.excluded]
+        return described("SteeredQuery", text, *steered, f"kept {self.kept:.2f}")
 
     @cached_property
     def change(self) -> Change:

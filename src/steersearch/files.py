@@ -27,6 +27,15 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def nearby(path: Path) -> str:
+    """Return a path as people read it: beside the working directory where it lies below that."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    # Elsewhere, or the working directory is gone.
+    except (ValueError, OSError):
+        return str(path)
+
+
 def absolute(path: str | os.PathLike[str]) -> Path:
     """Return a path made absolute, with ``~`` as the home folder, so that it is the same place after a `chdir`.
 

@@ -23,6 +23,8 @@ _UNSEEN = re.compile(
     rf"|(?<![{_VARIED}])[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 """Characters that would steer a terminal, or hide from who reads them."""
+LONGEST_REPR = 200
+"""Characters of an object in a notebook, a log or a debugger."""
 STEM, ENDING = 4, 3
 """Letters that two forms of a word share at least, and those in which they may differ at most."""
 
@@ -46,6 +48,12 @@ def shown(value: object, width: int = 80) -> str:
     except (ValueError, RecursionError):
         text = f"a very large {type(value).__name__}"
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def described(kind: str, *facts: str) -> str:
+    """Return what `repr` shows of an object: its kind and what is worth knowing, one line of at most 200 characters."""
+    line = visible(one_line(f"{kind}({', '.join(fact for fact in facts if fact)}"))
+    return f"{line if len(line) < LONGEST_REPR else f'{line[: LONGEST_REPR - 2]}…'})"
 
 
 def first_line(text: str, default: str = "") -> str:

@@ -40,7 +40,7 @@ LOOKS = {
     "get": lambda index: [index.get([f"d{i}" for i in range(0, N, 3)]), "nobody" in index],
     "all": lambda index: [part.tobytes() if hasattr(part, "tobytes") else part for part in index.documents()],
     "codes": lambda index: [part.tobytes() for part in index.sample(50)[1]],
-    "explain": lambda index: repr(index.explain(QUERIES[0], "d7", boost={3: 1.0})),
+    "explain": lambda index: (e := index.explain(QUERIES[0], "d7", boost={3: 1.0}), [*e.parts]),
 }
 
 

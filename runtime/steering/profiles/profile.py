@@ -16,7 +16,7 @@ from ....arrays import FloatArray
 from ....errors import ConfigError, DataError, UnknownFeatureError
 from ....files import absolute
 from ....forks import renew_after_fork
-from ....text import one_line, shown
+from ....text import described, one_line, shown
 from ...bundle.bundle import Bundle
 from ...bundle.feature import Feature
 from ..change import check_strength
@@ -247,7 +247,9 @@ class Profile:
             write_learned(where, self._current(), self.half_life)
 
     def __repr__(self) -> str:
-        return f"Profile({len(self._learned.standing)} documents)"
+        liked = sum(click.liked for click in self._learned.standing)
+        where = "" if self.path is None else shown(str(self.path), 90)
+        return described("Profile", where, f"{liked} liked, {len(self._learned.standing) - liked} disliked")
 
     def __str__(self) -> str:
         learned, made = self._current(), self._make()

@@ -339,3 +339,10 @@ class TestDocuments:
         monkeypatch.setattr(index_module, "COMPARE_DEPTH", 1)
         built = SteerableRetriever(index=retriever.index, include_explanations=True, boost={errors_concept: 3.0})
         assert None in [document.metadata["steerable"]["rank_before"] for document in built.invoke(QUERY, k=3)]
+
+
+def test_type_checkers_know_every_field():
+    from steersearch.integrations.langchain.retriever import RetrieverFields
+
+    own = {name for name in SteerableRetriever.model_fields if name not in ("index", "tags", "metadata", "name")}
+    assert set(RetrieverFields.__annotations__) == own | {"tags", "metadata", "name"}

@@ -81,4 +81,4 @@ def test_explanations_compare_and_print_by_what_they_say(tiny_index):
     assert again[0] == again[1]
     assert hash(again[0].parts) == hash(again[1].parts)
     assert again[0].parts != again[0].parts[1:]
-    assert repr(again[0].parts).startswith("(Part(feature=Feature(id=")
+    assert repr(again[0].parts).startswith(f"Parts({len(again[0].parts)} features, f")
