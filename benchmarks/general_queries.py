@@ -6,7 +6,7 @@ FOLDER holds the sets as folders in BEIR's format, the model is all-MiniLM-L6-v2
 Titles, sentences and spans of open sets that are not measured on, the documentation of the running Python, questions of
 two sets, and words and definitions of WordNet 3.1, for words that the sets do not have: 2.5 million texts, which a GPU
 embeds in a minute and two CPU cores in half a day. The file in the package was made by an earlier form of this script
-with the same texts and settings, and other random pieces. Nothing is measured here: `benchmarks.fast_queries` does that.
+with the same texts and settings, and other random pieces. Nothing is measured here; `benchmarks.fast_queries` does it.
 """
 
 from __future__ import annotations
