@@ -14,6 +14,7 @@ from ...errors import BundleError, ConfigError, DataError
 from ...steering_warnings import gathered, warn
 from ...text import shown
 from ..bundle.bundle import Bundle
+from ..bundle.features import Features
 from ..language.request import Request
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
@@ -69,7 +70,8 @@ class Resolver:
         # Typed, because True equals latent 1.
         self._concept_of = lru_cache(CACHED, typed=True)(self._find_concept)
         self._resolved = lru_cache(CACHED, typed=True)(self._make_resolved)
-        self._features = bundle.features
+        # Not read before a concept is asked for.
+        self._features: Features | None = None
 
     def resolve(self, key: Key) -> Concept:
         """Return the concept of a key, as weighted latents.

@@ -153,6 +153,9 @@ def test_a_fast_search_loads_no_onnxruntime(tmp_path: Path, fitted: Path) -> Non
         f"index = SteerableIndex.open({str(tmp_path / 'index')!r}, queries='fast')\n"
         "assert len(index.search('music and rivers', 3)) == 3\n"
         "assert 'onnxruntime' not in sys.modules and 'torch' not in sys.modules\n"
+        # Neither labels nor what only adding or verifying documents needs.
+        "assert 'features' not in vars(index.bundle)\n"
+        "assert not {'steersearch.corpus', 'steersearch.runtime.maintenance', 'numpy.ma'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
