@@ -25,6 +25,8 @@ from .documents import Documents
 Source: TypeAlias = Literal["latents", "label", "text", "examples", "profile"]
 MAX_BYTES = 16_000_000
 """Of a file with a concept. One that weighs 100,000 latents takes 3 MB."""
+LARGEST_SHARE = 1000
+"""Far above what `fit` and `evidence` can be."""
 SOURCES: Mapping[Source, str] = {
     **{"latents": "latents", "label": "a label", "text": "a phrase", "examples": "examples", "profile": "a profile"}
 }
@@ -305,6 +307,9 @@ def _parse(text: str, bundle: Bundle | None) -> tuple[dict[int, float], dict[str
             raise TypeError("name, phrase, model and examples are strings")
         if not all(number is None or type(number) in (int, float) for number in numbers):
             raise TypeError("fit and evidence are numbers")
+        # Both are shares. One of a thousand digits could not even be shown.
+        if not all(number is None or abs(number) <= LARGEST_SHARE for number in numbers):
+            raise ValueError(f"fit and evidence are shares of at most {LARGEST_SHARE}")
         if values["source"] not in [*SOURCES]:  # it may be unhashable
             raise ValueError(f"source is {shown(values['source'])}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -131,6 +131,8 @@ def test_absurd_weights_are_bounded():
         lambda: Concept.from_json('{"name": "a", "source": "dreams"}'),
         lambda: Concept.from_json('{"name": 3, "source": "text"}'),
         lambda: Concept.from_json('{"name": "a", "source": "text", "fit": "good"}'),
+        lambda: Concept.from_json('{"name": "a", "source": "text", "fit": 1' + "0" * 400 + "}"),
+        lambda: Concept.from_json('{"name": "a", "source": "text", "evidence": NaN}'),
         lambda: Concept.from_json('{"name": "a", "source": "text", "weights": {"f1": NaN}}'),
         lambda: Concept.from_json('{"name": "a", "source": "text", "weights": {"f1": "1"}}'),
         lambda: Concept.from_json('{"name": "a", "source": "text", "weights": ["f1"]}'),
