@@ -23,7 +23,7 @@ function Welcome() {
     <p>The list follows what you type. Then add a concept and move its slider: the steered list stands beside the plain one,
       and every score is taken apart below its text.</p>
     <p class="quiet">${named}</p>
-    ${info.queries && html`<p>This is a still copy, with the results of these queries:</p>
+    ${info.queries && html`<p>This is a still copy. It has the results of these queries:</p>
       <ul class="still">${info.queries.map((query) => html`<li key=${query}><button class="linky" onClick=${() => change({ query })}>${query}</button></li>`)}</ul>`}
   </div>`;
 }

@@ -141,7 +141,7 @@ function MapHits({ map }) {
   if (!hits || !hits.length) return html`<p class="hint">Search, and the results are marked on the map. <${Go} to="search">To the search<//></p>`;
   const there = new Set(map.ids.map(String));
   return html`<h3>Results</h3><ol class="map-hits">
-    ${hits.map((hit) => html`<li key=${hit.id} class=${pointed === hit.id ? "pointed" : ""} tabindex="0"
+    ${hits.map((hit) => html`<li key=${hit.id} data-id=${hit.id} class=${pointed === hit.id ? "pointed" : ""} tabindex="0"
       onPointerEnter=${() => update({ pointed: hit.id })} onPointerLeave=${() => update({ pointed: null })}
       onFocus=${() => update({ pointed: hit.id })} onBlur=${() => update({ pointed: null })}>
       <span class="rank">${hit.rank}</span><span><bdi>${oneLine(hit.title || hit.text, 90)}</bdi>${!there.has(hit.id) && html`<small class="quiet">not in the sample</small>`}</span></li>`)}

@@ -29,6 +29,12 @@ HOSTILE = (
 """A text that would run, ring and turn round if anything but a text node showed it; its emoji shifts UTF-16 offsets."""
 
 
+SETTLED = """async () => {
+  const { model } = await import(new URL("core/store.js", document.baseURI).href);
+  return !model.busy && (model.answered === model.state || !model.state.query.trim());
+}"""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
@@ -136,12 +142,18 @@ class Tab:
         )
         return read
 
+    def ids_of_map(self) -> list[str]:
+        """Return the ids of the list beside the map."""
+        read: list[str] = self.page.eval_on_selector_all(".map-hits li", "rows => rows.map(row => row.dataset.id)")
+        return read
+
     def answer(self, act: Any, path: str = "/api/search") -> dict[str, Any]:
-        """Do something and return the answer of the server to the last request that it led to."""
+        """Do something and return what the server answers; before and after it, nothing is under way."""
+        self.until(SETTLED)
         with self.page.expect_response(lambda response: path in response.url) as waited:
             act()
         read: dict[str, Any] = waited.value.json()
-        self.until("!document.querySelector('.busy.on')")
+        self.until(SETTLED)
         return read
 
     def until(self, condition: str, arg: Any = None) -> None:

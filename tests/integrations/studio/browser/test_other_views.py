@@ -69,10 +69,56 @@ def test_map_and_list_are_linked_both_ways(tab):
         if found:
             break
     assert found is not None, "no point of the map answers the pointer"
+    pointed = page.evaluate("async () => (await import(new URL('core/store.js', document.baseURI).href)).model.pointed")
+    assert pointed is not None  # the list marks the same document
+    assert page.locator(".map-hits li.pointed").count() == (pointed in tab.ids_of_map())
     page.mouse.click(*found)
     page.wait_for_selector(".chosen .text")
     tab.answer(lambda: page.get_by_role("button", name="More like this").click())
     assert any("more" in held["key"] for held in tab.state()["concepts"])
+
+
+def test_twenty_thousand_points_move_smoothly(tab):
+    points = [[(17 * i % 1009) / 1009, (29 * i % 1013) / 1013] for i in range(20_000)]
+    body = {
+        "kind": "documents",
+        "points": points,
+        "ids": [f"d{i}" for i in range(20_000)],
+        "values": None,
+        "legend": None,
+    }
+    tab.page.route("**/api/map", lambda route: route.fulfill(status=200, json=body | {"titles": None, "of": 60_000}))
+    page = tab.open(at="map")
+    page.wait_for_selector(".legend:has-text('of 60')")
+    times = page.evaluate("""async () => {
+      const canvas = document.querySelector(".plane canvas");
+      const turn = () => new Promise((done) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = done;
+        port2.postMessage(0);
+      });
+      const times = [];
+      for (let step = 0; step < 40; step += 1) {
+        const began = performance.now();
+        const place = { clientX: 400, clientY: 400, cancelable: true };
+        canvas.dispatchEvent(new WheelEvent("wheel", { deltaY: step < 20 ? -30 : 30, ...place }));
+        await new Promise(requestAnimationFrame);
+        await turn();
+        times.push(performance.now() - began);
+      }
+      return times.sort((a, b) => a - b);
+    }""")
+    assert times[20] < 60, times  # drawn by the processor alone, on a machine that does other things too
+
+
+def test_a_feature_joins_a_family(tab):
+    page = tab.open(at="feature/2")
+    page.wait_for_selector("article.feature")
+    page.locator(".edits input").nth(2).fill("f3")
+    page.get_by_role("button", name="Merge").click()
+    page.wait_for_selector("aside h3:has-text('Family')")
+    page.get_by_role("button", name="Undo the last change").click()
+    page.wait_for_selector("button:has-text('Undo the last change')", state="detached")
 
 
 def test_the_map_takes_colours_and_shows_features(tab):
