@@ -117,7 +117,8 @@ def embedder_graph(
             graph = _export_with_optimum(model, scratch) if exporter == "optimum" else _export_with_torch(model, tail)
             tokens = ("batch", "sequence")
             width = int(model.get_sentence_embedding_dimension() or 0)
-            shapes = {"input_ids": tokens, "attention_mask": tokens, OUTPUT: ("batch", width)}
+            shapes: dict[str, tuple[str | int, ...]] = {"input_ids": tokens, "attention_mask": tokens}
+            shapes[OUTPUT] = ("batch", width)
             if tail is not None and with_token_vectors(graph, tail):
                 shapes[TOKENS] = (*tokens, width)
             graph = name_dimensions(graph, shapes)

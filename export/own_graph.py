@@ -121,7 +121,7 @@ def completed(
     graph.input.extend(
         helper.make_tensor_value_info(name, TensorProto.INT64, tokens) for name in INPUTS if name in inputs
     )
-    shapes: dict[str, Sequence[object]] = {OUTPUT: ("batch", d_in)}
+    shapes: dict[str, tuple[str | int, ...]] = {OUTPUT: ("batch", d_in)}
     if tokens_given:
         shapes[TOKENS] = (*tokens, d_in)
         if truncated:
@@ -129,7 +129,7 @@ def completed(
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
     del model.metadata_props[:]
     model.doc_string = ""
-    return name_dimensions(model, dict.fromkeys(inputs, tokens) | shapes)
+    return name_dimensions(model, {**dict.fromkeys(inputs, tokens), **shapes})
 
 
 class _Steps:

@@ -63,7 +63,8 @@ def tail_of(model: SentenceTransformer) -> Tail | None:
             bias = None if linear.bias is None else linear.bias.detach().numpy()
             tail.append(Product(linear.weight.detach().numpy(), bias))
         elif hasattr(module, "width"):
-            tail.append(int(module.width))
+            cut: Any = module.width
+            tail.append(int(cut))
         else:
             return None
     return tail

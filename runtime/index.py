@@ -388,9 +388,10 @@ class SteerableIndex:
             if not (compare or highlight):
                 return hits
             plain = self._hits(view, request.unsteered, max(n_results, COMPARE_DEPTH), filter) if compare else []
-            reasons = self._explanations(steered, [hit.id for hit in hits], words=highlight)
+        reasons = self._explanations(steered, [hit.id for hit in hits], words=highlight)
         if highlight:
-            hits = [replace(hit, words=reasons[hit.id].words) for hit in hits]
+            # Without those that were deleted a moment ago.
+            hits = [replace(hit, words=reasons[hit.id].words) if hit.id in reasons else hit for hit in hits]
         return with_comparison(hits, {hit.id: hit.rank for hit in plain}, reasons) if compare else hits
 
     def steer(

@@ -223,7 +223,7 @@ class SteerableRetriever(BaseRetriever):
     def _search(self, query: str, arguments: dict[str, Any], handlers: bool) -> SearchReport:
         # Somebody's server is searched twice only on demand.
         moves = handlers and self._engine is None
-        wanted = {"explanations": self.include_explanations, "highlight": self.highlight}
+        wanted: dict[str, Any] = {"explanations": self.include_explanations, "highlight": self.highlight}
         return search_and_report(self.index, query, moves=moves, **wanted, **arguments)
 
     def _documents(self, report: SearchReport) -> list[Document]:

@@ -125,13 +125,13 @@ def test_an_architecture_that_an_exporter_does_not_know(tiny_model, tiny_graphs,
         raise KeyError("no such architecture")
 
     monkeypatch.setattr("optimum.exporters.onnx.onnx_export_from_model", refuse)
-    monkeypatch.setattr("steersearch.export.embedder._export_with_torch", lambda model: 1 / 0)
+    monkeypatch.setattr("steersearch.export.embedder._export_with_torch", lambda model, tail: 1 / 0)
     with pytest.raises(DataError, match=r"optimum cannot export it .*no such architecture.*: try --via torch"):
         embedder_graph(tiny_model, "optimum", tmp_path)
     with pytest.raises(DataError, match=r"optimum cannot .*; torch cannot export it \(division by zero\).*--vectors"):
         embedder_graph(tiny_model, "auto", tmp_path)
     by_torch = onnx.load_from_string(tiny_graphs["torch"])
-    monkeypatch.setattr("steersearch.export.embedder._export_with_torch", lambda model: by_torch)
+    monkeypatch.setattr("steersearch.export.embedder._export_with_torch", lambda model, tail: by_torch)
     steps = []
     assert len(embedder_graph(tiny_model, "auto", tmp_path, steps.append).graph.node) > 10
     assert steps == [

@@ -140,7 +140,12 @@ def test_every_pooling_is_added_to_a_graph(tmp_path, pooling, opset):
     np.testing.assert_allclose(opened.embed_documents(TEXTS), embedder.embed(TEXTS), atol=1e-5)
     graph = onnx.load(tmp_path / "files" / "embedder.onnx").graph
     assert {value.type.tensor_type.elem_type for value in graph.input} == {onnx.TensorProto.INT64}
-    assert [value.name for value in graph.output] == ["sentence_embedding"]
+    more = ["token_embeddings"] if pooling == "mean" else []
+    assert [value.name for value in graph.output] == ["sentence_embedding", *more]
+    parts = opened.document_parts(TEXTS)
+    assert (parts is not None) == (pooling == "mean")
+    for one, row in zip(parts or [], opened.embed_documents(TEXTS), strict=pooling == "mean"):
+        np.testing.assert_allclose(one.vectors.sum(0), row, atol=1e-5)
 
 
 @pytest.mark.parametrize("how", [{"half": True}, {"inputs": ["input_ids"]}])

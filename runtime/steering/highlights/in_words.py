@@ -116,4 +116,6 @@ def _sentences(text: str, spans: IntArray, values: WideArray) -> tuple[Sentence,
     places = np.searchsorted(bounds[:, 0], spans[:, 0], "right") - 1  # the sentence of each word
     sums, counts = np.bincount(places, values, len(bounds)), np.bincount(places, minlength=len(bounds))
     read = np.flatnonzero(counts).tolist()
-    return tuple(Sentence(*bounds[i].tolist(), value=float(sums[i]), words=int(counts[i])) for i in read)
+    return tuple(
+        Sentence(int(bounds[i, 0]), int(bounds[i, 1]), value=float(sums[i]), words=int(counts[i])) for i in read
+    )

@@ -29,7 +29,7 @@ def words_of(text: str, tokens: IntArray | None = None) -> IntArray:
     if not _UNSPACED.search(text):
         return np.array(found, np.int64).reshape(-1, 2)
     cuts = set() if tokens is None else set(tokens[tokens[:, 0] < tokens[:, 1]].ravel().tolist())
-    made = []
+    made: list[tuple[int, int]] = []
     for start, end in found:
         edges = {start, end}
         for run in _UNSPACED.finditer(text, start, end):

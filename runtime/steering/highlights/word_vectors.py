@@ -13,11 +13,13 @@ from ...bundle.bundle import Bundle
 from ...bundle.token_parts import TokenParts
 from .spans import words_of, words_of_tokens
 
-CACHED = 2**26
-"""Bytes of vectors that are kept, some 200 long documents: who moves a slider sees the same ones again and again."""
-PIECES, PIECES_OUTSIDE = 48, 12
-"""Pieces of a text that are left out one by one, of an embedder in the bundle and of one from outside, where each may
-cost money. A longer text is divided into runs of words, and what a run adds is spread evenly over its words."""
+CACHED = {"fast": 2**26, "lean": 2**23}
+"""Bytes of vectors that are kept, by the profile of the bundle, some 200 or 25 long documents: who moves a slider sees
+the same ones again and again."""
+WORDS, FEWEST, OUTSIDE = 1024, 8, 12
+"""Words that are embedded to leave out those of one text, each piece with the whole rest: every word of 32, runs of 10
+of 100. At least so many pieces are left out, half a second for an abstract; and at most so many with an embedder from
+outside, where each may cost money. What a run adds is spread evenly over its words."""
 DIFFERENT = 0.02
 """Distance of two unit vectors, about one degree, from which on they are not embeddings of one text."""
 
@@ -42,7 +44,9 @@ class WordReader:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._kept: BoundedCache[str, WordVectors] = BoundedCache(CACHED, lambda one: one.vectors.nbytes)
+        self._kept: BoundedCache[str, WordVectors] = BoundedCache(
+            CACHED[bundle.profile], lambda one: one.vectors.nbytes
+        )
 
     def of(self, texts: Sequence[str]) -> list[WordVectors]:
         """Return the vectors of the words of documents; those that are not known are embedded together."""
@@ -79,11 +83,11 @@ def _joined(text: str, tokens: TokenParts) -> WordVectors:
 
 def _by_leaving_out(bundle: Bundle, texts: list[str]) -> list[WordVectors]:
     """Embed each text without each of its words, or runs of them, and take the difference."""
-    most = PIECES_OUTSIDE if bundle.brings else PIECES
     wanted: list[str] = []
     plans = []
     for text in texts:
         words = words_of(text)
+        most = OUTSIDE if bundle.brings else max(FEWEST, WORDS // max(len(words), 1))
         runs = np.array_split(np.arange(len(words)), min(most, len(words))) if len(words) else []
         without = []
         for run in runs:

@@ -66,7 +66,7 @@ def test_the_best_sentence_of_another_engine(memory: VectorStore, index: Steerab
         assert document.page_content[place["start"] : place["end"]] == place["text"]
     explained = {one.id: one for one in index.explain_all(QUERY, names(over.invoke(QUERY, **how)), words=True, **how)}
     for hit in over.index.search(QUERY, 4, highlight=True, **how):
-        words, own = hit.words, explained[hit.id].words if hit.id in explained else None
+        words, own = hit.words, explained[hit.metadata["name"]].words
         assert words is not None
         assert words.exact
         if how.get("blend") == "move" or not how:

@@ -278,12 +278,11 @@ class TestDocuments:
         retriever.index.add(
             [f"A module is a file. An exception is raised. {QUERY}"] * 2, ["own", "taken"], [{}, {"highlight": "mine"}]
         )
-        built = SteerableRetriever(index=retriever.index, k=60, highlight=True)
+        built = SteerableRetriever(index=retriever.index, k=62, highlight=True)
         for view in ("dense", "hybrid"):
-            documents = {document.id: document for document in built.bind(view=view).invoke(QUERY, k=60)}
-            if view == "dense":
-                assert len(documents) == 62
-            for document in documents.values():
+            documents = SteerableRetriever(index=retriever.index, k=62, highlight=True, view=view).invoke(QUERY)
+            assert len(documents) == 62
+            for document in documents:
                 place = document.metadata["highlight"]
                 if document.id == "taken":
                     assert place == "mine"
@@ -293,7 +292,7 @@ class TestDocuments:
         assert sentence is not None
         assert built.invoke(QUERY)[0].metadata["highlight"]["start"] == sentence.start
         assert "highlight" not in retriever.invoke(QUERY)[0].metadata
-        steered = built.invoke(QUERY, boost={PHRASE: 1.0})
+        steered = built.invoke(QUERY, boost={PHRASE: 1.0}, filter={"topic": {"$exists": True}})
         assert all(set(document.metadata["highlight"]) == {"text", "start", "end"} for document in steered)
 
     def test_explanations_when_asked(self, retriever: SteerableRetriever, errors_concept: Concept) -> None:

@@ -1,5 +1,6 @@
 """Scores in words: parts by hand, parts that add up, and what they are where an embedding is no sum over tokens."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from steersearch.runtime.bundle.token_parts import TokenParts, parts_of_mean, sp
 from steersearch.runtime.search.lexical.word_sets import hashes_of, spread_in, spread_over
 from steersearch.runtime.steering.highlights.parts import MOST, Sentence, Words
 from steersearch.runtime.steering.highlights.spans import sentences_of, words_of, words_of_tokens
-from steersearch.runtime.steering.highlights.word_vectors import PIECES, PIECES_OUTSIDE, WordReader
+from steersearch.runtime.steering.highlights.word_vectors import FEWEST, OUTSIDE, WORDS, WordReader
 
 from ...test_golden import DATA, documents
 
@@ -87,7 +88,7 @@ def test_the_words_of_a_phrase_in_a_text():
 class Lines:
     """A bundle whose embedding is known by hand: a text is the sum of the vectors of its words, each a unit."""
 
-    d_in, brings = 3, False
+    d_in, brings, profile = 3, False, "fast"
 
     def __init__(self, tokens=True):
         self.tokens, self.asked = tokens, []
@@ -146,13 +147,18 @@ def test_words_that_are_left_out_by_hand():
     assert bundle.asked[3:] == ["red"]
 
 
-@pytest.mark.parametrize(("brings", "pieces"), [(False, PIECES), (True, PIECES_OUTSIDE)])
-def test_long_texts_lose_runs_of_words(brings, pieces):
+@pytest.mark.parametrize(
+    ("brings", "n", "pieces"),
+    [(False, 20, 21), (False, 100, WORDS // 101), (False, 500, FEWEST), (True, 9, 10), (True, 100, OUTSIDE)],
+)
+def test_long_texts_lose_runs_of_words(brings, n, pieces):
     bundle = Lines(tokens=False)
     bundle.brings = brings
-    (words,) = WordReader(bundle).of(["blue " * 100 + "red"])
+    (words,) = WordReader(bundle).of(["blue " * n + "red"])
     assert len(bundle.asked) == 1 + pieces
-    assert len(words.vectors) == 101
+    assert len(words.vectors) == n + 1
+    if pieces > n:
+        return
     np.testing.assert_array_equal(words.vectors[-1], words.vectors[-2])
     assert words.vectors[-1][0] > words.vectors[0][0]
 
@@ -291,6 +297,17 @@ def test_a_bundle_without_token_vectors_leaves_words_out(tmp_path):
         assert "moon" in explanation.words.text_of(best).lower()
 
 
+def test_the_words_of_a_feature(tiny_index):
+    # A feature's atom is a unit vector, and a vector is a query.
+    bundle, id = tiny_index.bundle, "exceptions-3"
+    indices, _ = bundle.encode(tiny_index.vectors([id])[0][None])
+    latent = int(indices[0, 0])
+    explanation = tiny_index.explain(bundle.atoms[latent], id, words=True)
+    check_sums(explanation)
+    (words,) = WordReader(bundle).of([explanation.words.text])
+    np.testing.assert_allclose(explanation.words.values, words.vectors @ bundle.atoms[latent], atol=1e-5)
+
+
 def test_as_text(tiny_index):
     explanation = tiny_index.explain("an error is raised", "exceptions-0", words=True)
     lines = str(explanation).split("\n")
@@ -319,8 +336,26 @@ def test_odd_texts(tiny_index):
 def test_a_reader_of_an_engine_is_the_same(tiny_index):
     # `SimpleNamespace` stands for whatever has the two methods and the flag that a reader uses.
     bundle = tiny_index.bundle
-    like = SimpleNamespace(document_parts=lambda texts: None, embed_documents=bundle.embed_documents, brings=False)
+    like = SimpleNamespace(
+        document_parts=lambda texts: None, embed_documents=bundle.embed_documents, brings=False, profile="lean"
+    )
     left_out, exact = WordReader(like).of(["a class has a name"])[0], WordReader(bundle).of(["a class has a name"])[0]
     assert not left_out.exact
     np.testing.assert_array_equal(left_out.spans, exact.spans)
     np.testing.assert_allclose(left_out.total, exact.total, atol=1e-6)
+
+
+@given(st.text(max_size=60) | st.text("ab 漢字.。!\n-'é", max_size=60), st.data())
+def test_words_and_sentences_of_any_text(text, data):
+    edges = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    tokens = np.array([*pairwise(edges)], np.int64).reshape(-1, 2)
+    for spans in (words_of(text), words_of(text, tokens), sentences_of(text)):
+        assert (spans[:, 0] < spans[:, 1]).all()
+        assert (spans[1:, 0] >= spans[:-1, 1]).all()
+        assert all(word.strip() == word for word in cut(text, spans))
+    words, sentences = words_of(text, tokens), sentences_of(text)
+    # Every word begins in a sentence, and tokens belong to words that they touch.
+    assert all(any(a <= start < b for a, b in sentences.tolist()) for start in words[:, 0].tolist())
+    for owner, (start, end) in zip(words_of_tokens(words, tokens, len(text)).tolist(), tokens.tolist(), strict=True):
+        touched = [i for i, (a, b) in enumerate(words.tolist()) if max(a, start) < min(b, end)]
+        assert owner in touched if touched else owner == -1
