@@ -26,8 +26,8 @@ def bind(host: str, port: int | None) -> socket.socket:
     for tried in (PORT, 0) if port is None else (port,):
         try:
             return _bound(host, tried)
-        # ValueError: a text that can be no address.
-        except (OSError, ValueError, OverflowError) as error:
+        # ValueError and TypeError: a text that can be no address.
+        except (OSError, ValueError, TypeError, OverflowError) as error:
             last = error
     raise ConfigError(
         f"{shown(host)} port {port or PORT} cannot be used ({getattr(last, 'strerror', None) or last}): "

@@ -90,7 +90,6 @@ def test_command_line(asked, tmp_path, monkeypatch, sae_here):
 @pytest.mark.skipif(os.name == "nt", reason="the command is for a POSIX shell")
 def test_command_line_in_a_shell(asked, tmp_path):
     ids, texts = asked
-    (tmp_path / "sae").write_text(f'#!/bin/sh\nexec {sys.executable} -m steersearch "$@"\n')
     sae = "import sys\nfrom steersearch.cli import main\nsys.argv[0] = 'sae'\nmain()"
     (tmp_path / "sae").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(sae)} "$@"\n')
     (tmp_path / "sae").chmod(0o755)
