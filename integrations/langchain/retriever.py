@@ -63,6 +63,7 @@ class RetrieverFields(TypedDict, total=False):
     fusion: Literal["rrf"] | dict[str, float]
     include_scores: bool
     include_explanations: bool
+    highlight: bool
     name: str | None
     tags: list[str] | None
     metadata: dict[str, Any] | None

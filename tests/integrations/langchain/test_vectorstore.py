@@ -24,7 +24,7 @@ from steersearch.errors import (
 from steersearch.integrations.langchain import SteerableEmbeddings, SteerableVectorStore
 from steersearch.runtime.bundle.bundle import Bundle
 from steersearch.runtime.index import SteerableIndex
-from steersearch.runtime.ingest import adding
+from steersearch.runtime.ingest import adoption
 from steersearch.runtime.steering.request import SAID_NOT
 
 from ..conftest import PHRASE, QUERY, Steps, found, ids
@@ -216,7 +216,7 @@ class TestDurability:
         with SteerableVectorStore(folder, embedding=Long(opened_bundle)) as plain:
             plain.add_texts(topic_texts.texts, topic_texts.metadata, ids=topic_texts.ids)
             expected = plain.similarity_search(QUERY, k=60)
-        monkeypatch.setattr(adding, "BATCH", 7)
+        monkeypatch.setattr(adoption, "BATCH", 7)
         encode, calls = Bundle.encode, []
 
         def killed(self: Bundle, rows: Any) -> Any:
