@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays import FloatArray, IntArray
 from ..errors import ConfigError, DataError, StorageError
 from ..extras import require
-from ..files import absolute
+from ..files import absolute, make_temporary
 from .bundle.bundle import Bundle
 from .index import SteerableIndex
 
@@ -55,8 +55,9 @@ def export_atlas(index: SteerableIndex, out: str | Path, *, embeddings: bool = T
         raise DataError(f"{index.path} has no documents: add some with `sae index`")
     metadata = [record.metadata if record else {} for record in index.get(ids)]
     columns, places = _columns(metadata), _project(vectors)
-    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished: Path | None = None
     try:
+        unfinished = make_temporary(path)
         with pq.ParquetWriter(unfinished, _schema(columns, embeddings)) as file:
             for start in range(0, len(ids), BLOCK):
                 block = slice(start, start + BLOCK)
@@ -79,7 +80,8 @@ def export_atlas(index: SteerableIndex, out: str | Path, *, embeddings: bool = T
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
     return len(ids)
 
 
