@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from ..json_values import finite_json
 from ..text import one_line, visible, visible_json
 from .console import console, harmless, stderr
 from .highlights import highlights_json, marked_sentence
@@ -27,17 +27,10 @@ def print_json(value: Any) -> None:
     infinity, which JSON does not have, are null.
     """
     ascii = not console.encoding.startswith("utf")
-    console.file.write(visible_json(json.dumps(_finite(value), ensure_ascii=ascii, allow_nan=False, indent=1)) + "\n")
+    console.file.write(
+        visible_json(json.dumps(finite_json(value), ensure_ascii=ascii, allow_nan=False, indent=1)) + "\n"
+    )
     console.file.flush()
-
-
-def _finite(value: Any) -> Any:
-    """Return JSON values with None in the place of numbers that are not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(held) for key, held in value.items()}
-    return [_finite(held) for held in value] if isinstance(value, list | tuple) else value
 
 
 def print_request(steered: SteeredQuery) -> None:

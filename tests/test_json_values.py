@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from steersearch.errors import DataError
-from steersearch.json_values import json_value, json_values
+from steersearch.json_values import finite_json, json_value, json_values
 
 EAST = dt.timezone(dt.timedelta(hours=2))
 
@@ -95,3 +95,8 @@ def test_utc_orders_as_instants_do() -> None:
         dt.datetime(2024, 5, 1, hour, 30, 0, part, zone) for zone in zones for hour in (0, 12, 23) for part in (0, 5)
     ]
     assert sorted(times, key=lambda time: str(json_value(time))) == sorted(times)
+
+
+def test_numbers_that_json_lacks_are_none():
+    given = {"a": [1.5, math.nan, (math.inf, "x")], "b": {"c": -math.inf, "d": None, "e": 2}}
+    assert finite_json(given) == {"a": [1.5, None, [None, "x"]], "b": {"c": None, "d": None, "e": 2}}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import mimetypes
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ...errors import IndexLockedError, MissingExtraError, SteersearchError, StorageError, UnknownFeatureError
+from ...json_values import finite_json
 from ...text import one_line, shown
 from ..optional import needs
 from .actions import GET, ROUTES, Forbidden, NotThere
@@ -125,13 +125,5 @@ def json_bytes(value: Any) -> bytes:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(finite_json(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode(errors="backslashreplace")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(held) for key, held in value.items()}
-    return [_finite(held) for held in value] if isinstance(value, list | tuple) else value

@@ -107,3 +107,12 @@ def _number(value: Decimal) -> int | float:
     if Decimal(repr(number)) != value:
         raise DataError(f"{value!r} has more digits than a number of JSON keeps: give str(value) or float(value)")
     return number
+
+
+def finite_json(value: Any) -> Any:
+    """Return JSON values with None in the place of numbers that are not finite, which JSON lacks."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite_json(held) for key, held in value.items()}
+    return [finite_json(held) for held in value] if isinstance(value, list | tuple) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pprint import pformat
 from typing import Any
@@ -61,20 +61,15 @@ def copies(studio: Studio, state: State) -> dict[str, Any]:
 
 def _python(studio: Studio, state: State, wanted: list[_Wanted]) -> str:
     steering, lines, imports = _steering(studio, wanted)
-    arguments = [repr(state.query), f"k={state.k}", *steering]
-    if state.view != "dense":
-        arguments.append(f"view={state.view!r}")
-    arguments += _shared(state)
-    names = ", ".join(["Concept", "SteerableIndex"] if "Concept" in imports else ["SteerableIndex"])
-    head = ["from dataclasses import replace\n"] if "replace" in imports else []
+    head, runtime = _imports(imports)
     return "\n".join(
         [
             *head,
-            f"from steersearch.runtime import {names}",
+            runtime,
             "",
             f"index = SteerableIndex.open({_opened(studio)})",
             *lines,
-            _call("hits = index.search", arguments),
+            _call("hits = index.search", [repr(state.query), *_arguments(state, steering)]),
             "for hit in hits:",
             '    print(hit.rank, f"{hit.score:.3f}", hit.id, hit.text[:80])',
             "",
@@ -84,21 +79,16 @@ def _python(studio: Studio, state: State, wanted: list[_Wanted]) -> str:
 
 def _langchain(studio: Studio, state: State, wanted: list[_Wanted]) -> str:
     steering, lines, imports = _steering(studio, wanted)
-    arguments = ["index=index", f"k={state.k}", *steering]
-    if state.view != "dense":
-        arguments.append(f"view={state.view!r}")
-    arguments += _shared(state)
-    names = ", ".join(["Concept", "SteerableIndex"] if "Concept" in imports else ["SteerableIndex"])
-    head = ["from dataclasses import replace\n"] if "replace" in imports else []
+    head, runtime = _imports(imports)
     return "\n".join(
         [
             *head,
             "from steersearch.integrations.langchain import SteerableRetriever",
-            f"from steersearch.runtime import {names}",
+            runtime,
             "",
             f"index = SteerableIndex.open({_opened(studio)})",
             *lines,
-            _call("retriever = SteerableRetriever", arguments),
+            _call("retriever = SteerableRetriever", ["index=index", *_arguments(state, steering)]),
             f"documents = retriever.invoke({state.query!r})",
             "",
         ]
@@ -227,8 +217,17 @@ def _made(studio: Studio, each: _Wanted, name: str, imports: set[str]) -> list[s
     return lines
 
 
-def _shared(state: State) -> list[str]:
-    arguments = []
+def _imports(names: Collection[str]) -> tuple[list[str], str]:
+    """Return what stands before the other imports, and the import of the runtime."""
+    head = ["from dataclasses import replace\n"] if "replace" in names else []
+    return head, f"from steersearch.runtime import {'Concept, ' if 'Concept' in names else ''}SteerableIndex"
+
+
+def _arguments(state: State, steering: Sequence[str]) -> list[str]:
+    """Return the arguments that a search and a retriever share."""
+    arguments = [f"k={state.k}", *steering]
+    if state.view != "dense":
+        arguments.append(f"view={state.view!r}")
     if state.filter is not None:
         arguments.append(f"filter={pformat(dict(state.filter), WIDTH, sort_dicts=False)}")
     return [*arguments, *(["understand=True"] if state.understand else [])]
