@@ -35,6 +35,10 @@ class Feature:
     None when it was not measured, and for a label that a user gave."""
     pattern_score: float | None = None
     """The same for the prediction of Neuron-to-Graph from the words of a text."""
+    steers: float | None = None
+    """How well boosting it brings what the label says, 0 to 1; None when it was not measured."""
+    description: str = ""
+    """One line: what it fires on, and what it does not."""
     unclear: bool = False
     """Whether no label was found that predicts where it fires."""
     guess: str | None = None

@@ -276,6 +276,8 @@ def _feature(entry: dict[str, Any]) -> Feature:
         # A bundle that was never interpreted has none of these.
         score=_score(entry, "score"),
         pattern_score=_score(entry, "pattern_score"),
+        steers=_score(entry, "steers"),
+        description=str(entry.get("description") or ""),
         unclear=bool(entry.get("unclear", False)),
         guess=_text(entry, "guess"),
     )

@@ -13,7 +13,8 @@ from ...errors import BundleError
 from ...typed_records import check_record
 from .reading import MALFORMED, check_version, json_lines
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 added the description of a feature and what it does when it is boosted; 1 is read."""
 
 LONGEST = 2**22
 """Bytes of a latent's line; 10,000 are usual."""
@@ -46,6 +47,14 @@ class Score:
     """At the same threshold."""
     positives: int
     """Held-out documents on which it fires."""
+
+
+@dataclass(frozen=True)
+class SteeringScore:
+    """What boosting a feature does to neutral queries, on held-out documents: whether it steers, beside being read."""
+
+    score: float
+    """0 to 1; 0.5 is what boosting another feature does."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +98,16 @@ class Entry:
     """Phrases of the automatic label, in their order; empty without a label."""
     label: str | None = None
     """Unique within the bundle; None when the latent never fires or no text was found."""
+    description: str = ""
+    """One line: what it fires on, and what it does not."""
     source: str = "phrases"
     """Origin of the label: ``phrases``, or the name of a language model."""
     score: Score | None = None
     """How well the label predicts firing; None when the latent fires on no held-out document."""
     pattern_score: Score | None = None
     """The same for `Neuron2Graph`."""
+    steers: SteeringScore | None = None
+    """What boosting it does; None where that was not measured."""
     fires: int = 0
     """Documents on which it fires: its activation is at least a quarter of the typical one."""
     active: int = 0
@@ -214,7 +227,7 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
         value = getattr(entry, each.name)
         if each.name == "latent" or value == each.default:
             continue
-        if isinstance(value, Score):
+        if isinstance(value, Score | SteeringScore):
             value = _plain(value)
         elif isinstance(value, tuple):
             value = [_plain(item) if isinstance(item, Passage | Pattern) else item for item in value]
@@ -222,7 +235,7 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
     return plain
 
 
-def _plain(record: Score | Passage | Pattern) -> dict[str, Any]:
+def _plain(record: Score | SteeringScore | Passage | Pattern) -> dict[str, Any]:
     return {each.name: _rounded(getattr(record, each.name)) for each in fields(record)}
 
 
@@ -242,6 +255,8 @@ def entry_from_json(plain: dict[str, Any]) -> Entry:
     for name in ("score", "pattern_score"):
         if name in values:
             values[name] = Score(**plain[name])
+    if "steers" in values:
+        values["steers"] = SteeringScore(**plain["steers"])
     for name, kind in (("top", Passage), ("near_misses", Passage), ("patterns", Pattern)):
         values[name] = tuple(kind(**{k: _tuples(v) for k, v in item.items()}) for item in plain.get(name, ()))
     return Entry(**values)

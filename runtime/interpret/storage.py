@@ -19,13 +19,15 @@ import numpy as np
 from ...errors import BundleError, ConfigError
 from ...files import sha256_of
 from ..bundle.bundle import Bundle
-from ..bundle.interpretation import FORMAT_VERSION, Entry, Interpretation, Score, interpretation_bytes
+from ..bundle.interpretation import Entry, Interpretation, Score, interpretation_bytes
 from ..bundle.manifest import FEATURES, INTERPRETATION, MANIFEST, TOKEN_MODEL
 from ..bundle.reading import MALFORMED, check_version, read_arrays
 from ..bundle.write import staged_folder
 from .neuron2graph import Calibration, Neuron2Graph, TokenModel
 from .pipeline import InterpretationResult
 
+FORMAT_VERSION = 1
+"""Of the weights of words, tokens.npz."""
 _CURE = "interpret the bundle again with: sae features label"
 
 
@@ -137,6 +139,8 @@ def features_bytes(path: Path, entries: Sequence[Entry], *, keep_words: bool = F
             "unclear": entry.unclear and entry.active > 0,
             "score": _auc(entry.score),
             "pattern_score": _auc(entry.pattern_score),
+            "steers": None if entry.steers is None else round(entry.steers.score, 4),
+            "description": entry.description,
         }
     return (json.dumps(raw, ensure_ascii=False, separators=(",", ":")) + "\n").encode("utf-8", "replace")
 
