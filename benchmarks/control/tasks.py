@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersearch.corpus import Corpus, read_queries
-from steersearch.runtime.interpret.labels import phrases_of
+
+from .terms import phrases_of
 
 BoolArray = NDArray[np.bool_]
 Kind: TypeAlias = Literal["topics", "articles", "stances", "perspectives"]

@@ -16,7 +16,10 @@ import numpy as np
 from steersearch.arrays import FloatArray, unit_rows
 from steersearch.runtime.bundle.interpretation import Score
 from steersearch.runtime.interpret.encoded_documents import EncodedDocuments
-from steersearch.runtime.interpret.labels import Phrases, make_label
+from steersearch.runtime.interpret.names.candidates import Candidates
+from steersearch.runtime.interpret.names.features import name_features
+from steersearch.runtime.interpret.names.namer import Namer
+from steersearch.runtime.interpret.names.word_table import WordTable
 from steersearch.runtime.interpret.pipeline import InterpretationResult
 from steersearch.runtime.interpret.scoring import EvaluationSplit, score, score_directions, select_splits
 
@@ -116,13 +119,15 @@ def cluster_directions(clusters: EncodedDocuments) -> FloatArray:
     return unit_rows(sums)
 
 
-def unit_scores(documents: EncodedDocuments, directions: FloatArray, phrases: Phrases, seed: int) -> list[float]:
-    """AUC of the labels of units, at most `UNITS` of those that fire on at least 20 documents."""
+def unit_scores(documents: EncodedDocuments, directions: FloatArray, phrases: Candidates, seed: int) -> list[float]:
+    """AUC of the names of units, at most `UNITS` of those that fire on at least 20 documents."""
     chosen = [u for u in range(documents.n_latents) if len(documents.firing[u][0]) >= MIN_FIRES]
     chosen = sorted(np.random.default_rng(seed).permutation(chosen)[:UNITS].tolist())
     splits = select_splits(documents, seed)
-    labels = {u: make_label(directions[u], phrases).direction for u in chosen}
-    scores = score_directions(splits, documents.centred, [labels.get(u) for u in range(documents.n_latents)])
+    splits = [split if u in set(chosen) else None for u, split in enumerate(splits)]
+    namer = Namer(phrases, WordTable(documents.texts), documents.centred)
+    labels = name_features(documents, splits, directions, namer, lambda step, done, total: None)
+    scores = score_directions(splits, documents.centred, [label.direction if label else None for label in labels])
     return [found.auc for found in scores if found is not None]
 
 

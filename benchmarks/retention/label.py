@@ -23,7 +23,7 @@ from steersearch.export.pretrained import write_labels
 from steersearch.runtime import Bundle
 from steersearch.runtime.bundle.interpretation import Entry
 from steersearch.runtime.interpret import interpret
-from steersearch.runtime.interpret.labels import Label
+from steersearch.runtime.interpret.names.label import Label
 from steersearch.runtime.interpret.pipeline import InterpretationResult, coverage
 from steersearch.runtime.interpret.scoring import EvaluationSplit, score
 

@@ -130,11 +130,11 @@ def _from_index(bundle: Bundle, path: Path) -> _Documents:
 
 def _most_texts(bundle: Bundle, documents: _Documents, quick: bool) -> int:
     """Return an upper estimate of the texts that labelling embeds; see `interpret.pipeline`."""
-    from ...runtime.interpret.labels import MAX_PHRASES
+    from ...runtime.interpret.names.candidates import MOST, common_nouns
     from ...runtime.interpret.pipeline import TEXTS_PER_LATENT
 
     whole = 0 if documents.embeddings is not None else len(documents.texts)
-    return whole + MAX_PHRASES + TEXTS_PER_LATENT[not quick] * bundle.n_latents + len(documents.queries)
+    return whole + MOST + len(common_nouns()) + TEXTS_PER_LATENT[not quick] * bundle.n_latents + len(documents.queries)
 
 
 def _relabel(

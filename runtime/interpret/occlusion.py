@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...arrays import FloatArray, unit_rows
-from ...text import WORD
+from ...noun_phrases.stop_words import STOP_WORDS
+from ...text import WORD, share_word
 from ..bundle.bundle import Bundle
 from ..bundle.interpretation import Pattern
-from .labels import STOP_WORDS, Phrases, share_word
+from .names.candidates import Candidates
 from .neuron2graph import TokenModel
 
 MIN_KEPT = 0.5
@@ -100,7 +101,7 @@ def occlude(
 
 
 def find_patterns(
-    bundle: Bundle, sentences: Sequence[ActiveSentence], phrases: Phrases, typical: FloatArray, embed: Embed
+    bundle: Bundle, sentences: Sequence[ActiveSentence], phrases: Candidates, typical: FloatArray, embed: Embed
 ) -> dict[int, tuple[Pattern, ...]]:
     """Make patterns of the salient words of sentences from `occlude`, with substitutes for the most salient one.
 
@@ -189,7 +190,7 @@ def _propose_spans(chunks: Sequence[Span], shares: FloatArray) -> Iterator[Span]
             yield span
 
 
-def _nearest_phrases(words: Sequence[str], phrases: Phrases, embed: Embed) -> dict[str, list[str]]:
+def _nearest_phrases(words: Sequence[str], phrases: Candidates, embed: Embed) -> dict[str, list[str]]:
     """Find for each word the nearest phrases that are not another form of it."""
     unique = sorted(set(words))
     if not unique or not phrases.texts:

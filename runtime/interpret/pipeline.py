@@ -19,16 +19,13 @@ from ...errors import ConfigError
 from ...sequences import as_list
 from ..bundle.bundle import Bundle
 from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern
-from .encoded_documents import (
-    EncodedDocuments,
-    FiringStatistics,
-    centred_rows,
-    firing_directions,
-    firing_statistics,
-    largest,
-)
+from .encoded_documents import EncodedDocuments, centred_rows, firing_directions, firing_statistics, largest
 from .families import find_families
-from .labels import Label, Phrases, frequent_phrases, make_label, make_unique
+from .names.candidates import Candidates, find_candidates
+from .names.features import name_features
+from .names.label import Label
+from .names.namer import Namer
+from .names.word_table import WordTable
 from .neuron2graph import Calibration, TokenModel, calibrate, fit_token_model
 from .occlusion import find_patterns, occlude
 from .passages import further_passages, near_miss_passages, select_sentences, sentence_passage
@@ -53,7 +50,7 @@ class InterpretationResult:
     token_model: TokenModel
     calibration: Calibration
     documents: EncodedDocuments
-    phrases: Phrases
+    phrases: Candidates
     labels: list[Label | None]
     """One per latent; None for a latent without one."""
     splits: list[EvaluationSplit | None]
@@ -102,11 +99,10 @@ def interpret(
     documents = EncodedDocuments.encode(bundle, ids, texts, rows)
     statistics = list(firing_statistics(documents))
     training = ~documents.held_out
-    candidates = frequent_phrases([text for text, on in zip(documents.texts, training, strict=True) if on])
-    rows = embed(candidates, "read phrases")
-    phrases = Phrases(candidates, centred_rows(rows), rows.mean(0, dtype=np.float32))
+    phrases = find_candidates(documents.texts, training, partial(embed, step="read phrases"))
     splits = select_splits(documents, seed)
-    labels = _make_labels(bundle, phrases, statistics, report)
+    namer = Namer(phrases, WordTable(documents.texts), documents.centred)
+    labels = name_features(documents, splits, bundle.atoms, namer, report)
     tokens = bundle.tokenise(documents.texts)
     fit = partial(
         fit_token_model, [row for row, on in zip(tokens, training, strict=True) if on], documents.centred[training]
@@ -130,14 +126,14 @@ def interpret(
     directions = [label.direction if label else None for label in labels]
     label_scores = score_directions(splits, documents.centred, directions)
     pattern_scores = score_directions(splits, predicted, bundle.atoms)
-    unique = make_unique(labels, sorted(range(bundle.n_latents), key=lambda f: (-statistics[f].fires, f)))
     strongest_queries = _strongest_queries(bundle, queries, embed, documents)
     similar = _similar(bundle.atoms)
     entries = tuple(
         Entry(
             latent=f,
             phrases=label.phrases if (label := labels[f]) else (),
-            label=unique[f],
+            label=label.text if label else None,
+            description=label.description if label else "",
             score=label_scores[f],
             pattern_score=pattern_scores[f],
             fires=statistics[f].fires,
@@ -285,17 +281,6 @@ class CachedEmbedder:
     def __call__(self, texts: Sequence[str], step: str, side: Side = "documents") -> FloatArray:
         """Embed texts through the cache; phrases and parts of documents count as documents."""
         return embed_cached(self, texts, side=side, cache_dir=self.folder, progress=partial(self.progress, step))
-
-
-def _make_labels(
-    bundle: Bundle, phrases: Phrases, statistics: Sequence[FiringStatistics], report: Progress
-) -> list[Label | None]:
-    labels: list[Label | None] = []
-    for f in range(bundle.n_latents):
-        labels.append(make_label(bundle.atoms[f], phrases) if statistics[f].fires and phrases.texts else None)
-        if f % 64 == 63 or f == bundle.n_latents - 1:
-            report("name features", f + 1, bundle.n_latents)
-    return labels
 
 
 def _calibrate(

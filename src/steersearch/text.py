@@ -94,3 +94,8 @@ def inflected(word: str, other: str) -> bool:
             break
         shared += 1
     return shared >= STEM and max(len(word), len(other)) - shared <= ENDING
+
+
+def share_word(phrase: str, other: str) -> bool:
+    """Return whether two phrases share a word, up to its ending."""
+    return any(a == b or inflected(a, b) for a in phrase.split() for b in other.split())
