@@ -54,7 +54,26 @@ class SteeringScore:
     """What boosting a feature does to neutral queries, on held-out documents: whether it steers, beside being read."""
 
     score: float
-    """0 to 1; 0.5 is what boosting another feature does."""
+    """Probability that a boost brings more documents that have what the label says than a boost of a random other
+    feature: the mean of the next two, as far as they were measured. 0.5 is what boosting another feature does."""
+    words: float | None = None
+    """The same, where a document has it if it has the words of the label; None if all documents have them, or none."""
+    predicted: float | None = None
+    """The same, where it has it if `Neuron2Graph` predicts from its words that the feature fires."""
+    plain: float = 0.0
+    """Share of the first ten that have either, without a boost."""
+    boosted: float = 0.0
+    """With a boost of the feature at strength 1."""
+    random: float = 0.0
+    """With a boost of other features."""
+    text: float = 0.0
+    """With the label's embedding added to the query's."""
+    before: float | None = None
+    """Of the ten nearest to documents on which it is strongest; None if it fires on no held-out document."""
+    after: float | None = None
+    """The same with the feature clamped to 0."""
+    queries: int = 0
+    """Neutral queries that it was boosted on."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,285 @@
+"""Whether boosting a feature brings what its name says, and clamping it to 0 takes that out.
+
+That a name predicts where a feature fires says what the feature reads, and not that it does anything. Here it is
+boosted on neutral queries, those on which it is not active, as a search boosts it, and the first documents are looked
+at. Whether a document has what the name says is never asked of the feature itself: its text has the words of the name,
+or its words make `Neuron2Graph`, fitted on the other half of the documents, predict that the feature fires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from ...arrays import BoolArray, FloatArray, IntArray
+from ...text import SENTENCE_END
+from ..bundle.bundle import Bundle
+from ..bundle.interpretation import SteeringScore
+from .encoded_documents import EncodedDocuments
+from .held_out_search import HeldOutSearch, best_places
+from .name_words import NameWords
+from .scoring import EvaluationSplit, best_threshold
+
+T = TypeVar("T")
+FIRST = 10
+"""Documents of a list that are looked at, or a fifth of all where these are fewer than 50."""
+QUERIES = 16
+LEAST_QUERIES = 4
+"""Neutral queries with fewer of which nothing is said about a feature."""
+QUERY_WORDS = 12
+"""Of the beginning of a document that is taken as a query."""
+OTHERS = 8
+"""Random features that a feature is compared with, on every query others."""
+EXPRESSING = 4
+"""Held-out documents on which a feature is strongest, as queries that express it."""
+MOST_DOCUMENTS = 20_000
+"""Held-out documents that are searched, an even sample."""
+BLOCK = 32
+"""Latents at once: 32 rows of 20,000 numbers stay below 3 MB."""
+
+
+@dataclass(frozen=True)
+class NeutralQueries:
+    """Queries that are about whatever the documents are about."""
+
+    texts: list[str]
+    vectors: FloatArray
+    """Unit rows, shape (m, d_in)."""
+    rows: IntArray
+    """Documents that they are the beginnings of, which are not searched; empty for queries of people."""
+
+    @classmethod
+    def choose(
+        cls, bundle: Bundle, documents: EncodedDocuments, given: Sequence[str], embed: Callable[[list[str]], FloatArray]
+    ) -> NeutralQueries:
+        """Choose at most `QUERIES`, evenly: of the given ones, or of the beginnings of held-out documents.
+
+        Documents lend their beginnings to at most a quarter as many queries as are held out.
+        """
+        if given := list(dict.fromkeys(text for text in given if text.strip())):
+            texts, rows = _evenly(given, QUERIES), np.zeros(0, np.int64)
+        else:
+            held_out = np.flatnonzero(documents.held_out)
+            by_text = {_beginning(documents.texts[row]): int(row) for row in held_out[::-1]}
+            by_text.pop("", None)
+            chosen = _evenly(sorted(by_text.items(), key=lambda pair: pair[1]), min(QUERIES, len(held_out) // 4))
+            texts, rows = [text for text, _ in chosen], np.array([row for _, row in chosen], np.int64)
+        return cls(texts, embed(texts) if texts else np.zeros((0, bundle.d_in), np.float32), rows)
+
+
+@dataclass(frozen=True)
+class SteeringTest:
+    """The first documents that boosting and clamping every feature brings, which `scores` asks for what names say.
+
+    Lists are places in `texts`, best first; -1 stands where there is none.
+    """
+
+    texts: list[str]
+    """Of the held-out documents that were searched, n of them."""
+    vectors: FloatArray
+    """Of those, unit rows, shape (n, d_in)."""
+    predicted: FloatArray
+    """What their words predict of the vectors, centred unit rows, shape (n, d_in)."""
+    atoms: FloatArray
+    """Shape (n_latents, d_in)."""
+    thresholds: FloatArray
+    """Share of an atom in `predicted` from which on its latent is said to fire, shape (n_latents,); inf if unknown."""
+    queries: FloatArray
+    """Neutral queries, unit rows, shape (m, d_in)."""
+    neutral: BoolArray
+    """Whether a latent is inactive on a query, shape (n_latents, m)."""
+    plain: IntArray
+    """Of a search for each query, shape (m, first)."""
+    boosted: IntArray
+    """Of a search with a boost of each latent, shape (n_latents, m, first)."""
+    expressed: IntArray
+    """Of a search for documents on which each latent is strongest, without themselves, (n_latents, e, first)."""
+    clamped: IntArray
+    """The same with the latent clamped to 0."""
+    seed: int
+
+    def scores(self, names: Sequence[str | None], vectors: FloatArray) -> list[SteeringScore | None]:
+        """Score what every latent does, by what its name says.
+
+        Args:
+            names: One per latent; None for one without a name.
+            vectors: Embeddings of the names, unit rows, shape (n_latents, d_in); those without a name are not read.
+
+        Returns:
+            None where nothing can be said: without a name, where the latent cannot be boosted or fires on no held-out
+            document, with too few neutral queries, or where all documents or none have what the name says.
+        """
+        named = [latent for latent, name in enumerate(names) if name and self._measurable[latent]]
+        made: list[SteeringScore | None] = [None] * len(names)
+        for start in range(0, len(named), BLOCK):
+            block = named[start : start + BLOCK]
+            fires = self.atoms[block] @ self.predicted.T >= self.thresholds[block, None]  # (block, n)
+            similar = vectors[block] @ self.vectors.T
+            for i, latent in enumerate(block):
+                name = names[latent]
+                assert name is not None
+                evidence = [self._words.in_documents(name), fires[i]]
+                made[latent] = self._score(latent, evidence, similar[i])
+        return made
+
+    def _score(self, latent: int, evidence: Sequence[BoolArray], similar: FloatArray) -> SteeringScore | None:
+        """Score one latent, given two kinds of evidence, shape (n,) each, and the similarity of its name, (n,)."""
+        chances = [self._chance(latent, one) for one in evidence]
+        known = [chance for chance in chances if chance is not None]
+        if not known:
+            return None
+        has, queries = evidence[0] | evidence[1], np.flatnonzero(self.neutral[latent])
+        added = best_places(self._alone[queries] + similar, self.plain.shape[1])
+        own = self.expressed[latent, :, 0] >= 0
+        before, after = (_share(has[one[latent, own]]) for one in (self.expressed, self.clamped))
+        return SteeringScore(
+            score=float(np.mean(known)),
+            words=chances[0],
+            predicted=chances[1],
+            plain=_share(has[self.plain[queries]]) or 0.0,
+            boosted=_share(has[self.boosted[latent, queries]]) or 0.0,
+            random=_share(has[self._of_others(latent, queries)]) or 0.0,
+            text=_share(has[added]) or 0.0,
+            before=before,
+            after=after,
+            queries=len(queries),
+        )
+
+    def _chance(self, latent: int, has: BoolArray) -> float | None:
+        """Return how likely a boost of a latent brings more documents that have something than one of another latent.
+
+        Ties count half. None where all documents have it, or none.
+        """
+        if has.all() or not has.any():
+            return None
+        queries = np.flatnonzero(self.neutral[latent])
+        own = has[self.boosted[latent, queries]].sum(1)[:, None]
+        others = has[self._of_others(latent, queries)].sum(2)
+        return float((own > others).mean() + (own == others).mean() / 2)
+
+    def _of_others(self, latent: int, queries: IntArray) -> IntArray:
+        """Return the lists of random other latents, shape (queries, others, first), the same at every call."""
+        chosen = np.random.default_rng((self.seed, latent)).choice(len(self._live) - 1, (len(queries), OTHERS))
+        chosen += chosen >= np.searchsorted(self._live, latent)  # itself is no other
+        return self.boosted[self._live[chosen], queries[:, None]]
+
+    @cached_property
+    def _live(self) -> IntArray:
+        """The latents that can be boosted."""
+        return np.flatnonzero((self.boosted[:, :1, 0] >= 0).any(1))
+
+    @cached_property
+    def _measurable(self) -> BoolArray:
+        """Whether a latent can be boosted, on enough neutral queries, and there are others to compare it with."""
+        found = self.neutral.sum(1) >= LEAST_QUERIES
+        live = np.zeros(len(found), np.bool_)
+        live[self._live] = len(self._live) > 1
+        return found & live & np.isfinite(self.thresholds)
+
+    @cached_property
+    def _words(self) -> NameWords:
+        return NameWords(self.texts)
+
+    @cached_property
+    def _alone(self) -> FloatArray:
+        """Similarities of the queries to the documents, shape (m, n)."""
+        return self.queries @ self.vectors.T
+
+
+def steer_all(
+    bundle: Bundle,
+    documents: EncodedDocuments,
+    splits: Sequence[EvaluationSplit | None],
+    predicted: FloatArray,
+    queries: NeutralQueries,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> SteeringTest:
+    """Search the held-out documents for neutral queries with a boost of every feature, at the default strength.
+
+    Args:
+        bundle: The bundle.
+        documents: Half of them are searched.
+        splits: The documents of each latent's test, to choose from which prediction on it is said to fire.
+        predicted: What the words of all documents predict, as `TokenModel.directions` returns it, shape (n, d_in).
+        queries: Those that features are boosted on.
+        seed: Chooses the features that each is compared with.
+        progress: Called with (latents done, in all).
+    """
+    rows = np.setdiff1d(np.flatnonzero(documents.held_out), queries.rows)
+    rows = rows[:: max(1, -(-len(rows) // MOST_DOCUMENTS))]
+    texts, vectors = [documents.texts[row] for row in rows], documents.embeddings[rows]
+    first = max(1, min(FIRST, len(rows) // 5))
+    boosted = np.full((bundle.n_latents, len(queries.texts), first), -1, np.int32)
+    expressed = np.full((bundle.n_latents, EXPRESSING, first), -1, np.int32)
+    plain, clamped = boosted[0].copy(), expressed.copy()
+    latents = np.flatnonzero(bundle.features.typical > 0)
+    if len(rows) > first and queries.texts and len(latents):
+        search = HeldOutSearch(bundle, texts, vectors, queries.vectors, queries.texts, first)
+        plain[:] = search.plain()
+        for start in range(0, len(latents), BLOCK):
+            block = latents[start : start + BLOCK]
+            boosted[block] = search.boosted(block)
+            own = [_strongest_held_out(documents, int(latent)) for latent in block]
+            counts = [len(some) for some, _ in own]
+            strongest, values = (np.concatenate(parts) for parts in zip(*own, strict=True))
+            at = np.repeat(block, counts), np.concatenate([np.arange(count) for count in counts])
+            places = np.where(np.isin(strongest, rows), np.searchsorted(rows, strongest), -1)
+            expressed[at], clamped[at] = search.clamped(documents.embeddings[strongest], values, at[0], places)
+            if progress is not None:
+                progress(min(start + BLOCK, len(latents)), len(latents))
+    return SteeringTest(
+        texts,
+        vectors,
+        predicted[rows],
+        bundle.atoms,
+        _thresholds(bundle, splits, predicted),
+        queries.vectors,
+        _neutral(bundle, queries),
+        plain,
+        boosted,
+        expressed,
+        clamped,
+        seed,
+    )
+
+
+def _share(has: BoolArray) -> float | None:
+    return round(float(has.mean()), 4) if has.size else None
+
+
+def _strongest_held_out(documents: EncodedDocuments, latent: int) -> tuple[IntArray, FloatArray]:
+    """Return the held-out documents on which a latent fires most, at most `EXPRESSING`, and its activations."""
+    rows, values = documents.firing[latent]
+    kept = np.flatnonzero(documents.held_out[rows])[:EXPRESSING]
+    return rows[kept], values[kept]
+
+
+def _thresholds(bundle: Bundle, splits: Sequence[EvaluationSplit | None], predicted: FloatArray) -> FloatArray:
+    made = np.full(bundle.n_latents, np.inf, np.float32)
+    for latent, split in enumerate(splits):
+        if split is not None and len(split.training.positives):
+            shares = split.project(predicted, bundle.atoms[latent])
+            made[latent] = best_threshold(shares[split.training.positives], shares[split.training.negatives])
+    return made
+
+
+def _neutral(bundle: Bundle, queries: NeutralQueries) -> BoolArray:
+    neutral = np.ones((bundle.n_latents, len(queries.texts)), np.bool_)
+    if queries.texts:
+        indices, values = bundle.encode(queries.vectors)
+        for query, (latents, row) in enumerate(zip(indices, values, strict=True)):
+            neutral[latents[row > 0], query] = False
+    return neutral
+
+
+def _beginning(text: str) -> str:
+    return " ".join(SENTENCE_END.split(text.strip())[0].split()[:QUERY_WORDS])
+
+
+def _evenly(items: list[T], count: int) -> list[T]:
+    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else items
