@@ -21,6 +21,8 @@ LONGEST = 2**22
 QUANTILES = 5
 BYTES_PER_LATENT = 256
 """Of the first line, which has each latent's position and family."""
+STEERS = 0.9
+"""x"""
 UNCLEAR = 0.65
 """Below this held-out AUC a label is not shown as a name: the feature is called unclear."""
 CHANCE = 0.05
@@ -74,6 +76,11 @@ class SteeringScore:
     """The same with the feature clamped to 0."""
     queries: int = 0
     """Neutral queries that it was boosted on."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it steers: see `STEERS`."""
+        return self.score >= STEERS
 
 
 @dataclass(frozen=True)

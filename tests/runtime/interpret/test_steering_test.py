@@ -167,5 +167,7 @@ def test_no_figure_is_made_of_nothing(opened_bundle, kind):
     names = ["the same text"] * opened_bundle.n_latents
     for score in test.scores(names, np.tile(opened_bundle.embed(["x"]), (len(names), 1))):
         if score is not None:
-            assert all(0 <= value <= 1 for name, value in vars(score).items() if name != "queries" and value is not None)
+            assert all(
+                0 <= value <= 1 for name, value in vars(score).items() if name != "queries" and value is not None
+            )
     assert kind not in ("alike",) or not any(test.scores(names, np.zeros((len(names), opened_bundle.d_in))))
