@@ -23,6 +23,7 @@ from steersearch.training import SaeConfig, TrainConfig, train
 
 from .controls import as_predictors, as_units, eligible, median_of
 from .groups import GOOD, groups_found, read_groups
+from .steering import steering_figures
 
 RESULTS = Path(__file__).parent.parent / "results" / "interpretation.json"
 EVERY = {"20newsgroups": 3}
@@ -98,6 +99,7 @@ def figures_of(found: InterpretationResult, seed: int) -> dict[str, float]:
     figures["clear, of all alive"] = statistics.fmean(not entry.unclear for entry in alive)
     labels = [entry.label for entry in entries if entry.label]
     figures["labels that are unique"] = len(set(labels)) / len(labels)
+    figures |= steering_figures(found, latents, seed)
     for control, values in as_predictors(found, latents, seed).items():
         figures[f"predictor: {control}"] = statistics.median(values)
     for control, values in as_units(found, seed).items():

@@ -260,7 +260,7 @@ def _steers(found: SteeringScore) -> list[Text]:
         return f"{100 * value:.0f} %"
 
     lines = [
-        f"{format_share(found.score)}: so often a boost brings more of it than a boost of another feature",
+        f"{format_share(found.score)}: so often a boost brings more of it than a boost of another feature does",
         f"of the first ten {share(found.boosted)} have it with a boost, {share(found.plain)} without, "
         f"{share(found.random)} with another feature, {share(found.text)} with its name added to the query",
     ]

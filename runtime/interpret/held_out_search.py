@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, WideArray, unit_rows
+from ...arrays import FloatArray, IntArray, WideArray
 from ..bundle.bundle import Bundle
 from ..search.lexical.word_sets import WordSets
 from ..search.terms import DEPTH
@@ -91,26 +91,17 @@ class HeldOutSearch(Documents):
             found[i] = np.take_along_axis(here, best_places(scores, self._first), 1)
         return found
 
-    def clamped(
-        self, vectors: FloatArray, values: FloatArray, latents: IntArray, own: IntArray
-    ) -> tuple[IntArray, IntArray]:
-        """Return what is found for queries that express latents, as they are and with the latent clamped to 0.
+    def nearest(self, vectors: FloatArray, own: IntArray) -> IntArray:
+        """Return what is found for other queries, shape (j, first).
 
         Args:
-            vectors: One query each, unit rows, shape (j, d_in).
-            values: Activation of the latent in it, shape (j,).
-            latents: The latent of each, shape (j,).
-            own: Place of the document that the query is, which is not to be found, shape (j,); -1 for none.
-
-        Returns:
-            Two arrays of shape (j, first).
+            vectors: Unit rows, shape (j, d_in).
+            own: Place of the document that a query was made of, which is not to be found, shape (j,); -1 for none.
         """
-        similar = vectors @ self._vectors.T
-        without = unit_rows(vectors - values[:, None] * self._bundle.atoms[latents]) @ self._vectors.T
+        scores: FloatArray = vectors @ self._vectors.T
         inside = np.flatnonzero(own >= 0)
-        for scores in (similar, without):
-            scores[inside, own[inside]] = -np.inf
-        return best_places(similar, self._first), best_places(without, self._first)
+        scores[inside, own[inside]] = -np.inf
+        return best_places(scores, self._first)
 
     def _boost(self, latent: int) -> tuple[Concept, tuple[IntArray, WideArray], float]:
         concept = Concept.from_latents({latent: 1.0})

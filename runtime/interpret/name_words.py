@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class NameWords:
                 places.setdefault(word, []).append(i)
         self._known = sorted(places)
         self._places = {word: np.array(found, np.int64) for word, found in places.items()}
-        self._having = lru_cache(1 << 12)(self._find)
+        self._found: dict[str, IntArray] = {}
 
     def in_documents(self, name: str) -> BoolArray:
         """Return whether each document has all words of a name, or of one of its parts between commas, shape (n,)."""
@@ -37,7 +36,9 @@ class NameWords:
             if words := _WORD.findall(part.casefold()):
                 having = np.zeros(self._n, np.int64)
                 for word in words:
-                    having[self._having(word)] += 1
+                    if word not in self._found:
+                        self._found[word] = self._find(word)
+                    having[self._found[word]] += 1
                 found |= having == len(words)
         return found
 

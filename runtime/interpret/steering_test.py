@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ...arrays import BoolArray, FloatArray, IntArray
+from ...arrays import BoolArray, FloatArray, IntArray, unit_rows
 from ...text import SENTENCE_END
 from ..bundle.bundle import Bundle
 from ..bundle.interpretation import SteeringScore
@@ -32,9 +32,11 @@ LEAST_QUERIES = 4
 """Neutral queries with fewer of which nothing is said about a feature."""
 QUERY_WORDS = 12
 """Of the beginning of a document that is taken as a query."""
-OTHERS = 8
-"""Random features that a feature is compared with, on every query others."""
-EXPRESSING = 4
+OTHERS = 64
+"""Random features whose boosts a feature's boost is compared with."""
+LEAST_OTHERS = 19
+"""With fewer, one of them would bring most as often as in 5 % of cases."""
+EXPRESSING = 8
 """Held-out documents on which a feature is strongest, as queries that express it."""
 MOST_DOCUMENTS = 20_000
 """Held-out documents that are searched, an even sample."""
@@ -100,6 +102,8 @@ class SteeringTest:
     """Of a search for documents on which each latent is strongest, without themselves, (n_latents, e, first)."""
     clamped: IntArray
     """The same with the latent clamped to 0."""
+    clamped_other: IntArray
+    """The same with another latent clamped, the one that is most nearly as active."""
     seed: int
 
     def scores(self, names: Sequence[str | None], vectors: FloatArray) -> list[SteeringScore | None]:
@@ -128,44 +132,37 @@ class SteeringTest:
 
     def _score(self, latent: int, evidence: Sequence[BoolArray], similar: FloatArray) -> SteeringScore | None:
         """Score one latent, given two kinds of evidence, shape (n,) each, and the similarity of its name, (n,)."""
-        chances = [self._chance(latent, one) for one in evidence]
+        queries = np.flatnonzero(self.neutral[latent])
+        own, others = self.boosted[latent, queries], self.boosted[self._others(latent)[:, None], queries]
+        chances = [_chance(one[own].sum(), one[others].sum((1, 2))) if _tells(one) else None for one in evidence]
         known = [chance for chance in chances if chance is not None]
         if not known:
             return None
-        has, queries = evidence[0] | evidence[1], np.flatnonzero(self.neutral[latent])
+        has = evidence[0] | evidence[1]
         added = best_places(self._alone[queries] + similar, self.plain.shape[1])
-        own = self.expressed[latent, :, 0] >= 0
-        before, after = (_share(has[one[latent, own]]) for one in (self.expressed, self.clamped))
+        plain, boosted, random, text = (_share(has[lists]) for lists in (self.plain[queries], own, others, added))
+        asked = self.expressed[latent, :, 0] >= 0
+        clamps = (self.expressed, self.clamped, self.clamped_other)
+        before, after, other = (_share(has[lists[latent, asked]]) if asked.any() else None for lists in clamps)
         return SteeringScore(
-            score=float(np.mean(known)),
-            words=chances[0],
-            predicted=chances[1],
-            plain=_share(has[self.plain[queries]]) or 0.0,
-            boosted=_share(has[self.boosted[latent, queries]]) or 0.0,
-            random=_share(has[self._of_others(latent, queries)]) or 0.0,
-            text=_share(has[added]) or 0.0,
-            before=before,
-            after=after,
-            queries=len(queries),
+            round(float(np.mean(known)), 4),
+            chances[0],
+            chances[1],
+            plain,
+            boosted,
+            random,
+            text,
+            before,
+            after,
+            other,
+            len(queries),
         )
 
-    def _chance(self, latent: int, has: BoolArray) -> float | None:
-        """Return how likely a boost of a latent brings more documents that have something than one of another latent.
-
-        Ties count half. None where all documents have it, or none.
-        """
-        if has.all() or not has.any():
-            return None
-        queries = np.flatnonzero(self.neutral[latent])
-        own = has[self.boosted[latent, queries]].sum(1)[:, None]
-        others = has[self._of_others(latent, queries)].sum(2)
-        return float((own > others).mean() + (own == others).mean() / 2)
-
-    def _of_others(self, latent: int, queries: IntArray) -> IntArray:
-        """Return the lists of random other latents, shape (queries, others, first), the same at every call."""
-        chosen = np.random.default_rng((self.seed, latent)).choice(len(self._live) - 1, (len(queries), OTHERS))
-        chosen += chosen >= np.searchsorted(self._live, latent)  # itself is no other
-        return self.boosted[self._live[chosen], queries[:, None]]
+    def _others(self, latent: int) -> IntArray:
+        """Return at most `OTHERS` random other latents, the same at every call."""
+        others = self._live[self._live != latent]
+        rng = np.random.default_rng((self.seed, latent))
+        return rng.choice(others, min(OTHERS, len(others)), replace=False)
 
     @cached_property
     def _live(self) -> IntArray:
@@ -177,7 +174,7 @@ class SteeringTest:
         """Whether a latent can be boosted, on enough neutral queries, and there are others to compare it with."""
         found = self.neutral.sum(1) >= LEAST_QUERIES
         live = np.zeros(len(found), np.bool_)
-        live[self._live] = len(self._live) > 1
+        live[self._live] = len(self._live) > LEAST_OTHERS
         return found & live & np.isfinite(self.thresholds)
 
     @cached_property
@@ -216,7 +213,7 @@ def steer_all(
     first = max(1, min(FIRST, len(rows) // 5))
     boosted = np.full((bundle.n_latents, len(queries.texts), first), -1, np.int32)
     expressed = np.full((bundle.n_latents, EXPRESSING, first), -1, np.int32)
-    plain, clamped = boosted[0].copy(), expressed.copy()
+    plain, clamped, clamped_other = boosted[0].copy(), expressed.copy(), expressed.copy()
     latents = np.flatnonzero(bundle.features.typical > 0)
     if len(rows) > first and queries.texts and len(latents):
         search = HeldOutSearch(bundle, texts, vectors, queries.vectors, queries.texts, first)
@@ -229,7 +226,10 @@ def steer_all(
             strongest, values = (np.concatenate(parts) for parts in zip(*own, strict=True))
             at = np.repeat(block, counts), np.concatenate([np.arange(count) for count in counts])
             places = np.where(np.isin(strongest, rows), np.searchsorted(rows, strongest), -1)
-            expressed[at], clamped[at] = search.clamped(documents.embeddings[strongest], values, at[0], places)
+            vectors_of, other, its = documents.embeddings[strongest], *_as_active(documents, strongest, at[0], values)
+            expressed[at] = search.nearest(vectors_of, places)
+            clamped[at] = search.nearest(unit_rows(vectors_of - values[:, None] * bundle.atoms[at[0]]), places)
+            clamped_other[at] = search.nearest(unit_rows(vectors_of - its[:, None] * bundle.atoms[other]), places)
             if progress is not None:
                 progress(min(start + BLOCK, len(latents)), len(latents))
     return SteeringTest(
@@ -244,12 +244,37 @@ def steer_all(
         boosted,
         expressed,
         clamped,
+        clamped_other,
         seed,
     )
 
 
-def _share(has: BoolArray) -> float | None:
-    return round(float(has.mean()), 4) if has.size else None
+def _tells(has: BoolArray) -> bool:
+    """Return whether some documents have it and others do not."""
+    return bool(has.any() and not has.all())
+
+
+def _chance(own: int, others: IntArray) -> float:
+    """Return how likely a number is larger than one of others; ties count half."""
+    return round(float((own > others).mean() + (own == others).mean() / 2), 4)
+
+
+def _share(has: BoolArray) -> float:
+    return round(float(has.mean()), 4)
+
+
+def _as_active(
+    documents: EncodedDocuments, rows: IntArray, latents: IntArray, values: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Return the other latent of each document whose activation is nearest to a value, and its activation.
+
+    The activation is 0 where there is no other.
+    """
+    active, found = documents.indices[rows], documents.values[rows]
+    gaps = np.where((active != latents[:, None]) & (found > 0), np.abs(found - values[:, None]), np.inf)
+    nearest = gaps.argmin(1)[:, None]
+    there = np.isfinite(np.take_along_axis(gaps, nearest, 1)[:, 0])
+    return np.take_along_axis(active, nearest, 1)[:, 0], np.take_along_axis(found, nearest, 1)[:, 0] * there
 
 
 def _strongest_held_out(documents: EncodedDocuments, latent: int) -> tuple[IntArray, FloatArray]:

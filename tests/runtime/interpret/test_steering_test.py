@@ -5,30 +5,38 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from steersearch.arrays import unit_rows
 from steersearch.runtime import SteerableIndex
 from steersearch.runtime.bundle.interpretation import SteeringScore
 from steersearch.runtime.interpret.encoded_documents import EncodedDocuments
 from steersearch.runtime.interpret.held_out_search import HeldOutSearch, best_places
 from steersearch.runtime.interpret.scoring import select_splits
-from steersearch.runtime.interpret.steering_test import LEAST_QUERIES, NeutralQueries, SteeringTest, steer_all
+from steersearch.runtime.interpret.steering_test import (
+    LEAST_OTHERS,
+    LEAST_QUERIES,
+    NeutralQueries,
+    SteeringTest,
+    steer_all,
+)
 
 TEXTS = ["red apple", "apples and pears", "an apple a day", "snow", "rain", "wind", "hail", "fog"]
 EYE = np.eye(8, dtype=np.float32)
-QUERIES = 6
+QUERIES, OTHER = 6, LEAST_OTHERS
 BY_HAND = SteeringTest(
     texts=TEXTS,
     vectors=EYE,
-    # The words of the first three documents point to the first latent, and no document's to the second.
+    # The words of the first three documents point to the first latent, and no document's to another.
     predicted=np.array([EYE[0]] * 3 + [EYE[1]] * 5),
-    atoms=EYE[[0, 5]],
-    thresholds=np.array([0.5, 0.5], np.float32),
+    atoms=EYE[[0] + [5] * OTHER],
+    thresholds=np.full(1 + OTHER, 0.5, np.float32),
     queries=np.tile(EYE[4], (QUERIES, 1)),
-    neutral=np.ones((2, QUERIES), bool),
+    neutral=np.ones((1 + OTHER, QUERIES), bool),
     plain=np.tile([4, 5], (QUERIES, 1)),
-    # A boost of the first latent brings apples, and of the second snow and rain, whatever the query.
-    boosted=np.repeat(np.array([[0, 1], [3, 4]])[:, None], QUERIES, 1),
-    expressed=np.array([[[1, 2]] * 4, [[-1, -1]] * 4]),
-    clamped=np.array([[[1, 5]] * 4, [[-1, -1]] * 4]),
+    # A boost of the first latent brings apples, and of all others snow and rain, whatever the query.
+    boosted=np.repeat(np.array([[0, 1]] + [[3, 4]] * OTHER)[:, None], QUERIES, 1),
+    expressed=np.array([[[1, 2]] * 4] + [[[-1, -1]] * 4] * OTHER),
+    clamped=np.array([[[1, 5]] * 4] + [[[-1, -1]] * 4] * OTHER),
+    clamped_other=np.array([[[1, 2]] * 4] + [[[-1, -1]] * 4] * OTHER),
     seed=0,
 )
 
@@ -52,32 +60,34 @@ def test_a_boost_that_brings_what_the_name_says():
         text=0.5,  # the name's vector is the first document's, and the query's the fifth's
         before=1.0,
         after=0.5,
+        after_other=1.0,
         queries=QUERIES,
     )
 
 
 def test_a_name_that_is_not_what_a_boost_brings():
     snow = scores("snow")
-    assert (snow.words, snow.predicted, snow.score) == (0.0, 1.0, 0.5)  # the other latent brings snow
+    assert (snow.words, snow.predicted, snow.score) == (0.0, 1.0, 0.5)  # the others bring snow
     fog = scores("fog")
-    assert (fog.words, fog.score) == (0.5, 0.75)  # neither brings fog
+    assert (fog.words, fog.score) == (0.5, 0.75)  # none brings fog
 
 
 def test_evidence_that_is_not_there_is_left_out():
     assert scores("bananas").words is None
     assert scores("bananas").score == 1.0
     rain = scores("rain", latent=1)
-    assert (rain.words, rain.predicted, rain.score) == (1.0, None, 1.0)
+    # As the first latent does not, and the others do.
+    assert (rain.words, rain.predicted, rain.score) == (pytest.approx(0.5 + 0.5 / OTHER, abs=1e-4), None, rain.words)
     assert (rain.before, rain.after) == (None, None)  # nothing expresses it
     assert scores("bananas", latent=1) is None
 
 
 def test_what_cannot_be_measured_has_no_score():
     for changed in (
-        {"thresholds": np.full(2, np.inf, np.float32)},
-        {"neutral": np.arange(QUERIES) < np.full((2, 1), LEAST_QUERIES - 1)},
+        {"thresholds": np.full(1 + OTHER, np.inf, np.float32)},
+        {"neutral": np.arange(QUERIES) < np.full((1 + OTHER, 1), LEAST_QUERIES - 1)},
         {"boosted": np.full_like(BY_HAND.boosted, -1)},
-        {"boosted": np.where(np.arange(2)[:, None, None] == 0, BY_HAND.boosted, -1)},  # no other to compare with
+        {"boosted": np.where(np.arange(1 + OTHER)[:, None, None] < OTHER, BY_HAND.boosted, -1)},  # too few others
         {"boosted": BY_HAND.boosted[:, :0], "neutral": BY_HAND.neutral[:, :0], "queries": BY_HAND.queries[:0]},
     ):
         assert scores("apples", test=replace(BY_HAND, **changed)) is None
@@ -113,11 +123,11 @@ def test_it_is_the_search_of_an_index(opened_bundle, texts, tmp_path):
     latents = np.flatnonzero(opened_bundle.features.typical > 0)[:12]
     search = HeldOutSearch(opened_bundle, texts, vectors, queries, words, 10)
     boosted, plain = search.boosted(latents), search.plain()
-    own, values = np.array([3, 70]), np.zeros(2, np.float32)
+    own = np.array([3, 70])
     codes = opened_bundle.encode(vectors[own])
     strongest = np.array([indices[row.argmax()] for indices, row in zip(*codes, strict=True)])
-    values[:] = codes[1].max(1)
-    as_they_are, clamped = search.clamped(vectors[own], values, strongest, np.array([-1, -1]))
+    without = unit_rows(vectors[own] - codes[1].max(1)[:, None] * opened_bundle.atoms[strongest])
+    as_they_are, clamped = (search.nearest(rows, np.array([-1, -1])) for rows in (vectors[own], without))
     with SteerableIndex.create(tmp_path / "index", opened_bundle.path) as index:
         index.add(texts, [str(i) for i in range(len(texts))])
 
