@@ -59,7 +59,21 @@ def _window(passage: Passage, width: int) -> tuple[int, int]:
 
 
 FIELDS = (
-    *("id", "name", "label", "score", "unclear", "guess", "pattern_score", "steers", "density", "mean", "p95", "max"),
+    *(
+        "id",
+        "name",
+        "label",
+        "score",
+        "unclear",
+        "guess",
+        "pattern_score",
+        "steers",
+        "inert",
+        "density",
+        "mean",
+        "p95",
+        "max",
+    ),
     *("renamed", "hidden", "family", "note", "keywords", "examples"),
 )
 RAREST = 1e-4

@@ -19,7 +19,20 @@ from ..bundle.features import Features
 from ..bundle.interpretation import Entry, Pattern
 
 COLUMNS = (
-    *("name", "label", "score", "unclear", "guess", "pattern_score", "steers", "density", "mean", "p95", "max"),
+    *(
+        "name",
+        "label",
+        "score",
+        "unclear",
+        "guess",
+        "pattern_score",
+        "steers",
+        "inert",
+        "density",
+        "mean",
+        "p95",
+        "max",
+    ),
     *("renamed", "hidden", "family", "note", "keywords", "examples"),
 )
 """Fields of a feature in the tables."""
