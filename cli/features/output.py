@@ -59,22 +59,9 @@ def _window(passage: Passage, width: int) -> tuple[int, int]:
 
 
 FIELDS = (
-    *(
-        "id",
-        "name",
-        "label",
-        "score",
-        "unclear",
-        "guess",
-        "pattern_score",
-        "steers",
-        "inert",
-        "density",
-        "mean",
-        "p95",
-        "max",
-    ),
-    *("renamed", "hidden", "family", "note", "keywords", "examples"),
+    *("id", "name", "label", "score", "unclear", "guess", "pattern_score", "steers", "inert"),
+    *("density", "mean", "p95", "max", "renamed", "hidden"),
+    *("family", "note", "keywords", "examples"),
 )
 RAREST = 1e-4
 """Share of documents at the left end of the frequency bar; the right end is all of them."""
