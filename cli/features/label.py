@@ -135,9 +135,10 @@ def _most_texts(bundle: Bundle, documents: _Documents, quick: bool) -> int:
     """Return an upper estimate of the texts that labelling embeds; see `interpret.pipeline`."""
     from ...runtime.interpret.labels import MAX_PHRASES
     from ...runtime.interpret.pipeline import TEXTS_PER_LATENT
+    from ...runtime.interpret.steering_test import QUERIES
 
     whole = 0 if documents.embeddings is not None else len(documents.texts)
-    return whole + MAX_PHRASES + TEXTS_PER_LATENT[not quick] * bundle.n_latents + len(documents.queries)
+    return whole + MAX_PHRASES + TEXTS_PER_LATENT[not quick] * bundle.n_latents + max(len(documents.queries), QUERIES)
 
 
 def _relabel(

@@ -41,9 +41,9 @@ Progress = Callable[[str, int, int], None]
 QUERIES = 3
 SIMILAR = 8
 BLOCK = 512
-TEXTS_PER_LATENT = {False: 4, True: 30}
+TEXTS_PER_LATENT = {False: 5, True: 31}
 """Texts that are embedded for a latent at most, without and with `patterns`, besides documents, phrases and queries:
-sentences (`passages`), and with patterns their parts, what is left without a part, and substitutes (`occlusion`)."""
+its label, sentences (`passages`), and with patterns their parts, what is left without a part, and substitutes."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from steersearch.arrays import unit_rows
 from steersearch.runtime import SteerableIndex
@@ -103,6 +105,29 @@ def test_only_neutral_queries_count():
     neutral = BY_HAND.neutral.copy()
     neutral[0, :2] = False
     assert scores("apples", test=replace(half, neutral=neutral)).boosted == 1.0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_by_chance_it_is_a_half_and_more_of_it_is_never_worse(seed):
+    rng = np.random.default_rng(seed)
+    boosted = np.array([[rng.permutation(8)[:2] for _ in range(QUERIES)] for _ in range(30)])
+    many = replace(
+        BY_HAND,
+        boosted=boosted,
+        atoms=np.tile(EYE[0], (30, 1)),
+        thresholds=np.full(30, 0.5, np.float32),
+        neutral=np.ones((30, QUERIES), bool),
+        **dict.fromkeys(("expressed", "clamped", "clamped_other"), np.full((30, 4, 2), -1)),
+    )
+    found = many.scores(["apples"] * 30, np.tile(EYE[0], (30, 1)))
+    # Of every two latents one brings more, or both count half.
+    assert np.mean([score.score for score in found]) == pytest.approx(0.5, abs=1e-3)
+    assert {score.before for score in found} == {None}
+    apple = boosted.copy()
+    apple[0, 0, 0] = next(place for place in range(3) if place not in boosted[0, 0])
+    better = replace(many, boosted=apple).scores(["apples"] + [None] * 29, np.tile(EYE[0], (30, 1)))[0]
+    assert (better.score, better.boosted) >= (found[0].score, found[0].boosted)
+    assert better.words >= found[0].words
 
 
 def test_places_are_those_of_a_sort():
