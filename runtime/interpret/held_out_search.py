@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...arrays import FloatArray, IntArray, WideArray
 from ..bundle.bundle import Bundle
@@ -15,6 +17,9 @@ from ..steering.concepts import Concept
 from ..steering.conditions.conjunction import AIM, Conjunction
 from ..steering.conditions.terms import ENOUGH, Term
 from ..steering.documents import Documents, Words
+
+Places: TypeAlias = NDArray[np.int32]
+"""Lists of documents."""
 
 
 class HeldOutSearch(Documents):
@@ -71,7 +76,7 @@ class HeldOutSearch(Documents):
         """Return what is found for every query without a boost, shape (m, first)."""
         return best_places(self._alone, self._first)
 
-    def boosted(self, latents: IntArray) -> IntArray:
+    def boosted(self, latents: IntArray) -> Places:
         """Return what is found for every query with a boost of each latent at strength 1, shape (b, m, first)."""
         terms = self._conjunction.terms(self._queries[0], None, [self._boost(int(f)) for f in latents], [])[1:]
         lengths = np.array([np.linalg.norm(term.direction) for term in terms])
@@ -91,7 +96,7 @@ class HeldOutSearch(Documents):
             found[i] = np.take_along_axis(here, best_places(scores, self._first), 1)
         return found
 
-    def nearest(self, vectors: FloatArray, own: IntArray) -> IntArray:
+    def search(self, vectors: FloatArray, own: IntArray) -> IntArray:
         """Return what is found for other queries, shape (j, first).
 
         Args:
@@ -111,8 +116,8 @@ class HeldOutSearch(Documents):
         return np.arange(0, len(self._vectors), max(1, -(-len(self._vectors) // limit)))
 
 
-def best_places(scores: FloatArray | WideArray, count: int, *, ordered: bool = True) -> IntArray:
-    """Return the places of the largest scores in each row, shape (..., count), best first; of equal ones the first."""
+def best_places(scores: NDArray[Any], count: int, *, ordered: bool = True) -> IntArray:
+    """Return the places of the largest scores in each row, shape (..., count), best first."""
     if count < scores.shape[-1]:
         best = np.argpartition(-scores, count - 1, axis=-1)[..., :count]
     else:

@@ -20,7 +20,7 @@ from ...text import SENTENCE_END
 from ..bundle.bundle import Bundle
 from ..bundle.interpretation import SteeringScore
 from .encoded_documents import EncodedDocuments
-from .held_out_search import HeldOutSearch, best_places
+from .held_out_search import HeldOutSearch, Places, best_places
 from .name_words import NameWords
 from .scoring import EvaluationSplit, best_threshold
 
@@ -94,15 +94,15 @@ class SteeringTest:
     """Neutral queries, unit rows, shape (m, d_in)."""
     neutral: BoolArray
     """Whether a latent is inactive on a query, shape (n_latents, m)."""
-    plain: IntArray
+    plain: Places
     """Of a search for each query, shape (m, first)."""
-    boosted: IntArray
+    boosted: Places
     """Of a search with a boost of each latent, shape (n_latents, m, first)."""
-    expressed: IntArray
+    expressed: Places
     """Of a search for documents on which each latent is strongest, without themselves, (n_latents, e, first)."""
-    clamped: IntArray
+    clamped: Places
     """The same with the latent clamped to 0."""
-    clamped_other: IntArray
+    clamped_other: Places
     """The same with another latent clamped, the one that is most nearly as active."""
     seed: int
 
@@ -175,7 +175,8 @@ class SteeringTest:
         found = self.neutral.sum(1) >= LEAST_QUERIES
         live = np.zeros(len(found), np.bool_)
         live[self._live] = len(self._live) > LEAST_OTHERS
-        return found & live & np.isfinite(self.thresholds)
+        measurable: BoolArray = found & live & np.isfinite(self.thresholds)
+        return measurable
 
     @cached_property
     def _words(self) -> NameWords:
@@ -227,9 +228,9 @@ def steer_all(
             at = np.repeat(block, counts), np.concatenate([np.arange(count) for count in counts])
             places = np.where(np.isin(strongest, rows), np.searchsorted(rows, strongest), -1)
             vectors_of, other, its = documents.embeddings[strongest], *_as_active(documents, strongest, at[0], values)
-            expressed[at] = search.nearest(vectors_of, places)
-            clamped[at] = search.nearest(unit_rows(vectors_of - values[:, None] * bundle.atoms[at[0]]), places)
-            clamped_other[at] = search.nearest(unit_rows(vectors_of - its[:, None] * bundle.atoms[other]), places)
+            expressed[at] = search.search(vectors_of, places)
+            clamped[at] = search.search(unit_rows(vectors_of - values[:, None] * bundle.atoms[at[0]]), places)
+            clamped_other[at] = search.search(unit_rows(vectors_of - its[:, None] * bundle.atoms[other]), places)
             if progress is not None:
                 progress(min(start + BLOCK, len(latents)), len(latents))
     return SteeringTest(
@@ -256,7 +257,7 @@ def _tells(has: BoolArray) -> bool:
 
 def _chance(own: int, others: IntArray) -> float:
     """Return how likely a number is larger than one of others; ties count half."""
-    return round(float((own > others).mean() + (own == others).mean() / 2), 4)
+    return round(float(np.mean(np.sign(own - others) + 1) / 2), 4)
 
 
 def _share(has: BoolArray) -> float:

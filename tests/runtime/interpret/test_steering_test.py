@@ -152,7 +152,7 @@ def test_it_is_the_search_of_an_index(opened_bundle, texts, tmp_path):
     codes = opened_bundle.encode(vectors[own])
     strongest = np.array([indices[row.argmax()] for indices, row in zip(*codes, strict=True)])
     without = unit_rows(vectors[own] - codes[1].max(1)[:, None] * opened_bundle.atoms[strongest])
-    as_they_are, clamped = (search.nearest(rows, np.array([-1, -1])) for rows in (vectors[own], without))
+    as_they_are, clamped = (search.search(rows, np.array([-1, -1])) for rows in (vectors[own], without))
     with SteerableIndex.create(tmp_path / "index", opened_bundle.path) as index:
         index.add(texts, [str(i) for i in range(len(texts))])
 
