@@ -138,7 +138,7 @@ def _most_texts(bundle: Bundle, documents: _Documents, quick: bool) -> int:
     from ...runtime.interpret.steering_test import QUERIES
 
     whole = 0 if documents.embeddings is not None else len(documents.texts)
-    return whole + MAX_PHRASES + TEXTS_PER_LATENT[not quick] * bundle.n_latents + max(len(documents.queries), QUERIES)
+    return whole + MAX_PHRASES + TEXTS_PER_LATENT[not quick] * bundle.n_latents + len(documents.queries) + QUERIES
 
 
 def _relabel(

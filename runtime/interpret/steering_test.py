@@ -52,24 +52,25 @@ class NeutralQueries:
     vectors: FloatArray
     """Unit rows, shape (m, d_in)."""
     rows: IntArray
-    """Documents that they are the beginnings of, which are not searched; empty for queries of people."""
+    """Documents that some are the beginnings of, which are not searched."""
 
     @classmethod
     def choose(
         cls, bundle: Bundle, documents: EncodedDocuments, given: Sequence[str], embed: Callable[[list[str]], FloatArray]
     ) -> NeutralQueries:
-        """Choose at most `QUERIES`, evenly: of the given ones, or of the beginnings of held-out documents.
+        """Choose at most `QUERIES`: of the given ones, evenly, and beginnings of held-out documents where they are few.
 
-        Documents lend their beginnings to at most a quarter as many queries as are held out.
+        At most a quarter of the held-out documents lend their beginnings.
         """
-        if given := list(dict.fromkeys(text for text in given if text.strip())):
-            texts, rows = _evenly(given, QUERIES), np.zeros(0, np.int64)
-        else:
-            held_out = np.flatnonzero(documents.held_out)
-            by_text = {_beginning(documents.texts[row]): int(row) for row in held_out[::-1]}
-            by_text.pop("", None)
-            chosen = _evenly(sorted(by_text.items(), key=lambda pair: pair[1]), min(QUERIES, len(held_out) // 4))
-            texts, rows = [text for text, _ in chosen], np.array([row for _, row in chosen], np.int64)
+        texts = _evenly(list(dict.fromkeys(text for text in given if text.strip())), QUERIES)
+        held_out = np.flatnonzero(documents.held_out)
+        by_text = {_beginning(documents.texts[row]): int(row) for row in held_out[::-1]}
+        for text in ("", *texts):
+            by_text.pop(text, None)
+        lent = sorted(by_text.items(), key=lambda pair: pair[1])
+        lent = _evenly(lent, min(QUERIES - len(texts), len(held_out) // 4))
+        texts += [text for text, _ in lent]
+        rows = np.array([row for _, row in lent], np.int64)
         return cls(texts, embed(texts) if texts else np.zeros((0, bundle.d_in), np.float32), rows)
 
 
@@ -308,4 +309,4 @@ def _beginning(text: str) -> str:
 
 
 def _evenly(items: list[T], count: int) -> list[T]:
-    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else items
+    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)

@@ -186,8 +186,10 @@ def test_queries_are_beginnings_of_held_out_documents_that_are_not_searched(open
     assert all(texts[row].startswith(text) for row, text in zip(queries.rows, queries.texts, strict=True))
     test = steer_all(opened_bundle, documents, select_splits(documents), documents.centred, queries)
     assert len(test.texts) == documents.held_out.sum() - 16
-    given = NeutralQueries.choose(opened_bundle, documents, ["a", " ", "b", "a"], opened_bundle.embed_queries)
-    assert (given.texts, len(given.rows)) == (["a", "b"], 0)
+    few = NeutralQueries.choose(opened_bundle, documents, ["a", " ", "b", "a"], opened_bundle.embed_queries)
+    assert (few.texts[:2], len(few.texts), len(few.rows)) == (["a", "b"], 16, 14)
+    enough = NeutralQueries.choose(opened_bundle, documents, [f"{i}" for i in range(48)], opened_bundle.embed_queries)
+    assert (enough.texts, len(enough.rows)) == ([f"{i}" for i in range(0, 48, 3)], 0)
 
 
 @pytest.mark.parametrize("kind", ["alike", "empty", "same vectors", "numbers"])
