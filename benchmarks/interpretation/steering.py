@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from steersearch.runtime.bundle.interpretation import SteeringScore
+from steersearch.runtime.bundle.interpretation import STEERS, SteeringScore
 from steersearch.runtime.interpret.pipeline import InterpretationResult
 
 
@@ -23,6 +23,8 @@ def steering_figures(found: InterpretationResult, latents: Sequence[int], seed: 
     figures["steers"] = statistics.median(scores)
     figures["steers, by words of the name"] = _median([s.words for _, s, _ in measured])
     figures["steers, by words of the text"] = _median([s.predicted for _, s, _ in measured])
+    brought = [s.predicted >= STEERS[False] for _, s, _ in measured if s.predicted is not None]
+    figures["boost brings texts whose words predict it"] = _mean(brought)
     for name in ("plain", "boosted", "random", "text", "before", "after", "after_other"):
         figures[f"first ten with it: {name}"] = _mean([getattr(s, name) for _, s, _ in measured])
     figures["steers no worse than its name added to the query"] = _mean([s.boosted >= s.text for _, s, _ in measured])
