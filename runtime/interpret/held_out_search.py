@@ -79,7 +79,7 @@ class HeldOutSearch(Documents):
     def boosted(self, latents: IntArray) -> Places:
         """Return what is found for every query with a boost of each latent at strength 1, shape (b, m, first)."""
         terms = self._conjunction.terms(self._queries[0], None, [self._boost(int(f)) for f in latents], [])[1:]
-        lengths = np.array([np.linalg.norm(term.direction) for term in terms])
+        lengths = np.maximum([np.linalg.norm(term.direction) for term in terms], 1e-12)
         along = np.stack([term.direction / length for term, length in zip(terms, lengths, strict=True)])
         towards = along.astype(np.float32) @ self._vectors.T  # (b, n)
         depth = min(max(DEPTH, 4 * self._first), len(self._vectors))
