@@ -155,6 +155,7 @@ def part_json(part: Part) -> dict[str, Any]:
         "feature": part.feature.name,
         "label": part.feature.label,
         "score": part.feature.score,
+        "steers": part.feature.steers,
         "contribution": part.contribution,
         "before": part.before,
         "after": part.after,

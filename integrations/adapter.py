@@ -170,6 +170,7 @@ def parts_of(parts: Sequence[Part]) -> list[dict[str, Any]]:
             "feature": part.feature.name,
             "label": part.feature.label,
             "score": part.feature.score,
+            "steers": part.feature.steers,
             "contribution": round(part.contribution, 4),
             "steered": round(part.steered, 4),
         }

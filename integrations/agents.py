@@ -126,6 +126,8 @@ class FoundConcept(TypedDict):
     """Give this to more_of or less_of."""
     label_score: float | None
     """How well the label tells on unseen documents: 1 always, 0.5 by chance, null when not measured."""
+    steers: float | None
+    """How surely more_of it brings what the label says: 1 always, 0.5 by chance, null when not measured."""
     share_of_documents: float
     """Share of the reference documents it is active on."""
     examples: list[str]
@@ -207,6 +209,7 @@ class AgentTools:
             {
                 "concept": feature.label or feature.name,
                 "label_score": feature.score,
+                "steers": feature.steers,
                 "share_of_documents": round(feature.density, 4),
                 "examples": [one_line(example, 160) for example in feature.examples[:2]],
             }

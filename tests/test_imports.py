@@ -38,7 +38,7 @@ RUNTIME = {
     "steering": {"bundle", "language"},
     "search": {"bundle", "store", "steering"},
     "ingest": {"bundle", "store"},
-    "interpret": {"bundle"},
+    "interpret": {"bundle", "steering", "search"},
     "maintenance": {"bundle", "store", "search"},
     "opening": {"bundle", "store", "search", "ingest"},
     "index": {"bundle", "language", "store", "steering", "search", "ingest", "maintenance", "opening"},

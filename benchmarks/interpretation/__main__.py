@@ -1,9 +1,10 @@
 """Labels and Neuron-to-Graph on held-out documents, against controls, on several corpora.
 
-    python -m benchmarks.interpretation --data FOLDER [--sets demo scifact 20newsgroups] [--seeds 3]
+    python -m benchmarks.interpretation --data FOLDER [--sets demo scifact 20newsgroups] [--seeds 3] [--parts steering]
 
 FOLDER holds BEIR folders. Checkpoints, bundles and embeddings are kept in --work and used again. Writes
-benchmarks/results/interpretation.json and prints the table that benchmarks/README.md shows.
+benchmarks/results/interpretation.json after every autoencoder and prints the table that benchmarks/README.md shows.
+What was measured is not measured again, so that a stopped run goes on; `--again` does, as after a change of the labels.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from steersearch.corpus import Corpus, python_documentation
 from steersearch.export import export_bundle
@@ -23,10 +24,13 @@ from steersearch.training import SaeConfig, TrainConfig, train
 
 from .controls import as_predictors, as_units, eligible, median_of
 from .groups import GOOD, groups_found, read_groups
+from .steering import steering_figures
 
 RESULTS = Path(__file__).parent.parent / "results" / "interpretation.json"
 EVERY = {"20newsgroups": 3}
 """Of a large corpus every so manieth document: what counts here is the number of features, not of documents."""
+PARTS = {"labels": "label auc", "steering": "steers"}
+"""What can be measured, and a figure of each."""
 
 
 def main() -> None:
@@ -35,15 +39,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of BEIR folders")
     parser.add_argument("--sets", nargs="*", default=["demo", "scifact", "20newsgroups"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--parts", nargs="*", choices=[*PARTS], default=[*PARTS], help="labels takes most of the time")
+    parser.add_argument("--again", action="store_true", help="measure also what has results")
     parser.add_argument("--work", type=Path, default=Path("demo/interpretation"), help="checkpoints and bundles")
     args = parser.parse_args()
     results = {row["key"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.is_file() else {}
     for name in args.sets:
         for seed in range(args.seeds):
             key = f"{name}-seed{seed}"
-            if key not in results:
-                results[key] = {"key": key, "set": name, "seed": seed} | measure(args.data, name, seed, args.work)
-                RESULTS.write_text(json.dumps(list(results.values()), indent=1) + "\n")
+            row = results.setdefault(key, {"key": key, "set": name, "seed": seed, "figures": {}})
+            parts = [part for part in args.parts if args.again or PARTS[part] not in row["figures"]]
+            if parts:
+                row["figures"] |= measure(args.data, name, seed, args.work, parts)
+                RESULTS.write_text(json.dumps([row for row in results.values() if row["figures"]], indent=1) + "\n")
     for name in args.sets:
         rows = [row for row in results.values() if row["set"] == name]
         print(f"\n{name}, {len(rows)} seeds")
@@ -60,8 +68,8 @@ def open_corpus(data: Path, name: str) -> tuple[list[str], list[str]]:
     return [d.id for d in documents], [d.text for d in documents]
 
 
-def measure(data: Path, name: str, seed: int, work: Path) -> dict[str, Any]:
-    """All figures of one corpus and one autoencoder."""
+def measure(data: Path, name: str, seed: int, work: Path, parts: Sequence[str]) -> dict[str, float]:
+    """Figures of one corpus and one autoencoder: those of `parts`, of `PARTS`."""
     ids, texts = open_corpus(data, name)
     folder = work / f"{name}-seed{seed}"
     if not (folder / "model.pt").exists():
@@ -74,12 +82,16 @@ def measure(data: Path, name: str, seed: int, work: Path) -> dict[str, Any]:
     started = time.monotonic()
     found = interpret(bundle, ids, texts, corpus=name, seed=seed, patterns=False)
     seconds = time.monotonic() - started
-    figures = figures_of(found, seed) | {"seconds without patterns": seconds}
-    if (data / name / "labels.jsonl.gz").is_file():
+    figures: dict[str, float] = {}
+    if "steering" in parts:
+        figures |= steering_figures(found, eligible(found), seed)
+    if "labels" in parts:
+        figures |= figures_of(found, seed) | {"seconds without patterns": seconds}
+    if "labels" in parts and (data / name / "labels.jsonl.gz").is_file():
         for view, f1 in groups_found(found, read_groups(data / name, ids), seed).items():
             figures[f"groups with F1 >= .5, {view}"] = float(sum(value >= GOOD for value in f1.values()))
             figures[f"mean F1 of groups, {view}"] = statistics.fmean(f1.values())
-    return {"figures": {figure: round(float(value), 4) for figure, value in figures.items()}}
+    return {figure: round(float(value), 4) for figure, value in figures.items()}
 
 
 def figures_of(found: InterpretationResult, seed: int) -> dict[str, float]:

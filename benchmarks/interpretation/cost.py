@@ -1,4 +1,4 @@
-"""Evidence, labels and trials for 60,000 documents and 8,192 latents: seconds, and memory besides the documents.
+"""Evidence, trials and the test of steering, 60,000 documents and 8,192 latents: seconds, and memory besides them.
 
     python -m benchmarks.interpretation.cost
 
@@ -11,14 +11,17 @@ import json
 import time
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-from steersearch.arrays import unit_rows
+from steersearch.arrays import FloatArray, IntArray, unit_rows
 from steersearch.runtime.interpret.encoded_documents import EncodedDocuments, firing_statistics
 from steersearch.runtime.interpret.scoring import select_splits
+from steersearch.runtime.interpret.steering_test import NeutralQueries, steer_all
 
-DOCUMENTS, LATENTS, K, D_IN, TOPICS = 60_000, 8_192, 32, 384, 500
+DOCUMENTS, LATENTS, K, D_IN, TOPICS, WORDS = 60_000, 8_192, 32, 384, 500, 60
 RESULTS = Path(__file__).parent.parent / "results" / "interpretation_cost.json"
 
 
@@ -35,7 +38,9 @@ def main() -> None:
         codes = rows[block] @ atoms.T
         indices[block] = np.argpartition(-codes, K, axis=1)[:, :K]
         values[block] = np.take_along_axis(codes, indices[block], 1)
-    documents = EncodedDocuments([str(i) for i in range(DOCUMENTS)], [""] * DOCUMENTS, rows, indices, values, LATENTS)
+    words = np.array([f"w{i}" for i in range(TOPICS * 20)])
+    texts = [" ".join(words[some]) for some in rng.integers(0, len(words), (DOCUMENTS, WORDS))]
+    documents = EncodedDocuments([str(i) for i in range(DOCUMENTS)], texts, rows, indices, values, LATENTS)
     figures: dict[str, float] = {"documents": DOCUMENTS, "latents": LATENTS}
     _ = documents.firing, documents.held_out, documents.centred
     tracemalloc.start()
@@ -48,9 +53,32 @@ def main() -> None:
     figures["trials, seconds"] = round(time.monotonic() - started, 1)
     figures["latents with trials"] = sum(pair is not None for pair in splits)
     figures["peak MB besides documents and codes"] = round(tracemalloc.get_traced_memory()[1] / 1e6)
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    started = time.monotonic()
+    bundle = unlearned_bundle(atoms, indices, values, rows)
+    queries = NeutralQueries.choose(bundle, documents, [], lambda texts: rows[: len(texts)])
+    test = steer_all(bundle, documents, splits, documents.centred, queries)
+    figures["steering, seconds"] = round(time.monotonic() - started, 1)
+    started = time.monotonic()
+    scored = test.scores([f"w{latent}" for latent in range(LATENTS)], atoms)
+    figures["scores of steering, seconds"] = round(time.monotonic() - started, 1)
+    figures["latents with a score of steering"] = sum(score is not None for score in scored)
+    figures["peak MB of steering"] = round((tracemalloc.get_traced_memory()[1] - before) / 1e6)
     RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
     for name, value in figures.items():
         print(f"{name:<40} {value:g}")
+
+
+def unlearned_bundle(atoms: FloatArray, indices: IntArray, values: FloatArray, rows: FloatArray) -> Any:
+    """What is read of a bundle to steer by it."""
+    return SimpleNamespace(
+        atoms=atoms,
+        n_latents=len(atoms),
+        d_in=atoms.shape[1],
+        features=SimpleNamespace(typical=np.full(len(atoms), 0.3, np.float32), reference_mean=rows.mean(0)),
+        encode=lambda vectors: (indices[: len(vectors)], values[: len(vectors)]),
+    )
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from ..output import print_json
 if TYPE_CHECKING:
     from ...arrays import FloatArray
     from ...runtime import Bundle
+    from ...runtime.bundle.interpretation import Entry
     from ...runtime.interpret.pipeline import InterpretationResult
 
 Data = Annotated[
@@ -35,6 +36,8 @@ Data = Annotated[
 Index = Annotated[
     Path | None, typer.Option("--index", "-i", help="An index of this bundle: its documents are embedded already.")
 ]
+KINDS = ("reads_and_steers", "only_reads", "only_steers", "neither")
+"""Shares of features: what their labels say is where they fire, what a boost of them brings, both or neither."""
 Model = Annotated[
     str | None,
     typer.Option(help="Let a language model propose labels, as provider:name. It is sent passages of your documents."),
@@ -132,9 +135,11 @@ def _most_texts(bundle: Bundle, documents: _Documents, quick: bool) -> int:
     """Return an upper estimate of the texts that labelling embeds; see `interpret.pipeline`."""
     from ...runtime.interpret.names.candidates import MOST, common_nouns
     from ...runtime.interpret.pipeline import TEXTS_PER_LATENT
+    from ...runtime.interpret.steering_test import QUERIES
 
     whole = 0 if documents.embeddings is not None else len(documents.texts)
-    return whole + MOST + len(common_nouns()) + TEXTS_PER_LATENT[not quick] * bundle.n_latents + len(documents.queries)
+    phrases = MOST + len(common_nouns())
+    return whole + phrases + TEXTS_PER_LATENT[not quick] * bundle.n_latents + len(documents.queries) + QUERIES
 
 
 def _relabel(
@@ -196,6 +201,8 @@ def _report(bundle: Path, found: InterpretationResult, model: dict[str, Any], js
         "unclear": len(alive) - len(clear),
         "median_label_auc": _median([entry.score.auc for entry in alive if entry.score]),
         "median_pattern_auc": _median([entry.pattern_score.auc for entry in alive if entry.pattern_score]),
+        "median_steers": _median([entry.steers.score for entry in alive if entry.steers]),
+        **_reading_and_steering(alive),
         "families": len(found.interpretation.families),
     }
     if json:
@@ -210,6 +217,12 @@ def _report(bundle: Path, found: InterpretationResult, model: dict[str, Any], js
             f"held-out AUC, median: {figures['median_label_auc']:.2f} from the label, "
             f"{figures['median_pattern_auc']:.2f} from the words of a text (Neuron-to-Graph)"
         )
+    if figures["median_steers"] is not None:
+        both, reads, steers, neither = (f"{figures[name]:.0%}".replace("%", " %") for name in KINDS)
+        stderr.print(
+            f"steers, median: {figures['median_steers']:.2f} with a boost; of those that could be tested {both} read "
+            f"and steer, {reads} only read, {steers} only steer, {neither} do neither"
+        )
     if model:
         skipped = model["skipped"]
         stderr.print(
@@ -223,6 +236,14 @@ def _report(bundle: Path, found: InterpretationResult, model: dict[str, Any], js
         if len(skipped) > 5:
             stderr.print(f"and {len(skipped) - 5:,} more; all with --json")
     stderr.print(f"next: sae features --bundle {bundle}, sae features report --bundle {bundle} --out report.html")
+
+
+def _reading_and_steering(entries: Sequence[Entry]) -> dict[str, float]:
+    """Return the shares of the features that read, steer, or both, of those of which both was measured."""
+    measured = [(not entry.unclear, entry.steers.holds) for entry in entries if entry.score and entry.steers]
+    kinds = ((True, True), (True, False), (False, True), (False, False))
+    counts = {name: measured.count(kind) for name, kind in zip(KINDS, kinds, strict=True)}
+    return {name: round(count / max(len(measured), 1), 4) for name, count in counts.items()}
 
 
 def _median(values: Sequence[float]) -> float | None:

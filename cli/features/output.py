@@ -59,8 +59,9 @@ def _window(passage: Passage, width: int) -> tuple[int, int]:
 
 
 FIELDS = (
-    *("id", "name", "label", "score", "unclear", "guess", "pattern_score", "density", "mean", "p95", "max"),
-    *("renamed", "hidden", "family", "note", "keywords", "examples"),
+    *("id", "name", "label", "score", "unclear", "guess", "pattern_score", "steers", "inert"),
+    *("density", "mean", "p95", "max", "renamed", "hidden"),
+    *("family", "note", "keywords", "examples"),
 )
 RAREST = 1e-4
 """Share of documents at the left end of the frequency bar; the right end is all of them."""
@@ -82,14 +83,17 @@ def print_features(features: Iterable[Feature], further: Sequence[tuple[str, Seq
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     table.add_column("label", overflow="fold")
-    for heading in ("score", "documents", *(heading for heading, _ in further)):
+    # Bundles that were labelled before it was measured have no such figures.
+    measured = any(feature.steers is not None for feature in shown)
+    scores = ("reads", "steers") if measured else ("score",)
+    for heading in (*scores, "documents", *(heading for heading, _ in further)):
         words = heading == "family"
         table.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     for i, feature in enumerate(shown):
         table.add_row(
             harmless((feature.name, "bold")),
             _label(feature),
-            "" if feature.score is None else format_share(feature.score),
+            *("" if each is None else format_share(each) for each in (feature.score, feature.steers)[: len(scores)]),
             f"{feature.density:.2%}" if feature.p95 else "never",
             *(texts[i] for _, texts in further),
         )

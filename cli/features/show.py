@@ -19,7 +19,7 @@ from .output import feature_json, frequency_bar, passage_line, print_features
 
 if TYPE_CHECKING:
     from ...runtime import Bundle, Feature, Features
-    from ...runtime.bundle.interpretation import Interpretation, Pattern, Score
+    from ...runtime.bundle.interpretation import Interpretation, Pattern, Score, SteeringScore
 
 TOP, NEAR_MISSES, QUERIES, PATTERNS, OTHERS = 8, 3, 3, 5, 3
 """Lines of a block: strongest passages, near misses, queries, patterns, and other features."""
@@ -220,6 +220,8 @@ def _interpreted(feature: Feature, found: Interpretation, features: Features) ->
     entry = found.entries[feature.id]
     if not feature.renamed:
         yield "label", _score(entry.score)
+        if entry.steers is not None:
+            yield from _block("steers", _steers(entry.steers))
     yield "patterns", _score(entry.pattern_score)
     fires = f"documents of {found.corpus}; fires on {entry.fires:,} of {found.documents:,}"
     yield "frequency", _frequency(entry.active / max(found.documents, 1), fires)
@@ -249,6 +251,22 @@ def _score(score: Score | None) -> Text:
         f"misses {format_share(score.auc_near)}, against random ones {format_share(score.auc_random)}"
     )
     return harmless(found if score.p_value <= CHANCE else f"{found}; may be chance, p = {score.p_value:.2f}")
+
+
+def _steers(found: SteeringScore) -> list[Text]:
+    from ...runtime.bundle.feature import format_share
+
+    def share(value: float) -> str:
+        return f"{100 * value:.0f} %"
+
+    lines = [
+        f"{format_share(found.score)}: so often a boost brings more of it than a boost of another feature does",
+        f"of the first ten {share(found.boosted)} have it with a boost, {share(found.plain)} without, "
+        f"{share(found.random)} with another feature, {share(found.text)} with its name added to the query",
+    ]
+    if found.before is not None and found.after is not None:
+        lines.append(f"of the nearest to texts that have it {share(found.before)}, clamped to 0 {share(found.after)}")
+    return [harmless(line) for line in lines]
 
 
 def _frequency(share: float, of: str) -> Text:

@@ -37,6 +37,8 @@ class Feature:
     """The same for the prediction of Neuron-to-Graph from the words of a text."""
     steers: float | None = None
     """How well boosting it brings what the label says, 0 to 1; None when it was not measured."""
+    inert: bool = False
+    """Whether it was measured, and boosting it does not bring what the label says."""
     description: str = ""
     """One line: what it fires on, and what it does not."""
     unclear: bool = False
@@ -59,10 +61,11 @@ class Feature:
 
     @property
     def title(self) -> str | None:
-        """The label with its score, for example `stem cells, .83`; without a label `unclear` or None."""
+        """The label with its scores, for example `stem cells, .83, steers .97`; without a label `unclear` or None."""
         if self.label is None:
             return "unclear" if self.unclear and not self.hidden else None
-        return self.label if self.score is None else f"{self.label}, {format_share(self.score)}"
+        scores = "" if self.score is None else f", {format_share(self.score)}"
+        return self.label + scores + ("" if self.steers is None else f", steers {format_share(self.steers)}")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.title})" if self.title else self.name

@@ -151,10 +151,11 @@ def _check(edits: Mapping[int, Edit], n_latents: int) -> None:
 
 
 def _edited(feature: Feature, edit: Edit, given: set[str]) -> Feature:
-    label, guess, score, unclear = feature.label, feature.guess, feature.score, feature.unclear
+    label, guess, unclear = feature.label, feature.guess, feature.unclear
+    score, steers, inert = feature.score, feature.steers, feature.inert
     if edit.label is not None:
-        # The score is that of the automatic label.
-        label, guess, score, unclear = edit.label, None, None, False
+        # The scores are those of the automatic label.
+        label, guess, score, steers, inert, unclear = edit.label, None, None, None, False, False
     elif label is not None and label.casefold() in given:
         label = f"{label} ({feature.name})"
     if edit.hidden:
@@ -164,6 +165,8 @@ def _edited(feature: Feature, edit: Edit, given: set[str]) -> Feature:
         label=label,
         guess=guess,
         score=score,
+        steers=steers,
+        inert=inert,
         unclear=unclear,
         renamed=edit.label is not None,
         hidden=edit.hidden,

@@ -73,6 +73,8 @@ class Features(Sequence[Feature]):
         self.reference_mean = reference_mean
         self.typical: FloatArray = np.array([f.p95 for f in features], np.float32)
         """Typical activation per latent, shape (n_latents,): its 95th percentile; 0 for one that is never active."""
+        self.inert = frozenset(f.id for f in features if f.inert)
+        """Latents that were measured not to bring what their labels say."""
         self.unedited: tuple[Feature, ...] = self._features if unedited is None else tuple(unedited)
         """The features without the users' edits."""
         self._by_label = {f.label.casefold(): f for f in features if f.label}
@@ -277,6 +279,7 @@ def _feature(entry: dict[str, Any]) -> Feature:
         score=_score(entry, "score"),
         pattern_score=_score(entry, "pattern_score"),
         steers=_score(entry, "steers"),
+        inert=bool(entry.get("inert", False)),
         description=str(entry.get("description") or ""),
         unclear=bool(entry.get("unclear", False)),
         guess=_text(entry, "guess"),

@@ -152,7 +152,7 @@ def firing_directions(documents: EncodedDocuments, latents: range) -> FloatArray
 
 def centred_rows(embeddings: FloatArray) -> FloatArray:
     """Subtract the mean and scale to unit length, shape (n, d_in): the mean distinguishes no text from another."""
-    return unit_rows(embeddings - embeddings.mean(0))
+    return unit_rows(embeddings - embeddings.mean(0)) if len(embeddings) else embeddings
 
 
 def largest(values: FloatArray, count: int) -> IntArray:

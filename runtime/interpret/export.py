@@ -19,8 +19,9 @@ from ..bundle.features import Features
 from ..bundle.interpretation import Entry, Pattern
 
 COLUMNS = (
-    *("name", "label", "score", "unclear", "guess", "pattern_score", "density", "mean", "p95", "max"),
-    *("renamed", "hidden", "family", "note", "keywords", "examples"),
+    *("name", "label", "score", "unclear", "guess", "pattern_score", "steers", "inert"),
+    *("density", "mean", "p95", "max", "renamed", "hidden"),
+    *("family", "note", "keywords", "examples"),
 )
 """Fields of a feature in the tables."""
 LINE_HEIGHT, COLUMN_GAP, CHARACTER_WIDTH = 34, 40, 7.2

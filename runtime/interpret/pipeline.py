@@ -18,7 +18,7 @@ from ...embedding_cache import Side, default_cache_dir, embed_cached
 from ...errors import ConfigError
 from ...sequences import as_list
 from ..bundle.bundle import Bundle
-from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern
+from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern, SteeringScore
 from .encoded_documents import EncodedDocuments, centred_rows, firing_directions, firing_statistics, largest
 from .families import find_families
 from .names.candidates import Candidates, find_candidates
@@ -31,15 +31,16 @@ from .occlusion import find_patterns, occlude
 from .passages import further_passages, near_miss_passages, select_sentences, sentence_passage
 from .positions import map_positions
 from .scoring import EvaluationSplit, score, score_directions, select_splits
+from .steering_test import NeutralQueries, SteeringTest, steer_all
 
 Progress = Callable[[str, int, int], None]
 """Called with (name of the step, done, in all)."""
 QUERIES = 3
 SIMILAR = 8
 BLOCK = 512
-TEXTS_PER_LATENT = {False: 4, True: 30}
+TEXTS_PER_LATENT = {False: 5, True: 31}
 """Texts that are embedded for a latent at most, without and with `patterns`, besides documents, phrases and queries:
-sentences (`passages`), and with patterns their parts, what is left without a part, and substitutes (`occlusion`)."""
+its label, sentences (`passages`), and with patterns their parts, what is left without a part, and substitutes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class InterpretationResult:
     """One per latent; None for a latent without one."""
     splits: list[EvaluationSplit | None]
     """The documents of each latent's test; None where it fires on no held-out document."""
+    steering: SteeringTest
+    """What boosting each latent brings, to score other labels by."""
 
 
 def interpret(
@@ -126,6 +129,10 @@ def interpret(
     directions = [label.direction if label else None for label in labels]
     label_scores = score_directions(splits, documents.centred, directions)
     pattern_scores = score_directions(splits, predicted, bundle.atoms)
+    neutral = NeutralQueries.choose(bundle, documents, queries, partial(embed, step="read queries", side="queries"))
+    steering = steer_all(bundle, documents, splits, predicted, neutral, seed, partial(report, "boost features"))
+    names = [label.text if label else None for label in labels]
+    steers = _score_steering(steering, names, partial(embed, step="read labels"))
     strongest_queries = _strongest_queries(bundle, queries, embed, documents)
     similar = _similar(bundle.atoms)
     entries = tuple(
@@ -136,6 +143,7 @@ def interpret(
             description=label.description if label else "",
             score=label_scores[f],
             pattern_score=pattern_scores[f],
+            steers=steers[f],
             fires=statistics[f].fires,
             active=statistics[f].active,
             quantiles=statistics[f].quantiles,
@@ -160,7 +168,7 @@ def interpret(
         settings={"seed": seed},
     )
     calibration = _calibrate(bundle, documents, splits, predicted)
-    return InterpretationResult(interpretation, model, calibration, documents, phrases, labels, splits)
+    return InterpretationResult(interpretation, model, calibration, documents, phrases, labels, splits, steering)
 
 
 def with_labels(
@@ -172,13 +180,17 @@ def with_labels(
     """
     entries = list(result.interpretation.entries)
     prepare_labels(bundle, labels.values())
+    names = [labels.get(latent) for latent in range(len(entries))]
+    steers = _score_steering(result.steering, names, bundle.embed_documents)
     for latent, text in labels.items():
         split = result.splits[latent]
         measured = None
         if split is not None:
             predicted = split.project(result.documents.centred, label_direction(bundle, result, text))
             measured = score(predicted, split.held_out, split.training)
-        entries[latent] = replace(entries[latent], label=text, phrases=(text,), source=source, score=measured)
+        entries[latent] = replace(
+            entries[latent], label=text, phrases=(text,), source=source, score=measured, steers=steers[latent]
+        )
     changed = replace(result.interpretation, entries=tuple(entries), covered=coverage(entries, result.documents))
     return replace(result, interpretation=changed)
 
@@ -220,7 +232,7 @@ def label_direction(bundle: Bundle, result: InterpretationResult, text: str) -> 
 
 def prepare_labels(bundle: Bundle, labels: Iterable[str]) -> None:
     """Embed labels that are scored in a moment together, where each call of the embedder costs."""
-    bundle.prefetch([part for label in labels for part in _parts(label)], [])
+    bundle.prefetch([part for label in labels for part in {label, *_parts(label)}], [])
 
 
 def _parts(label: str) -> list[str]:
@@ -281,6 +293,17 @@ class CachedEmbedder:
     def __call__(self, texts: Sequence[str], step: str, side: Side = "documents") -> FloatArray:
         """Embed texts through the cache; phrases and parts of documents count as documents."""
         return embed_cached(self, texts, side=side, cache_dir=self.folder, progress=partial(self.progress, step))
+
+
+def _score_steering(
+    steering: SteeringTest, labels: Sequence[str | None], embed: Callable[[list[str]], FloatArray]
+) -> list[SteeringScore | None]:
+    """Score what boosting each latent does, by its label; None without one."""
+    texts = sorted({label for label in labels if label})
+    if not texts:
+        return [None] * len(labels)
+    rows, places = embed(texts), {text: i for i, text in enumerate(texts)}
+    return steering.scores(labels, rows[[places[label] if label else 0 for label in labels]])
 
 
 def _calibrate(

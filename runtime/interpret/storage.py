@@ -140,6 +140,7 @@ def features_bytes(path: Path, entries: Sequence[Entry], *, keep_words: bool = F
             "score": _auc(entry.score),
             "pattern_score": _auc(entry.pattern_score),
             "steers": None if entry.steers is None else round(entry.steers.score, 4),
+            "inert": entry.steers is not None and not entry.steers.holds,
             "description": entry.description,
         }
     return (json.dumps(raw, ensure_ascii=False, separators=(",", ":")) + "\n").encode("utf-8", "replace")

@@ -190,12 +190,21 @@ def weights_of(direction: FloatArray, bundle: Bundle) -> tuple[dict[int, float],
     Returns:
         Latent -> weight, largest share of the direction first, the largest weight 1: at strength 1 that latent has its
         typical activation, and the others are in proportion; and the cosine of the combination with `direction`. Empty
-        if no atom has a positive product with the direction.
+        if no atom has a positive product with the direction. An inert feature, which was measured not to bring what its
+        label says, is never the only one: the features that come nearest to the direction without it make up half.
     """
     typical = bundle.features.typical
-    latents, coefficients, fit = sparse_direction(direction, bundle.atoms, MAX_ATOMS, typical > 0)
+    usable = typical > 0
+    latents, coefficients, fit = sparse_direction(direction, bundle.atoms, MAX_ATOMS, usable)
     if not len(latents):
         return {}, 0.0
+    if len(latents) == 1 and int(latents[0]) in bundle.features.inert:
+        usable[latents] = False
+        more, shares, _ = sparse_direction(direction, bundle.atoms, MAX_ATOMS, usable)
+        if len(more):
+            latents, coefficients = np.append(latents, more), np.append(coefficients, shares)
+            made = coefficients @ bundle.atoms[latents]
+            fit = float(made @ direction) / max(float(np.linalg.norm(made)) * float(np.linalg.norm(direction)), 1e-12)
     # At strength 1 the largest weight reaches its typical activation. On the documentation of Python this moves a query
     # by .3 to .6 along the direction; the 20 documents nearest to the phrase lie at .2 to .6.
     weights = coefficients / typical[latents]

@@ -271,10 +271,11 @@ class Resolver:
         if key == "":
             raise ConfigError("a concept is an empty text: give a latent id, a label, a phrase or a Concept")
         feature = self._bundle.features.find(key)
-        if feature is None:
+        by_label = feature is not None and isinstance(key, str) and key.casefold() == (feature.label or "").casefold()
+        # Who names an inert feature means what its label says, which it does not bring; its number means it alone.
+        if feature is None or (by_label and feature.inert):
             return Concept.from_text(str(key)), True
         made = Concept.from_latents({feature.id: 1.0}, feature.label or feature.name)
-        by_label = isinstance(key, str) and key.casefold() == (feature.label or "").casefold()
         return replace(made, source="label") if by_label else made, False
 
     def _step(self, concept: Concept) -> WideArray:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from rich.text import Text
@@ -13,7 +14,7 @@ from steersearch.cli.features.output import frequency_bar, passage_line
 from steersearch.cli.output import console
 from steersearch.errors import BundleError, ConfigError, UnknownFeatureError
 from steersearch.runtime import Bundle
-from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Pattern, Score
+from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Pattern, Score, SteeringScore
 from steersearch.runtime.bundle.manifest import Manifest
 
 SENTENCE = "The raise statement raises an exception again."
@@ -85,6 +86,51 @@ def test_list(sae):
     assert "raise, exception" in printed
     assert ".83" in printed
     assert "unclear: either, or" in sae("list", "--unclear", "-n", 64).stdout
+
+
+@pytest.fixture
+def steered(sae, folder, monkeypatch):
+    """As `sae`, in a bundle of which it was measured what steers."""
+    raw = json.loads((folder / "features.json").read_text("utf-8"))
+    raw["latents"][3] |= {"steers": 0.97, "inert": False}
+    raw["latents"][4] |= {"steers": 0.5, "inert": True}
+    (folder / "features.json").write_text(json.dumps(raw), "utf-8")
+    manifest = Manifest.from_json((folder / "manifest.json").read_text("utf-8"))
+    manifest.files["features.json"]["bytes"] = (folder / "features.json").stat().st_size
+    (folder / "manifest.json").write_text(manifest.to_json(), "utf-8")
+    known = Bundle.interpretation
+    entry = replace(FULL, steers=SteeringScore(0.97, 0.94, 1.0, 0.02, 0.61, 0.03, 0.3, 0.8, 0.2, 0.8, 16))
+    entries = (*known.entries[:3], entry, *known.entries[4:])
+    monkeypatch.setattr(Bundle, "interpretation", replace(known, entries=entries))
+    return sae
+
+
+def test_what_steers_stands_beside_what_reads(steered, sae, tmp_path, folder):
+    printed = steered("list", "--by", "score", "-n", 2).stdout.splitlines()
+    assert printed[0].split() == ["label", "reads", "steers", "documents"]
+    assert printed[1].split()[-3:-1] == [".83", ".97"]
+    assert printed[2].split()[-2] not in (".83", ".97")
+    shown = steered("show", "f3").stdout
+    assert shown.startswith("f3 (raise, exception, .83, steers .97)")
+    assert "of the first ten 61 % have it with a boost, 2 % without, 3 % with another feature" in shown
+    assert "of the nearest to texts that have it 80 %, clamped to 0 20 %" in shown
+    body = read(steered("show", "f3", "--json"))
+    assert (body["steers"], body["interpretation"]["steers"]["boosted"]) == (0.97, 0.61)
+    features = Bundle.load(folder).features
+    assert features.inert == {4}
+    assert (features[4].inert, features[4].steers) == (True, 0.5)
+    assert steered("export", "--out", tmp_path / "f.csv").exit_code == 0
+    with (tmp_path / "f.csv").open(encoding="utf-8") as file:
+        assert [row["steers"] for row in csv.DictReader(file)][3:6] == ["0.97", "0.5", ""]
+    # What was measured is the label that it had.
+    [renamed] = read(steered("rename", "f3", "mine", "--json"))
+    assert renamed["steers"] is None
+
+
+def test_bundles_of_before_have_no_such_column(sae):
+    assert sae("list", "-n", 3).stdout.split()[:3] == ["label", "score", "documents"]
+    assert "steers" not in sae("show", "f3").stdout
+    assert read(sae("show", "f3", "--json"))["steers"] is None
 
 
 def test_families(sae):

@@ -1,6 +1,7 @@
 """`sae features label` and `report` as a user meets them, with a language model behind a real local server too."""
 
 import json
+import re
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,7 +40,9 @@ def test_label_then_list_show_and_report(folder, documents, tmp_path):
     assert result.exit_code == 0, result.exception
     assert "latents fire on 180 documents" in result.output
     assert "held-out AUC, median" in result.output
+    assert re.search(r"steers, median: .\.\d\d with a boost; of those that could be tested \d+ % read", result.output)
     listed = json.loads(sae("list", "--bundle", folder, "--clear", "--json").stdout)
+    assert any(feature["steers"] is not None for feature in listed)
     assert all(feature["score"] >= 0.65 for feature in listed)
     shown = sae("show", listed[0]["name"], "--bundle", folder)
     assert shown.exit_code == 0
@@ -59,6 +62,9 @@ def test_from_an_index_and_edits_stay(folder, topic_texts, tmp_path, monkeypatch
     assert result.exit_code == 0, result.exception
     figures = json.loads(result.stdout)
     assert figures["documents"] == 60
+    kinds = [figures[name] for name in ("reads_and_steers", "only_reads", "only_steers", "neither")]
+    assert sum(kinds) == pytest.approx(1, abs=1e-3)
+    assert 0 <= figures["median_steers"] <= 1
     assert figures["clear"] + figures["unclear"] == figures["alive"] <= figures["latents"] == 64
     again = Bundle.load(folder)
     assert again.features.get("my own words").name == latent

@@ -45,7 +45,9 @@ def test_what_is_no_word_is_left_out():
 
 
 def test_names_are_written_as_within_sentences():
-    grammar = NounPhrases(["Stem cells grow. We grow stem cells.", "Ask NASA now; the NASA probe", "beat Serena Williams"])
+    grammar = NounPhrases(
+        ["Stem cells grow. We grow stem cells.", "Ask NASA now; the NASA probe", "beat Serena Williams"]
+    )
     assert grammar.written("Stem cells") == "stem cells"
     assert grammar.written("nasa") == "NASA"
     assert grammar.written("Serena Williams") == "Serena Williams"

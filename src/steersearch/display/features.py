@@ -32,12 +32,15 @@ def features_html(features: Sequence[Any], caption: str) -> str:
     named = [feature for feature in visible if feature.label]
     first = sorted(named, key=lambda feature: (-(feature.score or 0.0), -feature.density, feature.id))[:SHOWN]
     first += [feature for feature in visible if not feature.label][: SHOWN - len(first)]
+    measured = any(feature.steers is not None for feature in first)
+    scores = ["reads", "steers"] if measured else ["score"]
     densest = html.longest(feature.density for feature in first)
     rows = [
         [
             feature.name,
             html.plain(feature.label or "", 60),
             "" if feature.score is None else f"{feature.score:.2f}",
+            *([] if not measured else [""] if feature.steers is None else [f"{feature.steers:.2f}"]),
             f"{feature.density:.2%}&nbsp;{html.bar(feature.density, densest)}",
             html.faint(html.plain(", ".join(feature.keywords[:WORDS]), 80)),
         ]
@@ -45,4 +48,4 @@ def features_html(features: Sequence[Any], caption: str) -> str:
     ]
     more = len(features) - len(rows)
     note = f"and {more:,} more: features.search(…) finds them" if more else ""
-    return html.table(html.plain(caption), ["", "label", "score", "fires on", "words"], rows, note)
+    return html.table(html.plain(caption), ["", "label", *scores, "fires on", "words"], rows, note)

@@ -324,6 +324,7 @@ class TestDocuments:
                         "feature": p.feature.name,
                         "label": p.feature.label,
                         "score": p.feature.score,
+                        "steers": p.feature.steers,
                         "contribution": pytest.approx(p.contribution, abs=1e-4),
                         "steered": pytest.approx(p.steered, abs=1e-4),
                     }

@@ -60,6 +60,7 @@ def test_what_is_known_about_a_latent(found, opened_bundle):
             assert all(0 <= a < b <= len(passage.text) and 0 < share <= 1 for a, b, share in passage.spans)
             assert passage.activation > 0
     assert any(entry.patterns for entry in entries)
+    assert any(entry.steers for entry in entries)
     assert any(entry.queries for entry in entries)
     assert all(len(entry.similar) > 0 for entry in entries)
     silent = [entry for entry in entries if not entry.active]
@@ -82,6 +83,7 @@ def test_it_comes_back_as_it_was(labelled, found):
             *(before.label, before.phrases, before.patterns),
             before.top,
         )
+        assert entry.steers == before.steers
         if before.score:
             assert entry.score.auc == pytest.approx(before.score.auc, abs=1e-4)
 
@@ -90,6 +92,8 @@ def test_the_score_travels_with_the_feature(labelled, found):
     for feature, entry in zip(labelled.features, found.interpretation.entries, strict=True):
         assert feature.label == (None if entry.unclear else entry.label)
         assert feature.unclear == (entry.unclear and entry.active > 0)
+        assert feature.steers == (entry.steers and entry.steers.score)
+        assert feature.inert == (entry.steers is not None and not entry.steers.holds)
         if not entry.unclear:
             assert feature.score == pytest.approx(entry.score.auc, abs=1e-4)
             assert str(feature).startswith(f"{feature.name} ({entry.label}, ")
@@ -149,7 +153,10 @@ def test_labels_of_another_kind_are_chosen_and_scored_on_different_halves(found,
     assert training_auc(bundle, found, latent, text) == pytest.approx(seen.score.auc, abs=1e-6)
     changed = with_labels(bundle, found, {latent: text}, "a model").interpretation.entries[latent]
     assert changed.source == "a model"
-    assert changed.score.auc == pytest.approx(found.interpretation.entries[latent].score.auc, abs=1e-6)
+    before = found.interpretation.entries[latent]
+    assert changed.score.auc == pytest.approx(before.score.auc, abs=1e-6)
+    assert changed.steers is not None
+    assert replace(changed.steers, text=0.0) == replace(before.steers, text=0.0)
     rare = next(e.latent for e in found.interpretation.entries if found.splits[e.latent] is None)
     assert training_auc(bundle, found, rare, text) is None
 

@@ -19,7 +19,7 @@ def bundle(monkeypatch):
         atoms=np.eye(4, dtype=np.float32),
         d_in=4,
         manifest=SimpleNamespace(max_length=8),
-        features=SimpleNamespace(typical=typical, reference_mean=mean),
+        features=SimpleNamespace(typical=typical, reference_mean=mean, inert=frozenset()),
         contexts=SimpleNamespace(added_by=lambda text: None),
         embed_documents=lambda texts: np.array(
             [[float(number) for number in text.split()] for text in texts], np.float32
@@ -91,6 +91,22 @@ def test_latents_that_never_fire_or_point_away_are_not_used(bundle):
     assert list(weights) == [0]
     assert fit == pytest.approx(0.6)
     assert weights_of(np.array([-1, 0, 0, 0], np.float32), bundle) == ({}, 0.0)
+
+
+def test_an_inert_feature_is_not_taken_alone(bundle):
+    axis = np.array([1, 0, 0, 0], np.float32)
+    bundle.atoms[1, :2] = 0.8, 0.6
+    assert weights_of(axis, bundle) == ({0: 1.0}, pytest.approx(1))
+    bundle.features.inert = frozenset({0})
+    weights, fit = weights_of(axis, bundle)
+    # Of the second .8, which is all that it has of the direction; typical activations are .5 and .25.
+    assert weights == pytest.approx({0: 1 / 0.5 / 3.2, 1: 1.0})
+    assert fit == pytest.approx(1.64 / np.hypot(1.64, 0.48))
+    bundle.features.inert = frozenset({1, 2})
+    assert list(weights_of(axis, bundle)[0]) == [0]
+    bundle.features.typical[1] = bundle.features.typical[2] = 0
+    bundle.features.inert = frozenset({0})
+    assert weights_of(axis, bundle) == ({0: 1.0}, pytest.approx(1))  # there is no other
 
 
 def test_what_nothing_expresses_is_refused_with_what_is_near(opened_bundle, monkeypatch):

@@ -1,6 +1,7 @@
 """From keys and strengths to a steered query: auto, protect, records of what was asked, contradictions, bad input."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from steersearch.errors import BundleError, ConfigError, DataError, SteeringWarning, UnknownFeatureError
-from steersearch.runtime import Concept
+from steersearch.runtime import Bundle, Concept
 from steersearch.runtime.steering.change import MAX_STRENGTH, shifted
 from steersearch.runtime.steering.documents import Documents
 from steersearch.runtime.steering.resolver import Resolver
@@ -48,6 +49,23 @@ def test_auto_has_no_room_when_the_numbers_took_it(tiny_index):
     with pytest.warns(SteeringWarning, match='"auto" is 0: what stands beside it already leaves'):
         steered = tiny_index.steer(QUERY, {PHRASE: 20.0, OTHER: "auto"}, keep=0.9, blend="move")
     assert [strength for _, strength in steered.boosted] == [20.0, 0.0]
+
+
+def test_the_label_of_an_inert_feature_is_a_phrase(opened_bundle):
+    bundle = Bundle.load(opened_bundle.path)
+    feature = next(f for f in bundle.features if f.p95 > 0)
+    named = replace(feature, label="exceptions are raised", score=0.9, steers=0.5)
+
+    def resolved(feature):
+        bundle.features = bundle.features.with_edited([feature if f.id == feature.id else f for f in bundle.features])
+        resolver = Resolver(bundle)
+        return [resolver.resolve(key) for key in (named.label, feature.id, feature.name)]
+
+    assert [concept.weights for concept in resolved(named)] == [{feature.id: 1.0}] * 3
+    by_label, *by_number = resolved(replace(named, inert=True))
+    assert by_label.source == "text"
+    assert len(by_label.weights) > 1
+    assert [concept.weights for concept in by_number] == [{feature.id: 1.0}] * 2
 
 
 def test_a_clamped_concept_is_not_auto_steered(tiny_index):
