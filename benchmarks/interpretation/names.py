@@ -1,6 +1,6 @@
 """Would a person call it so? Names of features judged blind, beside those of an earlier method.
 
-    python -m benchmarks.interpretation.names sheets --data FOLDER --before FILE --out FOLDER [--sets scifact 20newsgroups]
+    python -m benchmarks.interpretation.names sheets --data FOLDER --before FILE --out FOLDER
     python -m benchmarks.interpretation.names figures
 
 `sheets` draws features that have a clear name by both methods and writes pages for readers: the two names in random
@@ -117,7 +117,7 @@ def figures(rows: list[dict[str, str]]) -> None:
             total = judged.total()
             good, bad = (sum(judged[each] for each in kinds) / total for kinds in (GOOD, BAD))
             print(
-                f"{name:<14} {method:<7} {total:4} names: precise or slightly broad {good:.0%}, wrong or gibberish {bad:.0%}"
+                f"{name:<14} {method:<7} {total:4} names: {' or '.join(GOOD)} {good:.0%}, {' or '.join(BAD)} {bad:.0%}"
             )
             print("   ", ", ".join(f"{each} {count / total:.0%}" for each, count in judged.most_common()))
 

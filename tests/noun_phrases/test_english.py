@@ -9,12 +9,12 @@ from steersearch.noun_phrases.nouns import common_nouns
     [
         ("quickly", "r"),
         ("parsing", "g"),
-        ("stopped", "p"),
+        ("parsed", "p"),
         ("carried", "p"),
         ("taken", "v"),
         ("tougher", "a"),
-        ("building", "n"),
-        ("wedding", "n"),
+        ("building", "ng"),
+        ("ring", "nv"),
         ("bed", "n"),
         ("steersearch", "n"),  # not known
         ("includes", "v"),

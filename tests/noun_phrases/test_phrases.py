@@ -23,9 +23,7 @@ def test_noun_phrases_have_no_verbs_adverbs_or_stop_words():
 
 def test_phrases_end_with_a_noun_and_gerunds_stand_alone():
     assert set(found("a public company")) == {"public company", "company"}
-    assert complete("We study the parsing of names") == ["study", "parsing", "names"] or "parsing" in found(
-        "We study the parsing of names"
-    )
+    assert "parsing" in found("We study the parsing of names")
     # `keeping the` is a verb here.
     assert "keeping" not in found("keeping the score, keeping a list")
 
@@ -45,9 +43,8 @@ def test_what_is_no_word_is_left_out():
 
 
 def test_names_are_written_as_within_sentences():
-    grammar = NounPhrases(
-        ["Stem cells grow. We grow stem cells.", "Ask NASA now; the NASA probe", "beat Serena Williams"]
-    )
+    texts = ["Stem cells grow. We grow stem cells.", "Ask NASA now; the NASA probe", "beat Serena Williams"]
+    grammar = NounPhrases(texts)
     assert grammar.written("Stem cells") == "stem cells"
     assert grammar.written("nasa") == "NASA"
     assert grammar.written("Serena Williams") == "Serena Williams"

@@ -35,10 +35,12 @@ def word_class(word: str) -> WordClass:
     """Return what an English word can be, given in lower case; a word that is not known counts as a noun."""
     listed = _listed()
     if word in listed and word not in VERB_FORMS:
-        return listed[word]
+        known = listed[word]
+        # `keeping` is a noun too, which the texts have to show.
+        return WordClass(known.parts | {"g"}, known.noun) if word.endswith("ing") and _is_verb(word[:-3]) else known
     if word in VERB_FORMS:
-        known = listed.get(word)
-        return WordClass(frozenset("vn"), 0.1) if known and "n" in known.parts else WordClass(frozenset("v"), 0.0)
+        noun = word in listed and "n" in listed[word].parts
+        return WordClass(frozenset("vn"), 0.1) if noun else WordClass(frozenset("v"), 0.0)
     singular = singular_of(word)
     if singular != word and (base := listed.get(singular)) is not None:
         # The plural of an adjective is a noun; the third person of a verb looks like a plural.
@@ -47,7 +49,7 @@ def word_class(word: str) -> WordClass:
     for ending, part in (("ed", "p"), ("ing", "g")):
         if word.endswith(ending) and len(word) > len(ending) + 2 and _is_verb(word[: -len(ending)]):
             return WordClass(frozenset(part), 0.5 if part == "g" else 0.0)
-    if any(word.endswith(e) and "a" in _parts_of(word.removesuffix(e)) for e in ("er", "est")):
+    if any(word.endswith(ending) and _is_adjective(word.removesuffix(ending)) for ending in ("er", "est")):
         return WordClass(frozenset("a"), 0.0)
     if word.endswith("ly") and len(word) > 4:
         return WordClass(frozenset("r"), 0.0)
@@ -64,28 +66,27 @@ def singular_of(word: str) -> str:
     return word
 
 
-def _parts_of(stem: str) -> frozenset[str]:
-    """Return the parts of speech of an adjective without `-er`: of `tough`, `larg`, `bigg`, `heavi`."""
-    tried = [
-        stem,
-        f"{stem}e",
-        stem[:-1] if stem[-1:] == stem[-2:-1] else stem,
-        f"{stem[:-1]}y" if stem[-1:] == "i" else stem,
-    ]
+def _is_adjective(stem: str) -> bool:
+    """Return whether a word without `-er` is an adjective: `tough`, `larg`, `bigg`, `heavi`, and neither `paint`."""
     listed = _listed()
-    found = next((listed[form] for form in tried if form in listed), None)
-    return found.parts if found and found.noun < 0.5 and "v" not in found.parts else frozenset()
+    found = next((listed[form] for form in _unended(stem) if form in listed), None)
+    return found is not None and found.noun < 0.5 and "a" in found.parts and "v" not in found.parts
 
 
 def _is_verb(stem: str) -> bool:
-    """Return whether a word without `-ed` or `-ing` is a verb: `parse` of `pars`, `stop` of `stopp`, `carry` of `carri`."""
-    tried = [stem, f"{stem}e"]
-    if stem[-1:] == stem[-2:-1]:
-        tried.append(stem[:-1])
-    if stem.endswith("i"):
-        tried.append(f"{stem[:-1]}y")
+    """Return whether a word without `-ed` or `-ing` is a verb: `pars`, `stopp`, `carri`."""
     listed = _listed()
-    return any("v" in listed[form].parts for form in tried if form in listed)
+    return any("v" in listed[form].parts for form in _unended(stem) if form in listed)
+
+
+def _unended(stem: str) -> list[str]:
+    """Return what a word without its ending may have been: `parse` of `pars`, `stop` of `stopp`, `carry` of `carri`."""
+    forms = [stem, f"{stem}e"]
+    if stem[-1:] == stem[-2:-1]:
+        forms.append(stem[:-1])
+    if stem.endswith("i"):
+        forms.append(f"{stem[:-1]}y")
+    return forms
 
 
 @cache

@@ -79,7 +79,7 @@ class NounPhrases:
                     yield Phrase(key, " ".join(word.text for word in words), alone)
 
     def written(self, text: str) -> str:
-        """Return a phrase as it is written within a sentence: `Stem cells` as `stem cells`, `Serena Williams` as it is."""
+        """Return a phrase as within a sentence: `Stem cells` in lower case, `Serena Williams` as it is."""
         first, *others = text.split()
         if any(word[0].isupper() for word in others):
             return text
