@@ -132,7 +132,13 @@ def search(
     embedder = brought(embedder_url, embedder_model, embedder_dimensions)
     how_to_open: dict[str, Any] = {"profile": profile, "embedder": embedder, "queries": queries}
     with SteerableIndex.open(index, bundle=bundle, **how_to_open) as opened:
-        how_to: dict[str, Any] = {"exclude": excluded, "remove": removed, "blend": blend, "keep": keep, "protect": protect}
+        how_to: dict[str, Any] = {
+            "exclude": excluded,
+            "remove": removed,
+            "blend": blend,
+            "keep": keep,
+            "protect": protect,
+        }
         steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
         search_with = partial(opened.search, k=k, filter=where, view=view, fusion=how, idf=idf)
@@ -192,7 +198,13 @@ def explain(
     embedder = brought(embedder_url, embedder_model, embedder_dimensions)
     how_to_open: dict[str, Any] = {"profile": profile, "embedder": embedder, "queries": queries}
     with SteerableIndex.open(index, bundle=bundle, **how_to_open) as opened:
-        how_to: dict[str, Any] = {"exclude": excluded, "remove": removed, "blend": blend, "keep": keep, "protect": protect}
+        how_to: dict[str, Any] = {
+            "exclude": excluded,
+            "remove": removed,
+            "blend": blend,
+            "keep": keep,
+            "protect": protect,
+        }
         steering = read_steering(opened.bundle, boosts, clamps, **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
         explanation = opened.explain(steered, id, words=words)

@@ -59,7 +59,8 @@ class SteeringReport:
     """The effect of steering on a search."""
 
     concepts: list[dict[str, Any]] = field(default_factory=list)
-    """``{concept, strength, clamp, exclude or remove, fit, evidence, means}``: what each key became; empty without steering."""
+    """``{concept, strength, clamp, exclude or remove, fit, evidence, means}``: what each key became; empty without
+    steering."""
     kept: float = 1.0
     """The share of the query that is left, rounded to four places: 1 unless it moves."""
     moves: list[dict[str, Any]] = field(default_factory=list)
@@ -75,7 +76,7 @@ class SteeringReport:
         return report | {"understood": self.understood}
 
     def summary(self) -> str:
-        """Return one line that says what was boosted, clamped, excluded and removed, and how well it could be expressed."""
+        """Return one line that says what was boosted, clamped, excluded and removed, and how well that was expressed."""
         parts = []
         for entry in self.concepts:
             fit = "" if entry["fit"] is None else f" (fit {entry['fit']:.2f})"

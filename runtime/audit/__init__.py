@@ -1,0 +1,1 @@
+"""What a retriever rewards that it should not, with a causal check. Reading order: `measures`, `pairs`, `audit`."""
