@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ..runtime.audit.suspicion import AuditReport
 
 
+CARRIES = 0.05
+"""How much more often a feature fires on one side, from which it is shown, on pairs that it was not chosen on."""
+
+
 def audit(
     index: IndexPath = Path("index"),
     bundle: MovedBundle = None,
@@ -67,7 +71,7 @@ def audit(
                 f"nothing is rewarded, so nothing was written to {out}: name a --field to write it anyway"
             )
         chosen[0].attribute.save(out)
-        stderr.print(f"{chosen[0].name}: in {out}, for --remove @{out}")
+        stderr.print(f"{chosen[0].name}: in {out}, for --remove @{out}", soft_wrap=True)
 
 
 def _read(path: Path) -> list[str]:
@@ -79,23 +83,27 @@ def _read(path: Path) -> list[str]:
 
 def _print(report: AuditReport) -> None:
     """Print a table of what was measured, a sentence for each that is rewarded, and what could not be measured."""
-    table = Table(title=f"{report.documents:,} documents; comes first in … of the pairs about the same")
-    for column in ("attribute", "pairs", "share", "p", "removed", "its features", "random", "stay"):
-        table.add_column(column, justify="left" if column == "attribute" else "right")
+    table = Table(title=f"{report.documents:,} documents: share of pairs about the same in which it comes first")
+    for column in ("attribute", "pairs", "first", "p", "without", "features", "random", "stay"):
+        left = column == "attribute"
+        table.add_column(column, justify="left" if left else "right", no_wrap=left)
     for one in report.suspicions:
         first, *others = one.checks
         own, random = [f"{check.share:.2f}" for check in others] or ["", ""]
-        share = f"{one.share:.2f} ±{one.error:.2f}"
-        table.add_row(
-            one.name, str(one.pairs), share, f"{one.p:.2g}", f"{first.share:.2f}", own, random, f"{first.overlap:.2f}"
-        )
+        p = "<.001" if one.p < 0.001 else f"{one.p:.3f}"
+        figures = (f"{one.share:.2f}", p, f"{first.share:.2f}", own, random, f"{first.overlap:.2f}")
+        table.add_row(one.name, str(one.pairs), *figures)
     if report.suspicions:
         console.print(table)
     for one in report.rewarded:
         console.print(one.verdict, soft_wrap=True)
-        carried = [f"{carrier.feature} {carrier.high:.0%} : {carrier.low:.0%}" for carrier in one.carriers]
-        if carried:
-            console.print(f"  features that carry it: {', '.join(carried)}", style="dim", soft_wrap=True)
+        carried = [
+            f"{carrier.feature} {carrier.high:.0%} : {carrier.low:.0%}"
+            for carrier in one.carriers
+            if abs(carrier.high - carrier.low) >= CARRIES
+        ]
+        named = ", ".join(carried) or "none alone"
+        console.print(f"  features that carry it, with and without: {named}", style="dim", soft_wrap=True)
     if not report.rewarded:
         console.print("nothing found: no attribute comes first more often than chance")
     for name, why in report.skipped.items():

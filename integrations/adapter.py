@@ -76,7 +76,7 @@ class SteeringReport:
         return report | {"understood": self.understood}
 
     def summary(self) -> str:
-        """Return one line that says what was boosted, clamped, excluded and removed, and how well that was expressed."""
+        """Return one line that says what was boosted, clamped, excluded and removed, and how well that fits."""
         parts = []
         for entry in self.concepts:
             fit = "" if entry["fit"] is None else f" (fit {entry['fit']:.2f})"

@@ -8,9 +8,9 @@ half it is measured in how many articles the plain version comes before the diff
 that both use. The same removal is then applied to the judged queries of SciFact and to every so manieth of MedQuAD.
 Writes benchmarks/results/audit.json.
 
-Beside `Attribute` (`remove=`): the difference of the means projected out of queries and documents; LEACE (Belrose et al.
-2023, arXiv:2306.03819), its closed form in NumPy, of both; the five features that differ most, and five random ones,
-projected out.
+Beside `Attribute` (`remove=`): the difference of the means projected out of queries and documents; LEACE (Belrose et
+al. 2023, arXiv:2306.03819), its closed form in NumPy, of both; the five features that differ most, and five random
+ones, projected out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LEVELS = {"onestopenglish": ("elementary", "advanced"), "cochrane-pairs": ("lay"
 JUDGED = {"scifact": ("test", 1), "medquad": ("train", 33)}
 """Corpus -> split, and every so manieth of its queries."""
 FEATURES = 5
-PRICES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25)
+PRICES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25)
 """Shares of the reward that are subtracted; 1 is what `remove` does."""
 Move = Callable[[np.ndarray], np.ndarray]
 """From queries to the queries that a removal makes of them: inner products with them are those of both sides."""
@@ -108,21 +108,20 @@ def main() -> None:
             for method, move in methods(learn, bundle, seed).items():
                 kept = {corpus: judged[corpus].ndcg(move) / base[corpus] for corpus in judged}
                 found.setdefault(method, []).append({"share": test.share(move), **kept})
-        results["articles"][name] = {
-            method: {
-                key: {
-                    "mean": round(float(np.mean([one[key] for one in seeds])), 4),
-                    "seeds": [round(one[key], 4) for one in seeds],
-                }
-                for key in seeds[0]
-            }
-            for method, seeds in found.items()
-        }
+        results["articles"][name] = {method: _summary(each) for method, each in found.items()}
         for method, figures in results["articles"][name].items():
-            print(
-                f"{name:16} {method:34}", *(f"{key} {value['mean']:.3f}" for key, value in figures.items()), flush=True
-            )
+            shown = [f"{key} {value['mean']:.3f}" for key, value in figures.items()]
+            print(f"{name:16} {method:24}", *shown, flush=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def _summary(seeds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return the mean of each figure, and those of all seeds."""
+    columns = {key: [one[key] for one in seeds] for key in seeds[0]}
+    return {
+        key: {"mean": round(float(np.mean(values)), 4), "seeds": [round(value, 4) for value in values]}
+        for key, values in columns.items()
+    }
 
 
 def methods(learn: Articles, bundle: Bundle, seed: int) -> dict[str, Move]:

@@ -56,9 +56,9 @@ def audit(
     """Measure which attributes of documents a retriever rewards, and check by taking them out.
 
     For each attribute documents that have it are paired with the nearest that have it not, so that both are about the
-    same. A query that leans to neither, the rare words that both share, should find either first equally often. Half
-    of the pairs show what the attribute is (`Attribute.learn`) and which features carry it; the other half are
-    measured, before and after it is taken out.
+    same. A query that leans to neither, the rare words that both share, should find either first equally often. What
+    the attribute is (`Attribute.learn`) and which features carry it is learned from half of the pairs, and taken out
+    when the other half is searched; then the other way round.
 
     Args:
         index: Opened, with a bundle that embeds texts.
@@ -215,25 +215,45 @@ def _asked(
 
 
 def _measured(name: str, sample: _Sample, pairs: Pairs, features: Features, atoms: FloatArray, seed: int) -> Suspicion:
-    """Return what one attribute gains, on the half of the pairs that it was not learned from."""
-    learn, test = pairs.halves()
-    attribute = Attribute.learn(name, sample.vectors[learn.high], sample.vectors[learn.low], learn.queries)
-    carriers = _carriers(sample, learn, test, features)
-    before = wins(sample.vectors, test)
-    axes = [(f"f{one.feature.id}", atoms[one.feature.id].astype(np.float64), 0.0) for one in carriers]
-    checks = [_check("remove it", sample, test, [(name, np.array(attribute.direction), attribute.reward)])]
-    if axes:
-        checks.append(_check(f"remove {len(axes)} features", sample, test, axes))
-        live = np.flatnonzero(_rates(sample, np.arange(len(sample.texts)), len(atoms)) >= LIVE)
-        chance = np.random.default_rng(seed)
-        drawn = [
-            _check("", sample, test, [("", atoms[i].astype(np.float64), 0.0) for i in chance.choice(live, len(axes))])
-            for _ in range(REPEATS)
-        ]
-        shares, overlaps = [one.share for one in drawn], [one.overlap for one in drawn]
-        checks.append(Check(f"remove {len(axes)} random features", float(np.mean(shares)), float(np.mean(overlaps))))
-    error = float(before.std(ddof=1) / np.sqrt(len(before))) if len(before) > 1 else 0.5
-    return Suspicion(name, len(test), float(before.mean()), error, sign_test(before), carriers, checks, attribute)
+    """Return what one attribute gains; what it and its features are is learned from the half that is not measured."""
+    live = np.flatnonzero(_rates(sample, np.arange(len(sample.texts)), len(atoms)) >= LIVE)
+    chance = np.random.default_rng(seed)
+    halves = pairs.halves()
+    checks: dict[str, list[tuple[int, Check]]] = {}
+    carriers: list[Carrier] = []
+    for learn, test in (halves, halves[::-1]):
+        attribute = _learn(name, sample, learn)
+        found = _carriers(sample, learn, test, features)
+        carriers = carriers or found
+        taken = {"remove it": [[(name, np.array(attribute.direction), attribute.reward)]]}
+        if found:
+            drawn = [chance.choice(live, len(found)) for _ in range(REPEATS)]
+            taken["remove its features"] = [_axes(atoms, [one.feature.id for one in found])]
+            taken["remove random features"] = [_axes(atoms, places.tolist()) for places in drawn]
+        for what, several in taken.items():
+            each = [(len(test), _check(what, sample, test, directions)) for directions in several]
+            checks.setdefault(what, []).extend(each)
+    before = wins(sample.vectors, pairs)
+    error = float(before.std(ddof=1) / np.sqrt(len(before)))
+    made = [_mean(what, each) for what, each in checks.items()]
+    p = sign_test(before)
+    return Suspicion(name, len(pairs), float(before.mean()), error, p, carriers, made, _learn(name, sample, pairs))
+
+
+def _learn(name: str, sample: _Sample, pairs: Pairs) -> Attribute:
+    return Attribute.learn(name, sample.vectors[pairs.high], sample.vectors[pairs.low], pairs.queries)
+
+
+def _axes(atoms: FloatArray, latents: Sequence[int]) -> list[tuple[str, WideArray, float]]:
+    return [(f"f{latent}", atoms[latent].astype(np.float64), 0.0) for latent in latents]
+
+
+def _mean(what: str, checks: Sequence[tuple[int, Check]]) -> Check:
+    """Return the mean of checks of several pairs each."""
+    weights = np.array([pairs for pairs, _ in checks], np.float64)
+    figures = np.array([(check.share, check.overlap) for _, check in checks])
+    share, overlap = (weights @ figures / weights.sum()).tolist()
+    return Check(what, share, overlap)
 
 
 def _check(name: str, sample: _Sample, pairs: Pairs, directions: Sequence[tuple[str, WideArray, float]]) -> Check:

@@ -14,7 +14,7 @@ from .measures import words_of
 
 MOST_PAIRS = 400
 FEWEST_PAIRS = 30
-"""With fewer, half of them to learn from, no preference below four in five could be told from chance."""
+"""With fewer no preference below seven in ten could be told from chance."""
 QUERY_WORDS, FEWEST_SHARED = 4, 2
 SAME_TEXT = 0.999
 """Cosine from which two documents are copies, whose order says nothing."""

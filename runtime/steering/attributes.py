@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FloatArray, WideArray
+from ...arrays import FloatArray, WideArray, unit_rows
 from ...errors import ConfigError, DataError, StorageError
 from ...files import absolute, replace_file
 from ...text import described, one_line, shown
@@ -81,12 +81,14 @@ class Attribute:
         if length < 1e-6:
             raise DataError(f"the documents with and without {shown(name)} have the same mean: nothing to learn")
         unit = mean / length
-        along = difference @ unit  # (n,)
+        # Each pair is measured along the direction of the others: along one that it made itself, it lies too far.
+        units = unit_rows(difference.sum(0) - difference)  # (n, d_in)
+        along = np.einsum("ij,ij->i", difference, units)  # (n,)
         asked = queries.astype(np.float64)
-        gained = np.einsum("ij,ij->i", asked, difference) - (asked @ unit) * along
-        # At the ratio of the medians, as many pairs are won by one kind as by the other, and no odd pair decides.
-        gap = float(np.median(along))
-        reward = float(np.median(gained)) / gap if gap > 1e-6 else 0.0
+        gained = np.einsum("ij,ij->i", asked, difference) - np.einsum("ij,ij->i", asked, units) * along
+        # At the median of the ratios, as many pairs are won by one kind as by the other, and no odd pair decides.
+        usual = along > 1e-6
+        reward = float(np.median(gained[usual] / along[usual])) if usual.any() else 0.0
         return cls(name, tuple(unit.tolist()), float(np.clip(reward, -MOST, MOST)), len(high))
 
     def vector(self, d_in: int) -> WideArray:
