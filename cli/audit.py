@@ -15,7 +15,7 @@ from .options import IndexPath, Json, MovedBundle
 from .output import print_json
 
 if TYPE_CHECKING:
-    from ..runtime.audit.suspicion import AuditReport
+    from ..runtime.audit import AuditReport
 
 
 CARRIES = 0.05
@@ -54,7 +54,7 @@ def audit(
     `sae search "solar storms" --remove @source.json` searches without
     """
     from ..runtime import SteerableIndex
-    from ..runtime.audit.audit import audit as audit_index
+    from ..runtime.audit import audit as audit_index
 
     asked = None if queries is None else _read(queries)
     embedder = brought(embedder_url, embedder_model, embedder_dimensions)

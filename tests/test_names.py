@@ -144,7 +144,7 @@ FUNCTIONS = {
     "steersearch.training.SparseAutoencoder.push_to_hub": "repo stored card private revision message",
 }
 # The keywords behind `**steering`
-STEERING = "boost clamp exclude blend keep protect steering"
+STEERING = "boost clamp exclude remove blend keep protect steering"
 ATTRIBUTES = {
     "Bundle": "features manifest path d_in n_latents k atoms b_dec",
     "SteerableIndex": "path bundle",
@@ -178,8 +178,8 @@ COMMANDS = {
         "--text-column --json"
     ),
     "sae search": (
-        "query --index -i --bundle -b -k --boost --clamp --remove --like --unlike --keep --protect --save-concept --filter "
-        "--view --fusion --idf --compare --highlight --profile --json"
+        "query --index -i --bundle -b -k --boost --clamp --remove --like --unlike --keep --protect --save-concept "
+        "--filter --view --fusion --idf --compare --highlight --profile --json"
     ),
     "sae explain": "query id --index -i --bundle -b --boost --clamp --keep --protect --words --profile --json",
     "sae eval": "--data --bundle -b --split --index --steering --judgments --fail-below --record --json",

@@ -5,13 +5,13 @@ import pytest
 
 from steersearch.errors import ConfigError, DataError
 from steersearch.runtime import SteerableIndex
-from steersearch.runtime.audit.audit import audit
+from steersearch.runtime.audit import audit
 
 NOUNS = ["integer", "float", "class", "method", "module", "package", "exception", "error", "operator", "attribute"]
 VERBS = ["returns", "raises", "creates", "searches", "loads", "handles", "compares", "defines", "calls", "shares"]
 
 
-def texts(n=120):
+def texts(n=200):
     """Texts on one topic each, of which every odd one is told once more in other words."""
     made = []
     for i in range(n):
@@ -24,8 +24,8 @@ def texts(n=120):
 @pytest.fixture
 def index(opened_bundle, tmp_path):
     with SteerableIndex.create(tmp_path / "index", opened_bundle) as made:
-        metadata = [{"source": "short" if i % 2 else "long", "same": 1, "number": i} for i in range(120)]
-        made.add(texts(), [f"d{i}" for i in range(120)], metadata)
+        metadata = [{"source": "short" if i % 2 else "long", "same": 1, "number": i} for i in range(200)]
+        made.add(texts(), [f"d{i}" for i in range(200)], metadata)
         yield made
 
 
@@ -46,13 +46,13 @@ def test_all_attributes_are_measured_once_and_the_others_named(index):
     assert {"length: high", "source: short"} <= {*names, "source: short" if "source: long" in names else ""}
     assert "number: high" not in names  # a field of many values is measured where it is asked for
     assert all(0 <= one.p <= 1 and one.verdict for one in report.suspicions)
-    assert report.to_json()["documents"] == 120
+    assert report.to_json()["documents"] == 200
     assert [one.p for one in report.suspicions] == sorted(one.p for one in report.suspicions)
 
 
 def test_random_groups_are_not_rewarded(index):
-    chance = np.random.default_rng(0).permutation(120) < 60
-    index.update_metadata([f"d{i}" for i in range(120)], [{"coin": bool(one)} for one in chance])
+    chance = np.random.default_rng(0).permutation(200) < 100
+    index.update_metadata([f"d{i}" for i in range(200)], [{"coin": bool(one)} for one in chance])
     (found,) = audit(index, field="coin").suspicions
     assert not found.rewarded
     assert "nothing found" in found.verdict
@@ -67,8 +67,9 @@ def test_queries_of_a_person_are_taken(index):
 
 
 def test_numbers_of_many_values_are_compared_by_thirds(index):
-    numbers = [i if i % 2 else 1000 + i for i in range(120)]
-    index.update_metadata([f"d{i}" for i in range(120)], [{"number": one} for one in numbers])
+    # The lowest third and the highest are about the same.
+    numbers = [i // 2 if i % 2 else 1000 - i // 2 for i in range(200)]
+    index.update_metadata([f"d{i}" for i in range(200)], [{"number": one} for one in numbers])
     (found,) = audit(index, field="number").suspicions
     assert found.name == "number: high"
 
