@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .audit import audit
 from .choices import TYPER, ChoosingCommand
 from .demo import demo
 from .embed import embed
@@ -39,6 +40,7 @@ app.command("fast-queries")(fast_queries)
 app.add_typer(features_app, name="features")
 app.add_typer(pretrained_app, name="pretrained")
 app.command("eval")(evaluate)
+app.command("audit")(audit)
 app.command("studio", cls=ChoosingCommand)(studio)
 app.command("mcp", cls=ChoosingCommand)(mcp)
 

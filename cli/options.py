@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from .choices import choice
 
 if TYPE_CHECKING:
-    from ..runtime import Blend, Bundle, Concept, Fusion, Key, MemoryProfile, Steering, Strength
+    from ..runtime import Blend, Bundle, Concept, Fusion, Key, MemoryProfile, Removable, Steering, Strength
     from ..runtime.bundle.fast_queries.table import Queries
 else:
     # typer reads annotations when it starts, and the runtime is imported when a command runs.
@@ -106,6 +106,14 @@ ExcludeOption = Annotated[
         help="CONCEPT that no document may be about, beyond what the query asks for; may be repeated.",
     ),
 ]
+RemoveOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--remove",
+        help="CONCEPT to take out of the query and all documents, so that none is ranked by it, or @FILE of `sae audit "
+        "--out`; may be repeated.",
+    ),
+]
 BlendOption = Annotated[
     str,
     choice(
@@ -161,13 +169,13 @@ def parse_boost(options: Sequence[str] | None) -> dict[str, Strength]:
     return {concept: 1.0 if strength is None else strength for concept, strength in _parse(options, "--boost", "1")}
 
 
-def parse_exclude(options: Sequence[str] | None) -> list[str]:
-    """Return the concepts of `--exclude`; one with a strength is a `ConfigError`."""
+def parse_exclude(options: Sequence[str] | None, name: str = "--exclude") -> list[str]:
+    """Return the concepts of `--exclude` or `--remove`; one with a strength is a `ConfigError`."""
     for option in options or []:
         concept, equals, strength = option.rpartition("=")
         if equals and _is_strength(strength):
             raise ConfigError(
-                f"--exclude {option!r} has a strength: write --exclude {concept!r}, or --boost {concept + '=-1'!r} for "
+                f"{name} {option!r} has a strength: write {name} {concept!r}, or --boost {concept + '=-1'!r} for "
                 "less of it"
             )
     return [option.strip() for option in options or []]
@@ -217,6 +225,7 @@ def read_steering(
     clamp: Mapping[str, float],
     *,
     exclude: Sequence[str] = (),
+    remove: Sequence[str] = (),
     blend: str = "both",
     keep: float | None = None,
     protect: bool = False,
@@ -239,4 +248,14 @@ def read_steering(
         boosted[Concept.from_examples(like, unlike)] = "auto"
     share = {} if keep is None else {"keep": keep}
     excluded = tuple(concept(key) for key in exclude)
-    return Steering(boosted, clamped, excluded, cast("Blend", blend), protect=protect, **share)
+    removed = tuple(_removable(key, concept) for key in remove)
+    return Steering(boosted, clamped, excluded, cast("Blend", blend), protect=protect, remove=removed, **share)
+
+
+def _removable(key: str, concept: Callable[[str], str | Concept]) -> Removable:
+    """Return what a word of `--remove` names: a concept, or the attribute or concept of `@FILE`."""
+    from ..runtime import Attribute
+
+    if key.startswith("@") and Attribute.is_file(Path(key[1:])):
+        return Attribute.load(Path(key[1:]))
+    return concept(key)

@@ -50,7 +50,9 @@ def print_concepts(steered: SteeredQuery, features: Features) -> None:
         count = "1 feature" if len(concept.weights) == 1 else f"{len(concept.weights)} features"
         sure = "" if concept.source in ("latents", "label") or concept.fit is None else f" (fit {concept.fit:.2f})"
         console.print(f"{how} {concept.name} = {count}{sure}: {best}{more}", style="dim")
-    if not steered.change.empty:
+    for one in steered.removed:
+        console.print(f"removed {one.name} from query and documents", style="dim")
+    if steered.removed or not steered.change.empty:
         console.print(f"keeps {steered.alone.kept:.2f} of the query", style="dim")
 
 

@@ -26,6 +26,7 @@ from .options import (
     ProfileOption,
     ProtectOption,
     QueriesOption,
+    RemoveOption,
     UnderstandOption,
     parse_boost,
     parse_clamp,
@@ -58,6 +59,7 @@ def search(
     k: Annotated[int, typer.Option("-k", help="Results.")] = 5,
     boost: BoostOption = None,
     exclude: ExcludeOption = None,
+    remove: RemoveOption = None,
     understand: UnderstandOption = False,
     clamp: ClampOption = None,
     like: Annotated[
@@ -123,14 +125,20 @@ def search(
     from ..runtime.store.filters import read_filter
 
     boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), read_filter(filter, "--filter")
-    excluded = parse_exclude(exclude)
+    excluded, removed = parse_exclude(exclude), parse_exclude(remove, "--remove")
     how = parse_fusion(fusion)
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
     embedder = brought(embedder_url, embedder_model, embedder_dimensions)
     how_to_open: dict[str, Any] = {"profile": profile, "embedder": embedder, "queries": queries}
     with SteerableIndex.open(index, bundle=bundle, **how_to_open) as opened:
-        how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
+        how_to: dict[str, Any] = {
+            "exclude": excluded,
+            "remove": removed,
+            "blend": blend,
+            "keep": keep,
+            "protect": protect,
+        }
         steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
         search_with = partial(opened.search, k=k, filter=where, view=view, fusion=how, idf=idf)
@@ -143,6 +151,7 @@ def search(
             concepts = [concept_json(*pair) for pair in (*steered.boosted, *steered.clamped)]
             body: dict[str, Any] = {"query": query, "kept": steered.alone.kept, "concepts": concepts}
             body["excluded"] = [concept_json(concept) for concept in steered.excluded]
+            body["removed"] = [one.name for one in steered.removed]
             body["request"] = steered.request.to_dict() if steered.request else None
             body["hits"] = [
                 hit_json(hit) | {"terms": [term_json(term) for term in terms.get(hit.id, ())]} for hit in hits
@@ -164,6 +173,7 @@ def explain(
     bundle: MovedBundle = None,
     boost: BoostOption = None,
     exclude: ExcludeOption = None,
+    remove: RemoveOption = None,
     understand: UnderstandOption = False,
     clamp: ClampOption = None,
     blend: BlendOption = "both",
@@ -184,16 +194,24 @@ def explain(
     from ..runtime import SteerableIndex
 
     boosts, clamps, excluded = parse_boost(boost), parse_clamp(clamp), parse_exclude(exclude)
+    removed = parse_exclude(remove, "--remove")
     embedder = brought(embedder_url, embedder_model, embedder_dimensions)
     how_to_open: dict[str, Any] = {"profile": profile, "embedder": embedder, "queries": queries}
     with SteerableIndex.open(index, bundle=bundle, **how_to_open) as opened:
-        how_to: dict[str, Any] = {"exclude": excluded, "blend": blend, "keep": keep, "protect": protect}
+        how_to: dict[str, Any] = {
+            "exclude": excluded,
+            "remove": removed,
+            "blend": blend,
+            "keep": keep,
+            "protect": protect,
+        }
         steering = read_steering(opened.bundle, boosts, clamps, **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
         explanation = opened.explain(steered, id, words=words)
     if json:
         parts, terms = [part_json(part) for part in explanation.parts], [term_json(term) for term in explanation.terms]
         body = {"id": id, "score": explanation.score, "rest": explanation.rest, "parts": parts, "terms": terms}
+        body["removed"] = [{"name": one.name, "contribution": one.value} for one in explanation.removed]
         body["request"] = steered.request.to_dict() if steered.request else None
         print_json(body | ({} if explanation.words is None else {"words": words_json(explanation.words)}))
         return

@@ -59,7 +59,8 @@ class SteeringReport:
     """The effect of steering on a search."""
 
     concepts: list[dict[str, Any]] = field(default_factory=list)
-    """``{concept, strength, clamp or exclude, fit, evidence, means}``: what each key became; empty without steering."""
+    """``{concept, strength, clamp, exclude or remove, fit, evidence, means}``: what each key became; empty without
+    steering."""
     kept: float = 1.0
     """The share of the query that is left, rounded to four places: 1 unless it moves."""
     moves: list[dict[str, Any]] = field(default_factory=list)
@@ -75,7 +76,7 @@ class SteeringReport:
         return report | {"understood": self.understood}
 
     def summary(self) -> str:
-        """Return one line that says what was boosted, clamped and excluded, and how well it could be expressed."""
+        """Return one line that says what was boosted, clamped, excluded and removed, and how well that fits."""
         parts = []
         for entry in self.concepts:
             fit = "" if entry["fit"] is None else f" (fit {entry['fit']:.2f})"
@@ -152,7 +153,9 @@ def concepts_of(steered: SteeredQuery, features: Features) -> list[dict[str, Any
     """Return what each concept became and how sure that is, as JSON values."""
     boosted = [_concept(concept, features, strength=strength) for concept, strength in steered.boosted]
     clamped = [_concept(concept, features, clamp=value) for concept, value in steered.clamped]
-    return boosted + clamped + [_concept(concept, features, exclude=True) for concept in steered.excluded]
+    excluded = [_concept(concept, features, exclude=True) for concept in steered.excluded]
+    unsure: dict[str, Any] = {"remove": True, "fit": None, "evidence": None, "means": []}
+    return boosted + clamped + excluded + [{"concept": one.name, **unsure} for one in steered.removed]
 
 
 def moves_of(hits: Sequence[Hit]) -> list[dict[str, Any]]:
@@ -246,7 +249,9 @@ def _change(entry: Mapping[str, Any]) -> str:
     """Return what a concept does, in words."""
     if "strength" in entry:
         return f"boost {entry['strength']:+.3g}"
-    return f"clamp {entry['clamp']:.3g}" if "clamp" in entry else "exclude"
+    if "clamp" in entry:
+        return f"clamp {entry['clamp']:.3g}"
+    return "remove" if "remove" in entry else "exclude"
 
 
 def _concept(concept: Concept, features: Features, **change: float) -> dict[str, Any]:

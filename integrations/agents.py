@@ -84,6 +84,14 @@ Without = Annotated[
     Field(description=f"Concepts that no document may be about, what the query asks for aside; up to {MOST_CONCEPTS}."),
     default([]),
 ]
+Neutral = Annotated[
+    list[str],
+    Field(
+        description="Concepts that should make no difference to the order, taken out of the query and all documents; "
+        f"up to {MOST_CONCEPTS}."
+    ),
+    default([]),
+]
 InWords = Annotated[
     bool,
     Field(
@@ -147,7 +155,7 @@ class Applied(TypedDict):
 
     asked: str
     strength: float | None
-    """Null for what was excluded."""
+    """Null for what was excluded or removed."""
     means: list[str]
     """The features that carry it, strongest first."""
     fit: float | None
@@ -232,6 +240,7 @@ class AgentTools:
         k: Count = 5,
         exclude: Without = [],  # noqa: B006
         understand: InWords = False,
+        remove: Neutral = [],  # noqa: B006
     ) -> Results:
         """Search the documents; more_of, less_of, like and exclude steer what comes first, where filters by metadata.
 
@@ -250,23 +259,25 @@ class AgentTools:
         check_length("query", query, LONGEST_TEXT, "ask in a few sentences")
         if strength not in STRENGTHS:
             raise ConfigError(f"strength is {shown(strength)}: choose light, medium, strong or auto")
-        boost = _boost(more_of, less_of, like, unlike, exclude, *STRENGTHS[strength])
+        boost = _boost(more_of, less_of, like, unlike, {"exclude": exclude, "remove": remove}, *STRENGTHS[strength])
         k, filter = _checked("k", k), _filter(where)
         with gathered() as warnings:
             for key in boost:  # one by one, so that a call that nobody waits for any more ends soon
                 self._go_on()
                 self.index.resolve(key)
             self._go_on()
-            wanted = Steering(boost, exclude=tuple(concept.strip() for concept in exclude), protect=protect)
+            absent, neutral = (tuple(concept.strip() for concept in given) for given in (exclude, remove))
+            wanted = Steering(boost, exclude=absent, protect=protect, remove=neutral)
             steered = self.index.steer(query, steering=wanted, understand=understand)
             hits = self.index.search(steered, k, filter=filter, compare=True)
             explanations = self.index.explain_all(steered, [hit.id for hit in hits])
         if steered.request is not None:
             wanted = with_request(wanted, steered.request)
         wishes: list[tuple[Concept, float | None]] = [*steered.boosted, *((one, None) for one in steered.excluded)]
+        wishes += [(self.index.resolve(concept), None) for concept in neutral]
         applied = [
             self._applied(key if isinstance(key, str) else concept.name, concept, strength)
-            for key, (concept, strength) in zip((*wanted.boost, *wanted.exclude), wishes, strict=True)
+            for key, (concept, strength) in zip((*wanted.boost, *wanted.exclude, *neutral), wishes, strict=True)
         ]
         results: list[Result] = [
             {
@@ -363,14 +374,14 @@ def _boost(
     less_of: Sequence[str],
     like: Sequence[str],
     unlike: Sequence[str],
-    exclude: Sequence[str],
+    others: Mapping[str, Sequence[str]],
     towards: Strength,
     away: Strength,
 ) -> dict[Key, Strength]:
     boost: dict[Key, Strength] = {}
     bounds = (MOST_CONCEPTS, LONGEST_PHRASE), (MOST_EXAMPLES, LONGEST_TEXT)
     lists = {"more_of": (more_of, *bounds[0]), "less_of": (less_of, *bounds[0])}
-    lists |= {"exclude": (exclude, *bounds[0])}
+    lists |= {name: (given, *bounds[0]) for name, given in others.items()}
     lists |= {"like": (like, *bounds[1]), "unlike": (unlike, *bounds[1])}
     for name, (given, most, longest) in lists.items():
         if isinstance(given, str) or not all(isinstance(text, str) for text in given):

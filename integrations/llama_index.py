@@ -19,7 +19,7 @@ import numpy as np
 
 from ..arrays import FloatArray, unit_rows
 from ..errors import DataError
-from ..runtime import Blend, Boost, Key, SteerableIndex, Steering, ViewName
+from ..runtime import Blend, Boost, Key, Removable, SteerableIndex, Steering, ViewName
 from ..runtime.steering.request import DEFAULT_KEEP
 from .optional import needs
 
@@ -32,7 +32,7 @@ with needs("llama_index", pip="'steersearch[llamaindex]'"):
 EXPLANATION_KEY = "steerable"
 
 
-CALL = ("k", "boost", "clamp", "exclude", "blend", "keep", "protect", "understand", "filter", "steering")
+CALL = ("k", "boost", "clamp", "exclude", "remove", "blend", "keep", "protect", "understand", "filter", "steering")
 """Arguments of a search that a query may bring."""
 
 
@@ -64,6 +64,7 @@ class SteerableQuery(QueryBundle):
     blend: Blend | None = None
     understand: bool | None = None
     steering: Steering | None = None
+    remove: Sequence[Removable] | Removable | None = None
 
     def __post_init__(self) -> None:
         words = SteeredText(str(self))
@@ -109,11 +110,12 @@ class SteerableRetriever(BaseRetriever):
         exclude: Sequence[Key] | Key | None = None,
         blend: Blend = "both",
         understand: bool = False,
+        remove: Sequence[Removable] | Removable | None = None,
         **base: Any,
     ) -> None:
         self.index, self._explained = index, include_explanations
         self._configured: dict[str, Any] = {"k": k, "filter": filter, "view": view, "understand": understand}
-        self._configured |= {"boost": boost, "clamp": clamp, "exclude": exclude, "blend": blend}
+        self._configured |= {"boost": boost, "clamp": clamp, "exclude": exclude, "remove": remove, "blend": blend}
         self._configured |= {"keep": keep, "protect": protect}
         super().__init__(**base)
 

@@ -24,11 +24,12 @@ from .search.hits import Hit, Hits
 from .search.query import Fusion
 from .search.view import View
 from .search.views import ViewName
+from .steering.attributes import Attribute
 from .steering.concepts import Concept
 from .steering.explain import Explanation, Part, TermValue
 from .steering.highlights.parts import Sentence, WordPart, Words
 from .steering.profiles.profile import Profile
-from .steering.request import Blend, Boost, Key, Steering, Strength
+from .steering.request import Blend, Boost, Key, Removable, Steering, Strength
 from .steering.steered_query import SteeredQuery
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Added",
+    "Attribute",
     "Backend",
     "Blend",
     "Boost",
@@ -57,6 +59,7 @@ __all__ = [
     "MemoryProfile",
     "Part",
     "Profile",
+    "Removable",
     "Request",
     "Sentence",
     "SteerableIndex",

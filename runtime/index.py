@@ -32,7 +32,7 @@ from .steering.concepts import Concept
 from .steering.explain import Explanation, explain_steered
 from .steering.highlights.in_words import in_words
 from .steering.highlights.word_vectors import WordReader
-from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Steering, SteeringArguments
+from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Removable, Steering, SteeringArguments
 from .steering.resolver import Resolver, check_query_vector, check_steered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
@@ -321,6 +321,7 @@ class SteerableIndex:
         boost: Boost | None = None,
         clamp: Boost | None = None,
         exclude: Sequence[Key] | Key | None = None,
+        remove: Sequence[Removable] | Removable | None = None,
         blend: Blend = "both",
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
@@ -338,11 +339,12 @@ class SteerableIndex:
         Args:
             query: A text, a unit vector of length d_in, or the result of `steer`.
             k: Number of results, at least 1; fewer are returned if there are fewer.
-            steering: The steering request as one object, in place of the next six arguments.
+            steering: The steering request as one object, in place of the next seven arguments.
             boost: Concept -> strength. 1, or `"auto"`: it counts as much as the query; negative, or `"-auto"`:
                 documents about it go down; {} and zeros change nothing.
             clamp: Concept -> value to set in the query's own code; 0 removes the concept from the query.
             exclude: Concepts that no document may be about, beyond what the rest of the query explains.
+            remove: Concepts or `Attribute`s to take out of the query and the documents, in the dense view.
             blend: `"both"` ranks documents by how much they are about the query and about the concepts. `"move"` moves
                 the query instead, by strengths in typical activations (the paper's way).
             keep: With `blend="move"`, the cosine of the query before and after that `"auto"` preserves.
@@ -350,32 +352,29 @@ class SteerableIndex:
             understand: Read wishes of the text: what it asks for in plain words (``cafés in Rome, not touristy``) is
                 boosted or excluded, and a text that asks for nothing so stays as it is; see `understand`.
             filter: Metadata conditions, for example ``{"year": {"$gte": 2025}}``; None and ``{}`` match everything.
-            view: `dense`, `reconstruction` (the paper's), `latent`, `words` (BM25; only documents with a word of the
-                query), or `hybrid`: dense, latent and words together.
+            view: `dense`, `reconstruction`, `latent`, `words` (BM25), or `hybrid`: dense, latent and words together.
             fusion: How `hybrid` combines them: `"rrf"` by rank, or weights like ``{"dense": .4, "words": .4}`` by
                 score.
             text: The query's words if `query` is a vector; required by `words` and `hybrid`.
             idf: Weigh latents by inverse document frequency, in the latent view and in `hybrid`.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and an explanation per hit.
-            highlight: Fill in `Hit.words`, of which `Hit.highlights` and `Hit.sentence` are the words and the sentence
-                that made it match; embeds the texts of the hits again, unless they were shown before.
+            highlight: Fill in `Hit.words`, `Hit.highlights` and `Hit.sentence`: what made it match; embeds their texts.
 
         Returns:
             Hits, best first; ties in the order the documents were added.
 
         Warns:
-            SteeringWarning: A boost is obeyed but probably not intended: beyond +-100, about nothing in the index,
-                cancelled by another boost or a clamp, or without room for `"auto"`.
+            SteeringWarning: A boost is obeyed but probably not intended, for example one about nothing in the index.
 
         Raises:
-            ConfigError: k, a strength, keep, the view or the fusion is out of range.
+            ConfigError: k, a strength, keep, the view or the fusion is out of range, or nothing of the query is left.
             UnknownFeatureError: A boost names an unknown latent, or nothing in the bundle expresses it.
             BundleError: There is a boost, and the bundle has no features.
             FilterError: The filter has a syntax error.
             DataError: The query is not a text or unit vector.
         """
         n_results = check_search(query.text if isinstance(query, SteeredQuery) else query, k, view, fusion, text)
-        wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
+        wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend, remove)
         steered = self._steered(query, wanted, text, understand)
         request = Query(steered, fusion, idf)
         with self._views.snapshot():
@@ -396,6 +395,7 @@ class SteerableIndex:
         clamp: Boost | None = None,
         *,
         exclude: Sequence[Key] | Key | None = None,
+        remove: Sequence[Removable] | Removable | None = None,
         blend: Blend = "both",
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
@@ -408,7 +408,7 @@ class SteerableIndex:
         `search` and `explain` accept it in place of the query, so that it is steered only once. Arguments and errors as
         in `search`.
         """
-        wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
+        wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend, remove)
         return self._steered(query, wanted, text, understand)
 
     def resolve(self, key: Key) -> Concept:

@@ -44,6 +44,7 @@ RUNTIME = {
     "index": {"bundle", "language", "store", "steering", "search", "ingest", "maintenance", "opening"},
     "evaluate": {"bundle", "search", "index"},
     "atlas": {"bundle", "index"},
+    "audit": {"bundle", "steering", "index"},
 }
 DOOR = "steersearch"
 """The names that people type, from all rooms; `tests/test_front_door.py` sees that it imports them late."""

@@ -144,7 +144,7 @@ FUNCTIONS = {
     "steersearch.training.SparseAutoencoder.push_to_hub": "repo stored card private revision message",
 }
 # The keywords behind `**steering`
-STEERING = "boost clamp exclude blend keep protect steering"
+STEERING = "boost clamp exclude remove blend keep protect steering"
 ATTRIBUTES = {
     "Bundle": "features manifest path d_in n_latents k atoms b_dec",
     "SteerableIndex": "path bundle",
@@ -152,9 +152,9 @@ ATTRIBUTES = {
 FIELDS = {
     "Hit": "rank id score text metadata rank_before moved_by words",
     "Part": "feature before after contribution steered",
-    "Explanation": "id score parts rest terms words",
-    "Steering": "boost clamp exclude blend keep protect",
-    "SteeredQuery": "original vector boosted clamped text excluded blend request",
+    "Explanation": "id score parts rest terms words removed",
+    "Steering": "boost clamp exclude blend keep protect remove",
+    "SteeredQuery": "original vector boosted clamped text excluded blend request removed",
     "Concept": "name source weights more_like less_like phrase fit evidence model",
     "Feature": "id label density mean p95 max keywords examples score unclear",
 }
@@ -178,11 +178,12 @@ COMMANDS = {
         "--text-column --json"
     ),
     "sae search": (
-        "query --index -i --bundle -b -k --boost --clamp --like --unlike --keep --protect --save-concept --filter "
-        "--view --fusion --idf --compare --highlight --profile --json"
+        "query --index -i --bundle -b -k --boost --clamp --remove --like --unlike --keep --protect --save-concept "
+        "--filter --view --fusion --idf --compare --highlight --profile --json"
     ),
     "sae explain": "query id --index -i --bundle -b --boost --clamp --keep --protect --words --profile --json",
     "sae eval": "--data --bundle -b --split --index --steering --judgments --fail-below --record --json",
+    "sae audit": "--index -i --bundle -b --field --queries --out --json",
     "sae mcp": "--index -i --bundle -b --http --port --allow-write --profile",
     "sae studio": (
         "--index -i --bundle -b --port --host --token --allow-write --no-browser --export --ask --profile --queries"

@@ -18,14 +18,14 @@ from ...forks import renew_after_fork
 from ...runtime import Blend, Boost, Bundle, Concept, Explanation, Fusion, Hit, Hits, Key, SteeredQuery, Steering
 from ...runtime.search.hits import COMPARE_DEPTH, with_comparison
 from ...runtime.search.lexical.word_sets import shares_in, spread_in
-from ...runtime.search.views import check_k
+from ...runtime.search.views import check_k, check_removed
 from ...runtime.steering.change import Change
 from ...runtime.steering.conditions.terms import Term
 from ...runtime.steering.documents import Documents
 from ...runtime.steering.explain import explain_steered
 from ...runtime.steering.highlights.in_words import in_words
 from ...runtime.steering.highlights.word_vectors import WordReader
-from ...runtime.steering.request import DEFAULT_KEEP
+from ...runtime.steering.request import DEFAULT_KEEP, Removable
 from ...runtime.steering.resolver import Resolver
 from ...sequences import as_list
 from ...steering_warnings import warn
@@ -115,6 +115,7 @@ class SteeredEngine(ABC):
         clamp: Boost | None = None,
         *,
         exclude: Sequence[Key] | Key | None = None,
+        remove: Sequence[Removable] | Removable | None = None,
         blend: Blend = "both",
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
@@ -126,7 +127,7 @@ class SteeredEngine(ABC):
 
         As `SteerableIndex.steer`, but a vector may have any length.
         """
-        request = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
+        request = Steering.of(steering, boost, clamp, keep, protect, exclude, blend, remove)
         prepared = self._resolver if request.empty and not understand else self._prepared()
         return prepared.steer(self._unit(query), request, text=text, understand=understand)
 
@@ -147,6 +148,7 @@ class SteeredEngine(ABC):
         boost: Boost | None = None,
         clamp: Boost | None = None,
         exclude: Sequence[Key] | Key | None = None,
+        remove: Sequence[Removable] | Removable | None = None,
         blend: Blend = "both",
         keep: float = DEFAULT_KEEP,
         protect: bool = False,
@@ -167,10 +169,11 @@ class SteeredEngine(ABC):
         Args:
             query: A text, a vector of length d_in, or what `steer` returned.
             k: Results wanted, at least 1.
-            steering: The request to steer as one object, in place of the next six arguments.
-            boost: Concept -> strength; 1 counts as much as the query. As the next six in `SteerableIndex.search`.
+            steering: The request to steer as one object, in place of the next seven arguments.
+            boost: Concept -> strength; 1 counts as much as the query. As the next seven in `SteerableIndex.search`.
             clamp: Concept -> value.
             exclude: Concepts that no document may be about.
+            remove: Concepts or `Attribute`s to take out of the query and the documents, in the dense view.
             blend: `"both"` or `"move"`.
             keep: With `blend="move"`, how much of the query `"auto"` keeps.
             protect: Leave alone what the query itself is most about.
@@ -199,8 +202,9 @@ class SteeredEngine(ABC):
             raise ConfigError(f"view is {shown(view)}: in {self.provider} there is only {', '.join(self.views)}{more}")
         if not isinstance(fusion, str) or fusion != "rrf":
             raise ConfigError(f"fusion is {shown(fusion)}: {self.provider} joins its views by rank, which is 'rrf'")
-        request = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
+        request = Steering.of(steering, boost, clamp, keep, protect, exclude, blend, remove)
         steered = self.steer(query, steering=request, text=text, understand=understand)
+        check_removed(steered, view)
         hits = self._ranked(steered, view, wanted, filter)
         if highlight:
             hits = self._highlighted(steered, hits)

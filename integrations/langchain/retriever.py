@@ -28,7 +28,18 @@ from pydantic import ConfigDict, field_validator
 from typing_extensions import Self, Unpack
 
 from ...arrays import FloatArray
-from ...runtime import Backend, Blend, Boost, Bundle, Key, Profile, SteerableIndex, Strength, ViewName
+from ...runtime import (
+    Backend,
+    Blend,
+    Boost,
+    Bundle,
+    Key,
+    Profile,
+    Removable,
+    SteerableIndex,
+    Strength,
+    ViewName,
+)
 from ...runtime.search.views import VIEWS
 from ...runtime.steering.request import DEFAULT_KEEP
 from ..adapter import CallArguments, SearchReport, search_and_report, with_call
@@ -41,7 +52,7 @@ STORE_SCORE_KEY = "store_score"
 EXPLANATION_KEY = "steerable"
 HIGHLIGHT_KEY = "highlight"
 SEARCH = (
-    *("k", "boost", "clamp", "exclude", "blend", "keep", "protect", "understand"),
+    *("k", "boost", "clamp", "exclude", "remove", "blend", "keep", "protect", "understand"),
     *("filter", "view", "fusion"),
 )
 """Fields that are arguments of a search."""
@@ -54,6 +65,7 @@ class RetrieverFields(TypedDict, total=False):
     boost: Boost | None
     clamp: Boost | None
     exclude: Sequence[Key] | None
+    remove: Sequence[Removable] | None
     blend: Blend
     keep: float
     protect: bool
@@ -95,6 +107,9 @@ class SteerableRetriever(BaseRetriever):
     """Concept -> value to set in the query's own code; 0 removes the concept from the query."""
     exclude: list[Key] | None = None
     """Concepts that no document may be about, beyond what the rest of the query explains."""
+    remove: list[Removable] | None = None
+    """Concepts, or an `Attribute` that ``sae audit`` found, to take out of the query and all documents, so that none is
+    ranked by it; in the dense view."""
     blend: Blend = "both"
     """How a boost works: `both` ranks documents by how much they are about the query and about the concepts; `move`
     moves the query, by strengths in typical activations."""

@@ -33,7 +33,7 @@ def find_concepts_tool(index: SteerableIndex) -> BaseTool:
 
 
 def search_documents_tool(index: SteerableIndex) -> BaseTool:
-    """Return the tool `search_documents(query, more_of, less_of, exclude, strength, where, k)`."""
+    """Return the tool `search_documents(query, more_of, less_of, exclude, remove, strength, where, k)`."""
     return _tool(AgentTools(index).search_documents)
 
 

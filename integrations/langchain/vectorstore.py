@@ -35,7 +35,7 @@ from .embeddings import PROBE, SteerableEmbeddings, check_same_space, normalised
 
 FETCH_K = 20
 """How many documents MMR chooses from by default."""
-UNSTEERED = {"boost": None, "clamp": None, "exclude": None, "understand": False, "steering": None}
+UNSTEERED = {"boost": None, "clamp": None, "exclude": None, "remove": None, "understand": False, "steering": None}
 """Arguments of a search whose query is steered already."""
 
 

@@ -16,6 +16,7 @@ from ...text import shown
 from ..bundle.bundle import Bundle
 from ..steering.conditions.terms import Term
 from ..steering.documents import Documents, Words
+from ..steering.steered_query import SteeredQuery
 from ..store.documents import DocumentStore
 from ..store.filters import check_filter
 from .dense import DenseView
@@ -78,6 +79,15 @@ def check_k(k: object) -> int:
     return int(k)
 
 
+def check_removed(steered: SteeredQuery, view: str) -> None:
+    """Refuse `remove` where codes or words are compared, of which no direction can be taken; a ConfigError."""
+    if steered.removed and view != "dense":
+        raise ConfigError(
+            f"view is {view!r}, and remove ({shown(steered.removed[0].name)}) takes a direction out of embeddings: "
+            "search the dense view"
+        )
+
+
 class Views:
     """The views of a store, each created on first use. Threads may share an object.
 
@@ -103,6 +113,7 @@ class Views:
         A new filter is first applied to the best documents of an unfiltered search. If `k` of them match, they are the
         answer, and the metadata of all other documents need not be read.
         """
+        check_removed(query.steered, view)
         if filter is not None:
             filter = check_filter(filter)
         with self.snapshot():

@@ -13,6 +13,7 @@ from ...text import described, one_line, shown, visible
 from ..bundle.bundle import Bundle
 from ..bundle.feature import Feature
 from ..bundle.features import Features
+from .attributes import Removed
 from .change import Change, shifted
 from .conditions.terms import Term, presences
 from .highlights.parts import Words
@@ -115,9 +116,19 @@ class TermValue:
         return described("TermValue", shown(self.name, 60), f"{self.value:+.4f}", f"stands out by {self.presence:.1f}")
 
 
+@dataclass(frozen=True)
+class RemovedValue:
+    """What a key of `remove` changes of a score."""
+
+    name: str
+    """Of the attribute or concept."""
+    value: float
+    """Its part of the score: negative for a document that has more of it than the query is about."""
+
+
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """A decomposed score: ``score = sum(part.contribution) + rest``."""
+    """A decomposed score: ``score = sum(part.contribution) + sum(removed.value) + rest``."""
 
     id: str
     """Id of the document."""
@@ -132,6 +143,8 @@ class Explanation:
     """The conditions, the query's first; empty if the score is an inner product."""
     words: Words | None = field(default=None, repr=False, compare=False)
     """With `words=True`: what each word of the document adds; they and `words.rest` add up to the score too."""
+    removed: tuple[RemovedValue, ...] = ()
+    """What each key of `remove` changes."""
 
     def moved_by(self, limit: int = 5) -> tuple[Part, ...]:
         """Return the parts that steering changed, largest change of the score first, up or down."""
@@ -161,6 +174,7 @@ class Explanation:
         others = sum(part.contribution for part in self.parts[10:])
         if len(self.parts) > 10:
             lines.append(f"  {others:+.4f}  {len(self.parts) - 10} further features")
+        lines += [f"  {one.value:+.4f}  removed: {visible(one.name)}" for one in self.removed]
         rest = "the average document, words, and what no active feature expresses"
         lines.append(f"  {self.rest:+.4f}  {rest if self.terms else 'not expressed by any active feature'}")
         return "\n".join([*lines, *self._lines_of_words()])
@@ -186,11 +200,12 @@ def explain_all(
     change: Change,
     atoms: FloatArray,
     features: Features | Sequence[Feature],
+    removed: Sequence[Removed] = (),
 ) -> list[Explanation]:
     """Decompose the scores ``q' . d`` of documents for one query.
 
     ``q' . d = (sum_f z'_f (W_dec[f] . d) + (b_dec + residual) . d) / |q + (z' - z) W_dec|``, where
-    ``b_dec + residual = q - z W_dec``.
+    ``b_dec + residual = q - z W_dec``. What is removed is subtracted before the division, and is a part of its own.
 
     Args:
         ids: Of the documents.
@@ -199,18 +214,41 @@ def explain_all(
         change: The query's code before and after steering.
         atoms: W_dec, shape (n_latents, d_in).
         features: One per latent.
+        removed: What is taken from the query.
     """
     wide, rows = query.astype(np.float64), documents.astype(np.float64)
-    length = 1.0 if change.empty else float(np.linalg.norm(shifted(query, change, atoms)))
+    length = 1.0
+    if not change.empty or removed:
+        length = float(np.linalg.norm(shifted(query, change, atoms) - sum(one.step for one in removed)))
     projections = _projections(rows, atoms[change.latents])
     contributions = change.after * projections / length
     steered = change.delta * projections / length
     rest = (np.einsum("ij,j->i", rows, wide) - np.einsum("im,m->i", projections, change.before)) / length  # (n,)
-    scores, orders = contributions.sum(1) + rest, np.argsort(-np.abs(contributions), axis=1, kind="stable")
+    taken = _taken(removed, rows, length)  # (r, n)
+    scores = contributions.sum(1) + rest + taken.sum(0)
+    orders = _largest_first(contributions)
     return [
-        Explanation(id, score, Parts(features, change, contributions[i], steered[i], orders[i]), remainder)
+        Explanation(
+            id,
+            score,
+            Parts(features, change, contributions[i], steered[i], orders[i]),
+            remainder,
+            removed=_values(removed, taken[:, i]),
+        )
         for i, (id, score, remainder) in enumerate(zip(ids, scores.tolist(), rest.tolist(), strict=True))
     ]
+
+
+def _taken(removed: Sequence[Removed], rows: WideArray, length: float) -> WideArray:
+    """Return what each thing that is removed changes of the product with each row, shape (r, n)."""
+    made: WideArray = np.zeros((len(removed), len(rows)))
+    for one, values in zip(removed, made, strict=True):
+        values[:] = -np.einsum("ij,j->i", rows, one.step) / length
+    return made
+
+
+def _values(removed: Sequence[Removed], values: WideArray) -> tuple[RemovedValue, ...]:
+    return tuple(RemovedValue(one.name, float(value)) for one, value in zip(removed, values, strict=True))
 
 
 def explain_terms(
@@ -241,6 +279,8 @@ def explain_terms(
     projections = _projections(rows, directions)
     contributions, steered = np.zeros_like(projections), np.zeros_like(projections)
     scores, values, terms_found = np.zeros(len(rows)), [], []
+    length = float(np.linalg.norm(query.moved(atoms))) if query.removed else 1.0
+    taken = np.zeros((len(query.removed), len(rows)))
     mean: WideArray | None = None
     for term, amount, z, share in zip(terms, amounts, *presences(terms, documents, shares), strict=True):
         slope = term.slope(z)[:, None]
@@ -248,6 +288,8 @@ def explain_terms(
             mean, centred = term.mean, projections - directions @ term.mean
         found = slope * amount * centred
         by_steering = slope * term.share * moved * centred if term.concept is None else found
+        if query.removed and term.share:
+            taken += slope[:, 0] * term.share * _taken(query.removed, rows - term.mean, length)
         contributions += found
         steered += by_steering
         terms_found.append((found, by_steering, _largest_first(found)))
@@ -268,7 +310,8 @@ def explain_terms(
             )
             for (t, z, v, w), (c, s, order) in zip(values, terms_found, strict=True)
         )
-        made.append(Explanation(id, float(scores[i]), parts, float(scores[i] - contributions[i].sum()), each))
+        rest = float(scores[i] - contributions[i].sum() - taken[:, i].sum())
+        made.append(Explanation(id, float(scores[i]), parts, rest, each, removed=_values(query.removed, taken[:, i])))
     return made
 
 
@@ -283,7 +326,7 @@ def amounts_of_terms(query: SteeredQuery, atoms: FloatArray) -> tuple[IntArray, 
     latents = np.unique(np.concatenate([change.latents, *(term.latents for term in terms)]))
     own = np.searchsorted(latents, change.latents)
     code, moved = np.zeros((2, len(latents)))  # of the query's own direction, and what of it is steering
-    length = float(np.linalg.norm(shifted(query.original, change, atoms)))
+    length = float(np.linalg.norm(query.moved(atoms)))
     code[own], moved[own] = change.after / length, change.delta / length
     amounts = np.zeros((len(terms), len(latents)))
     for row, term in zip(amounts, terms, strict=True):
@@ -317,6 +360,7 @@ def explain_steered(
         bundle: Has the atoms and names the features.
     """
     if not query.terms:
-        return explain_all(ids, query.original, documents, query.change, bundle.atoms, bundle.features)
+        known = bundle.atoms, bundle.features, query.removed
+        return explain_all(ids, query.original, documents, query.change, *known)
     of_terms = [shares(term) if term.words else np.zeros(len(ids)) for term in query.terms]
     return explain_terms(ids, query, documents, of_terms, bundle.atoms, bundle.features)

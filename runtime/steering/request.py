@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, Protocol, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, cast
 
 import numpy as np
 
 from ...errors import ConfigError
 from ...text import described, shown
 from ..language.request import Request
+from .attributes import Attribute
 from .change import check_strength
 from .concepts import Concept
 from .profiles.profile import Profile
 
 Key: TypeAlias = int | str | Concept | Profile
 """Reference to a concept: a latent id (`412`, `"f412"`), a feature's label, free text, a `Concept`, or a `Profile`."""
+Removable: TypeAlias = Key | Attribute
+"""What `remove` takes out: a concept, whose direction goes, or an `Attribute`, which is then worth nothing."""
 Strength: TypeAlias = float | Literal["auto", "-auto"]
 """1 counts as much as the query. `"auto"` and `"-auto"` are 1 and -1, and with `blend="move"` the largest that keeps a
 given cosine to the query."""
@@ -61,6 +64,7 @@ class SteeringArguments(TypedDict, total=False):
     boost: Boost | None
     clamp: Boost | None
     exclude: Sequence[Key] | Key | None
+    remove: Sequence[Removable] | Removable | None
     blend: Blend
     keep: float
     protect: bool
@@ -70,11 +74,11 @@ class SteeringArguments(TypedDict, total=False):
 
 @dataclass(frozen=True, repr=False)
 class Steering:
-    """A request to steer a query. Without boost, clamp and exclude it changes nothing.
+    """A request to steer a query. Without boost, clamp, exclude and remove it changes nothing.
 
     Raises:
         ConfigError: `boost` or `clamp` is not a mapping, a strength is not a number, `keep` is out of range, `blend` is
-            unknown, or a key is both boosted and excluded.
+            unknown, or a key is both boosted and excluded, or boosted and removed.
 
     Warns:
         SteeringWarning: A strength beyond +-100 is limited to that.
@@ -93,18 +97,24 @@ class Steering:
     """With `blend="move"`, the cosine of the query before and after that `"auto"` preserves, above 0 and at most 1."""
     protect: bool = False
     """Preserve the activations of the query's own strongest features."""
+    remove: tuple[Removable, ...] = ()
+    """Concepts and attributes that are taken out of the query and of all documents, so that none is ranked by them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", check_keep(self.keep))
         object.__setattr__(self, "boost", _checked("boost", self.boost))
         object.__setattr__(self, "clamp", _checked("clamp", self.clamp))
-        object.__setattr__(self, "exclude", _checked_keys(self.exclude))
+        object.__setattr__(self, "exclude", _checked_keys("exclude", self.exclude))
+        object.__setattr__(self, "remove", _checked_keys("remove", self.remove, Attribute))
         if not isinstance(self.blend, str) or self.blend not in BLENDS:
             raise ConfigError(f"blend is {shown(self.blend)}: choose both or move")
         for key in self.exclude:
             strength = self.boost.get(key, 0)
             if strength == "auto" or (strength != "-auto" and float(strength) > 0):
                 raise ConfigError(f"{shown(key)} is in boost and in exclude: leave it out of one of them")
+        for removed in self.remove:
+            if not isinstance(removed, Attribute) and self.boost.get(removed, 0):
+                raise ConfigError(f"{shown(removed)} is in boost and in remove: leave it out of one of them")
 
     def __repr__(self) -> str:
         given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
@@ -114,8 +124,8 @@ class Steering:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is boosted, clamped or excluded."""
-        return not (self.boost or self.clamp or self.exclude)
+        """Whether nothing is boosted, clamped, excluded or removed."""
+        return not (self.boost or self.clamp or self.exclude or self.remove)
 
     @classmethod
     def of(
@@ -127,16 +137,22 @@ class Steering:
         protect: bool = False,
         exclude: Sequence[Key] | Key | None = None,
         blend: Blend = "both",
+        remove: Sequence[Removable] | Removable | None = None,
     ) -> Steering:
         """Return the request of a call, given as an object or by keywords; a ConfigError for both or an invalid one."""
         if steering is None:
             mappings = cast("Mapping[Key, Strength]", boost), cast("Mapping[Key, float]", clamp)
-            return cls(*mappings, cast("tuple[Key, ...]", exclude), blend, keep, protect)
+            keys = cast("tuple[Key, ...]", exclude), cast("tuple[Removable, ...]", remove)
+            return cls(*mappings, keys[0], blend, keep, protect, keys[1])
         if not isinstance(steering, cls):
-            raise ConfigError(f"steering is {shown(steering)}: give a Steering, or boost=, clamp= and exclude=")
-        given = any(argument is not None for argument in (boost, clamp, exclude))
+            raise ConfigError(
+                f"steering is {shown(steering)}: give a Steering, or boost=, clamp=, exclude= and remove="
+            )
+        given = any(argument is not None for argument in (boost, clamp, exclude, remove))
         if given or keep != DEFAULT_KEEP or protect or blend != "both":
-            raise ConfigError("give steering=, or boost=, clamp=, exclude=, blend=, keep= and protect=, not both")
+            raise ConfigError(
+                "give steering=, or boost=, clamp=, exclude=, remove=, blend=, keep= and protect=, not both"
+            )
         return steering
 
 
@@ -174,16 +190,17 @@ def _checked(name: str, given: object) -> dict[Key, Strength]:
     return checked
 
 
-def _checked_keys(given: object) -> tuple[Key, ...]:
-    """Return the keys of `exclude`, each once; a single one may stand alone."""
+def _checked_keys(name: str, given: object, *more: type) -> tuple[Any, ...]:
+    """Return the keys of `exclude` or `remove`, each once; a single one may stand alone. `more` are further types."""
     if given is None:
         return ()
-    keys = (given,) if isinstance(given, int | np.integer | str | Concept | Profile) else given
+    kinds = (int, np.integer, str, Concept, Profile, *more)
+    keys = (given,) if isinstance(given, kinds) else given
     if isinstance(keys, Mapping | bytes) or not isinstance(keys, Iterable):
-        raise ConfigError(f"exclude is {shown(given)}: it must list concepts, for example ['radio astronomy']")
-    found: dict[Key, None] = {}
+        raise ConfigError(f"{name} is {shown(given)}: it must list concepts, for example ['radio astronomy']")
+    found: dict[object, None] = {}
     for key in keys:
-        if isinstance(key, bool) or not isinstance(key, int | np.integer | str | Concept | Profile):
+        if isinstance(key, bool) or not isinstance(key, kinds):
             raise ConfigError(f"{shown(key)} is not a concept: give a latent id, a label, a phrase or a Concept")
         concept = key.concept() if isinstance(key, Profile) else key
         if concept is not None:  # a profile without clicks

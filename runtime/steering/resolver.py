@@ -16,6 +16,7 @@ from ...text import shown
 from ..bundle.bundle import Bundle
 from ..bundle.features import Features
 from ..language.request import Request
+from .attributes import Attribute, Removed, removed_from
 from .auto_strength import largest_strength
 from .change import Change, add_step, amounts_of, apply, orthogonalise, step_of, strongest
 from .concept_directions import beginning_of
@@ -30,6 +31,8 @@ from .request import DEFAULT_KEEP, Key, Steering, Strength, with_request
 from .steered_query import SteeredQuery
 
 CACHED = 512
+LEAST_LEFT = 0.2
+"""Length of what `remove` may leave of a query of length 1: the rest of a query that is removed itself is noise."""
 
 
 class Resolved(NamedTuple):
@@ -138,7 +141,9 @@ class Resolver:
             start = step_by(0.0)
             factor = self._factor(vector, start, step_by(1.0) - start, steering.keep)
         boosted = tuple((boost.resolved.concept, boost.strength(factor)) for boost in boosts)
-        about = add_step(vector, step_by(factor))
+        step = step_by(factor)
+        removed = self._removed(vector, step, steering)
+        about = add_step(vector, step - sum(one.step for one in removed) if removed else step)
         protect = steering.protect
         coded = [] if moving else [(b.resolved, s) for b, (_, s) in zip(boosts, boosted, strict=True) if s]
         asked_for = [(one.concept, self._code(one, vector, protect), s) for one, s in coded]
@@ -146,7 +151,8 @@ class Resolver:
         out = [(one.concept, self._code(one, vector, protect)) for one in excluded]
         out = [one for one in out if len(one[1][0])]
         if not asked_for and not out:
-            return SteeredQuery(vector, about, boosted, clamped, lambda: change_by(factor), words, blend=steering.blend)
+            made = SteeredQuery(vector, about, boosted, clamped, lambda: change_by(factor), words, blend=steering.blend)
+            return replace(made, removed=removed) if removed else made
         terms = self._conjunction.terms(about, words, asked_for, out)
         return SteeredQuery(
             vector,
@@ -159,14 +165,36 @@ class Resolver:
             steering.blend,
             terms=terms,
             about=about,
+            removed=removed,
         )
+
+    def _removed(self, query: FloatArray, step: WideArray, steering: Steering) -> tuple[Removed, ...]:
+        """Return what `remove` takes from a query that boosts and clamps move by `step`."""
+        directions = []
+        for key in steering.remove:
+            if isinstance(key, Attribute):
+                directions.append((key.name, key.vector(self._bundle.d_in), key.reward))
+            else:
+                found = self._resolve(key, lambda: self._documents.generation, wanted=False)
+                directions.append((found.concept.name, found.step, 0.0))
+        if not directions:
+            return ()
+        moved = query.astype(np.float64) + step
+        removed = removed_from(moved, directions)
+        left = float(np.linalg.norm(moved - sum(one.step for one in removed)))
+        if left < LEAST_LEFT:
+            raise ConfigError(
+                f"remove leaves {left:.2f} of the query: {shown(removed[0].name)} is what the query asks for; leave it "
+                "out of remove"
+            )
+        return removed
 
     def _prefetch(self, query: object, steering: Steering) -> None:
         """Embed the query and all phrases of a request at once, where an embedder pays for every call."""
         if not self._bundle.brings or steering.empty:
             return
         phrases = []
-        for key in (*steering.boost, *steering.clamp, *steering.exclude):
+        for key in (*steering.boost, *steering.clamp, *steering.exclude, *steering.remove):
             # Whatever is wrong with a key is told where it is resolved.
             if isinstance(key, Concept) or (isinstance(key, str) and key.strip()):
                 concept, depends = self._concept_of(key.strip() if isinstance(key, str) else key)
@@ -210,7 +238,11 @@ class Resolver:
     def _concepts_of(
         self, steering: Steering
     ) -> tuple[list[Boosted], tuple[tuple[Concept, float], ...], tuple[Resolved, ...]]:
-        if not self._bundle.features.typical.any():
+        asked = any(
+            not isinstance(key, Attribute)
+            for key in (*steering.boost, *steering.clamp, *steering.exclude, *steering.remove)
+        )
+        if asked and not self._bundle.features.typical.any():
             raise BundleError(
                 f"the bundle {self._bundle.path} has no features: none of its latents was measured on a corpus, so "
                 "there is nothing to boost; train with documents and export again"

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ...arrays import FloatArray
+from ...arrays import FloatArray, WideArray
 from ...text import described, shown
 from ..language.request import Request
-from .change import Change
+from .attributes import Removed
+from .change import Change, shifted
 from .concepts import Concept
 from .conditions.terms import Term
 from .request import Blend
@@ -44,12 +45,15 @@ class SteeredQuery:
     """The conditions that documents are ranked by, the query's own first; empty if similarity to `vector` ranks."""
     about: FloatArray | None = field(default=None, repr=False, compare=False)
     """The vector of the query's own condition: `original` as clamps, and with `blend="move"` boosts, move it."""
+    removed: tuple[Removed, ...] = ()
+    """What each key of `remove` takes from the query."""
 
     def __repr__(self) -> str:
         text = "a vector" if self.text is None else shown(self.text, 60)
         said = {"boost": self.boosted, "clamp": self.clamped}
         steered = [f"{name} {shown(one.name, 30)} {value:+.2g}" for name, of in said.items() for one, value in of]
         steered += [f"exclude {shown(one.name, 30)}" for one in self.excluded]
+        steered += [f"remove {shown(one.name, 30)}" for one in self.removed]
         return described("SteeredQuery", text, *steered, f"kept {self.kept:.2f}")
 
     @cached_property
@@ -73,4 +77,14 @@ class SteeredQuery:
         if self.about is None:
             return self
         moved_by = self.boosted if self.blend == "move" else ()
-        return SteeredQuery(self.original, self.about, moved_by, self.clamped, lambda: self.change, self.text)
+        removed = self.removed
+        return SteeredQuery(
+            self.original, self.about, moved_by, self.clamped, lambda: self.change, self.text, removed=removed
+        )
+
+    def moved(self, atoms: FloatArray) -> WideArray:
+        """Return the query as its code moves it, without what is removed, before normalisation, (d_in,), float64."""
+        made = shifted(self.original, self.change, atoms)
+        for one in self.removed:
+            made = made - one.step
+        return made

@@ -41,6 +41,12 @@ class TestSearchDocuments:
         assert auto == medium
         assert [entry["strength"] for entry in auto["applied"]] == [1.0, -1.0]
 
+    def test_what_is_removed_makes_no_difference(self, tools: AgentTools) -> None:
+        answer = tools.search_documents(QUERY, remove=[" f3 "], k=6)
+        expected = tools.index.search(QUERY, 6, remove=["f3"])
+        assert [result["id"] for result in answer["results"]] == [hit.id for hit in expected]
+        assert [(one["asked"], one["strength"]) for one in answer["applied"]] == [("f3", None)]
+
     def test_what_is_excluded_goes(self, tools: AgentTools) -> None:
         answer = tools.search_documents(QUERY, [PHRASE], exclude=[" f3 "], k=6)
         expected = tools.index.search(QUERY, 6, boost={PHRASE: 1.0}, exclude=["f3"])
@@ -164,6 +170,7 @@ class TestSearchDocuments:
             ({"unlike": ["numbers-1"]}, ConfigError, "give at least one example in like"),
             ({"exclude": PHRASE}, ConfigError, "exclude is .* give a list"),
             ({"exclude": [" "]}, ConfigError, "exclude holds an empty text"),
+            ({"remove": [" "]}, ConfigError, "remove holds an empty text"),
             ({"more_of": [PHRASE], "exclude": [PHRASE]}, ConfigError, "in boost and in exclude"),
             ({"k": 0}, ConfigError, "k is 0"),
             ({"k": 51}, ConfigError, "k is 51"),

@@ -16,7 +16,6 @@ import numpy as np
 
 from ....arrays import FloatArray, IntArray, WideArray
 from ...bundle.bundle import Bundle
-from ..change import shifted
 from ..conditions.terms import Term
 from ..explain import Explanation, amounts_of_terms
 from ..steered_query import SteeredQuery
@@ -39,8 +38,9 @@ class _Scorer:
             self.mean: WideArray = self.terms[0].mean
         else:
             change = query.change
-            moved = query.original.astype(np.float64) if change.empty else shifted(query.original, change, bundle.atoms)
-            length = 1.0 if change.empty else float(np.linalg.norm(moved))
+            still = change.empty and not query.removed
+            moved = query.original.astype(np.float64) if still else query.moved(bundle.atoms)
+            length = 1.0 if still else float(np.linalg.norm(moved))
             self.latents, self.amounts = change.latents, (change.after.astype(np.float64) / length)[None]
             self.directions, self.mean = (moved / length)[None], np.zeros(len(moved))
         self.atoms: FloatArray = bundle.atoms[self.latents]  # (m, d_in)

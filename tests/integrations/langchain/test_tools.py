@@ -71,7 +71,7 @@ class TestMessages:
     def test_schema_is_flat(self, tiny_index: SteerableIndex) -> None:
         find, search = (tool.tool_call_schema.model_json_schema() for tool in concept_tools(tiny_index))
         assert set(find["properties"]) == {"text", "limit"}
-        lists = {"more_of", "less_of", "like", "unlike", "exclude"}
+        lists = {"more_of", "less_of", "like", "unlike", "exclude", "remove"}
         assert set(search["properties"]) == {"query", *lists, "strength", "protect", "where", "k", "understand"}
         assert {field["type"] for field in search["properties"].values()} <= {
             "string",

@@ -91,10 +91,10 @@ def test_refused_wherever_it_enters(index, row, call):
 def test_a_request_given_twice():
     for more in ({"boost": {}}, {"exclude": ["a"]}, {"exclude": np.array([1, 2])}, {"blend": "move"}, {"keep": 0.5}):
         with pytest.raises(
-            ConfigError, match="give steering=, or boost=, clamp=, exclude=, blend=, keep= and protect="
+            ConfigError, match="give steering=, or boost=, clamp=, exclude=, remove=, blend=, keep= and protect="
         ):
             Steering.of(Steering({"a": 1.0}), **more)
-    with pytest.raises(ConfigError, match="give a Steering, or boost=, clamp= and exclude="):
+    with pytest.raises(ConfigError, match="give a Steering, or boost=, clamp=, exclude= and remove="):
         Steering.of({"boost": {"a": 1.0}})
 
 
