@@ -6,12 +6,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from itertools import chain, count
 from typing import Any
 
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
+from ..noun_phrases import NounPhrases
 from ..text import one_line
 
 EXAMPLES = 5
@@ -19,6 +19,10 @@ EXAMPLES = 5
 LABEL_TEXTS = 20
 """Strongest texts whose words make the label."""
 EXAMPLE_CHARACTERS = 240
+NAMED_CHARACTERS = 2000
+"""Of a text that are read for names."""
+ALTERNATIVES = 8
+"""Names that are tried, where the best is another latent's."""
 LONGEST_WORD = 64
 """Letters of a keyword; longer ones are encoded data, and would fill features.json."""
 _WORD = re.compile(r"[^\W\d_][\w'-]{2,}")
@@ -68,7 +72,8 @@ def describe_latents(statistics: list[dict[str, Any]], texts: Iterable[str]) -> 
         texts: The texts of the codes, in the same order.
 
     Returns:
-        The entries of features.json, without `top`. A latent that never fires has the label None.
+        The entries of features.json, without `top`. The label is a noun phrase of the strongest texts, chosen like the
+        keywords; None where a latent never fires, and where its phrases are the labels of more frequent latents.
     """
     wanted = {row for entry in statistics for row in entry["top"]}
     frequency: Counter[str] = Counter()
@@ -78,20 +83,26 @@ def describe_latents(statistics: list[dict[str, Any]], texts: Iterable[str]) -> 
         words = frozenset(long_words(text))
         frequency.update(words)
         if row in wanted:
-            kept[row] = (one_line(text)[:EXAMPLE_CHARACTERS], words)
+            kept[row] = (text[:NAMED_CHARACTERS], words)
         n += 1
+    grammar = NounPhrases(text for text, _ in kept.values())
+    phrases = {row: {phrase.key: phrase.text for phrase in grammar.of(text)} for row, (text, _) in kept.items()}
+    common = Counter(key for found in phrases.values() for key in found)
     taken: set[str] = set()
     features = []
-    # Common latents get the short labels.
+    # Common latents choose first.
     for entry in sorted(statistics, key=lambda e: (-e["density"], e["id"])):
         keywords = _keywords([kept[row][1] for row in entry["top"]], frequency, n)
+        names = _names([phrases[row] for row in entry["top"]], common, len(kept))
+        label = next((name for name in map(grammar.written, names) if name.casefold() not in taken), None)
+        taken.add((label or "").casefold())
         features.append(
             {
                 "id": entry["id"],
-                "label": _label(keywords, taken) if entry["top"] else None,
+                "label": label,
                 **{name: entry[name] for name in ("density", "mean", "p95", "max")},
                 "keywords": keywords,
-                "examples": [kept[row][0] for row in entry["top"][:EXAMPLES]],
+                "examples": [one_line(kept[row][0])[:EXAMPLE_CHARACTERS] for row in entry["top"][:EXAMPLES]],
             }
         )
     return sorted(features, key=lambda e: int(e["id"]))
@@ -112,11 +123,19 @@ def _keywords(texts: list[frozenset[str]], frequency: Counter[str], n: int, limi
     return sorted(scored, key=lambda word: (-scored[word], word))[:limit]
 
 
-def _label(keywords: list[str], taken: set[str]) -> str:
-    """Join the fewest keywords, two at least, that are not the label of another latent."""
-    base = ", ".join(keywords[:3]) or "texts without words"
-    shorter = (", ".join(keywords[:length]) for length in range(2, 9))
-    numbered = (f"{base} ({number})" for number in count(2))
-    label = next(label for label in chain(shorter, numbered) if label and label not in taken)
-    taken.add(label)
-    return label
+def _names(texts: list[dict[tuple[str, ...], str]], common: Counter[tuple[str, ...]], n: int) -> list[str]:
+    """Return noun phrases that a latent may be called by, best first; stronger texts, which come first, count more.
+
+    Args:
+        texts: Of each of its texts: key of a phrase -> how it is written.
+        common: In how many of `n` texts each phrase is.
+        n: Texts.
+    """
+    share: dict[tuple[str, ...], float] = {}
+    written: dict[tuple[str, ...], str] = {}
+    for rank, found in enumerate(texts):
+        for key, text in found.items():
+            share[key] = share.get(key, 0.0) + 1.0 / math.sqrt(rank + 1.0)
+            written.setdefault(key, text)
+    scored = {key: weight * math.log((n + 1) / common[key]) for key, weight in share.items()}
+    return [written[key] for key in sorted(scored, key=lambda key: (-scored[key], key))[:ALTERNATIVES]]
