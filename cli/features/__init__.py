@@ -20,6 +20,7 @@ from .edit import hide, merge, note, rename, reset, unhide
 from .export import export, report
 from .label import label
 from .show import Limit, list_features, search, show, similar
+from .tree import tree
 
 SHORT = "look"
 
@@ -38,11 +39,11 @@ features_app = typer.Typer(
     cls=_FeaturesGroup,
     help="Find, show and edit what a bundle can be steered by.\n\n"
     'Short forms: `sae features` lists, `sae features "network sockets"` searches, `sae features f412` shows.\n\n'
-    "What you edit is kept in a file beside the bundle, and stays when the bundle is exported or labelled again.",
+    "What you edit is kept in a file of its own, and stays when the bundle is exported or labelled again.",
 )
 features_app.command("label")(label)
 features_app.command("list")(list_features)
-named: list[Callable[..., None]] = [search, show, similar, export, report, rename, merge, hide, unhide, note, reset]
+named: list[Callable[..., None]] = [tree, search, show, similar, export, report, rename, merge, hide, unhide, note, reset]
 for command in named:
     features_app.command(command.__name__)(command)
 

@@ -68,7 +68,7 @@ def report_data(interpretation: Interpretation, features: Features) -> dict[str,
         "limits": {"unclear": UNCLEAR, "chance": CHANCE, "too_dense": TOO_DENSE, "fires": FIRES},
         "families": [
             {"name": name, "members": list(members)}
-            for name, members in named_families(features, interpretation.families).items()
+            for name, members in named_families(features, interpretation).items()
         ],
         "features": records,
     }

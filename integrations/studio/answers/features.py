@@ -136,8 +136,7 @@ def _rows(studio: Studio) -> list[dict[str, Any]]:
 
 
 def _families(studio: Studio) -> dict[str, tuple[int, ...]]:
-    found = studio.index.bundle.interpretation
-    return named_families(studio.features, found.families if found else ())
+    return named_families(studio.features, studio.index.bundle.interpretation)
 
 
 def _feature(studio: Studio, latent: int, *, words: bool = True) -> dict[str, Any]:
