@@ -3,15 +3,15 @@
     python -m benchmarks.interpretation.search --bundle LABELLED --set scifact --sheet sheet.txt
     python -m benchmarks.interpretation.search [--judged FOLDER]
 
-The first form writes a sheet: for each phrase of phrases/SET.txt the features that this search and the earlier one (words
-of labels and the cosine of atoms) put first, mixed, without saying which found what; each with its label and the places
-of its five strongest documents where a word of the phrase stands, or their beginnings. It also writes what was found
-to results/search/SET.json. A reader judges every feature of the sheet: one line per phrase, its number and a digit per
-feature, 1 for useful. `--verdicts FILE` puts that into the table. The second form computes the figures of all tables.
+The first form writes a sheet: for each phrase of phrases/SET.txt the features that this search and the earlier one
+(words of labels and the cosine of atoms) put first, mixed, without saying which found what; each with its label and the
+places of its five strongest documents where a word of the phrase stands, or their beginnings. It also writes what was
+found to results/search/SET.json. A reader judges every feature of the sheet: one line per phrase, its number and a
+digit per feature, 1 for useful. `--verdicts FILE` puts that into the table. The second form computes the figures of all tables.
 
 Useful: at least three of the five documents are about what the phrase says, or about the part of it that carries its
-meaning, so that somebody who typed it would steer or filter by this feature. A broader subject is useful where it is the
-next one up (cardiology for a heart failure); the label is shown and does not count.
+meaning, so that somebody who typed it would steer or filter by this feature. A broader subject is useful where it is
+the next one up (cardiology for a heart failure); the label is shown and does not count.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def print_figures(path: Path) -> None:
         three = sum(any(each) for each in verdicts) / max(len(rows), 1)
         useful = sum(map(sum, verdicts)) / max(sum(map(len, verdicts)), 1)
         print(
-            f"{path.stem:<14} {which:<8} {len(rows)} phrases: useful in the first three {three:.2f}, first {first:.2f}, "
-            f"of all that was shown {useful:.2f}"
+            f"{path.stem:<14} {which:<8} {len(rows)} phrases: useful in the first three {three:.2f}, "
+            f"first {first:.2f}, of all that was shown {useful:.2f}"
         )
 
 

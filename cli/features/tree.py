@@ -79,15 +79,11 @@ def _print(groups: Tree, features: Features, depth: int) -> None:
     table.add_column("documents", justify="right", no_wrap=True)
     for level, name, count, share in _rows(groups, features, depth):
         style = "bold" if level == 0 else "" if count else "dim"
-        table.add_row(
-            harmless((" " * INDENT * level, ""), (name, style)), f"{count:,}" if count else "", _share(share)
-        )
+        table.add_row(harmless((" " * INDENT * level, ""), (name, style)), f"{count:,}" if count else "", _share(share))
     console.print(table)
 
 
-def _rows(
-    groups: Tree, features: Features, depth: int, level: int = 0
-) -> Iterator[tuple[int, str, int, float | None]]:
+def _rows(groups: Tree, features: Features, depth: int, level: int = 0) -> Iterator[tuple[int, str, int, float | None]]:
     """Yield level, name, number of features and share of documents; a feature has no number."""
     for group in groups:
         yield level, group.name, len(group.members), group.share

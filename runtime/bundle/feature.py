@@ -13,10 +13,10 @@ from ...text import described, one_line
 CHANCE_TO_STEER = 0.5
 """What boosting any other feature does."""
 PAGE = 10
-"""Documents that a page of results shows. A feature that fires on as many counts half of one that fires on thousands."""
+"""Documents on a page of results. A feature that fires on as many counts half of one that fires on thousands."""
 NARROW = 0.02
-"""A feature that fires on a fiftieth of the documents, or fewer, tells them from the others as well as can be wanted. What
-it tells is worth less the more it fires on, by the logarithm: .59 at a tenth of the documents, .18 at half of them."""
+"""A feature that fires on a fiftieth of the documents, or fewer, tells them from the others as well as can be wanted.
+What it tells is worth less the more it fires on, by the logarithm: .59 at a tenth of the documents, .18 at half of them."""
 USUAL_SUPPORT = 10
 """Held-out documents of a score in a bundle that was labelled before they were counted."""
 ONE_SIDED = 1.645

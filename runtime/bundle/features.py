@@ -33,8 +33,8 @@ CONTRAST_WORDS = 64
 WORDS = 0.5
 """Weight of the words of labels in a search for a phrase, beside 1 for the passages and 1 for the atom."""
 UNSURE = 0.6
-"""What the findings for a feature count whose label does not hold, beside 1 for one whose label surely does; and for one
-that is rare."""
+"""What the findings for a feature count whose label does not hold, beside 1 for one whose label surely does; and for
+one that is rare."""
 RARE = 3
 """Documents on which a feature fires that is no longer rare."""
 LONGEST_KEY = 200

@@ -94,7 +94,9 @@ def test_list(sae):
 
 
 TREE = (
-    FeatureGroup("errors", (), (FeatureGroup("raising", (3, 5), (), 0.25), FeatureGroup("catching", (7,), (), 0.05)), 0.3),
+    FeatureGroup(
+        "errors", (), (FeatureGroup("raising", (3, 5), (), 0.25), FeatureGroup("catching", (7,), (), 0.05)), 0.3
+    ),
     FeatureGroup("numbers", (), (FeatureGroup("sums", (8, 9), (), 0.7),), 0.7),
 )
 

@@ -11,8 +11,8 @@ from ....errors import ConfigError, UnknownFeatureError
 from ....runtime import Feature, SteeredQuery
 from ....runtime.bundle.feature_editor import FeatureEditor
 from ....runtime.bundle.feature_edits import Edit
-from ....runtime.bundle.interpretation import Passage
 from ....runtime.bundle.feature_tree import FeatureGroup
+from ....runtime.bundle.interpretation import Passage
 from ....runtime.interpret.families import edited_tree, named_families
 from ....text import shown
 from ..requests import as_text, as_whole
@@ -77,9 +77,7 @@ def feature(studio: Studio, latent: int) -> dict[str, Any]:
 def tree(studio: Studio) -> dict[str, Any]:
     """Return ``{tree}``: branches, families in them, and the latents of each, most useful first; see `FeatureGroup`."""
     key = ("tree", *studio.revision)
-    found = studio.kept.get_or_make(
-        key, lambda: edited_tree(studio.features, studio.index.bundle.interpretation)
-    )
+    found = studio.kept.get_or_make(key, lambda: edited_tree(studio.features, studio.index.bundle.interpretation))
     return {"tree": [_group(studio, group) for group in found]}
 
 

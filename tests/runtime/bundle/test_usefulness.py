@@ -51,7 +51,9 @@ def entries(*texts):
 
 
 def test_passages_with_the_words_of_a_phrase():
-    words = PassageWords(entries(["Oil prices rose.", "the PRICE of oil"], ["soil", "a boiler"], [], ["prices", "hens"]))
+    words = PassageWords(
+        entries(["Oil prices rose.", "the PRICE of oil"], ["soil", "a boiler"], [], ["prices", "hens"])
+    )
     assert words.shares("oil").tolist() == [1, 0, 0, 0]
     assert words.shares("price").tolist() == [1, 0, 0, 0.5]
     both = words.shares("oil prices")
@@ -64,7 +66,9 @@ def test_passages_with_the_words_of_a_phrase():
 
 def test_search_reads_the_passages_and_prefers_what_is_sure():
     made = [feature(0, "gogh", support=2), feature(1, "petroleum"), feature(2, "pope"), feature(3, "hens", fires=1)]
-    found = PassageWords(entries(["oil prices"], ["crude oil prices", "prices of oil"], ["popes"], ["oil", "prices of oil"]))
+    found = PassageWords(
+        entries(["oil prices"], ["crude oil prices", "prices of oil"], ["popes"], ["oil", "prices of oil"])
+    )
     searched = Features(made, np.zeros(2, np.float32), passages=lambda: found).search("oil prices")
     assert [each.id for each in searched] == [1, 0, 3]
     assert [each.id for each in Features(made, np.zeros(2, np.float32)).search("pope")] == [2]

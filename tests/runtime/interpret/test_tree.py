@@ -83,21 +83,28 @@ def test_few_features_have_families_alone_and_none_no_tree(documents, directions
         documents.ids[:40], [""] * 40, documents.embeddings[:40], documents.indices[:40] % 20, documents.values[:40], 20
     )
     tree = build_tree(directions[:20], few, [], numbered)
-    assert tree and not any(group.children for group in tree)
-    none = EncodedDocuments(documents.ids, documents.texts, documents.embeddings, few.indices[:1], few.values[:1] * 0, 20)
+    assert tree
+    assert not any(group.children for group in tree)
+    none = EncodedDocuments(
+        documents.ids, documents.texts, documents.embeddings, few.indices[:1], few.values[:1] * 0, 20
+    )
     assert build_tree(directions[:20], none, [], numbered) == ()
 
 
 def test_a_crowd_that_points_one_way_has_a_tree():
     rows = np.ones((300, 4), np.float32) / 2
     latents = np.tile(np.arange(300)[:, None], (1, 1))
-    alike = EncodedDocuments([str(i) for i in range(300)], [""] * 300, rows, latents, np.ones((300, 1), np.float32), 300)
+    alike = EncodedDocuments(
+        [str(i) for i in range(300)], [""] * 300, rows, latents, np.ones((300, 1), np.float32), 300
+    )
     tree = build_tree(rows, alike, [], numbered)
     assert sorted(latent for group in tree for latent in group.members) == list(range(300))
 
 
 def test_names_differ_by_more_than_an_ending():
-    phrases = Phrases(["share", "shares", "share of all", "price", "heart"], np.eye(5, 2, dtype=np.float32), np.zeros(2))
+    phrases = Phrases(
+        ["share", "shares", "share of all", "price", "heart"], np.eye(5, 2, dtype=np.float32), np.zeros(2)
+    )
     phrases.centred[:] = [[1, 0], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0, 1]]
     goal = np.array([1, 0], np.float32)
     assert name_group(goal, phrases, []) == "share"
