@@ -7,7 +7,8 @@ The first form writes a sheet: for each phrase of phrases/SET.txt the features t
 (words of labels and the cosine of atoms) put first, mixed, without saying which found what; each with its label and the
 places of its five strongest documents where a word of the phrase stands, or their beginnings. It also writes what was
 found to results/search/SET.json. A reader judges every feature of the sheet: one line per phrase, its number and a
-digit per feature, 1 for useful. `--verdicts FILE` puts that into the table. The second form computes the figures of all tables.
+digit per feature, 1 for useful. `--verdicts FILE` puts that into the table. The second form computes the figures of
+all tables.
 
 Useful: at least three of the five documents are about what the phrase says, or about the part of it that carries its
 meaning, so that somebody who typed it would steer or filter by this feature. A broader subject is useful where it is

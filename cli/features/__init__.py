@@ -39,7 +39,7 @@ features_app = typer.Typer(
     cls=_FeaturesGroup,
     help="Find, show and edit what a bundle can be steered by.\n\n"
     'Short forms: `sae features` lists, `sae features "network sockets"` searches, `sae features f412` shows.\n\n'
-    "What you edit is kept in a file of its own, and stays when the bundle is exported or labelled again.",
+    "What you edit is kept in a file beside the bundle, and stays when the bundle is exported or labelled again.",
 )
 features_app.command("label")(label)
 features_app.command("list")(list_features)

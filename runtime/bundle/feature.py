@@ -16,7 +16,8 @@ PAGE = 10
 """Documents on a page of results. A feature that fires on as many counts half of one that fires on thousands."""
 NARROW = 0.02
 """A feature that fires on a fiftieth of the documents, or fewer, tells them from the others as well as can be wanted.
-What it tells is worth less the more it fires on, by the logarithm: .59 at a tenth of the documents, .18 at half of them."""
+What it tells is worth less the more it fires on, by the logarithm: .59 at a tenth of the documents, .18 at half of
+them."""
 USUAL_SUPPORT = 10
 """Held-out documents of a score in a bundle that was labelled before they were counted."""
 ONE_SIDED = 1.645
