@@ -136,10 +136,7 @@ class Entry:
     @property
     def unclear(self) -> bool:
         """Whether its label is missing, not tested, or not clearly better than chance."""
-        if self.label is None or self.score is None:
-            return True
-        # What is shown decides: .65 is clear, also where it was .648.
-        return round(self.score.auc, 2) < UNCLEAR or self.score.p_value > CHANCE
+        return self.label is None or self.score is None or self.score.auc < UNCLEAR or self.score.p_value > CHANCE
 
     @property
     def title(self) -> str:
