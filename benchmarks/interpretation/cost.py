@@ -1,4 +1,4 @@
-"""Evidence, labels and trials for 60,000 documents and 8,192 latents: seconds, and memory besides the documents.
+"""Evidence, trials and the tree for 60,000 documents and 8,192 latents: seconds, and memory besides the documents.
 
     python -m benchmarks.interpretation.cost
 
@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from steersearch.arrays import unit_rows
-from steersearch.runtime.interpret.encoded_documents import EncodedDocuments, firing_statistics
+from steersearch.runtime.interpret.encoded_documents import EncodedDocuments, firing_directions, firing_statistics
+from steersearch.runtime.interpret.families import find_families
 from steersearch.runtime.interpret.scoring import select_splits
+from steersearch.runtime.interpret.tree import build_tree
 
 DOCUMENTS, LATENTS, K, D_IN, TOPICS = 60_000, 8_192, 32, 384, 500
 RESULTS = Path(__file__).parent.parent / "results" / "interpretation_cost.json"
@@ -46,6 +48,14 @@ def main() -> None:
     started = time.monotonic()
     splits = select_splits(documents)
     figures["trials, seconds"] = round(time.monotonic() - started, 1)
+    started = time.monotonic()
+    directions = unit_rows(firing_directions(documents, range(LATENTS)) + 1e-6 * atoms)
+    families = find_families([rows for rows, _ in documents.firing], atoms)
+    figures["families, seconds"] = round(time.monotonic() - started, 1)
+    started = time.monotonic()
+    tree = build_tree(directions, documents, families, lambda latents, taken, branch: str(len(taken)))
+    figures["tree without names, seconds"] = round(time.monotonic() - started, 1)
+    figures["branches"] = len(tree)
     figures["latents with trials"] = sum(pair is not None for pair in splits)
     figures["peak MB besides documents and codes"] = round(tracemalloc.get_traced_memory()[1] / 1e6)
     RESULTS.write_text(json.dumps(figures, indent=1) + "\n")

@@ -189,8 +189,9 @@ def test_copy_as_and_the_link(tab, browser):
     assert tab.state() == state
 
 
-EDIT = """([latent, body]) => fetch(`/api/features/${latent}/edit`,
-  {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)}).then((one) => one.status)"""
+EDIT = """([latent, body]) => fetch(`/api/features/${latent}/edit`, {
+  method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)
+}).then((answer) => answer.status)"""
 
 
 def test_features_are_browsed_as_a_tree(tab):
