@@ -118,7 +118,7 @@ class Feature:
 
     def __repr__(self) -> str:
         words = f"words: {one_line(', '.join(self.keywords[:5]), 60)}" if self.keywords else ""
-        return described("Feature", str(self), f"fires on {self.density:.2%}", words)
+        return described("Feature", str(self), f"fires on {self.frequency:.2%}", words)
 
     def _repr_html_(self) -> str:
         from ...display.features import feature_html
