@@ -62,7 +62,7 @@ def with_user_families(tree: Tree, features: Sequence[Feature]) -> Tree:
     branches = [branch for branch in tree if branch.children]
     for name, latents in own.items():
         made = FeatureGroup(name, tuple(latents))
-        namesakes = [any(child.name.casefold() == name.casefold() for child in branch.children) for branch in branches]
+        namesakes = [sum(child.name.casefold() == name.casefold() for child in branch.children) for branch in branches]
         common = [len(set(branch.members).intersection(latents)) for branch in branches]
         near = namesakes if any(namesakes) else common
         if any(near):

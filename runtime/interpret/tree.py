@@ -102,9 +102,10 @@ def name_group(direction: FloatArray, phrases: Phrases, taken: Collection[str], 
         return None
     taken_words = [set(name.split()) for name in taken]
     for at in largest(phrases.centred[:count] @ direction, POOL):
-        words = set(phrases.texts[at].split())
+        phrase = phrases.texts[int(at)]
+        words = set(phrase.split())
         if not any(words <= other or other <= words or _alike(words, other) for other in taken_words):
-            return phrases.texts[at]
+            return phrase
     return None
 
 
@@ -216,7 +217,7 @@ def _shares(documents: EncodedDocuments, branches: Sequence[Sequence[IntArray]])
         inside = (np.arange(len(families)) >= starts[best][:, None]) & (np.arange(len(families)) < ends[best][:, None])
         found = np.where(inside, sums, -1.0).argmax(1)
         counts += np.bincount(found[sums.any(1)], minlength=len(families))
-    return (counts / max(len(documents), 1)).tolist()
+    return [float(count) / max(len(documents), 1) for count in counts]
 
 
 def _largest_first(groups: Sequence[FeatureGroup]) -> Tree:
