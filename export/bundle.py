@@ -152,7 +152,9 @@ def export_bundle(
             report("keeping the labels of the bundle that is replaced")
         elif labels is not None:
             (folder / INTERPRETATION).write_bytes(interpretation_bytes(labels))
-            (folder / FEATURES).write_bytes(features_bytes(folder / FEATURES, labels.entries, keep_words=True))
+            (folder / FEATURES).write_bytes(
+                features_bytes(folder / FEATURES, labels.entries, labels.documents, keep_words=True)
+            )
         licences = licences_text(source.id, Path(source.path_or_name), sae.info.corpus.get("name"), weights, card=card)
         (folder / LICENSES).write_text(licences, encoding="utf-8")
         texts = parity_texts(sae.info.sample_texts, (source.document_prefix, source.query_prefix), source.max_length)

@@ -218,7 +218,7 @@ class AgentTools:
                 "concept": feature.label or feature.name,
                 "label_score": feature.score,
                 "steers": feature.steers,
-                "share_of_documents": round(feature.density, 4),
+                "share_of_documents": round(feature.frequency, 4),
                 "examples": [one_line(example, 160) for example in feature.examples[:2]],
             }
             for feature in found

@@ -1,4 +1,4 @@
-"""Evidence, trials and the test of steering, 60,000 documents and 8,192 latents: seconds, and memory besides them.
+"""Evidence, trials, tree and test of steering, 60,000 documents and 8,192 latents: seconds, and memory besides them.
 
     python -m benchmarks.interpretation.cost
 
@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from steersearch.arrays import FloatArray, IntArray, unit_rows
-from steersearch.runtime.interpret.encoded_documents import EncodedDocuments, firing_statistics
+from steersearch.runtime.interpret.encoded_documents import EncodedDocuments, firing_directions, firing_statistics
+from steersearch.runtime.interpret.families import find_families
 from steersearch.runtime.interpret.scoring import select_splits
 from steersearch.runtime.interpret.steering_test import NeutralQueries, steer_all
+from steersearch.runtime.interpret.tree import build_tree
 
 DOCUMENTS, LATENTS, K, D_IN, TOPICS, WORDS = 60_000, 8_192, 32, 384, 500, 60
 RESULTS = Path(__file__).parent.parent / "results" / "interpretation_cost.json"
@@ -51,6 +53,14 @@ def main() -> None:
     started = time.monotonic()
     splits = select_splits(documents)
     figures["trials, seconds"] = round(time.monotonic() - started, 1)
+    started = time.monotonic()
+    directions = unit_rows(firing_directions(documents, range(LATENTS)) + 1e-6 * atoms)
+    families = find_families([rows for rows, _ in documents.firing], atoms)
+    figures["families, seconds"] = round(time.monotonic() - started, 1)
+    started = time.monotonic()
+    tree = build_tree(directions, documents, families, lambda latents, taken, branch: str(len(taken)))
+    figures["tree without names, seconds"] = round(time.monotonic() - started, 1)
+    figures["branches"] = len(tree)
     figures["latents with trials"] = sum(pair is not None for pair in splits)
     figures["peak MB besides documents and codes"] = round(tracemalloc.get_traced_memory()[1] / 1e6)
     tracemalloc.reset_peak()

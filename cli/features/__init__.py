@@ -20,6 +20,7 @@ from .edit import hide, merge, note, rename, reset, unhide
 from .export import export, report
 from .label import label
 from .show import Limit, list_features, search, show, similar
+from .tree import tree
 
 SHORT = "look"
 
@@ -42,7 +43,20 @@ features_app = typer.Typer(
 )
 features_app.command("label")(label)
 features_app.command("list")(list_features)
-named: list[Callable[..., None]] = [search, show, similar, export, report, rename, merge, hide, unhide, note, reset]
+named: list[Callable[..., None]] = [
+    tree,
+    search,
+    show,
+    similar,
+    export,
+    report,
+    rename,
+    merge,
+    hide,
+    unhide,
+    note,
+    reset,
+]
 for command in named:
     features_app.command(command.__name__)(command)
 

@@ -59,9 +59,9 @@ def _window(passage: Passage, width: int) -> tuple[int, int]:
 
 
 FIELDS = (
-    *("id", "name", "label", "score", "unclear", "guess", "pattern_score", "steers", "inert"),
-    *("density", "mean", "p95", "max", "renamed", "hidden"),
-    *("family", "note", "keywords", "examples"),
+    *("id", "name", "label", "score", "support", "steers", "inert", "usefulness", "description", "unclear", "guess"),
+    *("pattern_score", "share", "fires", "density", "mean", "p95", "max"),
+    *("renamed", "hidden", "family", "note", "keywords", "examples"),
 )
 RAREST = 1e-4
 """Share of documents at the left end of the frequency bar; the right end is all of them."""
@@ -69,7 +69,8 @@ RAREST = 1e-4
 
 def feature_json(feature: Feature) -> dict[str, Any]:
     """Return what is known about a feature as JSON values."""
-    return {name: getattr(feature, name) for name in FIELDS}
+    plain = {name: getattr(feature, name) for name in FIELDS}
+    return plain | {"usefulness": round(feature.usefulness, 4)}
 
 
 def print_features(features: Iterable[Feature], further: Sequence[tuple[str, Sequence[str]]] = ()) -> None:
@@ -86,7 +87,9 @@ def print_features(features: Iterable[Feature], further: Sequence[tuple[str, Seq
     # Bundles that were labelled before it was measured have no such figures.
     measured = any(feature.steers is not None for feature in shown)
     scores = ("reads", "steers") if measured else ("score",)
-    for heading in (*scores, "documents", *(heading for heading, _ in further)):
+    # How many held-out documents a score rests on: from one, 1.00 means little.
+    supported = any(feature.support is not None for feature in shown)
+    for heading in (*scores, *(("from",) if supported else ()), "documents", *(heading for heading, _ in further)):
         words = heading == "family"
         table.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     for i, feature in enumerate(shown):
@@ -94,7 +97,8 @@ def print_features(features: Iterable[Feature], further: Sequence[tuple[str, Seq
             harmless((feature.name, "bold")),
             _label(feature),
             *("" if each is None else format_share(each) for each in (feature.score, feature.steers)[: len(scores)]),
-            f"{feature.density:.2%}" if feature.p95 else "never",
+            *((f"{feature.support:,}" if feature.support is not None else "",) if supported else ()),
+            f"{feature.frequency:.2%}" if feature.frequency else "never",
             *(texts[i] for _, texts in further),
         )
     console.print(table)

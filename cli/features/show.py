@@ -34,9 +34,12 @@ Limit = Annotated[int, typer.Option("-n", min=1, help="Features to print.")]
 def list_features(
     bundle: BundlePath = Path("bundle"),
     by: Annotated[
-        Literal["density", "score", "label", "family"],
-        typer.Option(help="Order: most frequent first, best label first, or by name."),
-    ] = "density",
+        Literal["usefulness", "density", "score", "label", "family"],
+        typer.Option(
+            help="Order: most useful first, which is how surely the label reads, times how well the feature steers, "
+            "times how often it fires; most frequent first; best label first; or by name."
+        ),
+    ] = "usefulness",
     unclear: Annotated[
         bool | None, typer.Option("--unclear/--clear", help="Only features without, or with, a label that holds.")
     ] = None,
@@ -59,9 +62,12 @@ def list_features(
     if family is not None:
         wanted = _family(opened, families, family)
         found = [feature for feature in found if families.get(feature.id) == wanted]
-    found.sort(key=lambda feature: (-feature.density, feature.id))
-    if by == "score":
-        found.sort(key=lambda feature: -1.0 if feature.score is None else feature.score, reverse=True)
+    found.sort(key=lambda feature: (-feature.frequency, feature.id))
+    if by == "usefulness":
+        found.sort(key=lambda feature: feature.usefulness, reverse=True)
+    elif by == "score":
+        # By what the score is at least: from one document, 1.00 means little.
+        found.sort(key=lambda feature: feature.reads, reverse=True)
     elif by == "label":
         found.sort(key=lambda feature: (feature.label is None, (feature.label or "").casefold()))
     elif by == "family":
@@ -175,7 +181,7 @@ def _families(opened: Bundle) -> dict[int, str]:
     from ...runtime.interpret.families import named_families
 
     found = opened.interpretation
-    named = named_families(opened.features, found.families if found else ())
+    named = named_families(opened.features, found)
     return {latent: name for name, latents in named.items() for latent in latents}
 
 

@@ -10,7 +10,7 @@ from ...text import shown
 from .answers.compare import measure
 from .answers.copies import copies
 from .answers.curve import curve
-from .answers.features import edit, feature, features
+from .answers.features import BEST_FIRST, edit, feature, features, tree
 from .answers.fields import info
 from .answers.maps import POINTS, draw
 from .answers.search import features_of, search, title_of
@@ -60,7 +60,11 @@ def _features(studio: Studio, values: Values) -> Any:
     limit = as_whole(_whole(values.get("limit", "50")), "limit", 1, 1_000)
     offset = as_whole(_whole(values.get("offset", "0")), "offset", 0, 10**9)
     q = as_text(values.get("q", ""), "q", 2_000, empty=True)
-    return features(studio, q, values.get("sort") or "documents", limit, offset)
+    return features(studio, q, values.get("sort") or BEST_FIRST, limit, offset)
+
+
+def _tree(studio: Studio, values: Values) -> Any:
+    return tree(studio)
 
 
 def _feature(studio: Studio, latent: str, values: Values) -> Any:
@@ -212,6 +216,7 @@ ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     (POST, "compare", _compare),
     (GET, "features", _features),
     (GET, "features/{latent}", _feature),
+    (GET, "tree", _tree),
     (POST, "features/{latent}/edit", _edit),
     (GET, "documents/{id:path}", _document),
     (GET, "concepts", _concepts),

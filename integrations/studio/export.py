@@ -12,7 +12,7 @@ from typing import Any
 
 from ...errors import ConfigError, StorageError
 from ...files import absolute
-from .answers.features import exported
+from .answers.features import BEST_FIRST, exported, tree
 from .answers.features import features as list_features
 from .answers.fields import info
 from .answers.maps import POINTS, draw
@@ -56,7 +56,8 @@ def export(studio: Studio, folder: Path, queries: Sequence[str], progress: Progr
         for latent in range(total):
             _write(still / "features" / f"{latent}.json", exported(studio, latent))
             show("write features", latent + 1, total)
-        _write(still / "features.json", list_features(studio, "", "documents", total, 0))
+        _write(still / "features.json", list_features(studio, "", BEST_FIRST, total, 0))
+        _write(still / "tree.json", tree(studio))
         _write(still / "map-documents.json", draw(studio, "documents", POINTS))
         _write(still / "map-features.json", draw(studio, "features", total))
         _search(studio, still, queries, show)

@@ -21,6 +21,7 @@ from .features import Features, read_features
 from .interpretation import Interpretation, read_interpretation_file
 from .manifest import FEATURES, INTERPRETATION, NO_EMBEDDER, TOKENIZER, Manifest, check_size, read_manifest
 from .onnx_session import MemoryProfile, check_profile, check_threads
+from .passage_words import PassageWords
 from .reading import OpenedFiles
 from .token_parts import TokenParts
 from .write import recover
@@ -332,7 +333,7 @@ class Bundle:
         with self.files.unchanged(FEATURES):
             features, mean = read_features(self.path / FEATURES, n_latents=self.n_latents, d_in=self.d_in)
         model = (self.embed_documents, self.autoencoder, self._companions)
-        unedited = Features(features, mean, *model, by_meaning=self.embeds)
+        unedited = Features(features, mean, *model, passages=self._passages, by_meaning=self.embeds)
         edits = read_edits(self.path, self.autoencoder)
         return with_edits(unedited, edits) if edits else unedited
 
@@ -346,6 +347,13 @@ class Bundle:
 
     def _companions(self, latent: int) -> dict[int, float]:
         return dict(self.interpretation.entries[latent].companions) if self.interpretation else {}
+
+    def _passages(self) -> PassageWords | None:
+        return self._passage_words
+
+    @cached_property
+    def _passage_words(self) -> PassageWords | None:
+        return PassageWords(self.interpretation.entries) if self.interpretation else None
 
     def _embed_one_query(self, text: str) -> FloatArray:
         row = self._fast_row(text) if self.queries != "transformer" else None

@@ -17,6 +17,7 @@ from ...errors import BundleError, ConfigError, DataError, UnknownFeatureError
 from ...text import described, shown
 from .autoencoder import Autoencoder
 from .feature import Feature, latent_id
+from .passage_words import PassageWords
 from .reading import MALFORMED, check_version, read_json
 from .word_index import WordIndex, words_of
 
@@ -29,6 +30,13 @@ LARGEST = 1e30
 """Of a statistic; float32 ends at 3.4e38."""
 CONTRAST_WORDS = 64
 """Words whose mean embedding represents what all short texts have in common."""
+WORDS = 0.5
+"""Weight of the words of labels in a search for a phrase, beside 1 for the passages and 1 for the atom."""
+UNSURE = 0.6
+"""What the findings for a feature count whose label does not hold, beside 1 for one whose label surely does; and for
+one that is rare."""
+RARE = 3
+"""Documents on which a feature fires that is no longer rare."""
 LONGEST_KEY = 200
 """Characters of a text that are compared with the spelling of labels."""
 
@@ -53,6 +61,8 @@ class Features(Sequence[Feature]):
         embed: Embeds texts as documents, (n, d_in) unit float32; without it, searches compare words only.
         autoencoder: Encoder and atoms; given together with `embed`.
         companions: Latent -> latents that fire with it -> how many times more often than by chance; none by default.
+        passages: Returns the strongest passages of every latent, which searches for a phrase look through; None
+            without an interpretation.
         unedited: The features without the users' edits; the same ones by default.
         by_meaning: False where `embed` has no embedder behind it: then searches for a phrase compare words only.
     """
@@ -65,6 +75,7 @@ class Features(Sequence[Feature]):
         autoencoder: Autoencoder | None = None,
         companions: Callable[[int], Mapping[int, float]] | None = None,
         *,
+        passages: Callable[[], PassageWords | None] | None = None,
         unedited: Sequence[Feature] | None = None,
         by_meaning: bool = True,
     ) -> None:
@@ -79,6 +90,7 @@ class Features(Sequence[Feature]):
         """The features without the users' edits."""
         self._by_label = {f.label.casefold(): f for f in features if f.label}
         self._embed, self._autoencoder, self._companions = embed, autoencoder, companions
+        self._passages = passages
 
     def __len__(self) -> int:
         return len(self._features)
@@ -145,16 +157,30 @@ class Features(Sequence[Feature]):
         return [text.split(",")[0] for text in texts]
 
     def search(self, text: str, limit: int = 10) -> list[Feature]:
-        """Find features for a phrase: the one with that label, then by shared words and the cosines of their atoms."""
+        """Find features for a phrase: the one with that label, then those that are most about it.
+
+        What counts is the cosine of a feature's atom to the phrase, the words that its label shares with it, and the
+        share of its strongest passages that have them. Features whose label holds come before those that are unclear.
+        """
         if not text.strip():
             return []
-        scores = self._words.scores(text)
+        scores = {latent: WORDS * score for latent, score in self._words.scores(text).items()}
+        passages = self._passages() if self._passages is not None else None
+        if passages is not None:
+            shares = passages.shares(text)
+            for latent in np.flatnonzero(shares):
+                scores[int(latent)] = scores.get(int(latent), 0.0) + float(shares[latent])
         if self._by_meaning and self._embed is not None and self._autoencoder is not None:
             # Without the contrast, the latents for "a short text" would win for every phrase.
             direction = self._embed([text])[0] - self._contrast
             cosines = self._autoencoder.atoms @ unit_rows(direction[None])[0]  # (n_latents,)
             for latent in np.flatnonzero((cosines > 0) & (self.typical > 0)):
                 scores[int(latent)] = scores.get(int(latent), 0.0) + float(cosines[latent])
+        for latent in scores:
+            feature = self._features[latent]
+            scores[latent] *= UNSURE + (1 - UNSURE) * feature.reads
+            if feature.fires is not None and feature.fires < RARE:
+                scores[latent] *= UNSURE
         named = self.find(text) if latent_id(text) is None else None
         if named is not None:
             scores[named.id] = math.inf
@@ -204,8 +230,16 @@ class Features(Sequence[Feature]):
 
     def with_edited(self, edited: Sequence[Feature]) -> Features:
         """Return a copy with edited features; its `unedited` is the same."""
-        model = (self._embed, self._autoencoder, self._companions)
-        return Features(edited, self.reference_mean, *model, unedited=self.unedited, by_meaning=self._by_meaning)
+        return Features(
+            edited,
+            self.reference_mean,
+            self._embed,
+            self._autoencoder,
+            self._companions,
+            passages=self._passages,
+            unedited=self.unedited,
+            by_meaning=self._by_meaning,
+        )
 
     def _ranked(self, scores: Mapping[int, float]) -> list[Feature]:
         """Return the features that have a score and are not hidden, best first."""
@@ -277,6 +311,9 @@ def _feature(entry: dict[str, Any]) -> Feature:
         examples,
         # A bundle that was never interpreted has none of these.
         score=_score(entry, "score"),
+        support=_count(entry, "support"),
+        fires=_count(entry, "fires"),
+        share=_score(entry, "share"),
         pattern_score=_score(entry, "pattern_score"),
         steers=_score(entry, "steers"),
         inert=bool(entry.get("inert", False)),
@@ -298,6 +335,13 @@ def _text(entry: dict[str, Any], name: str) -> str | None:
     if text is not None and not isinstance(text, str):
         raise TypeError(f"{name} of latent {entry['id']} is {text!r}")
     return text
+
+
+def _count(entry: dict[str, Any], name: str) -> int | None:
+    count = entry.get(name)
+    if count is not None and (type(count) is not int or not 0 <= count < 2**53):
+        raise ValueError(f"{name} of latent {entry['id']} is {str(count)[:40]}, expected a count")
+    return count
 
 
 def _score(entry: dict[str, Any], name: str) -> float | None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from ...errors import BundleError
 from ...typed_records import check_record
+from .feature_tree import FeatureGroup, Tree, group_from_json, group_to_json, walk
 from .reading import MALFORMED, check_version, json_lines
 
 FORMAT_VERSION = 2
-"""2 added the description of a feature and what it does when it is boosted; 1 is read."""
+"""2 added the description of a feature, what it does when it is boosted, and the tree of features; 1 is read."""
 
 LONGEST = 2**22
 """Bytes of a latent's line; 10,000 are usual."""
@@ -193,6 +194,8 @@ class Interpretation:
     entries: tuple[Entry, ...]
     """One per latent, in the order of their ids."""
     settings: dict[str, float | int | str] = field(default_factory=dict)
+    tree: tuple[FeatureGroup, ...] = ()
+    """Branches, with families in them, of every feature that fires; empty where it was not made."""
 
 
 def read_interpretation_file(path: Path, n_latents: int) -> Interpretation:
@@ -210,7 +213,8 @@ def read_interpretation_file(path: Path, n_latents: int) -> Interpretation:
         entries = tuple(entry_from_json(line) for line in lines)
         for name in ("covered", "families", "positions"):
             head[name] = tuple(tuple(each) if isinstance(each, list) else each for each in head[name])
-        interpretation = Interpretation(**head, entries=entries)
+        tree = tuple(map(group_from_json, head.pop("tree", ())))
+        interpretation = Interpretation(**head, entries=entries, tree=tree)
         _check_latents(interpretation, n_latents)
     except MALFORMED as error:
         raise BundleError(f"{path} cannot be read ({type(error).__name__}: {error}): {cure}") from error
@@ -221,7 +225,8 @@ def read_interpretation_file(path: Path, n_latents: int) -> Interpretation:
 
 def interpretation_bytes(interpretation: Interpretation) -> bytes:
     """Return JSON lines, compressed without a date: one about all latents, then one per latent."""
-    head = {name: value for name, value in vars(interpretation).items() if name != "entries"}
+    head = {name: value for name, value in vars(interpretation).items() if name not in ("entries", "tree")}
+    head |= {"tree": [group_to_json(group) for group in interpretation.tree]} if interpretation.tree else {}
     lines: Iterable[Any] = ({"format_version": FORMAT_VERSION} | head, *map(entry_to_json, interpretation.entries))
     text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
     return gzip.compress(text.encode("utf-8", "replace"), mtime=0)
@@ -247,11 +252,18 @@ def _check_latents(interpretation: Interpretation, n_latents: int) -> None:
     check_record(replace(interpretation, entries=()))
     pairs = [pair for entry in interpretation.entries for pair in (*entry.companions, *entry.similar)]
     latents = [latent for latent, _ in pairs] + [latent for family in interpretation.families for latent in family]
+    latents += (inside := _in_tree(interpretation.tree))
     for latent in latents:
         if not 0 <= latent < n_latents:
             raise ValueError(f"latent {latent}")
+    if len(set(inside)) < len(inside):
+        raise ValueError("a latent is in two families")
     if len(interpretation.positions) not in (0, n_latents):
         raise ValueError(f"{len(interpretation.positions)} positions")
+
+
+def _in_tree(tree: Tree) -> list[int]:
+    return [latent for _, group in walk(tree) for latent in group.latents]
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:

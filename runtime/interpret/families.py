@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ...arrays import FloatArray, IntArray
+from ..bundle.feature_tree import FeatureGroup, Tree, with_user_families
 from ..bundle.features import Features
+from ..bundle.interpretation import Interpretation
 
 COSINE = 0.4
 """Atoms at this cosine express the same thing. The nearest of 4,096 random directions in 384 dimensions is at .2."""
@@ -55,24 +57,42 @@ def find_families(
     return tuple(sorted((tuple(sorted(group)) for group in groups), key=lambda group: (-len(group), group)))
 
 
-def named_families(features: Features, found: Sequence[Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """Return the families by name, those that users made first.
+def edited_tree(features: Features, interpretation: Interpretation | None) -> Tree:
+    """Return the tree of a bundle's features as people see it: without the hidden ones, with families of their own.
 
-    A family from `find_families` is named after its most frequent member. It loses the latents that are hidden or that
-    a user put into another family, and is dropped when fewer than two remain.
+    A bundle that was labelled before there were trees has its families at the top. One that was never labelled has
+    those that users made.
     """
-    named: dict[str, list[int]] = {}
-    for feature in features:
-        if feature.family is not None and not feature.hidden:
-            named.setdefault(feature.family, []).append(feature.id)
+    tree: Tree = ()
+    if interpretation is not None:
+        tree = interpretation.tree or _flat(features, interpretation.families)
+    return with_user_families(tree, features)
+
+
+def named_families(features: Features, interpretation: Interpretation | None) -> dict[str, tuple[int, ...]]:
+    """Return the families of the tree by name, those that users made first."""
+    own = {feature.family for feature in features}
+    families = [family for group in edited_tree(features, interpretation) for family in group.families]
+    families.sort(key=lambda family: family.name not in own)
+    return {family.name: family.latents for family in families}
+
+
+def _flat(features: Features, found: Sequence[Sequence[int]]) -> Tree:
+    """Return families from `find_families`, each named after its most frequent member.
+
+    It loses the latents that are hidden or that a user put into another family, and is left out when fewer than two
+    remain.
+    """
+    named: dict[str, FeatureGroup] = {}
     for family in found:
         members = [features[latent] for latent in family]
         free = [member for member in members if member.family is None and not member.hidden]
         if len(free) > 1:
             first = min(free, key=lambda member: (member.label is None, -member.density, member.id))
             name = first.label or first.name
-            named[f"{name} ({first.name})" if name in named else name] = [member.id for member in free]
-    return {name: tuple(latents) for name, latents in named.items()}
+            name = f"{name} ({first.name})" if name in named else name
+            named[name] = FeatureGroup(name, tuple(member.id for member in free))
+    return tuple(named.values())
 
 
 def _similar_pairs(

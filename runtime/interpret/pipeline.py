@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrays import FloatArray, unit_rows
+from ...arrays import FloatArray, IntArray, unit_rows
 from ...embedding_cache import Side, default_cache_dir, embed_cached
 from ...errors import ConfigError
 from ...sequences import as_list
@@ -32,6 +32,7 @@ from .passages import further_passages, near_miss_passages, select_sentences, se
 from .positions import map_positions
 from .scoring import EvaluationSplit, score, score_directions, select_splits
 from .steering_test import NeutralQueries, SteeringTest, steer_all
+from .tree import build_tree, name_group
 
 Progress = Callable[[str, int, int], None]
 """Called with (name of the step, done, in all)."""
@@ -158,14 +159,16 @@ def interpret(
     )
     means = firing_directions(documents, range(bundle.n_latents))
     means = unit_rows(np.where(np.abs(means).max(1, keepdims=True) > 0, means, bundle.atoms))
+    families = find_families([rows for rows, _ in documents.firing], bundle.atoms)
     interpretation = Interpretation(
         corpus=corpus,
         documents=len(documents),
         covered=coverage(entries, documents),
-        families=find_families([rows for rows, _ in documents.firing], bundle.atoms),
+        families=families,
         positions=tuple((round(float(x), 4), round(float(y), 4)) for x, y in map_positions(means)),
         entries=entries,
         settings={"seed": seed},
+        tree=build_tree(means, documents, families, partial(_name_group, means, phrases)),
     )
     calibration = _calibrate(bundle, documents, splits, predicted)
     return InterpretationResult(interpretation, model, calibration, documents, phrases, labels, splits, steering)
@@ -304,6 +307,12 @@ def _score_steering(
         return [None] * len(labels)
     rows, places = embed(texts), {text: i for i, text in enumerate(texts)}
     return steering.scores(labels, rows[[places[label] if label else 0 for label in labels]])
+
+
+def _name_group(means: FloatArray, phrases: Candidates, latents: IntArray, taken: frozenset[str], branch: bool) -> str:
+    """Name a group of latents; one for which there is no phrase is called after its first latent."""
+    direction = unit_rows(means[latents].sum(0)[None])[0]
+    return name_group(direction, phrases, taken, branch=branch) or f"like f{latents[0]}"
 
 
 def _calibrate(

@@ -15,10 +15,11 @@ from ...errors import StorageError
 from ...files import replace_file
 from ...text import visible
 from ..bundle.feature import Feature
+from ..bundle.feature_tree import FeatureGroup
 from ..bundle.features import Features
 from ..bundle.interpretation import CHANCE, UNCLEAR, Entry, Interpretation, Passage, Pattern, Score
 from .encoded_documents import FIRES
-from .families import named_families
+from .families import edited_tree, named_families
 
 TOO_DENSE = 0.1
 """A latent that is active on a larger share of the documents distinguishes few of them."""
@@ -68,8 +69,9 @@ def report_data(interpretation: Interpretation, features: Features) -> dict[str,
         "limits": {"unclear": UNCLEAR, "chance": CHANCE, "too_dense": TOO_DENSE, "fires": FIRES},
         "families": [
             {"name": name, "members": list(members)}
-            for name, members in named_families(features, interpretation.families).items()
+            for name, members in named_families(features, interpretation).items()
         ],
+        "tree": [_group(group) for group in edited_tree(features, interpretation)],
         "features": records,
     }
 
@@ -95,6 +97,9 @@ def _record(entry: Entry, feature: Feature, position: tuple[float, float]) -> di
         # The score is that of the automatic label, not of a user's label.
         "score": None if feature.renamed else _score(entry.score),
         "pattern_score": _score(entry.pattern_score),
+        "steers": None if feature.steers is None else round(feature.steers, 4),
+        "usefulness": round(feature.usefulness, 4),
+        "description": feature.description,
         "fires": entry.fires,
         "active": entry.active,
         "at": [round(coordinate, 3) for coordinate in position],
@@ -112,6 +117,14 @@ def _record(entry: Entry, feature: Feature, position: tuple[float, float]) -> di
             "patterns": [_pattern(pattern) for pattern in entry.patterns[:PATTERNS]],
         }
     return record
+
+
+def _group(group: FeatureGroup) -> dict[str, Any]:
+    """Return a group of the tree as plain values."""
+    plain: dict[str, Any] = {"name": group.name, "share": group.share, "count": len(group.members)}
+    if group.children:
+        return plain | {"children": [_group(child) for child in group.children]}
+    return plain | {"latents": list(group.latents)}
 
 
 def _score(score: Score | None) -> list[float] | None:

@@ -43,7 +43,9 @@ def save(bundle: Bundle, result: InterpretationResult) -> Bundle:
         files = {
             INTERPRETATION: interpretation_bytes(result.interpretation),
             TOKEN_MODEL: _token_model_bytes(result.token_model, result.calibration),
-            FEATURES: features_bytes(bundle.path / FEATURES, result.interpretation.entries),
+            FEATURES: features_bytes(
+                bundle.path / FEATURES, result.interpretation.entries, result.interpretation.documents
+            ),
         }
         for name in set(bundle.manifest.files) - set(files):
             _link_or_copy(bundle.path / name, folder / name)
@@ -122,8 +124,10 @@ def _token_model_bytes(model: TokenModel, calibration: Calibration) -> bytes:
     return file.getvalue()
 
 
-def features_bytes(path: Path, entries: Sequence[Entry], *, keep_words: bool = False) -> bytes:
-    """Return features.json with the labels of `entries`; its statistics remain those of the reference corpus.
+def features_bytes(path: Path, entries: Sequence[Entry], documents: int, *, keep_words: bool = False) -> bytes:
+    """Return features.json with the labels of `entries` and how many of the `documents` they fire on.
+
+    The other statistics remain those of the reference corpus, since a strength is in units of them.
 
     With `keep_words`, a feature whose entry is unclear keeps the words that training gave it, which have no score. They
     say more than "unclear" where labels were made on other texts than the user's.
@@ -138,6 +142,9 @@ def features_bytes(path: Path, entries: Sequence[Entry], *, keep_words: bool = F
             "guess": entry.label if entry.unclear else None,
             "unclear": entry.unclear and entry.active > 0,
             "score": _auc(entry.score),
+            "support": None if entry.score is None else entry.score.positives,
+            "fires": entry.fires,
+            "share": round(entry.active / max(documents, 1), 6),
             "pattern_score": _auc(entry.pattern_score),
             "steers": None if entry.steers is None else round(entry.steers.score, 4),
             "inert": entry.steers is not None and not entry.steers.holds,

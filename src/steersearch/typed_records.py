@@ -60,8 +60,10 @@ def _check(hint: Any) -> Check:
     if hint is NoneType:
         return lambda value: value is None
     if is_dataclass(hint):
-        inside = _checks(hint)  # type: ignore[arg-type]
-        return lambda value: type(value) is hint and all(check(getattr(value, name)) for name, check in inside)
+        # Asked when a value is there: a record may hold records of its own kind.
+        return lambda value: (
+            type(value) is hint and all(check(getattr(value, name)) for name, check in _checks(hint))  # type: ignore[arg-type]
+        )
     return lambda value: type(value) is hint
 
 

@@ -14,6 +14,7 @@ from steersearch.cli.features.output import frequency_bar, passage_line
 from steersearch.cli.output import console
 from steersearch.errors import BundleError, ConfigError, UnknownFeatureError
 from steersearch.runtime import Bundle
+from steersearch.runtime.bundle.feature_tree import FeatureGroup
 from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Pattern, Score, SteeringScore
 from steersearch.runtime.bundle.manifest import Manifest
 
@@ -76,8 +77,12 @@ def read(result):
 
 
 def test_list(sae):
-    densities = [f["density"] for f in read(sae("list", "--json", "-n", 64))]
+    densities = [f["density"] for f in read(sae("list", "--by", "density", "--json", "-n", 64))]
     assert densities == sorted(densities, reverse=True)
+    useful = read(sae("list", "--json", "-n", 64))
+    assert useful[0]["name"] == "f3"
+    assert useful[0]["usefulness"] > 0
+    assert [f["usefulness"] for f in useful] == sorted((f["usefulness"] for f in useful), reverse=True)
     assert read(sae("list", "--by", "score", "-n", 1, "--json"))[0]["name"] == "f3"
     labels = [f["label"].casefold() for f in read(sae("list", "--by", "label", "--clear", "-n", 64, "--json"))]
     assert labels == sorted(labels)
@@ -131,6 +136,44 @@ def test_bundles_of_before_have_no_such_column(sae):
     assert sae("list", "-n", 3).stdout.split()[:3] == ["label", "score", "documents"]
     assert "steers" not in sae("show", "f3").stdout
     assert read(sae("show", "f3", "--json"))["steers"] is None
+
+
+TREE = (
+    FeatureGroup(
+        "errors", (), (FeatureGroup("raising", (3, 5), (), 0.25), FeatureGroup("catching", (7,), (), 0.05)), 0.3
+    ),
+    FeatureGroup("numbers", (), (FeatureGroup("sums", (8, 9), (), 0.7),), 0.7),
+)
+
+
+def test_tree(sae, found, monkeypatch):
+    monkeypatch.setattr(Bundle, "interpretation", replace(found, tree=TREE))
+    lines = sae("tree").stdout.splitlines()
+    assert [line.split() for line in lines[1:]] == [["errors", "3", "30.00%"], ["numbers", "2", "70.00%"]]
+    assert "   raising" in sae("tree", "--depth", 2).stdout
+    assert "      f3 (raise, exception, .83)" in sae("tree", "--depth", 3).stdout
+    opened = sae("tree", "Errors").stdout
+    assert "catching" in opened
+    assert "sums" not in opened
+    for asked in ("raising", "f5"):
+        family = sae("tree", asked).stdout
+        assert family.startswith("raising  2 features, 25.00% of the documents")
+        assert family.index("f3") < family.index("f5")
+    plain = read(sae("tree", "errors", "--json"))
+    assert [child["name"] for child in plain[0]["children"]] == ["raising", "catching"]
+    assert "members" not in plain[0]["children"][0]
+    assert read(sae("tree", "--depth", 3, "--json"))[1]["children"][0]["members"][0]["name"] == "f8"
+    assert isinstance(sae("tree", "f20").exception, UnknownFeatureError)
+    assert isinstance(sae("tree", "nothing").exception, UnknownFeatureError)
+    sae("hide", "f3")
+    assert "f3" not in sae("tree", "raising").stdout
+
+
+def test_without_families_there_is_no_tree(sae, found, monkeypatch):
+    monkeypatch.setattr(Bundle, "interpretation", replace(found, families=()))
+    assert "sae features label" in str(sae("tree").exception)
+    monkeypatch.setattr(Bundle, "interpretation", None)
+    assert "sae features label" in str(sae("tree").exception)
 
 
 def test_families(sae):

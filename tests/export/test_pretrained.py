@@ -134,10 +134,10 @@ def test_words_of_training_stay_where_no_label_holds(tmp_path):
     found = replace(entry(1), latent=1)
     unclear = [replace(found, latent=i, label=None, phrases=(), score=None) for i in (0, 2)]
     entries = [unclear[0], found, unclear[1]]
-    kept = json.loads(features_bytes(tmp_path / "features.json", entries, keep_words=True))["latents"]
+    kept = json.loads(features_bytes(tmp_path / "features.json", entries, 10, keep_words=True))["latents"]
     assert [each["label"] for each in kept] == ["power, lincon", "sea 1", None], "labels are unique"
     assert [each["score"] is None for each in kept] == [True, False, True]
-    gone = json.loads(features_bytes(tmp_path / "features.json", entries))["latents"]
+    gone = json.loads(features_bytes(tmp_path / "features.json", entries, 10))["latents"]
     assert [(each["label"], each["unclear"]) for each in gone] == [(None, True), ("sea 1", False), (None, True)]
 
 

@@ -11,8 +11,9 @@ from ....errors import ConfigError, UnknownFeatureError
 from ....runtime import Feature, SteeredQuery
 from ....runtime.bundle.feature_editor import FeatureEditor
 from ....runtime.bundle.feature_edits import Edit
+from ....runtime.bundle.feature_tree import FeatureGroup
 from ....runtime.bundle.interpretation import Passage
-from ....runtime.interpret.families import named_families
+from ....runtime.interpret.families import edited_tree, named_families
 from ....text import shown
 from ..requests import as_text, as_whole
 from ..studio import Studio
@@ -25,7 +26,9 @@ LONGEST = 320
 """Characters of an example that is no passage of an interpretation."""
 UNDONE = 100
 """Edits that can be taken back one by one."""
+BEST_FIRST = "usefulness"
 SORTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "usefulness": lambda row: (-row["usefulness"], -row["documents"], row["latent"]),
     "documents": lambda row: (-row["documents"], row["latent"]),
     "score": lambda row: (row["score"] is None, -(row["score"] or 0.0), row["latent"]),
     "label": lambda row: (row["label"] is None, (row["label"] or "").casefold(), row["latent"]),
@@ -37,7 +40,7 @@ SORTS: dict[str, Callable[[dict[str, Any]], Any]] = {
 def features(studio: Studio, q: str, sort: str, limit: int, offset: int) -> dict[str, Any]:
     """Return ``{total, features}``: a page of the features, hidden ones last.
 
-    What is found for words comes best first, unless they are sorted by something other than the documents.
+    What is found for words comes best first, unless they are sorted by something other than the usefulness.
 
     Raises:
         ConfigError: There is no such order.
@@ -53,7 +56,7 @@ def features(studio: Studio, q: str, sort: str, limit: int, offset: int) -> dict
             found = [rows[int(number)]] if int(number) < len(rows) else []
         else:
             found = [rows[feature.id] for feature in studio.features.search(q, FOUND)]
-    if not q.strip() or sort != "documents":
+    if not q.strip() or sort != BEST_FIRST:
         found = sorted(found, key=SORTS[sort])
     found = sorted(found, key=lambda row: row["hidden"])
     return {"total": len(found), "features": found[offset : offset + limit]}
@@ -69,6 +72,21 @@ def feature(studio: Studio, latent: int) -> dict[str, Any]:
         raise UnknownFeatureError(f"there is no feature {latent}: this bundle has 0 to {len(studio.features) - 1}")
     key = ("feature", latent, *studio.revision)
     return studio.kept.get_or_make(key, lambda: _feature(studio, latent))  # type: ignore[no-any-return]
+
+
+def tree(studio: Studio) -> dict[str, Any]:
+    """Return ``{tree}``: branches, families in them, and the latents of each, most useful first; see `FeatureGroup`."""
+    key = ("tree", *studio.revision)
+    found = studio.kept.get_or_make(key, lambda: edited_tree(studio.features, studio.index.bundle.interpretation))
+    return {"tree": [_group(studio, group) for group in found]}
+
+
+def _group(studio: Studio, group: FeatureGroup) -> dict[str, Any]:
+    plain: dict[str, Any] = {"name": group.name, "share": group.share, "count": len(group.members)}
+    if group.children:
+        return plain | {"children": [_group(studio, child) for child in group.children]}
+    members = sorted((studio.features[latent] for latent in group.latents), key=lambda one: (-one.usefulness, one.id))
+    return plain | {"features": [feature_facts(studio.features, one.id) | {"guess": one.guess} for one in members]}
 
 
 def exported(studio: Studio, latent: int) -> dict[str, Any]:
@@ -126,6 +144,9 @@ def _rows(studio: Studio) -> list[dict[str, Any]]:
         | {
             "documents": round(sample.share(one.id) * documents),
             "share": round(sample.share(one.id), 6),
+            "support": one.support,
+            "steers": one.steers,
+            "usefulness": round(one.usefulness, 4),
             "family": families.get(one.id),
             "hidden": one.hidden,
             "note": one.note,
@@ -136,8 +157,7 @@ def _rows(studio: Studio) -> list[dict[str, Any]]:
 
 
 def _families(studio: Studio) -> dict[str, tuple[int, ...]]:
-    found = studio.index.bundle.interpretation
-    return named_families(studio.features, found.families if found else ())
+    return named_families(studio.features, studio.index.bundle.interpretation)
 
 
 def _feature(studio: Studio, latent: int, *, words: bool = True) -> dict[str, Any]:
@@ -154,6 +174,7 @@ def _feature(studio: Studio, latent: int, *, words: bool = True) -> dict[str, An
     return row | {
         "guess": one.guess,
         "unclear": one.unclear,
+        "description": one.description,
         "renamed": one.renamed,
         "keywords": [*one.keywords],
         "examples": examples or [_passage(passage) for passage in (entry.top if entry else ())],

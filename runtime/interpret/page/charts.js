@@ -30,8 +30,6 @@ const percent = (share, least = 1) => {
 };
 const fixed = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 const auc = (score) => (score ? score[0] : null);
-// Scores are cut, not rounded: what is unclear below 0.65 must not be shown as 0.65.
-const cut = (score) => (score === null ? "–" : fixed(Math.floor(100 * score + 1e-6) / 100));
 const density = (feature) => feature.active / Math.max(1, data.documents);
 const tooDense = (feature) => density(feature) > data.limits.too_dense;
 
@@ -128,7 +126,7 @@ function scoreHistogram(feature) {
   const here = feature && feature.score ? scoreBin(auc(feature.score)) - FIRST_BIN : undefined;
   const limit = feature ? null : { at: place(data.limits.unclear), name: "clear label" };
   const label = feature
-    ? `Label score ${cut(auc(feature.score))}, shown among all features`
+    ? `Label score ${fixed(auc(feature.score))}, shown among all features`
     : "Number of features by label score";
   return histogram({ bars: scoreBars, ticks, limit, label, here });
 }

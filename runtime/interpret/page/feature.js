@@ -76,7 +76,7 @@ function scores(feature) {
   const head = kinds.map(([name]) => el("th", { scope: "col", class: "right" }, name));
   const lines = names.map((name, at) => {
     const cells = kinds.map(([, score]) =>
-      el("td", { class: "right number" }, at < 5 ? cut(score[at]) : at === 5 ? chance(score[at]) : whole(score[at])),
+      el("td", { class: "right number" }, at < 5 ? fixed(score[at]) : at === 5 ? chance(score[at]) : whole(score[at])),
     );
     return el("tr", {}, el("th", { scope: "row" }, name), ...cells);
   });
@@ -152,12 +152,14 @@ function context(feature) {
   return found;
 }
 
+const steers = (feature) => (feature.steers === null ? "" : quiet(`steers ${fixed(feature.steers)}`));
+
 function showFeature(feature) {
   const title = el("h1", { tabindex: "-1", class: look(feature) }, titleOf(feature));
   const score = feature.renamed
     ? "named by hand"
     : feature.score
-      ? `score ${cut(auc(feature.score))}`
+      ? `score ${fixed(auc(feature.score))} from ${counted(feature.score[6], "held-out document")}`
       : "score not measured";
   const by =
     feature.label !== null && !feature.renamed && feature.source !== "phrases"
@@ -165,7 +167,8 @@ function showFeature(feature) {
       : null;
   const parts = [
     walk(feature),
-    el("div", { class: "headline" }, title, quiet(`f${feature.id}`), quiet(score), by ?? ""),
+    el("div", { class: "headline" }, title, quiet(`f${feature.id}`), quiet(score), steers(feature), by ?? ""),
+    feature.description ? el("p", { class: "lead" }, feature.description) : "",
   ];
   if (feature.automatic) {
     const why = feature.score
@@ -244,6 +247,7 @@ const map = makeMap({
   },
 });
 showFigures();
+showTree();
 showDistributions();
 showColumns();
 refresh();

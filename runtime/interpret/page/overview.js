@@ -7,7 +7,7 @@ const familyName = (feature) => {
 };
 const titleOf = (feature) => feature.label ?? (feature.fires ? "unclear" : "dead");
 const look = (feature) => (feature.label === null ? "unclear" : null);
-const scoreOf = (feature) => (feature.renamed ? "by hand" : feature.score ? cut(auc(feature.score)) : "");
+const scoreOf = (feature) => (feature.renamed ? "by hand" : feature.score ? fixed(auc(feature.score)) : "");
 
 // A label never stands without its score.
 function nameOf(feature) {
@@ -45,8 +45,8 @@ function showFigures() {
       `of ${whole(data.features.length)}${data.hidden ? `, ${whole(data.hidden)} hidden` : ""}`,
     ],
     ["Clear label", percent(data.clear / Math.max(1, data.alive)), `${whole(data.clear)} of those alive`],
-    ["Label score", cut(data.median_score), "median AUC"],
-    ["Neuron2Graph score", cut(data.median_pattern_score), "median AUC"],
+    ["Label score", fixed(data.median_score), "median AUC"],
+    ["Neuron2Graph score", fixed(data.median_pattern_score), "median AUC"],
   ];
   for (const [name, value, detail] of figures) {
     slot("figures").append(el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, detail))));
@@ -96,12 +96,55 @@ function showDistributions() {
   );
 }
 
+// Overview: the tree. What is in a group is made when it is opened first.
+
+function group(node) {
+  const share = node.share === null ? "" : `, ${percent(node.share, 3)} of the documents`;
+  const detail = quiet(`${counted(node.count, "feature")}${share}`);
+  const box = el("details", {}, el("summary", {}, el("span", { class: "group" }, node.name), " ", detail));
+  box.addEventListener(
+    "toggle",
+    () => {
+      const features = (node.latents ?? []).map((id) => byId.get(id)).filter(Boolean);
+      features.sort((a, b) => b.usefulness - a.usefulness || b.fires - a.fires || a.id - b.id);
+      box.append(
+        node.children
+          ? el("div", { class: "groups" }, ...node.children.map(group))
+          : el("ul", { class: "members" }, ...features.map((feature) => el("li", {}, linkTo(feature)))),
+      );
+    },
+    { once: true },
+  );
+  return box;
+}
+
+function showTree() {
+  slot("branches").hidden = data.tree.length === 0;
+  slot("tree").append(...data.tree.map(group));
+}
+
 // Overview: the table
 
 const COLUMNS = [
   { key: "id", title: "Feature", value: (feature) => feature.id, first: 1, kind: "rare" },
   { key: "label", title: "Label", value: (feature) => feature.label, first: 1 },
   { key: "score", title: "Score", value: (feature) => auc(feature.score), first: -1, kind: "right number" },
+  {
+    key: "steers",
+    title: "Steers",
+    hint: "How well boosting it brings what the label says; 0.5 is what boosting another feature does",
+    value: (feature) => feature.steers,
+    first: -1,
+    kind: "right number rare",
+  },
+  {
+    key: "support",
+    title: "From",
+    hint: "Held-out documents that the score is measured on: from one, 1.00 means little",
+    value: (feature) => (feature.score ? feature.score[6] : null),
+    first: -1,
+    kind: "right number rare",
+  },
   {
     key: "n2g",
     title: "N2G",
@@ -126,6 +169,14 @@ const COLUMNS = [
     first: -1,
     kind: "right number",
   },
+  {
+    key: "useful",
+    title: "Useful",
+    hint: "How surely the label reads, times how well the feature steers, times how often it fires",
+    value: (feature) => feature.usefulness,
+    first: -1,
+    kind: "right number rare",
+  },
   { key: "family", title: "Family", value: familyName, first: 1, kind: "rare" },
 ];
 const KINDS = {
@@ -136,7 +187,7 @@ const KINDS = {
   dead: (feature) => !feature.fires,
 };
 const STEP = 100;
-const state = { column: "fires", way: -1, rows: [], shown: STEP };
+const state = { column: "useful", way: -1, rows: [], shown: STEP };
 for (const feature of data.features) {
   feature.words = [`f${feature.id}`, titleOf(feature), familyName(feature)].join(" ").toLowerCase();
 }
@@ -183,9 +234,12 @@ function row(feature) {
     el("td", { class: "rare quiet" }, `f${feature.id}`),
     el("th", { scope: "row" }, label, el("span", { class: "inline-id" }, `f${feature.id}`)),
     el("td", { class: "right number" }, el("span", dot, scoreOf(feature) || "–")),
-    el("td", { class: "right number rare" }, cut(auc(feature.pattern_score))),
+    el("td", { class: "right number rare" }, fixed(feature.steers)),
+    el("td", { class: "right number rare" }, feature.score ? whole(feature.score[6]) : "–"),
+    el("td", { class: "right number rare" }, fixed(auc(feature.pattern_score))),
     el("td", { class: "right number rare" }, percent(density(feature), 3)),
     el("td", { class: "right number" }, whole(feature.fires)),
+    el("td", { class: "right number rare" }, fixed(feature.usefulness)),
     el("td", { class: "rare" }, pick),
   );
   line.addEventListener("mouseenter", () => map.choose(feature));

@@ -58,7 +58,7 @@ def test_a_document(client, tiny_index):
 
 
 def test_features_are_listed_in_every_order(client, tiny_index):
-    for sort in ("documents", "score", "label", "family", "latent"):
+    for sort in ("usefulness", "documents", "score", "label", "family", "latent"):
         found = client.get(f"/api/features?sort={sort}&limit=1000").json()
         assert found["total"] == len(found["features"]) == 64
         paged = [client.get(f"/api/features?sort={sort}&limit=40&offset={at}").json()["features"] for at in (0, 40)]

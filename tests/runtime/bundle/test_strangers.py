@@ -11,6 +11,7 @@ import shutil
 import time
 import zipfile
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,7 @@ def interpreted(folder: Path, lines: list, arrays: dict | None = None) -> None:
 
 
 HEAD = {"format_version": 1, "corpus": "docs", "documents": 1, "covered": [0, 0, 0], "families": [], "positions": []}
+WELL = reduce(lambda inner, _: {"name": "a", "children": [inner]}, range(90), {"name": "a"})
 ENTRIES = [{"latent": number} for number in range(N_LATENTS)]
 GOOD = [HEAD, *ENTRIES]
 ARRAYS = {
@@ -367,6 +369,15 @@ CASES = {
         f, [HEAD, {"latent": 0, "similar": [[1, float("nan")]]}, *ENTRIES[1:]]
     ),
     "families of words": lambda f: interpreted(f, [HEAD | {"families": [["a", "b"]]}, *ENTRIES]),
+    "a tree of words": lambda f: interpreted(f, [HEAD | {"tree": ["a", "b"]}, *ENTRIES]),
+    "a branch without a name": lambda f: interpreted(f, [HEAD | {"tree": [{"latents": [0]}]}, *ENTRIES]),
+    "a feature in two families": lambda f: interpreted(
+        f, [HEAD | {"tree": [{"name": "a", "latents": [0, 0]}]}, *ENTRIES]
+    ),
+    "a tree of latents that are not there": lambda f: interpreted(
+        f, [HEAD | {"tree": [{"name": "a", "latents": [N_LATENTS]}]}, *ENTRIES]
+    ),
+    "a tree as deep as a well": lambda f: interpreted(f, [HEAD | {"tree": [WELL]}, *ENTRIES]),
     "one position": lambda f: interpreted(f, [HEAD | {"positions": [[0.5, 0.5]]}, *ENTRIES]),
     "a label that is a list": lambda f: entry(f, label=["x"]),
     "no phrases": lambda f: entry(f, phrases=None),

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from steersearch.runtime.bundle.feature import Feature
+from steersearch.runtime.bundle.feature_tree import FeatureGroup
 from steersearch.runtime.bundle.features import Features
+from steersearch.runtime.bundle.interpretation import Interpretation
 from steersearch.runtime.interpret.families import find_families, named_families
 
 
@@ -80,5 +84,16 @@ def test_names():
             ]
         )
     ]
-    named = named_families(Features(made, np.zeros(2, np.float32)), [(0, 1, 2, 3), (5, 6), (0, 6), (7, 8)])
+    features = Features(made, np.zeros(2, np.float32))
+    found = Interpretation("docs", 9, (0.0, 0.0, 0.0), ((0, 1, 2, 3), (5, 6), (0, 6), (7, 8)), (), ())
+    named = named_families(features, found)
     assert named == {"organs": (3, 4), "stem cells": (0, 1, 2), "f8": (7, 8)}
+    assert [*named] == ["organs", "stem cells", "f8"]
+    # With a tree, its lowest groups are the families.
+    tree = (FeatureGroup("body", (), (FeatureGroup("cells", (0, 1, 2)), FeatureGroup("inside", (3, 7, 8)))),)
+    assert named_families(features, replace(found, tree=tree)) == {
+        "organs": (3, 4),
+        "cells": (0, 1, 2),
+        "inside": (7, 8),
+    }
+    assert named_families(features, None) == {"organs": (3, 4)}

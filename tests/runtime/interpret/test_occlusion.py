@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from steersearch.runtime.interpret.names.candidates import Candidates
 from steersearch.runtime.interpret.neuron2graph import TokenModel
 from steersearch.runtime.interpret.occlusion import ActiveSentence, chunks_of, find_patterns, occlude, salient_words
+
+from ...made_candidates import made_candidates
 
 WORDS = ["stem", "cells", "marrow", "liver", "filler"]
 
@@ -63,15 +64,7 @@ def test_patterns_with_the_substitutes_that_work():
             values[:, 2] += values[:, 3]
             return ids, values
 
-    phrases = Candidates(
-        texts=["liver", "stem"],
-        keys=[("liver",), ("stem",)],
-        frequency=np.array([2, 2]),
-        centred=np.array([[0, 0, 0, 1, 0], [1, 0, 0, 0, 0]], np.float32),
-        mean=np.zeros(5, np.float32),
-        phrases=np.empty(0, np.int32),
-        starts=np.zeros(1, np.int64),
-    )
+    phrases = made_candidates(["liver", "stem"], [[0, 0, 0, 1, 0], [1, 0, 0, 0, 0]])
     founds = occlude(
         bundle,
         MODEL,

@@ -78,6 +78,13 @@ def test_it_comes_back_as_it_was(labelled, found):
     assert again is not None
     assert again.documents == 180
     assert again.families == found.interpretation.families
+    assert again.tree == found.interpretation.tree
+    in_tree = sorted(latent for group in again.tree for latent in group.members)
+    assert in_tree == [entry.latent for entry in again.entries if entry.fires]
+    for feature, entry in zip(labelled.features, again.entries, strict=True):
+        assert feature.fires == entry.fires
+        assert feature.support == (entry.score.positives if entry.score else None)
+        assert feature.share == pytest.approx(entry.active / 180, abs=1e-5)
     for entry, before in zip(again.entries, found.interpretation.entries, strict=True):
         assert (entry.label, entry.phrases, entry.patterns, entry.top) == (
             *(before.label, before.phrases, before.patterns),

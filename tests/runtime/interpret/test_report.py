@@ -8,6 +8,7 @@ import pytest
 
 from steersearch.errors import StorageError
 from steersearch.runtime.bundle.feature import Feature
+from steersearch.runtime.bundle.feature_tree import FeatureGroup
 from steersearch.runtime.bundle.features import Features
 from steersearch.runtime.bundle.interpretation import Entry, Interpretation, Passage, Pattern, Score
 from steersearch.runtime.interpret.report import LENGTH, report_data, write_report
@@ -101,6 +102,9 @@ def test_the_data_in_the_page_are_the_entries(tmp_path):
         "note": "",
         "score": [0.9, 0.85, 0.95, 0.8, 0.7, 0.001, 12],
         "pattern_score": [0.6, 0.5, 0.7, 0.5, 0.5, 0.2, 8],
+        "steers": None,
+        "usefulness": 0.0,
+        "description": "",
         "fires": 4,
         "active": 10,
         "at": [0.5, 0.25],
@@ -163,6 +167,14 @@ def test_hidden_features_are_left_out():
 def test_a_family_that_people_made_counts():
     found, _ = data(f1={"family": "pets"}, f2={"family": "pets"})
     assert found["families"] == [{"name": "pets", "members": [1, 2]}, {"name": "cats, purring", "members": [0, 4]}]
+
+
+def test_the_tree_is_in_the_page():
+    tree = (FeatureGroup("animals", (), (FeatureGroup("pets", (1, 0), (), 0.4), FeatureGroup("fish", (4,)))),)
+    found = report_data(replace(INTERPRETATION, tree=tree), features(f4={"hidden": True}))
+    pets = {"name": "pets", "share": 0.4, "count": 2, "latents": [1, 0]}
+    assert found["tree"] == [{"name": "animals", "share": None, "count": 2, "children": [pets]}]
+    assert found["families"] == [{"name": "pets", "members": [1, 0]}]
 
 
 def test_texts_stay_texts(tmp_path):

@@ -4,6 +4,7 @@
 //   still/searches.json         {query: answer of POST api/search to that query without steering}
 //   still/words.json            {query: answer of POST api/words}; may be missing
 //   still/features.json         GET  api/features with all features
+//   still/tree.json             GET  api/tree
 //   still/features/412.json     GET  api/features/412
 //   still/map-documents.json    POST api/map without a colour
 //   still/map-features.json     the same of the features
@@ -26,6 +27,7 @@ const once = (name) => {
 const needs = (what) => new Error(`${what} needs the studio itself: sae studio --index …. This is a still copy.`);
 
 const ORDERS = {
+  usefulness: (a, b) => b.usefulness - a.usefulness || b.documents - a.documents,
   documents: (a, b) => b.documents - a.documents,
   score: (a, b) => (b.score ?? -1) - (a.score ?? -1),
   label: (a, b) => (a.label === null) - (b.label === null) || (a.label || "").localeCompare(b.label || ""),
@@ -36,7 +38,7 @@ async function features(asked) {
   const all = (await once("features")).features;
   const number = /^f?(\d+)$/.exec(q);
   const found = !q ? [...all] : all.filter((one) => (number ? one.latent === Number(number[1]) : (one.label || "").toLowerCase().includes(q)));
-  found.sort(ORDERS[asked.get("sort") || "documents"] || ORDERS.documents);
+  found.sort(ORDERS[asked.get("sort") || "usefulness"] || ORDERS.usefulness);
   const offset = Number(asked.get("offset") || 0);
   return { total: found.length, features: found.slice(offset, offset + Number(asked.get("limit") || 50)) };
 }
@@ -55,6 +57,7 @@ export async function answerOf(method, path, body) {
   if (name === "info") return once("info");
   if (name === "features" && argument && method === "GET") return read(`features/${Number(argument)}`);
   if (name === "features" && method === "GET") return features(new URLSearchParams(asked));
+  if (name === "tree") return once("tree");
   if (name === "map") {
     if (body.color) throw needs("A colour");
     return once(`map-${body.kind}`);

@@ -35,7 +35,9 @@ function Sheet({ feature, load }) {
         <button class="button" onClick=${() => steer(1)}>More of it</button>
         <button class="button" onClick=${() => steer(-1)}>Less of it</button>
       </div>
-      <p class="quiet">${held ? "How well its name holds is not measured." : `Its name tells ${fixed(feature.score)} of what it fires on (AUC: .5 is chance, 1 is always).`}
+      ${feature.description && html`<p><bdi>${visible(feature.description)}</bdi></p>`}
+      <p class="quiet">${held ? "How well its name holds is not measured." : `Its name tells ${fixed(feature.score)} of what it fires on (AUC${feature.support ? ` from ${counted(feature.support, "held-out document")}` : ""}: .5 is chance, 1 is always).`}
+        ${feature.steers !== null && feature.steers !== undefined ? ` Boosting it brings what its name says in ${fixed(feature.steers)} (.5 is what another feature does).` : ""}
         ${feature.documents !== null && feature.documents !== undefined ? ` It fires on ${counted(feature.documents, "document")}${feature.share ? `, ${percent(feature.share)}` : ""}.` : ""}</p>
       ${feature.note && html`<p class="note"><bdi>${visible(feature.note)}</bdi></p>`}
       <div class="feature-columns">

@@ -31,6 +31,10 @@ def test_axe_finds_nothing(browser, studio, theme, width):
         page = tab.open(STATE, "" if view == "search" else view)
         page.wait_for_timeout(600)
         assert axe(page) == [], view
+    page = tab.open(STATE, "features")
+    page.get_by_role("button", name="Tree").click()
+    page.wait_for_timeout(300)
+    assert axe(page) == [], "tree"
     page = tab.open(STATE)
     page.wait_for_selector(".list.steered .hit mark")
     page.locator(".card footer .linky").first.click()

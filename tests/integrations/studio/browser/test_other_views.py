@@ -45,7 +45,7 @@ def test_labels_are_searched_and_steer(tab):
     page = tab.open(asking(), at="features")
     page.wait_for_selector("tbody tr")
     page.fill("#feature-query", "f99999")
-    page.wait_for_selector("text=No label holds")
+    page.wait_for_selector("text=No feature is about")
     page.fill("#feature-query", "")
     page.wait_for_selector("tbody tr")
     page.get_by_role("button", name="Steer with").first.click()
@@ -187,3 +187,24 @@ def test_copy_as_and_the_link(tab, browser):
     page.wait_for_selector(".list.steered .hit")
     assert tab.ids("steered") == shown
     assert tab.state() == state
+
+
+EDIT = """([latent, body]) => fetch(`/api/features/${latent}/edit`, {
+  method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)
+}).then((answer) => answer.status)"""
+
+
+def test_features_are_browsed_as_a_tree(tab):
+    page = tab.open(at="features")
+    page.wait_for_selector(".table tbody tr")
+    assert page.evaluate(EDIT, [5, {"action": "merge", "into": 6}]) == 200
+    page.get_by_role("button", name="Tree").click()
+    page.wait_for_selector(".tree details")
+    assert page.locator(".tree a").count() == 0  # drawn when it is opened
+    page.locator(".tree summary").first.click()
+    page.locator(".tree details[open] a").first.wait_for()
+    assert page.locator(".tree details[open] a").count() == 2
+    page.fill("#feature-query", "f11")
+    page.wait_for_selector(".table tbody tr")
+    assert page.get_by_role("button", name="List").get_attribute("aria-pressed") == "true"
+    assert page.evaluate(EDIT, [5, {"action": "undo"}]) == 200
