@@ -320,6 +320,24 @@ class DocumentStore:
         for rowids, rows in self._blocks("id, metadata", METADATA, after_rowid, batch):
             yield rowids, [metadata for _, metadata in rows]
 
+    def iter_chunks(self) -> Iterator[tuple[str, int]]:
+        """Yield (id, number) of every document whose id and metadata are those of a chunk, see `store.pieces`."""
+        place = "json_extract(metadata, '$.chunk')"
+        kinds = " AND ".join(f"json_type(metadata, '$.{name}') IS NOT NULL" for name in ("start", "end"))
+        sql = f"SELECT id, {place} FROM documents WHERE instr(CAST(id AS BLOB), x'23') AND {kinds}"
+        for id, number in self._database.rows(f"{sql} AND json_type(metadata, '$.chunk') = 'integer'"):
+            if id.endswith(f"#{number}"):
+                yield id, number
+
+    def ids_of(self, rowids: ArrayLike) -> list[str]:
+        """Return the ids of `rowids`, in that order; a DataError for an unknown one."""
+        return [str(id) for id, _ in self._columns(rowid_list(rowids), "id, metadata", METADATA)]
+
+    def ids_with(self, words: str, limit: int) -> list[str]:
+        """Return some ids that hold `words`, in the order in which they were added; for messages."""
+        rows = self._database.rows("SELECT id FROM documents WHERE instr(id, ?) LIMIT ?", (words, limit))
+        return [id for (id,) in rows]
+
     def iter_rows(self, batch: int = 1024) -> Iterator[list[tuple[Any, ...]]]:
         """Yield blocks of unverified rows: row id, checks, id, metadata, text, vector, latents, values."""
         columns = "rowid, checks, id, metadata, text, vector, latents, values_"
@@ -384,6 +402,7 @@ class DocumentStore:
         latents: ArrayLike,
         values: ArrayLike,
         made_up: Mapping[str, str] | None = None,
+        remove: Sequence[str] = (),
     ) -> IntArray:
         """Add documents, replacing those with the same id, in one durable transaction.
 
@@ -395,6 +414,7 @@ class DocumentStore:
             latents: Shape (n, k), integers >= 0; k may be 0.
             values: Shape (n, k), float32, finite.
             made_up: The ids that a source made up -> the prefix of that source, as `owners_of` returns them.
+            remove: Ids of further documents that go in the same transaction, such as chunks of those.
 
         Returns:
             The row ids, shape (n,), int64: new ones, greater than all before, also for replaced documents.
@@ -410,7 +430,7 @@ class DocumentStore:
         with self._committing():
             last = self._commits.last_row
             self._commits.begin_epoch(last + 1)
-            removed = self._delete([row[0] for row in rows])
+            removed = self._delete(list(dict.fromkeys([*(row[0] for row in rows), *remove])))
             numbered = [(last + 1 + i, row) for i, row in enumerate(rows)]
             self._database.many(
                 "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -67,7 +67,7 @@ def test_info(index, tiny_bundle):
     body = json.loads(sae("index", "info", "-i", index, "-b", tiny_bundle, "--json").stdout)
     assert (body["documents"], body["d_in"], body["backend"], body["writer"]) == (100, 32, "exact", None)
     shown = sae("index", "info", "-i", index, "-b", tiny_bundle).stdout
-    assert "100, generation 1" in shown
+    assert "100 documents, generation 1" in shown
     assert "8 of 64 latents" in shown
 
 
