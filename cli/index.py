@@ -172,14 +172,9 @@ def build(
         already = f" ({added.unchanged:,} of them were there already)" if added.unchanged else ""
         dropped = f", dropped {added.dropped:,} that are gone" if added.dropped else ""
         replaced = f", replaced {added.replaced:,}" if added.replaced else ""
-        more = f", the longest {added.longest[0]} in {added.longest[1]:,}" if added.cut > 1 else ""
-        cut = (
-            f"; {added.longest[0]} was cut"
-            if added.cut == 1
-            else f"; {added.cut:,} were cut{more}"
-            if added.cut
-            else ""
-        )
+        name, most = added.longest
+        many = f"; {added.cut:,} were cut, {name} into {most:,}" if added.cut else ""
+        cut = f"; {name} was cut into {most:,}" if added.cut == 1 else many
         what = f"{added.documents:,} documents in {stored:,} pieces" if added.documents != stored else f"{stored:,}"
         now = counted(count, pieces)
         stderr.print(f"{out}: added {what}{already}{replaced}{dropped}, now {now}{cut}", soft_wrap=True)
@@ -197,6 +192,7 @@ def _move(
     """Move an index to another bundle; see `build`."""
     from ..runtime import Bundle, SteerableIndex
     from ..runtime.ingest.moving import move
+    from ..runtime.maintenance import counted
 
     loaded = Bundle.load(bundle, profile=profile, embedder=embedder)
     with progress_bars(json) as show:
@@ -207,7 +203,8 @@ def _move(
     if json:
         print_json({"index": str(out), "from": str(old), "documents": count, "pieces": moved})
     else:
-        stderr.print(f"{out}: moved {count:,} documents of {old} to {bundle}, in {moved:,} pieces")
+        what = counted(count, moved)
+        stderr.print(f"{out}: moved {what} of {old} to {bundle}", soft_wrap=True)
         stderr.print(f'next: sae search "your words" --index {out}')
 
 

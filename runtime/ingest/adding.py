@@ -41,11 +41,11 @@ class Added:
     """Chunks that their document no longer has, and documents without ids that their source no longer has."""
     replaced: int = 0
     """Of those embedded, the documents that took the place of another text under their id."""
-    documents: int = field(default=0, compare=False)
+    documents: int = field(default=0, repr=False, compare=False)
     """Documents of the source; the counts above are of their pieces, one for each that was not cut."""
-    cut: int = field(default=0, compare=False)
+    cut: int = field(default=0, repr=False, compare=False)
     """Of these, the documents that were cut into several chunks."""
-    longest: tuple[str, int] = field(default=("", 1), compare=False)
+    longest: tuple[str, int] = field(default=("", 1), repr=False, compare=False)
     """The one of most chunks, and their number."""
 
     def __add__(self, other: Added) -> Added:

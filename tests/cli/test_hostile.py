@@ -64,11 +64,10 @@ FINE = {
         "query": "an exception",
         "id": "row:x:1",
         "index": "index",
-        "ids": "row:x:1",
         "bundle": "bundle",
         "data": "docs.jsonl",
     },
-    **{"name": "minilm", "repo": "owner/name"},
+    **{"ids": "row:x:1", "name": "minilm", "repo": "owner/name"},
     **{"feature": "f1", "features": "f1", "label": "a label", "into": "a family", "text": "a note", "shards": "shards"},
 }
 """Values that are in order."""
