@@ -248,7 +248,7 @@ def verify(
             stderr.print(problem, soft_wrap=True)
         result = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "all is well"
         console.print(
-            f"{index}: {result}; {documents:,} pieces read, {embedded:,} of them embedded again",
+            f"{index}: {result}; {documents:,} documents read, {embedded:,} of them embedded again",
             soft_wrap=True,
         )
     if problems:

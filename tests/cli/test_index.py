@@ -133,6 +133,7 @@ def test_a_killed_run_goes_on_where_it_was(documents, tiny_bundle, tmp_path):
     assert before % 512 == 0
     again = sae(*arguments)
     counts = {"added": 6000, "unchanged": before, "replaced": 0, "dropped": 0, "documents": 6000}
+    counts |= {"pieces": 6000, "added_documents": 6000, "cut": 0}
     assert json.loads(again.stdout) == {"index": str(path), **counts, "problems": {}}
     assert sae("index", "verify", "-i", path).returncode == 0
     assert json.loads(sae(*arguments).stdout)["unchanged"] == 6000

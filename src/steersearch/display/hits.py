@@ -102,7 +102,7 @@ def _before(hit: Any) -> str:
 
 def _begin(hit: Any) -> str:
     """Return the title of a later chunk, which its own text does not have."""
-    return f"{hit.title} … " if hit.title and hit.is_later_chunk else ""
+    return f"{hit.title} … " if getattr(hit, "title", "") and hit.is_later_chunk else ""
 
 
 def _title(hit: Any) -> str:
