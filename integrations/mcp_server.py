@@ -199,7 +199,7 @@ def make_server(index: SteerableIndex, *, allow_write: bool = False, port: int =
         writing = WritingTools(index, go_on)
         tools += [_tool(writing.add_documents, writes=True), _tool(writing.delete_documents, writes=True)]
     instructions = (
-        f"Search a collection of {len(index):,} documents by meaning, and steer what comes first. Ask find_concepts "
+        f"Search a collection of {index.count():,} documents by meaning, and steer what comes first. Ask find_concepts "
         "what it can be steered by, then give those names, or any phrases, to search_documents as more_of, less_of and "
         "exclude; or say it in the query, with understand. " + QUOTED
     )

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from ..corpus import Corpus, read_queries
+from ..corpus.readers import first_file
 from ..errors import DataError
-from ..files import absolute, first_file
+from ..files import absolute
 from ..text import SENTENCE_END
 from .bundle.bundle import Bundle
 from .evaluate import VIEWS, Progress, run_view, sparsity

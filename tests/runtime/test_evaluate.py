@@ -82,6 +82,6 @@ def test_documents_without_judgments_are_measured_against_dense(opened_bundle, t
     assert found.kept["dense"] == found.kept["dense_empty_boost"] == 1
     assert 0 <= found.kept["latent"] < 1
     assert set(found.sparsity) == {"fvu", "fvu_queries", "l0", "alive", "jaccard"}
+    (tmp_path / "one.jsonl").write_text('{"id": "a", "text": "One text."}')
     with pytest.raises(DataError, match="there is no ranking"):
-        (tmp_path / "one.jsonl").write_text('{"id": "a", "text": "One text."}')
         measure_agreement(opened_bundle, tmp_path / "one.jsonl")
