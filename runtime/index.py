@@ -36,7 +36,7 @@ from .steering.resolver import Resolver, unsteered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
 from .store.folder import CACHE, DATABASE, check_free, make_folder
-from .store.pieces import change_metadata, get_documents
+from .store.pieces import change_metadata, get_documents, hint_of
 from .store.row_encoding import Record
 
 if TYPE_CHECKING:
@@ -474,7 +474,7 @@ class SteerableIndex:
         found = self._explanations(self._steered(query, Steering.of(**steering)), ids, words=words)
         for id in ids:
             if id not in found:
-                raise DataError(f"there is no document {id!r} in {self.path}")
+                raise DataError(f"there is no document {id!r} in {self.path}{hint_of(self._store, id)}")
         return [found[id] for id in ids]
 
     def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:

@@ -91,6 +91,12 @@ def joined(document: str, chunks: Sequence[Record]) -> Record:
     return Record(chunks[0].rowid, document, "".join(parts), _own_metadata(chunks), tuple(chunk.id for chunk in chunks))
 
 
+def hint_of(store: DocumentStore, id: str) -> str:
+    """Return what to say where one row is wanted and `id` is a document of several; empty otherwise."""
+    chunks = chunks_of(store, id)
+    return f" by itself, it was cut: name one of {short(chunks[0].id)} to {short(chunks[-1].id)}" if chunks else ""
+
+
 def change_metadata(
     store: DocumentStore,
     ids: Sequence[str],

@@ -119,3 +119,13 @@ def test_blanks_between_chunks_are_as_many_as_there_were():
 
     made = joined("d", [chunk(1, "one two", 1), chunk(2, "two three", 5), chunk(3, "four", 15), chunk(4, "five", 21)])
     assert made.text == " one two three four\n\nfive"
+
+
+def test_a_long_document_is_an_example_and_explained_by_its_chunks(index):
+    vector = index._documents.vector_of("guide.md")
+    rows = index.vectors(index.get(["guide.md"])[0].pieces)
+    assert vector @ sum(rows) == pytest.approx(sum(float(vector @ row) for row in rows))
+    assert vector @ vector == pytest.approx(1, abs=1e-5)
+    assert index._documents.vector_of("nothing") is None
+    with pytest.raises(DataError, match=r"it was cut: name one of 'guide\.md#1' to 'guide\.md#4'"):
+        index.explain("number", "guide.md")
