@@ -43,6 +43,7 @@ RUNTIME = {
     "opening": {"bundle", "store", "search", "ingest"},
     "index": {"bundle", "language", "store", "steering", "search", "ingest", "maintenance", "opening"},
     "evaluate": {"bundle", "search", "index"},
+    "agreement": {"bundle", "index", "evaluate"},
     "atlas": {"bundle", "index"},
 }
 DOOR = "steersearch"
