@@ -24,7 +24,7 @@ from .ingest.adoption import facts_of
 from .opening import close_parts, open_bundle, open_parts
 from .search.backends import Backend, check_backend
 from .search.grouping import check_group, grouped, ranks_before
-from .search.hits import COMPARE_DEPTH, Hit, Hits, hits_of, with_comparison
+from .search.hits import COMPARE_DEPTH, Hit, Hits, with_comparison
 from .search.query import Fusion, Query
 from .search.views import IndexDocuments, ViewName, Views, check_search
 from .steering.concepts import Concept
@@ -295,22 +295,18 @@ class SteerableIndex:
 
         Args:
             ids: Ids of documents, which go with all their chunks, or of chunks, which go alone.
-            filter: Metadata conditions, as in `search`; what matches goes.
+            filter: Metadata conditions, as in `search`.
             source: What the metadata has as `source`, or the path of an indexed file or folder without ids of its own.
 
         Raises:
-            ConfigError: None of the three is given, or several, or an empty filter.
-            IndexLockedError, StorageError: As in `add`.
+            ConfigError: None of the three is given, or several, or an empty filter; others as in `add`.
         """
         from .ingest.selecting import delete
 
         return len(delete(self._store, None if ids is None else as_list(ids, "ids"), filter=filter, source=source))
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
-        """Return the stored documents; None for an unknown id.
-
-        A long document is put together of its chunks, which `Record.pieces` names; their ids give them one by one.
-        """
+        """Return the documents, a long one put together of its chunks (`Record.pieces`); None for an unknown id."""
         return get_documents(self._store, ids)
 
     def count(self, filter: Mapping[str, Any] | None = None) -> int:
@@ -404,7 +400,7 @@ class SteerableIndex:
         wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend)
         steered = self._steered(query, wanted, text, understand)
         request = Query(steered, fusion, idf)
-        find = partial(self._hits, view, filter=filter, group=check_group(group))
+        find = partial(self._hits, view, filter=filter, group=group if group is None else check_group(group))
         with self._views.snapshot():
             hits = find(request, n_results)
             if not (compare or highlight):
@@ -592,7 +588,10 @@ class SteerableIndex:
         if group is not None:
             return grouped(lambda depth: self._hits(view, query, depth, filter), k, group)
         rows, scores = self._views.search(view, query, k, filter)
-        return hits_of(rows, scores, self._store.by_rowid(rows))
+        found = {record.rowid: record for record in self._store.by_rowid(rows)}
+        # Without documents that another process has deleted meanwhile.
+        pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
+        return Hits(Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs))
 
 
 def _reopen(path: Path, bundle: Bundle | None, backend: Backend, readonly: bool) -> SteerableIndex:

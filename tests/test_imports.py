@@ -39,7 +39,7 @@ RUNTIME = {
     "search": {"bundle", "store", "steering"},
     "ingest": {"bundle", "store"},
     "interpret": {"bundle"},
-    "maintenance": {"bundle", "store", "search"},
+    "maintenance": {"opening", "bundle", "store", "search"},
     "opening": {"bundle", "store", "search", "ingest"},
     "index": {"bundle", "language", "store", "steering", "search", "ingest", "maintenance", "opening"},
     "evaluate": {"bundle", "search", "index"},

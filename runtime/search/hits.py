@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from ...arrays import FloatArray, IntArray
 from ...errors import MissingExtraError
 from ...text import described, shown
 from ..steering.explain import Explanation, Part
 from ..steering.highlights.parts import Sentence, WordPart, Words
 from ..store.pieces import document_of
-from ..store.row_encoding import Record
 
 COMPARE_DEPTH = 100
 """Number of unsteered hits that `compare` ranks, or k if that is more."""
@@ -126,13 +124,6 @@ class Hits(list[Hit]):
         from ...display.hits import hits_html
 
         return hits_html(self)
-
-
-def hits_of(rows: IntArray, scores: FloatArray, records: Iterable[Record]) -> Hits:
-    """Return hits for row ids with scores, without documents that another process has deleted meanwhile."""
-    found = {record.rowid: record for record in records}
-    pairs = [(found[int(row)], float(score)) for row, score in zip(rows, scores, strict=True) if int(row) in found]
-    return Hits(Hit(i + 1, doc.id, score, doc.text, doc.metadata) for i, (doc, score) in enumerate(pairs))
 
 
 def with_comparison(
