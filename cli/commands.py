@@ -10,6 +10,7 @@ from .. import __version__
 from .audit import audit
 from .choices import TYPER, ChoosingCommand
 from .demo import demo
+from .documents import delete, get, update
 from .embed import embed
 from .evaluate import evaluate
 from .export import export
@@ -36,6 +37,9 @@ app.add_typer(index_app, name="index")
 app.command("embed")(embed)
 app.command("search", cls=ChoosingCommand)(search)
 app.command("explain", cls=ChoosingCommand)(explain)
+app.command("get")(get)
+app.command("update")(update)
+app.command("delete")(delete)
 app.command("fast-queries")(fast_queries)
 app.add_typer(features_app, name="features")
 app.add_typer(pretrained_app, name="pretrained")

@@ -104,6 +104,7 @@ def merge(
     Ends with 1 when a file could not be read while the shards were made; all others are in the index then.
     """
     from ..runtime import SteerableIndex
+    from ..runtime.maintenance import counted
 
     if absolute(index).exists():
         opened = SteerableIndex.open(index, bundle=bundle, backend=backend)
@@ -111,14 +112,16 @@ def merge(
         opened = SteerableIndex.create(index, bundle or Path("bundle"), backend=backend)
     with opened, progress_bars(json) as show:
         merged = opened.merge(shards, progress=lambda done, total: show("merge documents", done, total))
-        count = len(opened)
+        count, pieces = opened.count(), len(opened)
     if json:
         figures = {"merged": merged.documents, "replaced": merged.replaced, "dropped": merged.dropped}
-        print_json({"index": str(index), **figures, "documents": count, "problems": merged.problems})
+        print_json({"index": str(index), **figures, "documents": count, "pieces": pieces, "problems": merged.problems})
     else:
         dropped = f", dropped {merged.dropped:,} that are gone" if merged.dropped else ""
         replaced = f", replaced {merged.replaced:,}" if merged.replaced else ""
-        stderr.print(f"{index}: merged {merged.documents:,}{replaced}{dropped}, now {count:,} documents")
+        stderr.print(
+            f"{index}: merged {merged.documents:,}{replaced}{dropped}, now {counted(count, pieces)}", soft_wrap=True
+        )
         report_problems(merged.problems, count)
     if merged.problems:
         raise typer.Exit(1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from ..errors import ConfigError
-from .console import console
+from .console import console, stderr
 from .embedders import (
     EmbedderDimensions,
     EmbedderModel,
@@ -25,6 +25,9 @@ from .live import progress_bars
 from .options import BundlePath, Json
 from .output import print_json
 from .steerings import evaluate_steerings
+
+if TYPE_CHECKING:
+    from ..runtime import Bundle
 
 
 def evaluate(
@@ -68,6 +71,9 @@ def evaluate(
     paper's), latent, words (BM25), and hybrid by rank and by weights. nDCG@10, MRR@10 and R@100 by trec_eval's
     definitions, each also as a share of dense.
 
+    Without judgments (no qrels/SPLIT.tsv; --data is then any documents that `sae index` takes) it measures what it can:
+    the share of dense's ten best documents that each view finds too, on queries.jsonl or on first sentences.
+
     With --steering it measures steerings on an index instead: nDCG@10 and how much of the plain results stays. It ends
     with 1 when one is worse than what --record wrote into its file.
 
@@ -88,11 +94,16 @@ def evaluate(
     from ..runtime import Bundle
     from ..runtime.evaluate import evaluate as run
 
-    require("eval", "ir_measures")
+    judged = data.is_dir() and (data / "qrels").is_dir()
+    if judged:
+        require("eval", "ir_measures")
     embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts, max_calls)
     opened = Bundle.load(bundle, embedder=embedder)
     if opened.manifest.embedder_kind == "none":
         announce(opened, len(Corpus.open(data)), "documents, and the judged queries")
+    if not judged:
+        _agreement(opened, data, index, json)
+        return
     with progress_bars() as show:
         report = run(opened, data, split=split, index_path=index, progress=show)
     report_calls(opened)
@@ -108,3 +119,27 @@ def evaluate(
         table.add_row(name.replace("_", " "), *cells)
     console.print(table)
     console.print(", ".join(f"{name} {value:.4g}" for name, value in report.sparsity.items()))
+
+
+def _agreement(bundle: Bundle, data: Path, index: Path | None, json: bool) -> None:
+    """Print how far the views agree with dense, where nothing is judged."""
+    from ..runtime.agreement import measure_agreement
+
+    with progress_bars(json) as show:
+        found = measure_agreement(bundle, data, index_path=index, progress=show)
+    report_calls(bundle)
+    if json:
+        print_json(asdict(found))
+        return
+    stderr.print(
+        f"{data} has no judgments (qrels/test.tsv), so nobody knows which documents are right; this is how far each "
+        "view agrees with dense:",
+        soft_wrap=True,
+    )
+    title = f"{found.dataset}, {found.queries} queries ({found.queries_from}), {found.documents} documents"
+    table = Table("view", title=title)
+    table.add_column("of dense's ten best", justify="right")
+    for name, share in found.kept.items():
+        table.add_row(name.replace("_", " "), f"{share:.1%}")
+    console.print(table)
+    console.print(", ".join(f"{name} {value:.4g}" for name, value in found.sparsity.items()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -46,6 +46,9 @@ from .options import (
     one_path,
 )
 from .output import print_json, quiet, report_problems
+
+if TYPE_CHECKING:
+    from ..runtime import Backend, MemoryProfile
 
 
 class _IndexGroup(TyperGroup):
@@ -92,6 +95,14 @@ def build(
     ] = None,
     vector_column: VectorColumn = None,
     skip_bad: SkipBad = False,
+    old: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="An index whose documents go into a new one of another --bundle of the same embedder; nothing is "
+            "embedded.",
+        ),
+    ] = None,
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
     embedder_dimensions: EmbedderDimensions = None,
@@ -106,12 +117,22 @@ def build(
     say where they stand. A folder or file that is indexed again drops the files, or lines without ids, that are gone
     from it. Further fields of .jsonl, .csv and .parquet become metadata for `sae search --filter`.
 
+    `sae index --from old --index new --bundle retrained` moves an index to another autoencoder of the same embedder:
+    its stored vectors are encoded again, and the old index stays as it is.
+
     Ends with 1 when a file of a folder could not be read; all others are indexed then.
     """
     from ..corpus import Corpus
     from ..runtime import Bundle, SteerableIndex
+    from ..runtime.maintenance import counted
     from ..vectors import Vectors, open_vectors
 
+    if old is not None:
+        if path or data or vectors:
+            raise ConfigError("--from moves the documents of an index, so PATH, --data and --vectors are left out")
+        embedder = brought(embedder_url, embedder_model, embedder_dimensions, max_texts, max_calls)
+        _move(old, out, bundle or Path("bundle"), backend, profile, embedder, json)
+        return
     documents: Corpus | Vectors
     if vectors is not None:
         columns = {"column": vector_column, "text_column": text_column}
@@ -140,23 +161,51 @@ def build(
             total=total,
             progress=lambda done, _: show("index documents", done, total),
         )
-        count = len(opened)
+        count, pieces = opened.count(), len(opened)
     problems = corpus.problems if corpus is not None else {}
     stored = added.embedded + added.updated + added.unchanged
     if json:
         figures = {"added": stored, "unchanged": added.unchanged, "replaced": added.replaced, "dropped": added.dropped}
-        print_json({"index": str(out), **figures, "documents": count, "problems": problems})
+        figures |= {"added_documents": added.documents, "cut": added.cut, "documents": count, "pieces": pieces}
+        print_json({"index": str(out), **figures, "problems": problems})
     else:
         already = f" ({added.unchanged:,} of them were there already)" if added.unchanged else ""
         dropped = f", dropped {added.dropped:,} that are gone" if added.dropped else ""
         replaced = f", replaced {added.replaced:,}" if added.replaced else ""
-        stderr.print(f"{out}: added {stored:,}{already}{replaced}{dropped}, now {count:,} documents")
+        name, most = added.longest
+        many = f"; {added.cut:,} were cut, {name} into {most:,}" if added.cut else ""
+        cut = f"; {name} was cut into {most:,}" if added.cut == 1 else many
+        what = f"{added.documents:,} documents in {stored:,} pieces" if added.documents != stored else f"{stored:,}"
+        now = counted(count, pieces)
+        stderr.print(f"{out}: added {what}{already}{replaced}{dropped}, now {now}{cut}", soft_wrap=True)
         report_calls(opened.bundle)
         if corpus is not None:
             report_problems(problems, corpus.positions, "documents" if corpus.folder is None else "files")
         stderr.print(f'next: sae search "your words" --index {out}')
     if problems:
         raise typer.Exit(1)
+
+
+def _move(
+    old: Path, out: Path, bundle: Path, backend: Backend, profile: MemoryProfile, embedder: Any, json: bool
+) -> None:
+    """Move an index to another bundle; see `build`."""
+    from ..runtime import Bundle, SteerableIndex
+    from ..runtime.ingest.moving import move
+    from ..runtime.maintenance import counted
+
+    loaded = Bundle.load(bundle, profile=profile, embedder=embedder)
+    with progress_bars(json) as show:
+        moved = move(old, out, loaded, progress=lambda done, total: show("encode vectors", done, total))
+    with SteerableIndex.open(out, bundle=loaded, backend=backend) as opened:
+        opened.save()
+        count = opened.count()
+    if json:
+        print_json({"index": str(out), "from": str(old), "documents": count, "pieces": moved})
+    else:
+        what = counted(count, moved)
+        stderr.print(f"{out}: moved {what} of {old} to {bundle}", soft_wrap=True)
+        stderr.print(f'next: sae search "your words" --index {out}')
 
 
 @index_app.command("verify")
@@ -212,7 +261,7 @@ def compact(index: IndexPath = Path("index"), bundle: MovedBundle = None, json: 
     from ..runtime import SteerableIndex
 
     with SteerableIndex.open(index, bundle=bundle) as opened:
-        freed, count = opened.compact(), len(opened)
+        freed, count = opened.compact(), opened.count()
     if json:
         print_json({"index": str(index), "freed_bytes": freed, "documents": count})
     else:
@@ -222,27 +271,27 @@ def compact(index: IndexPath = Path("index"), bundle: MovedBundle = None, json: 
 @index_app.command("info")
 def info(index: IndexPath = Path("index"), bundle: MovedBundle = None, json: Json = False) -> None:
     """Show how many documents an index has, its size, its bundle, and who is writing to it."""
-    from ..runtime import SteerableIndex
+    from ..runtime.maintenance import counted, stats_at
 
-    with SteerableIndex.open(index, bundle=bundle, readonly=True) as opened:
-        stats = opened.stats()
+    stats, found = stats_at(index, bundle)
     if json:
-        print_json({"index": str(index), **asdict(stats)})
+        print_json({"index": str(index), **asdict(stats), "bundle_found": found})
         return
     table = Table(box=None, show_header=False, pad_edge=False)
-    per_document = f", {stats.database_bytes / stats.documents:,.0f} bytes per document" if stats.documents else ""
+    each = f", {stats.database_bytes / stats.pieces:,.0f} bytes per piece" if stats.pieces else ""
     free = f"; {stats.free_bytes / 1e6:,.1f} MB free for `sae index compact`" if stats.free_bytes else ""
     effort = f"; more effort for nearly equal documents: {stats.effort}" if stats.effort else ""
+    latents = f"{stats.n_latents:,}" if stats.n_latents else "?"
     recall = (
         {} if stats.recall is None else {"recall": f"{stats.recall:.3f} of the ten nearest in its own test{effort}"}
     )
     for name, value in {
-        "documents": f"{stats.documents:,}, generation {stats.generation:,}",
-        "database": f"{stats.database_bytes / 1e6:,.1f} MB{per_document}{free}",
+        "documents": f"{counted(stats.documents, stats.pieces)}, generation {stats.generation:,}",
+        "database": f"{stats.database_bytes / 1e6:,.1f} MB{each}{free}",
         "caches": f"{stats.cache_bytes / 1e6:,.1f} MB, {'up to date' if stats.cached else 'made when needed'}",
-        "search": f"{stats.backend}; {stats.d_in} numbers, {stats.k} of {stats.n_latents:,} latents per document",
+        "search": f"{stats.backend}; {stats.d_in} numbers, {stats.k} of {latents} latents per document",
         **recall,
-        "bundle": stats.bundle,
+        "bundle": stats.bundle + ("" if found else "  (not there: say where it is with --bundle)"),
         "writer": stats.writer or "nobody",
     }.items():
         table.add_row(name, value)

@@ -90,7 +90,7 @@ def excerpt(text: str, width: int) -> str:
 
 def _place(hit: Hit) -> str:
     """Return where a hit is in its file, ``guide.pdf, page 3, characters 1,200 to 2,100``; empty when not known."""
-    found, parts = hit.metadata, []
+    found, parts = hit.metadata, [hit.title] if hit.title and hit.is_later_chunk else []
     if isinstance(found.get("source"), str) and found["source"] != hit.id:
         parts.append(found["source"])
     if isinstance(found.get("page"), int):
@@ -142,6 +142,8 @@ def hit_json(hit: Hit) -> dict[str, Any]:
     body = {
         "rank": hit.rank,
         "id": hit.id,
+        "document": hit.document,
+        "title": hit.title,
         "score": hit.score,
         "text": hit.text,
         "metadata": hit.metadata,

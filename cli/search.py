@@ -102,6 +102,13 @@ def search(
         bool,
         typer.Option("--highlight", help="The sentence of each result that made it match, its strongest words marked."),
     ] = False,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="One result for each `document`, its best chunk, or for each value of a metadata field such as "
+            "`source`."
+        ),
+    ] = None,
     profile: ProfileOption = "fast",
     embedder_url: EmbedderUrl = None,
     embedder_model: EmbedderModel = None,
@@ -141,7 +148,7 @@ def search(
         }
         steering = read_steering(opened.bundle, boosts, clamps, like=like or (), unlike=unlike or (), **how_to)
         steered = opened.steer(query, steering=steering, understand=understand)
-        search_with = partial(opened.search, k=k, filter=where, view=view, fusion=how, idf=idf)
+        search_with = partial(opened.search, k=k, filter=where, view=view, fusion=how, idf=idf, group=group)
         hits = search_with(steered, compare=compare, highlight=highlight)
         plain = search_with(steered.unsteered) if compare else []
         if save_concept:

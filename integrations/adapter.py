@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from typing_extensions import Unpack
 
 from ..arrays import FloatArray
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..runtime import (
     Concept,
     Explanation,
@@ -103,6 +103,7 @@ def search_and_report(
     filter: Any = None,
     view: ViewName = "dense",
     fusion: Fusion = "rrf",
+    group: str | None = None,
     moves: bool = False,
     explanations: bool = False,
     highlight: bool = False,
@@ -118,7 +119,12 @@ def search_and_report(
         steered = index.steer(query, **steering)
         concepts = concepts_of(steered, index.bundle.features)
         compare = explanations or (moves and bool(concepts))
-        hits = index.search(steered, k, filter=filter, view=view, fusion=fusion, compare=compare, highlight=highlight)
+        how: dict[str, Any] = {"view": view, "fusion": fusion, "compare": compare, "highlight": highlight}
+        if group is not None:
+            if isinstance(index, SteeredEngine):
+                raise ConfigError(f"group is {shown(group)}: {index.provider} cannot group, leave it out")
+            how["group"] = group
+        hits = index.search(steered, k, filter=filter, **how)
         reasons = _explanations(index, steered, hits, k, concepts) if explanations else []
     for reason in reasons:
         reason["warnings"] = list(warnings)

@@ -144,7 +144,7 @@ class WritingTools:
         # In one commit, so that a call that was cancelled has added all or nothing.
         replaced = sum(record is not None for record in self.index.get(ids))
         names = self.index.add(texts, ids or None, [extra] * len(texts), embeddings=vectors)
-        return {"ids": names, "replaced": replaced, "documents": len(self.index)}
+        return {"ids": names, "replaced": replaced, "documents": self.index.count()}
 
     def delete_documents(self, ids: Known) -> Deleted:
         """Delete documents from the collection, for good. Ids that are not there are passed over.
@@ -153,7 +153,7 @@ class WritingTools:
             ConfigError: There are too many ids; nothing was deleted.
         """
         check_count("ids", ids, MOST_IDS, "delete the others with another call")
-        return {"deleted": self.index.delete(ids), "documents": len(self.index)}
+        return {"deleted": self.index.delete(ids), "documents": self.index.count()}
 
 
 class RequireToken:
@@ -199,7 +199,7 @@ def make_server(index: SteerableIndex, *, allow_write: bool = False, port: int =
         writing = WritingTools(index, go_on)
         tools += [_tool(writing.add_documents, writes=True), _tool(writing.delete_documents, writes=True)]
     instructions = (
-        f"Search a collection of {len(index):,} documents by meaning, and steer what comes first. Ask find_concepts "
+        f"Search a collection of {index.count():,} documents by meaning, and steer what comes first. Ask find_concepts "
         "what it can be steered by, then give those names, or any phrases, to search_documents as more_of, less_of and "
         "exclude; or say it in the query, with understand. " + QUOTED
     )

@@ -98,8 +98,8 @@ def evaluate(
             index.add_from(corpus, chunk_tokens=0, progress=lambda done, _: show("index documents", done, total))
             vectors = opened.embed_queries(list(texts.values()), progress=partial(show, "embed queries"))
             own = {query for query in texts if query not in qrels[query]}
-            runs = {name: _run(index, name, texts, vectors, own, show) for name in VIEWS}
-            sparsity = _sparsity(index, vectors)
+            runs = {name: run_view(index, name, texts, vectors, own, show) for name in VIEWS}
+            figures = sparsity(index, vectors)
             documents = len(index)
     scores = {name: score_run(run, qrels) for name, run in runs.items()}
     dense = scores["dense"]
@@ -115,11 +115,11 @@ def evaluate(
         views=scores,
         share_of_dense=shares,
         empty_boost_identical=runs["dense"] == runs["dense_empty_boost"],
-        sparsity=sparsity,
+        sparsity=figures,
     )
 
 
-def _run(
+def run_view(
     index: SteerableIndex, name: str, queries: dict[str, str], vectors: FloatArray, own: Set[str], show: Progress
 ) -> Run:
     """Search every query in a view, without the documents of the ids in `own` in the results of the same query."""
@@ -133,7 +133,8 @@ def _run(
     return run
 
 
-def _sparsity(index: SteerableIndex, queries: FloatArray, limit: int = 20_000) -> dict[str, float]:
+def sparsity(index: SteerableIndex, queries: FloatArray, limit: int = 20_000) -> dict[str, float]:
+    """Return what `Report.sparsity` documents, of a sample of the documents and of queries, shape (n, d_in)."""
     (documents, codes), bundle = index.sample(limit), index.bundle
     return {
         "fvu": fvu(documents, bundle.decode(*codes)),

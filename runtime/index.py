@@ -5,16 +5,15 @@ What adds and verifies documents is imported where it is used: a third of what a
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..arrays import FloatArray, IntArray
-from ..errors import ConfigError, DataError, IndexLockedError, StorageError
+from ..errors import ConfigError, DataError
 from ..files import absolute
 from ..forks import never_free, renew_after_fork
 from ..sequences import as_list
@@ -22,21 +21,22 @@ from .bundle.bundle import Bundle
 from .bundle.fast_queries.table import Queries
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adoption import facts_of
-from .opening import open_bundle, open_parts
+from .opening import close_parts, open_bundle, open_parts
 from .search.backends import Backend, check_backend
+from .search.grouping import check_group, grouped, ranks_before
 from .search.hits import COMPARE_DEPTH, Hit, Hits, with_comparison
 from .search.query import Fusion, Query
 from .search.views import IndexDocuments, ViewName, Views, check_search
-from .steering.change import Change
 from .steering.concepts import Concept
 from .steering.explain import Explanation, explain_steered
 from .steering.highlights.in_words import in_words
 from .steering.highlights.word_vectors import WordReader
 from .steering.request import DEFAULT_KEEP, Blend, Boost, Key, Removable, Steering, SteeringArguments
-from .steering.resolver import Resolver, check_query_vector, check_steered
+from .steering.resolver import Resolver, unsteered
 from .steering.steered_query import SteeredQuery
 from .store.documents import DocumentStore
 from .store.folder import CACHE, DATABASE, check_free, make_folder
+from .store.pieces import change_metadata, get_documents, hint_of
 from .store.row_encoding import Record
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Hit", "SteerableIndex"]
 
-logger = logging.getLogger(__name__)
-
+QueryLike: TypeAlias = str | FloatArray | SteeredQuery
+"""A text, a unit vector (d_in,), or the result of `steer`."""
 _OPENED = ("_store", "_views", "_documents", "_resolver")
 """Attributes that hold open files."""
 SAVE_AFTER = 1000
@@ -288,13 +288,32 @@ class SteerableIndex:
         self.save()
         return merged
 
-    def delete(self, ids: Sequence[str]) -> int:
-        """Remove documents and return their number; unknown ids are ignored."""
-        return self._store.delete(as_list(ids, "ids"))
+    def delete(
+        self, ids: Sequence[str] | None = None, *, filter: Mapping[str, Any] | None = None, source: str | None = None
+    ) -> int:
+        """Remove documents in one transaction and return their number; unknown ids are ignored.
+
+        Args:
+            ids: Ids of documents, which go with all their chunks, or of chunks, which go alone.
+            filter: Metadata conditions, as in `search`.
+            source: What the metadata has as `source`, or the path of an indexed file or folder without ids of its own.
+
+        Raises:
+            ConfigError: None of the three is given, or several, or an empty filter; others as in `add`.
+        """
+        from .ingest.selecting import delete
+
+        return len(delete(self._store, None if ids is None else as_list(ids, "ids"), filter=filter, source=source))
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
-        """Return the stored documents; None for an unknown id."""
-        return self._store.get(ids)
+        """Return the documents, a long one put together of its chunks (`Record.pieces`); None for an unknown id."""
+        return get_documents(self._store, ids)
+
+    def count(self, filter: Mapping[str, Any] | None = None) -> int:
+        """Return the number of documents, or of those that match a filter; `len` counts chunks one by one."""
+        from .ingest.selecting import count
+
+        return count(self._store, filter)
 
     def update_metadata(
         self, ids: Sequence[str], metadata: Sequence[Mapping[str, Any]], *, replace: bool = False
@@ -302,19 +321,19 @@ class SteerableIndex:
         """Change metadata without embedding anything, in one transaction.
 
         Args:
-            ids: Ids of documents, without duplicates.
+            ids: Ids of documents, whose chunks all change, or of chunks; without duplicates.
             metadata: One mapping per id; its keys are set, others are kept.
-            replace: Replace all metadata of each document.
+            replace: Replace all metadata of each document, but for the place of a chunk.
 
         Raises:
             DataError: An id is unknown or occurs twice, or metadata cannot be stored; nothing was changed.
             IndexLockedError, StorageError: As in `add`.
         """
-        self._store.update_metadata(ids, metadata, replace=replace)
+        change_metadata(self._store, ids, metadata, replace=replace)
 
     def search(
         self,
-        query: str | FloatArray | SteeredQuery,
+        query: QueryLike,
         k: int = 10,
         *,
         steering: Steering | None = None,
@@ -333,6 +352,7 @@ class SteerableIndex:
         idf: bool = False,
         compare: bool = False,
         highlight: bool = False,
+        group: str | None = None,
     ) -> Hits:
         """Return the best documents for a query.
 
@@ -359,6 +379,8 @@ class SteerableIndex:
             idf: Weigh latents by inverse document frequency, in the latent view and in `hybrid`.
             compare: Fill in `Hit.rank_before` and `Hit.moved_by`; costs a second search and an explanation per hit.
             highlight: Fill in `Hit.words`, `Hit.highlights` and `Hit.sentence`: what made it match; embeds their texts.
+            group: `"document"`: one hit for each document, its best chunk; or a field of the metadata: one hit for
+                each of its values.
 
         Returns:
             Hits, best first; ties in the order the documents were added.
@@ -367,7 +389,7 @@ class SteerableIndex:
             SteeringWarning: A boost is obeyed but probably not intended, for example one about nothing in the index.
 
         Raises:
-            ConfigError: k, a strength, keep, the view or the fusion is out of range, or nothing of the query is left.
+            ConfigError: k, a strength, keep, view, fusion or group is out of range, or nothing of the query is left.
             UnknownFeatureError: A boost names an unknown latent, or nothing in the bundle expresses it.
             BundleError: There is a boost, and the bundle has no features.
             FilterError: The filter has a syntax error.
@@ -377,20 +399,21 @@ class SteerableIndex:
         wanted = Steering.of(steering, boost, clamp, keep, protect, exclude, blend, remove)
         steered = self._steered(query, wanted, text, understand)
         request = Query(steered, fusion, idf)
+        find = partial(self._hits, view, filter=filter, group=group if group is None else check_group(group))
         with self._views.snapshot():
-            hits = self._hits(view, request, n_results, filter)
+            hits = find(request, n_results)
             if not (compare or highlight):
                 return hits
-            plain = self._hits(view, request.unsteered, max(n_results, COMPARE_DEPTH), filter) if compare else []
+            plain = find(request.unsteered, max(n_results, COMPARE_DEPTH)) if compare else []
         reasons = self._explanations(steered, [hit.id for hit in hits], words=highlight)
         if highlight:
             # Without those that were deleted a moment ago.
             hits = Hits(replace(hit, words=reasons[hit.id].words) if hit.id in reasons else hit for hit in hits)
-        return with_comparison(hits, {hit.id: hit.rank for hit in plain}, reasons) if compare else hits
+        return with_comparison(hits, ranks_before(hits, plain, group), reasons) if compare else hits
 
     def steer(
         self,
-        query: str | FloatArray | SteeredQuery,
+        query: QueryLike,
         boost: Boost | None = None,
         clamp: Boost | None = None,
         *,
@@ -437,12 +460,7 @@ class SteerableIndex:
         return self.explain_all(query, [id], words=words, **steering)[0]
 
     def explain_all(
-        self,
-        query: str | FloatArray | SteeredQuery,
-        ids: Sequence[str],
-        *,
-        words: bool = False,
-        **steering: Unpack[SteeringArguments],
+        self, query: QueryLike, ids: Sequence[str], *, words: bool = False, **steering: Unpack[SteeringArguments]
     ) -> list[Explanation]:
         """Explain the dense scores of documents, in the order of `ids`; the query is steered once for all.
 
@@ -452,7 +470,7 @@ class SteerableIndex:
         found = self._explanations(self._steered(query, Steering.of(**steering)), ids, words=words)
         for id in ids:
             if id not in found:
-                raise DataError(f"there is no document {id!r} in {self.path}")
+                raise DataError(f"there is no document {id!r} in {self.path}{hint_of(self._store, id)}")
         return [found[id] for id in ids]
 
     def sample(self, limit: int) -> tuple[FloatArray, tuple[IntArray, FloatArray]]:
@@ -511,18 +529,7 @@ class SteerableIndex:
         self._closed = True
         if "_store" not in vars(self):  # not used since this process was forked
             return
-        try:
-            save = not self._store.readonly
-            if save and not self._store.in_place:
-                save = False
-                logger.warning(
-                    "left the caches of %s as they were: the index was moved, replaced or deleted", self.path
-                )
-            self._views.close(save=save)
-        except (IndexLockedError, StorageError) as error:
-            logger.warning("left the caches of %s as they were: %s", self.path, error)
-        finally:
-            self._store.close()
+        close_parts(self.path, self._store, self._views)
 
     def __enter__(self) -> SteerableIndex:
         return self
@@ -546,7 +553,7 @@ class SteerableIndex:
         return index_html(self.path, None if self._closed else self._store, self._bundle, self._backend)
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and self._store.get([id])[0] is not None
+        return isinstance(id, str) and self.get([id])[0] is not None
 
     def _steered(
         self,
@@ -557,14 +564,7 @@ class SteerableIndex:
     ) -> SteeredQuery:
         if self._resolver is not None:
             return self._resolver.steer(query, steering, text=text, understand=understand)
-        if isinstance(query, str):
-            raise ConfigError(f"{self.path} has no bundle that embeds texts: give a vector, or open it with bundle=")
-        if isinstance(query, SteeredQuery):
-            return check_steered(query, steering, text, self._store.d_in)
-        vector = check_query_vector(query, self._store.d_in)
-        if not steering.empty:
-            raise ConfigError(f"{self.path} has no bundle, so it cannot be steered: open it with bundle=")
-        return SteeredQuery(vector, vector, (), (), _no_code, text)
+        return unsteered(self.path, query, steering, text, self._store.d_in)
 
     def _explanations(self, query: SteeredQuery, ids: Sequence[str], *, words: bool = False) -> dict[str, Explanation]:
         """Return explanations by id, without documents that do not exist."""
@@ -582,7 +582,11 @@ class SteerableIndex:
     def _word_reader(self) -> WordReader:
         return WordReader(self.bundle)
 
-    def _hits(self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None) -> Hits:
+    def _hits(
+        self, view: str, query: Query, k: int, filter: Mapping[str, Any] | None, group: str | None = None
+    ) -> Hits:
+        if group is not None:
+            return grouped(lambda depth: self._hits(view, query, depth, filter), k, group)
         rows, scores = self._views.search(view, query, k, filter)
         found = {record.rowid: record for record in self._store.by_rowid(rows)}
         # Without documents that another process has deleted meanwhile.
@@ -592,7 +596,3 @@ class SteerableIndex:
 
 def _reopen(path: Path, bundle: Bundle | None, backend: Backend, readonly: bool) -> SteerableIndex:
     return SteerableIndex.open(path, bundle=bundle, backend=backend, readonly=readonly)
-
-
-def _no_code() -> Change:
-    raise ConfigError("the index has no bundle, so its queries have no code: open it with bundle=")

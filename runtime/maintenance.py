@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import numpy as np
 
 from ..arrays import UNIT_TOLERANCE, FloatArray, IntArray
 from ..errors import ConfigError, SteersearchError
-from ..files import nearby, sha256_of
+from ..files import absolute, nearby, sha256_of
 from ..text import described, shown
 from .bundle.bundle import Bundle
-from .search.backends import BACKENDS, resolve_auto
+from .bundle.manifest import read_manifest
+from .opening import open_store
+from .search.backends import BACKENDS, resolve_auto, stored_backend
 from .search.exact import ExactIndex
 from .search.graphs.effort import EFFORT_NAMES
 from .search.inverted_lists import InvertedLists
@@ -25,6 +27,8 @@ from .search.views import Views
 from .store.cache_files import UNREADABLE, read_sidecar
 from .store.checksums import CODE, METADATA, TEXT, VECTOR, check_part
 from .store.documents import DocumentStore
+from .store.folder import CACHE
+from .store.pieces import count_documents
 from .store.row_encoding import decode_codes, decode_metadata, decode_vectors, short
 
 SAME_TEXT = 0.99
@@ -41,6 +45,8 @@ class IndexStats:
     """The statistics of an index."""
 
     documents: int
+    pieces: int
+    """Rows: documents that were not cut, and the chunks of the others."""
     generation: int
     """Number of changes to the documents."""
     d_in: int
@@ -55,6 +61,7 @@ class IndexStats:
     cached: bool
     """Whether the caches have this generation, so that the next `open` is fast."""
     bundle: str
+    """Where it is, or was; empty for an index without one."""
     writer: str | None
     """The current writer."""
     recall: float | None = None
@@ -84,34 +91,62 @@ class Verification:
 def stats_of(store: DocumentStore, folder: Path, caches: Path, bundle: Bundle | None, backend: str) -> IndexStats:
     """Return the statistics of an index in `folder` as committed now; the folder of its caches need not exist."""
     with store.snapshot():
-        documents, generation, free = len(store), store.generation, store.free_bytes
-    backend, cache_bytes = resolve_auto(backend, documents), size_of(caches)
+        pieces, documents = len(store), count_documents(store)
+        generation, free, meta = store.generation, store.free_bytes, store.meta
+    backend, cache_bytes = resolve_auto(backend, pieces), size_of(caches)
     return IndexStats(
         documents=documents,
+        pieces=pieces,
         generation=generation,
         d_in=store.d_in,
         n_latents=bundle.n_latents if bundle else 0,
-        k=bundle.k if bundle else 0,
+        k=bundle.k if bundle else int(meta.get("k", 0)),
         backend=backend,
         database_bytes=size_of(folder) - cache_bytes,
         free_bytes=free,
         cache_bytes=cache_bytes,
         cached=all(_is_current(caches / name, store, generation) for name in BACKENDS[backend].sidecars),
-        bundle=os.path.normpath(bundle.path) if bundle else "",
+        bundle=os.path.normpath(bundle.path if bundle else folder / meta["bundle"]) if "bundle" in meta else "",
         writer=store.lock.holder(),
         **_graph_facts(caches / BACKENDS[backend].sidecars[-1]),
     )
 
 
+def stats_at(path: str | Path, bundle: str | Path | None = None) -> tuple[IndexStats, bool]:
+    """Return the statistics of the index at a path, and whether its bundle is where it should be.
+
+    Neither the bundle's graphs nor the caches are read; errors as in `SteerableIndex.open`, if `bundle` is given.
+    """
+    with open_store(path, readonly=True) as store:
+        folder = store.path.parent
+        stats = stats_of(store, folder, folder / CACHE, None, stored_backend("auto", store.meta))
+        where = stats.bundle if bundle is None else os.path.normpath(absolute(bundle))
+        if not where:
+            return stats, True
+        try:
+            manifest = read_manifest(where, verify=False)
+        except SteersearchError:
+            if bundle is not None:
+                raise
+            return stats, False
+    return replace(stats, bundle=where, n_latents=manifest.n_latents, k=manifest.k), True
+
+
 def _facts(path: Path, store: DocumentStore | None, bundle: Bundle | None, backend: str) -> dict[str, str]:
     """Return what a person wants to know of an index at a glance; one without a store is closed."""
     try:
-        documents = "closed" if store is None else ("1 document" if len(store) == 1 else f"{len(store):,} documents")
+        documents = "closed" if store is None else counted(count_documents(store), len(store))
     # Whatever it is, a repr must not fail: it is what a person looks at to see what is wrong.
     except Exception as error:
         documents = f"cannot be read: {type(error).__name__}"
     model = f"{bundle.n_latents:,} latents of {bundle.path.name}" if bundle else "no bundle, cannot be steered"
     return {"folder": nearby(path), "documents": documents, "steered by": model, "backend": backend}
+
+
+def counted(documents: int, pieces: int) -> str:
+    """Return how many documents there are, in words, and in how many pieces they were cut."""
+    words = "1 document" if documents == 1 else f"{documents:,} documents"
+    return words if documents == pieces else f"{words} in {pieces:,} pieces"
 
 
 def described_index(path: Path, store: DocumentStore | None, bundle: Bundle | None, backend: str) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, IndexFolderError, SteersearchError
+from ..errors import ConfigError, IndexFolderError, IndexLockedError, SteersearchError, StorageError
 from ..files import absolute
 from .bundle.bundle import Bundle
 from .bundle.fast_queries.table import Queries
 from .bundle.onnx_session import MemoryProfile
 from .ingest.adoption import MODEL_DIGEST, adopt, facts_of
 from .search.backends import Backend, check_backend, stored_backend
+from .search.views import Views
 from .store.documents import DocumentStore
 from .store.folder import CACHE, DATABASE, FOLDERS, is_only_read
 from .store.leftovers import remove_leftovers, remove_unfinished
+
+logger = logging.getLogger("steersearch.runtime.index")
 
 Parts = tuple[Path, DocumentStore, Bundle | None, Backend]
 """The folder, the open database, the bundle that steers, and the backend that searches."""
@@ -35,13 +39,8 @@ def open_parts(
     """Open what an index is made of. Arguments and errors as in `SteerableIndex.open`."""
     check_backend(backend)
     folder = absolute(path)
-    # Not `Path.is_file`, which raises an OSError for a name that is too long.
-    if not os.path.isfile(folder / DATABASE):
-        cure = f"make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
-        raise IndexFolderError(f"{folder} is not an index: {cure}")
-    readonly = readonly or is_only_read(folder)
-    store = DocumentStore.open(folder / DATABASE, readonly=readonly)
-    if not readonly:
+    store = open_store(folder, readonly=readonly)
+    if not store.readonly:
         remove_unfinished(folder)
         remove_leftovers(store.writing, (folder, folder / CACHE, folder / FOLDERS))
     try:
@@ -53,6 +52,30 @@ def open_parts(
     except SteersearchError:
         store.close()
         raise
+
+
+def open_store(path: str | Path, *, readonly: bool = False) -> DocumentStore:
+    """Open the documents of an index alone, for what needs no bundle; errors as in `SteerableIndex.open`."""
+    folder = absolute(path)
+    # Not `Path.is_file`, which raises an OSError for a name that is too long.
+    if not os.path.isfile(folder / DATABASE):
+        cure = f"make one with `sae index --bundle BUNDLE --data FILE --out {folder}`"
+        raise IndexFolderError(f"{folder} is not an index: {cure}")
+    return DocumentStore.open(folder / DATABASE, readonly=readonly or is_only_read(folder))
+
+
+def close_parts(folder: Path, store: DocumentStore, views: Views) -> None:
+    """Write outdated caches if possible, then close the files of an index."""
+    try:
+        save = not store.readonly
+        if save and not store.in_place:
+            save = False
+            logger.warning("left the caches of %s as they were: the index was moved, replaced or deleted", folder)
+        views.close(save=save)
+    except (IndexLockedError, StorageError) as error:
+        logger.warning("left the caches of %s as they were: %s", folder, error)
+    finally:
+        store.close()
 
 
 def open_bundle(bundle: str | Path | Bundle | None, embedder: Any = None) -> Bundle | None:

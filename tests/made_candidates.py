@@ -7,7 +7,7 @@ from steersearch.runtime.interpret.names.candidates import Candidates
 
 
 def made_candidates(texts, centred, frequency=None, documents=()):
-    """Return candidates with these texts and directions; `documents` has the numbers of the phrases of each document."""
+    """Return candidates; `documents` has the numbers of the phrases of each document."""
     words = [text.casefold().split() for text in texts]
     centred = np.asarray(centred, np.float32)
     return Candidates(

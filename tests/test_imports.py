@@ -39,10 +39,11 @@ RUNTIME = {
     "search": {"bundle", "store", "steering"},
     "ingest": {"bundle", "store"},
     "interpret": {"bundle", "steering", "search"},
-    "maintenance": {"bundle", "store", "search"},
+    "maintenance": {"opening", "bundle", "store", "search"},
     "opening": {"bundle", "store", "search", "ingest"},
     "index": {"bundle", "language", "store", "steering", "search", "ingest", "maintenance", "opening"},
     "evaluate": {"bundle", "search", "index"},
+    "agreement": {"bundle", "index", "evaluate"},
     "atlas": {"bundle", "index"},
     "audit": {"bundle", "steering", "index"},
 }

@@ -53,7 +53,7 @@ EXPLANATION_KEY = "steerable"
 HIGHLIGHT_KEY = "highlight"
 SEARCH = (
     *("k", "boost", "clamp", "exclude", "remove", "blend", "keep", "protect", "understand"),
-    *("filter", "view", "fusion"),
+    *("filter", "view", "fusion", "group"),
 )
 """Fields that are arguments of a search."""
 
@@ -73,6 +73,7 @@ class RetrieverFields(TypedDict, total=False):
     filter: Any
     view: ViewName
     fusion: Literal["rrf"] | dict[str, float]
+    group: str | None
     include_scores: bool
     include_explanations: bool
     highlight: bool
@@ -126,6 +127,9 @@ class SteerableRetriever(BaseRetriever):
     `dense`, `latent` or `hybrid`, in any other `dense`."""
     fusion: Literal["rrf"] | dict[str, float] = "rrf"
     """How `hybrid` joins its views, see `SteerableIndex.search`; an engine joins them by rank."""
+    group: str | None = None
+    """`document`: one result for each document, its best chunk; or a field of the metadata such as `source`: one result
+    for each of its values. Only in an index of ours."""
     include_scores: bool = False
     """Add the score to the metadata as `relevance_score`. A document's own key of that name is kept."""
     include_explanations: bool = False

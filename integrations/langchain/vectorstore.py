@@ -208,7 +208,7 @@ class SteerableVectorStore(VectorStore):
         return UpsertResponse(succeeded=self.add_documents(as_list(items, "items")), failed=[])
 
     def delete(self, ids: list[str] | None = None, **unknown: Any) -> bool:
-        """Remove documents; ids that are not there are ignored.
+        """Remove documents, long ones with all their chunks; ids that are not there are ignored.
 
         Raises:
             ConfigError: No ids. All documents are removed by deleting the folder, not by forgetting an argument.
@@ -220,7 +220,7 @@ class SteerableVectorStore(VectorStore):
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Return the stored documents in this order; ids that are not there are left out."""
+        """Return the stored documents in this order, long ones whole; ids that are not there are left out."""
         found = [record for record in self.index.get(ids) if record is not None]
         return [Document(id=record.id, page_content=record.text, metadata=record.metadata) for record in found]
 

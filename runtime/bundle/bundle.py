@@ -10,6 +10,7 @@ from ...arrays import FloatArray, IntArray
 from ...files import absolute, nearby
 from ...forks import never_free, renew_after_fork, renew_cached_properties
 from ...text import described, shown
+from .address_space import check_address_space
 from .autoencoder import Autoencoder
 from .embedder import Embedder, Progress
 from .embedder_kinds import find_opener
@@ -121,8 +122,8 @@ class Bundle:
                 the embedder. Documents and phrases are always embedded by the embedder.
 
         Raises:
-            ConfigError: An unknown profile or `queries`, no table for fast queries, `threads` is below 1, or an
-                embedder for a bundle that has one.
+            ConfigError: An unknown profile or `queries`, no table for fast queries, `threads` is below 1, an embedder
+                for a bundle that has one, or a limit of the address space (``ulimit -v``) that is too low for it.
             BundleError: The folder is missing or incomplete, or its embedder is of an unknown kind.
             FormatVersionError: It was written by a newer steersearch.
             ChecksumError: A file was altered.
@@ -141,6 +142,8 @@ class Bundle:
             files.compare_when_opened([name for name in manifest.files if unread(name)])
         if queries != "transformer":
             check_table(folder, manifest)
+        if queries != "fast":
+            check_address_space(manifest)
         bundle = cls(folder, manifest, threads, profile, files=files, embedder=embedder, queries=queries)
         check_size(folder, manifest)
         # A damaged bundle fails here and not in the first search.

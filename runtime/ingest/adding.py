@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..store.row_encoding import Record, check_documents, encode_json
 from .documents import COMMIT_EVERY, Batch, Source, batches, chunker_for, open_source, unpack
 from .earlier import recorded_files, take_over
 from .given import check_given
-from .replacing import check_replaced, gone_documents, made_up_documents, stale_chunks
+from .replacing import check_replaced, gone_documents, made_up_documents, other_chunks, stale_chunks
 from .sources import Names, wanted_prefix
 
 
@@ -40,6 +41,12 @@ class Added:
     """Chunks that their document no longer has, and documents without ids that their source no longer has."""
     replaced: int = 0
     """Of those embedded, the documents that took the place of another text under their id."""
+    documents: int = field(default=0, repr=False, compare=False)
+    """Documents of the source; the counts above are of their pieces, one for each that was not cut."""
+    cut: int = field(default=0, repr=False, compare=False)
+    """Of these, the documents that were cut into several chunks."""
+    longest: tuple[str, int] = field(default=("", 1), repr=False, compare=False)
+    """The one of most chunks, and their number."""
 
     def __add__(self, other: Added) -> Added:
         """Return the sum of two counts."""
@@ -49,6 +56,9 @@ class Added:
             self.unchanged + other.unchanged,
             self.dropped + other.dropped,
             self.replaced + other.replaced,
+            self.documents + other.documents,
+            self.cut + other.cut,
+            max(self.longest, other.longest, key=lambda longest: longest[1]),
         )
 
 
@@ -82,16 +92,17 @@ def add_from(
 
         def check(chunks: list[Document]) -> None:
             check_replaced(store, chunks, store.get([chunk.id for chunk in chunks]), names)
+            whole = chunks[0].id.rpartition("#")[0]
+            stale({whole: len(chunks)}, {whole: names.prefix} if chunks[0].made_up else {})
 
+        stale = partial(stale_chunks, store, by_hand=not names.origin)
         named = ((block, names.document(document)) for block, document in numbered)
         for batch in batches(named, chunker, check):
             rows = None if held is None else held.rows[read : read + len(batch.documents)]
-            added += _add_batch(store, bundle, batch, names, rows)
+            prefixes = {id: names.prefix for id in made_up_documents(batch)}
+            seen.update(prefixes)
+            added += _add_batch(store, bundle, batch, names, rows, stale(batch.counts, prefixes))
             read += len(batch.documents)
-            if corpus is not None or chunker is not None:
-                prefixes = {id: names.prefix for id in made_up_documents(batch)}
-                seen.update(prefixes)
-                added += _drop(store, stale_chunks(store, batch.counts, prefixes))
             done += len(batch.counts)
             if progress:
                 progress(done, total)
@@ -125,7 +136,9 @@ def add_texts(
     with store.writing():
         for start in range(0, len(texts), COMMIT_EVERY):
             block = slice(start, start + COMMIT_EVERY)
-            put(store, bundle, names[block], texts[block], extra[block], None if rows is None else rows[block])
+            vectors = None if rows is None else rows[block]
+            stale = other_chunks(store, names[block], names)
+            put(store, bundle, names[block], texts[block], extra[block], vectors, remove=stale)
             if progress:
                 progress(min(start + COMMIT_EVERY, len(texts)), len(texts))
     return names
@@ -141,12 +154,13 @@ def put(
     *,
     stored: Sequence[Record | None] | None = None,
     made_up: Mapping[str, str] | None = None,
+    remove: Sequence[str] = (),
 ) -> Added:
     """Store a block of checked documents without duplicate ids; texts that are not stored yet are embedded.
 
     If vectors are given, unit rows of shape (n, d_in), every document is stored again unless `stored` says otherwise;
     without codes if there is no bundle. `stored` is what `store.get(ids)` returns, if that is known, and None for
-    documents that are stored in any case; `made_up` as in `DocumentStore.put`.
+    documents that are stored in any case; `made_up` and `remove` as in `DocumentStore.put`.
     """
     if stored is None:
         stored = store.get(ids) if vectors is None else [None] * len(ids)
@@ -167,7 +181,9 @@ def put(
             rows = bundle.embed_documents(some) if vectors is None else vectors[new]
             codes = bundle.encode(rows)
         own = {ids[i]: made_up[ids[i]] for i in new if ids[i] in made_up} if made_up else None
-        store.put([ids[i] for i in new], some, [metadata[i] for i in new], rows, *codes, made_up=own)
+        store.put([ids[i] for i in new], some, [metadata[i] for i in new], rows, *codes, made_up=own, remove=remove)
+    elif remove:
+        store.delete(remove)
     if changed:
         store.update_metadata([ids[i] for i in changed], [metadata[i] for i in changed], replace=True)
     replaced = sum(stored[i] is not None for i in new)
@@ -175,9 +191,12 @@ def put(
 
 
 def _add_batch(
-    store: DocumentStore, bundle: Bundle, batch: Batch, names: Names, rows: FloatArray | None = None
+    store: DocumentStore, bundle: Bundle, batch: Batch, names: Names, rows: FloatArray | None, stale: list[str]
 ) -> Added:
-    """Store a batch; `rows` are the documents' vectors, if they are there already, shape (n, d_in)."""
+    """Store a batch; `rows` are the documents' vectors, if they are there already, shape (n, d_in).
+
+    The chunks of `stale`, which the documents no longer have, go in the same transaction.
+    """
     # The last of those with one id.
     places = list({document.id: at for at, document in enumerate(batch.documents)}.values())
     unique = [batch.documents[at] for at in places]
@@ -194,8 +213,18 @@ def _add_batch(
             before = there[at]
             if old is not None and old.text == texts[at] and before is not None and (before != vectors[at]).any():
                 stored[at] = None
-    added = put(store, bundle, ids, texts, metadata, vectors, stored=stored, made_up=made_up)
-    return replace(added, replaced=added.replaced + len(batch.documents) - len(unique))
+    now = set(ids)
+    stale = [id for id in stale if id not in now]
+    added = put(store, bundle, ids, texts, metadata, vectors, stored=stored, made_up=made_up, remove=stale)
+    cut = {id: pieces for id, pieces in batch.counts.items() if pieces > 1}
+    return replace(
+        added,
+        replaced=added.replaced + len(batch.documents) - len(unique),
+        dropped=len(stale),
+        documents=len(batch.counts),
+        cut=len(cut),
+        longest=max(cut.items(), key=lambda longest: longest[1], default=("", 1)),
+    )
 
 
 def _drop(store: DocumentStore, ids: list[str]) -> Added:

@@ -5,23 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ...files import read_small
 from ..store.documents import DocumentStore
 from ..store.folder import FOLDERS
+from ..store.pieces import is_chunk
 from ..store.row_encoding import short
 from .sources import Names
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_RECORD = 1 << 28  # bytes; a million files of long names
-
-
-def is_chunk(id: str, metadata: Mapping[str, object]) -> bool:
-    """Return whether a document is a chunk that a chunker made, and not one whose id looks like it."""
-    return {"chunk", "start", "end"} <= metadata.keys() and id.endswith(f"#{metadata['chunk']}")
 
 
 def recorded_files(folder: Path, source: Path) -> set[str]:

@@ -8,9 +8,10 @@ from ...corpus import Document
 from ...errors import DataError
 from ...json_values import json_values
 from ..store.documents import DocumentStore
+from ..store.pieces import chunks_of, is_chunk
 from ..store.row_encoding import Record, encode_json, short
 from .documents import Batch
-from .earlier import is_chunk, warn_of_earlier
+from .earlier import warn_of_earlier
 from .sources import Names
 
 
@@ -68,11 +69,17 @@ def made_up_documents(batch: Batch) -> Iterator[str]:
             yield id
 
 
-def stale_chunks(store: DocumentStore, counts: Mapping[str, int], prefixes: Mapping[str, str]) -> list[str]:
+def stale_chunks(
+    store: DocumentStore, counts: Mapping[str, int], prefixes: Mapping[str, str], *, by_hand: bool = False
+) -> list[str]:
     """Return the ids of chunks that documents no longer have, without documents that only look like such chunks.
 
     `counts` maps documents to their number of chunks now; 1 is the document itself, 0 a removed document. `prefixes`
-    maps those with a made-up id to the prefix of their source: what another source or a person added is no chunk.
+    maps those with a made-up id to the prefix of their source. Whoever names a document in a program, which `by_hand`
+    says, means all of it, whoever made up its id.
+
+    Raises:
+        DataError: Another source, or a person, has a document under the id of one of them.
     """
     stale = {id: id for id, pieces in counts.items() if pieces != 1}
     with store.snapshot():
@@ -83,11 +90,23 @@ def stale_chunks(store: DocumentStore, counts: Mapping[str, int], prefixes: Mapp
         names = list(stale)
         found = {name: record for name, record in zip(names, store.get(names), strict=True) if record is not None}
         owners = store.owners_of(list(found))
-    return [
-        name
-        for name, record in found.items()
-        if (name == stale[name] or is_chunk(name, record.metadata)) and owners.get(name) == prefixes.get(stale[name])
-    ]
+    gone = []
+    for name, record in found.items():
+        if name == stale[name] or is_chunk(name, record.metadata):
+            if owners.get(name) != prefixes.get(stale[name]) and (stale[name] in prefixes or not by_hand):
+                raise DataError(
+                    f"there is another document {short(stale[name])} already, of another source or added under this "
+                    "id, which would be replaced: delete that one, or index this source into another folder"
+                )
+            gone.append(name)
+    return gone
+
+
+def other_chunks(store: DocumentStore, ids: Sequence[str], kept: Collection[str]) -> list[str]:
+    """Return the ids of the chunks that whole documents take the place of, without those in `kept`."""
+    with store.snapshot():
+        chunks = [chunk.id for id in ids for chunk in chunks_of(store, id)]
+    return [id for id in chunks if id not in kept] if chunks else []
 
 
 def gone_documents(store: DocumentStore, names: Names, seen: Collection[str], problems: Collection[str]) -> list[str]:

@@ -10,6 +10,7 @@ from ...errors import MissingExtraError
 from ...text import described, shown
 from ..steering.explain import Explanation, Part
 from ..steering.highlights.parts import Sentence, WordPart, Words
+from ..store.pieces import document_of
 
 COMPARE_DEPTH = 100
 """Number of unsteered hits that `compare` ranks, or k if that is more."""
@@ -40,6 +41,22 @@ class Hit:
     first; of the dense score in every view."""
     words: Words | None = field(default=None, repr=False, compare=False)
     """With `highlight`: what each word adds to the dense score, in every view."""
+
+    @property
+    def document(self) -> str:
+        """The id of its document: of a chunk ``guide.md#3`` that is ``guide.md``."""
+        return document_of(self.id, self.metadata)
+
+    @property
+    def title(self) -> str:
+        """The title of its document, also of a later chunk, whose text does not begin with it; empty without one."""
+        title = self.metadata.get("title")
+        return title if isinstance(title, str) else ""
+
+    @property
+    def is_later_chunk(self) -> bool:
+        """Whether it is a chunk of a long document, and not the first, so that its text lacks the title."""
+        return self.document != self.id and self.metadata["chunk"] != 1
 
     @property
     def highlights(self) -> tuple[WordPart, ...]:
@@ -110,7 +127,7 @@ class Hits(list[Hit]):
 
 
 def with_comparison(
-    hits: Iterable[Hit], plain_ranks: Mapping[str, int], explanations: Mapping[str, Explanation]
+    hits: Iterable[Hit], plain_ranks: Mapping[str, int | None], explanations: Mapping[str, Explanation]
 ) -> Hits:
     """Return the hits with `rank_before`, from id -> rank without steering, and `moved_by`.
 

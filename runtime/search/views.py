@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from ...arrays import FloatArray, IntArray, WideArray
+from ...arrays import FloatArray, IntArray, WideArray, unit_rows
 from ...errors import ConfigError, DataError
 from ...text import shown
 from ..bundle.bundle import Bundle
@@ -19,6 +19,7 @@ from ..steering.documents import Documents, Words
 from ..steering.steered_query import SteeredQuery
 from ..store.documents import DocumentStore
 from ..store.filters import check_filter
+from ..store.pieces import chunks_of
 from .dense import DenseView
 from .fusion import HybridView, check_fusion
 from .latent import LatentView
@@ -254,8 +255,13 @@ class IndexDocuments(Documents):
         return self._views.snapshot()
 
     def vector_of(self, id: str) -> FloatArray | None:
-        """Return the vector of a document; see `Documents.vector_of`."""
-        return self._store.vectors_by_id([id])[0]
+        """Return the vector of a document, of a long one the mean of its chunks; see `Documents.vector_of`."""
+        found = self._store.vectors_by_id([id])[0]
+        if found is None and (chunks := chunks_of(self._store, id)):
+            rows = self._store.vectors_of([chunk.rowid for chunk in chunks])
+            mean: FloatArray = unit_rows(rows.mean(0, keepdims=True))[0]
+            return mean
+        return found
 
     def everything(self) -> tuple[list[str], list[str], FloatArray]:
         """Return ids, texts and vectors, shape (n, d_in), of all documents of one committed state, in their order."""

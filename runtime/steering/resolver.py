@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -426,3 +427,26 @@ def _number_and_auto(strength: Strength) -> tuple[float, float]:
 
 def _no_clicks() -> Concept:
     raise ConfigError("the profile has no clicks yet, so that it is no concept: like or dislike documents first")
+
+
+def unsteered(
+    folder: Path, query: str | FloatArray | SteeredQuery, steering: Steering, text: str | None, d_in: int
+) -> SteeredQuery:
+    """Return the query of a search in an index without a bundle, a unit vector of width `d_in`.
+
+    Raises:
+        ConfigError: It is a text, or is to be steered.
+        DataError: It is no unit vector.
+    """
+    if isinstance(query, str):
+        raise ConfigError(f"{folder} has no bundle that embeds texts: give a vector, or open it with bundle=")
+    if isinstance(query, SteeredQuery):
+        return check_steered(query, steering, text, d_in)
+    vector = check_query_vector(query, d_in)
+    if not steering.empty:
+        raise ConfigError(f"{folder} has no bundle, so it cannot be steered: open it with bundle=")
+    return SteeredQuery(vector, vector, (), (), _no_code, text)
+
+
+def _no_code() -> Change:
+    raise ConfigError("the index has no bundle, so its queries have no code: open it with bundle=")

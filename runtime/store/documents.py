@@ -24,10 +24,10 @@ from .checksums import (
     row_checks,
     save_commit_count,
 )
-from .epochs import Epochs, Origin
+from .commits import Commits
+from .epochs import Origin
 from .filters import compile_filter
 from .owners import made_up_by, owners_of, remove_owners, set_owners
-from .revisions import Revisions
 from .row_encoding import (
     Record,
     ascending_rows,
@@ -68,8 +68,7 @@ class DocumentStore:
         self.lock = WriterLock(self.path.parent)
         """Held during writes."""
         self._filtered: BoundedCache[tuple[object, ...], IntArray] = BoundedCache(FILTERS)
-        self._revisions = Revisions(database)
-        self._epoch = ""  # the one that this object began
+        self._commits = Commits(database)
         self._checked_ids = False
         self._checked_metadata = 0  # last row id with verified metadata
 
@@ -124,7 +123,7 @@ class DocumentStore:
         self.close()
 
     def __len__(self) -> int:
-        return self._state().documents
+        return self._commits.state.documents
 
     @property
     def meta(self) -> dict[str, str]:
@@ -135,31 +134,30 @@ class DocumentStore:
     @property
     def generation(self) -> int:
         """Number of committed changes to the documents, without those that leave caches of the vectors valid."""
-        with self._damage_errors():
-            return int(self._database.fact("SELECT value FROM meta WHERE key = 'generation'"))
+        return self._commits.generation
 
     @property
     def revision(self) -> str | None:
         """The name of the latest commit; None if an older version made it."""
         with self.snapshot():
-            return self._revisions.current(self._state().commits)
+            return self._commits.revision
 
     @property
     def metadata_changes(self) -> str:
         """A name that changes whenever the metadata of documents that were there does."""
         with self.snapshot():
-            return self._revisions.of_metadata(self._state().commits)
+            return self._commits.metadata_changes
 
     def removed_since(self, revision: str | None) -> IntArray | None:
         """Return the row ids that were removed after a revision; see `Revisions.removed_since`."""
         with self.snapshot():
-            return self._revisions.removed_since(revision, self._state().commits)
+            return self._commits.removed_since(revision)
 
     @property
     def origin(self) -> Origin:
         """What a cache that is made now is made of."""
         with self.snapshot():
-            return self._epochs().origin(self._last_row())
+            return self._commits.origin
 
     def is_origin_of(self, facts: Mapping[str, Any]) -> bool:
         """Return whether a cache was made of this store, or of a copy that had the same documents.
@@ -167,7 +165,7 @@ class DocumentStore:
         Args:
             facts: The sidecar of the cache, which holds the fields of an `Origin`.
         """
-        return self._epochs().include(facts)
+        return self._commits.epochs.include(facts)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Show all reads inside ``with`` one committed state; writing inside it is refused."""
@@ -201,7 +199,7 @@ class DocumentStore:
 
     def without_epoch(self, ids: Sequence[str]) -> list[str]:
         """Return those of `ids` whose documents were added before the first known epoch, by an older version."""
-        begun = self._epochs().oldest
+        begun = self._commits.epochs.oldest
         return [r.id for r in self.get(ids) if r is not None and (begun is None or r.rowid < begun)]
 
     def has_prefix(self, prefix: str) -> bool:
@@ -265,7 +263,7 @@ class DocumentStore:
     def rowids(self) -> IntArray:
         """Return all row ids, ascending."""
         with self.snapshot():
-            rowids, state = ascending_rows(self._database.rows("SELECT rowid FROM documents")), self._state()
+            rowids, state = ascending_rows(self._database.rows("SELECT rowid FROM documents")), self._commits.state
         if (len(rowids), int(rowids.sum())) != (state.documents, state.rowids):
             raise damaged(self.path, f"{len(rowids)} of {state.documents} documents are listed")
         return rowids
@@ -283,13 +281,13 @@ class DocumentStore:
         """
         expression, parameters = compile_filter(filter)
         with self.snapshot():
-            key = (self._state().commits, expression, *parameters)
+            key = (self._commits.state.commits, expression, *parameters)
             return self._filtered.get_or_make(key, lambda: (where or self._filter)(expression, parameters))
 
     def filter_is_cached(self, filter: Mapping[str, object]) -> bool:
         """Return whether the result of `rowids_where` for this filter is cached."""
         expression, parameters = compile_filter(filter)
-        return (self._state().commits, expression, *parameters) in self._filtered
+        return (self._commits.state.commits, expression, *parameters) in self._filtered
 
     def matching(self, rowids: IntArray, filter: Mapping[str, object]) -> IntArray:
         """Return those of `rowids` that match, as `rowids_where`, in that order; reads no other document."""
@@ -322,6 +320,26 @@ class DocumentStore:
         for rowids, rows in self._blocks("id, metadata", METADATA, after_rowid, batch):
             yield rowids, [metadata for _, metadata in rows]
 
+    def iter_chunks(self) -> Iterator[tuple[str, int]]:
+        """Yield (id, number) of every document whose id and metadata are those of a chunk, see `store.pieces`."""
+        place = "json_extract(metadata, '$.chunk')"
+        kinds = " AND ".join(f"json_type(metadata, '$.{name}') IS NOT NULL" for name in ("start", "end"))
+        # The ids are in an index of their own, and rows without the sign are not read.
+        marked = "SELECT rowid FROM documents WHERE instr(CAST(id AS BLOB), x'23')"
+        sql = f"SELECT id, {place} FROM documents WHERE rowid IN ({marked}) AND {kinds}"
+        for id, number in self._database.rows(f"{sql} AND json_type(metadata, '$.chunk') = 'integer'"):
+            if id.endswith(f"#{number}"):
+                yield id, number
+
+    def ids_of(self, rowids: ArrayLike) -> list[str]:
+        """Return the ids of `rowids`, in that order; a DataError for an unknown one."""
+        return [str(id) for id, _ in self._columns(rowid_list(rowids), "id, metadata", METADATA)]
+
+    def ids_with(self, words: str, limit: int) -> list[str]:
+        """Return some ids that hold `words`, in the order in which they were added; for messages."""
+        rows = self._database.rows("SELECT id FROM documents WHERE instr(id, ?) LIMIT ?", (words, limit))
+        return [id for (id,) in rows]
+
     def iter_rows(self, batch: int = 1024) -> Iterator[list[tuple[Any, ...]]]:
         """Yield blocks of unverified rows: row id, checks, id, metadata, text, vector, latents, values."""
         columns = "rowid, checks, id, metadata, text, vector, latents, values_"
@@ -348,13 +366,13 @@ class DocumentStore:
         check_meta({key: value})
         with self._committing():
             self._database.rows("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-            self._commit(self._state().after())
+            self._commits.record()
 
     def set_owners(self, owners: Mapping[str, str]) -> None:
         """Record of documents that a source made up their ids, as `made_up` of `put`, whose errors this has too."""
         with self._committing():
             set_owners(self._database, owners)
-            self._commit(self._state().after())
+            self._commits.record()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -386,6 +404,7 @@ class DocumentStore:
         latents: ArrayLike,
         values: ArrayLike,
         made_up: Mapping[str, str] | None = None,
+        remove: Sequence[str] = (),
     ) -> IntArray:
         """Add documents, replacing those with the same id, in one durable transaction.
 
@@ -397,6 +416,7 @@ class DocumentStore:
             latents: Shape (n, k), integers >= 0; k may be 0.
             values: Shape (n, k), float32, finite.
             made_up: The ids that a source made up -> the prefix of that source, as `owners_of` returns them.
+            remove: Ids of further documents that go in the same transaction, such as chunks of those.
 
         Returns:
             The row ids, shape (n,), int64: new ones, greater than all before, also for replaced documents.
@@ -410,17 +430,16 @@ class DocumentStore:
         if not rows:
             return np.empty(0, np.int64)
         with self._committing():
-            last = self._last_row()
-            self._begin_epoch(last + 1)
-            removed = self._delete([row[0] for row in rows])
+            last = self._commits.last_row
+            self._commits.begin_epoch(last + 1)
+            removed = self._delete(list(dict.fromkeys([*(row[0] for row in rows), *remove])))
             numbered = [(last + 1 + i, row) for i, row in enumerate(rows)]
             self._database.many(
                 "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [(rowid, row[0], row_checks(rowid, row), *row[1:]) for rowid, row in numbered],
             )
             set_owners(self._database, made_up or {})
-            self._next_generation()
-            self._commit(self._state().after([(rowid, row[0]) for rowid, row in numbered], removed), removed)
+            self._commits.record([(rowid, row[0]) for rowid, row in numbered], removed)
         return np.arange(last + 1, last + 1 + len(rows), dtype=np.int64)
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -432,8 +451,7 @@ class DocumentStore:
         with self._committing():
             removed = self._delete(known)
             if removed:
-                self._next_generation()
-                self._commit(self._state().after(removed=removed), removed)
+                self._commits.record(removed=removed)
         return len(removed)
 
     def update_metadata(self, ids: Sequence[str], metadata: Sequence[Mapping[str, object]], *, replace: bool) -> None:
@@ -461,7 +479,7 @@ class DocumentStore:
                         changed.append((both, checks_with_metadata(checks, rowid, id, both), rowid))
                 self._database.many("UPDATE documents SET metadata = ?, checks = ? WHERE rowid = ?", changed)
             if new:
-                self._commit(self._state().after(), metadata=True)
+                self._commits.record(metadata=True)
 
     def compact(self) -> None:
         """Return the space of removed documents to the disk, which needs as much free space as the file has."""
@@ -473,16 +491,12 @@ class DocumentStore:
         self._check_metadata()
         return ascending_rows(self._database.rows(f"SELECT d.rowid FROM documents d WHERE {expression}", parameters))
 
-    def _state(self) -> State:
-        with self._damage_errors():
-            return State.parse(self._database.fact("SELECT value FROM meta WHERE key = 'state'"))
-
     def _check_ids(self) -> None:
         """Verify the index over ids once: a damaged one would hide documents."""
         if self._checked_ids:
             return
         with self.snapshot(), self._damage_errors():
-            last, seen, expected = "", State(), self._state()
+            last, seen, expected = "", State(), self._commits.state
             sql = "SELECT rowid, id FROM documents WHERE id > ? ORDER BY id LIMIT 4096"
             while seen.documents <= expected.documents and (rows := self._database.rows(sql, (last,))):
                 seen, last = seen.after(rows), rows[-1][1]
@@ -561,15 +575,11 @@ class DocumentStore:
             with self._database.transaction():
                 self._check_ids()
                 yield
-                commits = self._state().commits
+                commits = self._commits.state.commits
                 self._database.check_in_place()
             # The number is of this file, and not of one that replaced it meanwhile.
             if self._database.in_place:
                 save_commit_count(watermark_of(self.path), commits)
-
-    def _commit(self, state: State, removed: Sequence[tuple[int, str]] = (), *, metadata: bool = False) -> None:
-        self._database.rows("UPDATE meta SET value = ? WHERE key = 'state'", (str(state),))
-        self._revisions.commit(state.commits, removed, metadata=metadata)
 
     def _delete(self, ids: list[str]) -> list[tuple[int, str]]:
         removed: list[tuple[int, str]] = []
@@ -578,23 +588,3 @@ class DocumentStore:
             self._database.rows(f"DELETE FROM documents WHERE id IN ({marks})", part)
         remove_owners(self._database, [id for _, id in removed])
         return removed
-
-    def _last_row(self) -> int:
-        """Return the last row id that was given, also if its document was removed; 0 before the first."""
-        return int(self._database.rows("SELECT max(seq) FROM sqlite_sequence WHERE name = 'documents'")[0][0] or 0)
-
-    def _epochs(self) -> Epochs:
-        with self._damage_errors():
-            found = self._database.rows("SELECT value FROM meta WHERE key = 'epochs'")
-            return Epochs.parse(found[0][0]) if found else Epochs()
-
-    def _begin_epoch(self, first: int) -> None:
-        """Begin an epoch, unless the last one is of this object: after another writer there is a new one."""
-        epochs = self._epochs()
-        if not self._epoch or epochs.newest != self._epoch:
-            epochs = epochs.begin(first)
-            self._epoch = epochs.newest
-            self._database.rows("INSERT OR REPLACE INTO meta VALUES ('epochs', ?)", (str(epochs),))
-
-    def _next_generation(self) -> None:
-        self._database.rows("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")

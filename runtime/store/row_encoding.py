@@ -31,6 +31,8 @@ class Record:
     id: str
     text: str
     metadata: dict[str, object]
+    pieces: tuple[str, ...] = ()
+    """Ids of its chunks, of a document that was put together of them."""
 
 
 def escape_text(text: str) -> str:

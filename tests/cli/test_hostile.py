@@ -60,8 +60,14 @@ VALUES = {
 }
 """By kind of parameter; the first is tried in the fast test."""
 FINE = {
-    **{"query": "an exception", "id": "row:x:1", "index": "index", "bundle": "bundle", "data": "docs.jsonl"},
-    **{"name": "minilm", "repo": "owner/name"},
+    **{
+        "query": "an exception",
+        "id": "row:x:1",
+        "index": "index",
+        "bundle": "bundle",
+        "data": "docs.jsonl",
+    },
+    **{"ids": "row:x:1", "name": "minilm", "repo": "owner/name"},
     **{"feature": "f1", "features": "f1", "label": "a label", "into": "a family", "text": "a note", "shards": "shards"},
 }
 """Values that are in order."""
@@ -70,6 +76,8 @@ ALSO = {
     ("pretrained", "get"): ["--out", "new"],
     ("demo",): ["--embedder", "none", "--out", "new"],
     ("index", "build"): ["--data", "docs.jsonl", "--out", "new"],
+    ("delete",): ["row:x:1", "--dry-run"],
+    ("update",): ["row:x:1", "--set", "a=1", "--dry-run"],
     ("embed",): ["--data", "docs.jsonl", "--out", "new"],
 }
 """What else a command is given, so that it is quick and leaves `index` as it is."""

@@ -67,7 +67,7 @@ def test_info(index, tiny_bundle):
     body = json.loads(sae("index", "info", "-i", index, "-b", tiny_bundle, "--json").stdout)
     assert (body["documents"], body["d_in"], body["backend"], body["writer"]) == (100, 32, "exact", None)
     shown = sae("index", "info", "-i", index, "-b", tiny_bundle).stdout
-    assert "100, generation 1" in shown
+    assert "100 documents, generation 1" in shown
     assert "8 of 64 latents" in shown
 
 
@@ -133,6 +133,7 @@ def test_a_killed_run_goes_on_where_it_was(documents, tiny_bundle, tmp_path):
     assert before % 512 == 0
     again = sae(*arguments)
     counts = {"added": 6000, "unchanged": before, "replaced": 0, "dropped": 0, "documents": 6000}
+    counts |= {"pieces": 6000, "added_documents": 6000, "cut": 0}
     assert json.loads(again.stdout) == {"index": str(path), **counts, "problems": {}}
     assert sae("index", "verify", "-i", path).returncode == 0
     assert json.loads(sae(*arguments).stdout)["unchanged"] == 6000

@@ -44,7 +44,7 @@ def test_one_bad_file_does_not_stop_the_others(made, tiny_bundle):
     assert result.returncode == 1
     assert result.stdout == ""
     lines = result.stderr.splitlines()
-    assert lines[0].endswith("now 8 documents")
+    assert lines[0].endswith("now 4 documents in 8 pieces; 2 were cut, guide.md into 4")
     assert lines[1] == "2 of 6 files could not be read:"
     assert "broken.pdf is damaged" in lines[2]
     assert "latin.txt, line 1: byte 0xe9 is not UTF-8" in lines[3]
@@ -76,7 +76,8 @@ def test_options(made, tiny_bundle, tmp_path):
     small = json.loads(
         sae("index", base / "notes", *common, tmp_path / "small", "--chunk-tokens", 20, "--overlap", 0).stdout
     )
-    assert small["documents"] > 12
+    assert (small["documents"], small["added_documents"]) == (4, 4)
+    assert small["pieces"] > 12
     (tmp_path / "t.csv").write_text("key,body\n1,one text\n2,another text\n")
     assert "--text-column" in sae("index", tmp_path / "t.csv", *common, tmp_path / "t").stderr
     table = sae("index", tmp_path / "t.csv", *common, tmp_path / "t", "--text-column", "body")

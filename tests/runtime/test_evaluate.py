@@ -4,6 +4,7 @@ import pytest
 
 from steersearch.errors import DataError
 from steersearch.metrics import score_run
+from steersearch.runtime.agreement import measure_agreement
 from steersearch.runtime.evaluate import evaluate
 
 
@@ -71,3 +72,16 @@ def test_wrong_folders(tiny_bundle, beir, tmp_path):
         file.write("nobody\tnumbers-1\t1\n")
     with pytest.raises(DataError, match="nobody"):
         evaluate(tiny_bundle, beir)
+
+
+def test_documents_without_judgments_are_measured_against_dense(opened_bundle, tmp_path):
+    rows = [{"id": f"d{n}", "text": f"The number {n} is an integer. A class has a name."} for n in range(30)]
+    (tmp_path / "docs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = measure_agreement(opened_bundle, tmp_path / "docs.jsonl")
+    assert (found.documents, found.queries, found.queries_from) == (30, 30, "first sentences")
+    assert found.kept["dense"] == found.kept["dense_empty_boost"] == 1
+    assert 0 <= found.kept["latent"] < 1
+    assert set(found.sparsity) == {"fvu", "fvu_queries", "l0", "alive", "jaccard"}
+    (tmp_path / "one.jsonl").write_text('{"id": "a", "text": "One text."}')
+    with pytest.raises(DataError, match="there is no ranking"):
+        measure_agreement(opened_bundle, tmp_path / "one.jsonl")

@@ -36,7 +36,7 @@ def files_entered(call):
     return sorted(name for name in files if name.startswith(tuple(ROOTS)))
 
 
-@pytest.mark.parametrize(("blend", "most"), [("move", 14), ("both", 23)])
+@pytest.mark.parametrize(("blend", "most"), [("move", 15), ("both", 24)])
 @pytest.mark.parametrize("boost", [{LABEL: 1.5}, {PHRASE: 1.5}])
 def test_a_warm_boosted_search_enters_few_files(tiny_index, boost, blend, most):
     """To rank by conditions takes nine more: what makes them, what scores by them, and the words of documents."""

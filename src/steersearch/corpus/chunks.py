@@ -85,13 +85,13 @@ class Chunker:
         pages = [s for s, end in zip(sections, ends, strict=False) if s.apart and text[s.start : end].strip()]
         if short and len(pages) < 2:
             place = (pages or sections)[0].metadata if pages or (sections and sections[0].start == 0) else {}
-            return [replace(document, metadata=_placed(document.metadata, place), sections=())]
+            return [replace(document, metadata=placed(document.metadata, place), sections=())]
         starts = [section.start for section in sections]
         chunks = []
         for number, (start, end, begins) in enumerate(self._bounds(text, sections), start=1):
             at = bisect_right(starts, begins) - 1
             place = {"chunk": number, "start": start, "end": end, **(sections[at].metadata if at >= 0 else {})}
-            metadata = {"source": document.id, **_placed(document.metadata, place)}
+            metadata = {"source": document.id, **placed(document.metadata, place)}
             id = f"{document.id}#{number}"
             chunks.append(Document(id, text[start:end], metadata, made_up=document.made_up))
         return chunks if len(chunks) > 1 else [replace(document, sections=())]
@@ -231,7 +231,7 @@ class _Spans:
             self._forgotten = number
 
 
-def _placed(metadata: Mapping[str, object], place: Mapping[str, object]) -> dict[str, object]:
+def placed(metadata: Mapping[str, object], place: Mapping[str, object]) -> dict[str, object]:
     """Return the metadata of a document with the place of a chunk; what had a name of the place gets a prefix."""
     found = {name: value for name, value in metadata.items() if name not in place}
     for name in [name for name in metadata if name in place]:

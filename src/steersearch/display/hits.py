@@ -28,7 +28,7 @@ def hits_html(hits: Sequence[Any]) -> str:
             str(hit.rank),
             html.faint(_before(hit)) if compared else "",
             f"{hit.score:.3f}&nbsp;{html.bar(hit.score, largest)}",
-            f"<b>{html.plain(hit.id, TITLE)}</b><br>{_text(hit)}",
+            f"<b>{html.plain(hit.id, TITLE)}</b>{_title(hit)}<br>{_text(hit)}",
             f'<span style="white-space:nowrap">{reasons}</span>' if (reasons := _reasons(hit, moved)) else "",
         ]
         for hit in hits[:MOST]
@@ -43,7 +43,7 @@ def hits_text(hits: Sequence[Any]) -> str:
     lines = []
     for hit in hits:
         before = f"was {_before(hit):<4}  " if compared else ""
-        line = f"{hit.rank:>3}  {before}{hit.score:>7.3f}  {hit.id}: {hit.text[: 2 * LINE]}"
+        line = f"{hit.rank:>3}  {before}{hit.score:>7.3f}  {hit.id}: {_begin(hit)}{hit.text[: 2 * LINE]}"
         lines.append(visible(line[:5] + one_line(line[5:], LINE)))
     return "\n".join(lines) if lines else counted(hits)
 
@@ -98,6 +98,15 @@ def _before(hit: Any) -> str:
         return "new"
     arrow = "↑" if hit.rank < hit.rank_before else "↓" if hit.rank > hit.rank_before else ""
     return f"{hit.rank_before}{arrow}"
+
+
+def _begin(hit: Any) -> str:
+    """Return the title of a later chunk, which its own text does not have."""
+    return f"{hit.title} … " if getattr(hit, "title", "") and hit.is_later_chunk else ""
+
+
+def _title(hit: Any) -> str:
+    return f" {html.faint(html.plain(hit.title, TITLE))}" if _begin(hit) else ""
 
 
 def _text(hit: Any) -> str:

@@ -168,7 +168,7 @@ def test_merging_into_an_index_replaces(shards, alone, opened_bundle, tmp_path):
         index.add(["mine", "older", "older"], ids=["mine", "d7", "d1"])
         assert index.merge([shards]).replaced == 1
         assert len(index) == len(content(alone, opened_bundle)[0]) + 1
-        assert index.get(["d7"]) == [None]  # it has chunks now
+        assert index.get(["d7"])[0].pieces == ("d7#1", "d7#2", "d7#3")
         assert index.get(["d1"])[0].text.startswith("The number 1 ")
 
 

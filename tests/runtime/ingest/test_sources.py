@@ -180,8 +180,13 @@ def test_files_that_are_gone_do_not_take_a_persons_document(index, tmp_path):
     index.add(["mine now", "mine too"], ids=["a.txt", "b.txt"])
     (folder / "a.txt").unlink()
     write(folder / "c.txt", "a class")
-    assert index.add_from(folder) == Added(1, 0, 3, 0)
-    assert {"a.txt", "b.txt", "b.txt#1", "c.txt"} <= set(ids(index))
+    with pytest.raises(DataError, match=r"another document 'b\.txt' already"):
+        index.add_from(folder)
+    assert {"a.txt", "b.txt"} <= set(ids(index))
+    assert "b.txt#1" not in ids(index)
+    (folder / "b.txt").unlink()
+    assert index.add_from(folder).embedded == 1
+    assert ids(index) == ["a.txt", "b.txt", "c.txt"]
 
 
 def test_ids_of_a_file_do_not_replace_made_up_ones(index, tmp_path):
