@@ -22,7 +22,7 @@ from ..bundle.interpretation import Entry, Interpretation, Passage, Pattern, Ste
 from .encoded_documents import EncodedDocuments, centred_rows, firing_directions, firing_statistics, largest
 from .families import find_families
 from .names.candidates import Candidates, find_candidates
-from .names.features import name_features
+from .names.features import name_features, said_of
 from .names.label import Label
 from .names.namer import Namer
 from .names.word_table import WordTable
@@ -105,7 +105,8 @@ def interpret(
     training = ~documents.held_out
     phrases = find_candidates(documents.texts, training, partial(embed, step="read phrases"))
     splits = select_splits(documents, seed)
-    namer = Namer(phrases, WordTable(documents.texts), documents.centred)
+    words = WordTable(documents.texts)
+    namer = Namer(phrases, words, documents.centred)
     labels = name_features(documents, splits, bundle.atoms, namer, report)
     tokens = bundle.tokenise(documents.texts)
     fit = partial(
@@ -128,7 +129,12 @@ def interpret(
     report("weigh words", 2, 2)
     predicted = model.directions(tokens)
     directions = [label.direction if label else None for label in labels]
-    label_scores = score_directions(splits, documents.centred, directions)
+    label_scores = [
+        replace(found, said=said) if found else None
+        for found, said in zip(
+            score_directions(splits, documents.centred, directions), said_of(labels, documents, words), strict=True
+        )
+    ]
     pattern_scores = score_directions(splits, predicted, bundle.atoms)
     neutral = NeutralQueries.choose(bundle, documents, queries, partial(embed, step="read queries", side="queries"))
     steering = steer_all(bundle, documents, splits, predicted, neutral, seed, partial(report, "boost features"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,13 +15,14 @@ from ..scoring import EvaluationSplit
 from .candidates import Candidates
 from .label import Label
 from .namer import ATOM, Evidence, Namer, Ranking
+from .word_table import WordTable
 
-DESCRIBED = 100
-"""Strongest documents whose phrases describe a feature."""
+STRONGEST = 10
+"""Documents whose words a name should have, as many as a person looks at."""
 MENTIONED, LEFT_OUT = 3, 2
 """Phrases after `fires on` and after `not on`."""
 SHARE = 0.08
-"""Share of the activation, at least, in whose documents a phrase of a description is."""
+"""Share of the documents, at least, that have a phrase of a description."""
 
 
 def name_features(
@@ -67,23 +69,18 @@ def evidence_of(
     seen = ~documents.held_out[rows]
     direction = activations[seen] @ documents.centred[rows[seen]]
     direction = direction / max(float(np.linalg.norm(direction)), 1e-12) + np.float32(ATOM) * atom
-    strength = np.zeros(len(documents), np.float32)
-    strength[rows] = activations
-    weights = strength[positives]
     return Evidence(
         direction=direction / max(float(np.linalg.norm(direction)), 1e-12),
         positives=positives,
-        weights=weights / max(float(weights.sum()), 1e-12),
+        strongest=rows[seen][:STRONGEST],
         negatives=split.training.negatives,
     )
 
 
 def describe(label: Label, evidence: Evidence, candidates: Candidates) -> str:
     """Return one line: phrases of the documents on which a feature fires, and of near misses, beside its name."""
-    strongest = np.argsort(-evidence.weights, kind="stable")[:DESCRIBED]
-    shares = _shares(evidence.positives[strongest], evidence.weights[strongest], candidates)
-    near = evidence.negatives[: len(evidence.negatives) // 2]
-    missed = _shares(near, np.full(len(near), 1 / max(len(near), 1), np.float32), candidates)
+    shares = _shares(evidence.positives, candidates)
+    missed = _shares(evidence.negatives[: len(evidence.negatives) // 2], candidates)
     said = [phrase.casefold() for phrase in label.phrases]
     fires = _typical(shares, missed, candidates, said, MENTIONED)
     misses = _typical(
@@ -93,13 +90,10 @@ def describe(label: Label, evidence: Evidence, candidates: Candidates) -> str:
     return "; ".join(f"{words} {text}" for words, text in zip(("fires on", "not on"), texts, strict=True) if text)
 
 
-def _shares(rows: IntArray, weights: FloatArray, candidates: Candidates) -> dict[int, float]:
-    """Return phrase -> share of the weight of the documents that have it."""
-    shares: dict[int, float] = {}
-    for row, weight in zip(rows.tolist(), weights.tolist(), strict=True):
-        for number in candidates.of(row).tolist():
-            shares[number] = shares.get(number, 0.0) + weight
-    return shares
+def _shares(rows: IntArray, candidates: Candidates) -> dict[int, float]:
+    """Return phrase -> share of the documents that have it."""
+    counts = Counter(number for row in rows.tolist() for number in candidates.of(row).tolist())
+    return {number: count / len(rows) for number, count in counts.items()}
 
 
 def _typical(
@@ -120,3 +114,17 @@ def _typical(
         if not any(share_word(key, other) for other in [*said, *(" ".join(candidates.keys[c]) for c in chosen)]):
             chosen.append(number)
     return chosen
+
+
+def said_of(labels: Sequence[Label | None], documents: EncodedDocuments, words: WordTable) -> list[float | None]:
+    """Return how much of each name its strongest held-out documents say, 0 to 1; None where there are none.
+
+    The best of two parts counts.
+    """
+    found: list[float | None] = []
+    for latent, label in enumerate(labels):
+        rows = documents.firing[latent][0]
+        rows = rows[documents.held_out[rows]][:STRONGEST]
+        said = label is not None and len(rows) > 0
+        found.append(float(words.presence(label.keys, rows).max(1).mean()) if said and label else None)
+    return found

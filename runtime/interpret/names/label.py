@@ -13,6 +13,8 @@ class Label:
 
     phrases: tuple[str, ...]
     """One phrase of one to three words; two where the feature is about two things."""
+    keys: tuple[tuple[str, ...], ...]
+    """Their words in lower case, the last ones in the singular."""
     direction: FloatArray
     """Sum of the phrases' centred embeddings, unit length, shape (d_in,)."""
     description: str = ""

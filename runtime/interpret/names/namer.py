@@ -21,13 +21,15 @@ FEW = 4.0
 """Positives at which what they say counts half."""
 FIT = 0.6
 """Weight of the cosine of a candidate and the direction, where the AUC counts 1."""
-WORDS = 0.3
-"""Weight of how much more of the positives than of the negatives have the candidate's words."""
+WORDS = 0.5
+"""Weight of how much more of the strongest documents than of the negatives have the candidate's words. It is what
+readers go by: of names whose words half of the strongest documents have, they accept four in five, and of the others
+one in six (benchmarks/README.md)."""
 LONG, RARE, ABSENT, UNSAID = 0.015, 0.01, 0.06, 0.02
 """What a candidate of three words loses, one that fewer than three documents have, a common noun that no document has,
 and one whose words the positives do not have more than the negatives."""
-SAID, PART = 0.03, 0.03
-"""From how much more of the positives than of the negatives on a candidate's words are said, and a second part's."""
+SAID, PART = 0.03, 0.25
+"""From how much more of the strongest than of the negatives on a candidate's words are said, and a second part's."""
 GAIN, EACH = 0.03, 0.015
 """AUC that a second part must add, and that it must add in each half of the positives: the best of many candidates
 always adds something where it was chosen."""
@@ -46,8 +48,8 @@ class Evidence(NamedTuple):
     """Unit length, shape (d_in,): where the feature points."""
     positives: IntArray
     """Documents that have it."""
-    weights: FloatArray
-    """Of the positives, adding up to 1."""
+    strongest: IntArray
+    """Those that have most of it, at most ten, strongest first."""
     negatives: IntArray
     """Near misses and random documents."""
 
@@ -59,7 +61,7 @@ class Ranking(NamedTuple):
     scores: FloatArray
     aucs: FloatArray
     covered: FloatArray
-    """How much more of the positives than of the negatives have the candidate's words, -1 to 1."""
+    """How much more of the strongest than of the negatives have the candidate's words, -1 to 1."""
 
 
 class Namer:
@@ -79,8 +81,10 @@ class Namer:
         rows = np.concatenate([evidence.positives, evidence.negatives])
         n = len(evidence.positives)
         aucs = areas(self._centred[rows] @ found.centred[pool].T, n)
-        present = self._words.presence([found.keys[number] for number in pool], rows)
-        covered = evidence.weights @ present[:n] - present[n:].mean(0)
+        said = np.concatenate([evidence.strongest, evidence.negatives])
+        present = self._words.presence([found.keys[number] for number in pool], said)
+        m = len(evidence.strongest)
+        covered = present[:m].mean(0) - present[m:].mean(0)
         scores = (aucs - 0.5 + WORDS * covered) * (n / (n + FEW)) + FIT * fit[pool]
         scores -= LONG * np.array([len(found.keys[number]) > 2 for number in pool])
         frequency = found.frequency[pool]
@@ -97,12 +101,13 @@ class Namer:
             return None
         number = int(ranking.numbers[first])
         direction, phrases = self.candidates.centred[number], (self.candidates.texts[number],)
+        keys = (self.candidates.keys[number],)
         second = self._second(evidence, ranking, first)
         if second is not None:
-            phrases = (*phrases, self.candidates.texts[second])
+            phrases, keys = (*phrases, self.candidates.texts[second]), (*keys, self.candidates.keys[second])
             direction = unit_rows((direction + self.candidates.centred[second])[None])[0]
         self._take(number)
-        return Label(phrases, direction)
+        return Label(phrases, keys, direction)
 
     def _second(self, evidence: Evidence, ranking: Ranking, first: int) -> int | None:
         """Return the candidate that beside the first tells best where the feature fires, if it adds enough."""
