@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from .choices import TYPER, ChoosingCommand
+from .choices import Commands
 from .demo import demo
 from .embed import embed
 from .evaluate import evaluate
@@ -21,10 +21,10 @@ from .search import explain, search
 from .studio import studio
 from .train import train
 
-app = typer.Typer(
-    **TYPER,
+app = Commands(
     name="sae",
     no_args_is_help=True,
+    add_completion=True,
     help="Dense retrieval that you can read and steer.\n\n"
     "Start with `sae demo`. With your own documents: `sae train`, `sae export`, `sae index`, `sae search`.",
 )
@@ -33,16 +33,16 @@ app.command("train")(train)
 app.command("export")(export)
 app.add_typer(index_app, name="index")
 app.command("embed")(embed)
-app.command("search", cls=ChoosingCommand)(search)
-app.command("explain", cls=ChoosingCommand)(explain)
+app.command("search")(search)
+app.command("explain")(explain)
 app.command("fast-queries")(fast_queries)
 app.add_typer(features_app, name="features")
 app.add_typer(pretrained_app, name="pretrained")
 app.command("eval")(evaluate)
-app.command("studio", cls=ChoosingCommand)(studio)
-app.command("mcp", cls=ChoosingCommand)(mcp)
+app.command("studio")(studio)
+app.command("mcp")(mcp)
 
-export_app = typer.Typer(**TYPER)
+export_app = Commands()
 export_app.command()(export)
 
 

@@ -129,8 +129,8 @@ class _Stage:
 class ProgressLines:
     """Prints a line every `LINE_EVERY` seconds, and one at the end of a stage that took longer.
 
-    ``embed documents 12,288/24,751, 50 %, 3 min left``. Where nobody watches a bar, a log must tell a long stage from one
-    that hangs.
+    ``embed documents 12,288/24,751, 50 %, 3 min left``. Where nobody watches a bar, a log must tell a long stage from
+    one that hangs.
 
     Args:
         clock: Gives seconds; that of the system by default.

@@ -85,6 +85,9 @@ def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
     # Typer's own `main` ends with 1 and in a traceback or a box where ours is one line.
     try:
         command = typer.main.get_command(app)
+        if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
+            # A shell asks what may follow; typer prints that and ends the process.
+            command.main(prog_name=name)
         with command.make_context(name, _arguments()) as context:
             command.invoke(context)
         return 0

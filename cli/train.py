@@ -115,7 +115,10 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same machine: same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt, from OUT.resume.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on after an interrupt, from OUT.resume; also to another number of --steps."),
+    ] = False,
     fast_queries: Annotated[
         bool,
         typer.Option(
@@ -157,7 +160,8 @@ def train(
     training = recipe(loss=loss, steps=steps, seed=seed, device=device, patience=patience)
     if fast_queries:
         check_texts_to_fit(data, vectors)
-    started = time.monotonic()
+    unfinished = out.with_name(out.name + ".resume")
+    started, began = time.monotonic(), time.time()
     with training_table() as show:
         held = None
         if vectors is not None:
@@ -170,25 +174,30 @@ def train(
             if held is None or embedder:
                 raise ConfigError("--embedder-url embeds queries for --vectors, and takes no --embedder beside it")
             service = TrainingService(given, held)
-        sae = fit(
-            data if held is None else None,
-            embedder if service is None else service,
-            SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
-            training,
-            vectors=held,
-            queries=query_vectors,
-            embedder_name=embedder_name or embedder_model or "",
-            pairs=pairs,
-            pooling=pooling,
-            query_prompt=query_prompt,
-            document_prompt=document_prompt,
-            truncate_dim=truncate_dim,
-            cache_dir=cache,
-            resume_path=out.with_name(out.name + ".resume"),
-            resume=resume,
-            log_path=log_path,
-            progress=show,
-        )
+        try:
+            sae = fit(
+                data if held is None else None,
+                embedder if service is None else service,
+                SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
+                training,
+                vectors=held,
+                queries=query_vectors,
+                embedder_name=embedder_name or embedder_model or "",
+                pairs=pairs,
+                pooling=pooling,
+                query_prompt=query_prompt,
+                document_prompt=document_prompt,
+                truncate_dim=truncate_dim,
+                cache_dir=cache,
+                resume_path=unfinished,
+                resume=resume,
+                log_path=log_path,
+                progress=show,
+            )
+        except KeyboardInterrupt:
+            if unfinished.exists() and unfinished.stat().st_mtime >= began:
+                stderr.print(f"what was trained is in {unfinished}: the same command with --resume goes on from there")
+            raise
     # Of several processes only the first writes.
     if stderr.quiet:
         return
