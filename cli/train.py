@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -161,8 +163,8 @@ def train(
     if fast_queries:
         check_texts_to_fit(data, vectors)
     unfinished = out.with_name(out.name + ".resume")
-    started, began = time.monotonic(), time.time()
-    with training_table() as show:
+    started = time.monotonic()
+    with _told_how_to_go_on(unfinished), training_table() as show:
         held = None
         if vectors is not None:
             columns = {"column": vector_column, "text_column": text_column}
@@ -174,30 +176,25 @@ def train(
             if held is None or embedder:
                 raise ConfigError("--embedder-url embeds queries for --vectors, and takes no --embedder beside it")
             service = TrainingService(given, held)
-        try:
-            sae = fit(
-                data if held is None else None,
-                embedder if service is None else service,
-                SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
-                training,
-                vectors=held,
-                queries=query_vectors,
-                embedder_name=embedder_name or embedder_model or "",
-                pairs=pairs,
-                pooling=pooling,
-                query_prompt=query_prompt,
-                document_prompt=document_prompt,
-                truncate_dim=truncate_dim,
-                cache_dir=cache,
-                resume_path=unfinished,
-                resume=resume,
-                log_path=log_path,
-                progress=show,
-            )
-        except KeyboardInterrupt:
-            if unfinished.exists() and unfinished.stat().st_mtime >= began:
-                stderr.print(f"what was trained is in {unfinished}: the same command with --resume goes on from there")
-            raise
+        sae = fit(
+            data if held is None else None,
+            embedder if service is None else service,
+            SaeConfig(n_latents=latents, k=k, encoder_depth=depth),
+            training,
+            vectors=held,
+            queries=query_vectors,
+            embedder_name=embedder_name or embedder_model or "",
+            pairs=pairs,
+            pooling=pooling,
+            query_prompt=query_prompt,
+            document_prompt=document_prompt,
+            truncate_dim=truncate_dim,
+            cache_dir=cache,
+            resume_path=unfinished,
+            resume=resume,
+            log_path=log_path,
+            progress=show,
+        )
     # Of several processes only the first writes.
     if stderr.quiet:
         return
@@ -218,3 +215,18 @@ def train(
             "queries will be embedded by what made the vectors: see the help of --embedder-url in `sae search`"
         )
     stderr.print(f"next: sae export --ckpt {out}")
+
+
+@contextmanager
+def _told_how_to_go_on(unfinished: Path) -> Iterator[None]:
+    """Say where the state of a training is that is interrupted inside ``with``, and how it goes on."""
+    began = time.time()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if unfinished.exists() and unfinished.stat().st_mtime >= began - 1:
+            stderr.print(
+                f"what was trained is in {unfinished}: the same command with --resume goes on from there",
+                soft_wrap=True,
+            )
+        raise
