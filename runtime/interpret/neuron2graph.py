@@ -2,7 +2,8 @@
 
 A latent is described in two ways. Its *patterns*, a trie, are for people: the words in its strongest sentences that it
 cannot do without, with substitutes that work as well. Its *token shares* say how much any word of any text adds.
-`predict` uses the shares, since the few patterns of a latent match few of the texts on which it fires.
+`predict` uses the shares, since the few patterns of a latent match few of the texts on which it fires. The table of
+shares starts from what each token adds in the sentences that were read, where the embedder tells that.
 
 References:
     Foote et al. 2023, "Neuron to Graph: Interpreting Language Model Neurons at Scale", arXiv:2305.19911.
