@@ -3,7 +3,8 @@
     python -m benchmarks.interpretation.token_models --bundle BUNDLE --data FOLDER [--sets agnews-test 20newsgroups]
 
 Sentences are drawn at random from the half that predictions are made from. Printed is the median AUC (near misses /
-random) over the features that fire on at least 20 documents. BUNDLE must tell what tokens add: an export of an embedder that pools by the mean.
+random) over the features that fire on at least 20 documents. BUNDLE must tell what tokens add: an export of an embedder
+that pools by the mean.
 """
 
 from __future__ import annotations
