@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _backends() -> Iterable[str]:
@@ -52,7 +54,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def choice(table: str, *declarations: str, help: str) -> Any:
-    """Return an option that takes the names in one of `TABLES`. The command must be a `ChoosingCommand`."""
+    """Return an option that takes the names in one of `TABLES`. `ChoosingCommand` shows them on its help page."""
 
     def check(value: str) -> str:
         names = tuple(TABLES[table]())
@@ -64,7 +66,11 @@ def choice(table: str, *declarations: str, help: str) -> Any:
 
 
 class ChoosingCommand(TyperCommand):
-    """A command whose help page lists the values of its choices."""
+    """A command whose help page lists the values of its choices, and names no type where an option takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, `--help` among them."""
+        return _without_type_of_flags(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page, with the names in a table in the place of its placeholder."""
@@ -72,3 +78,30 @@ class ChoosingCommand(TyperCommand):
             if parameter.metavar in TABLES:
                 parameter.metavar = f"<{'|'.join(TABLES[parameter.metavar]())}>"
         super().format_help(ctx, formatter)
+
+
+class Group(TyperGroup):
+    """A group of commands; its own help page names no type where an option takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, `--help` among them."""
+        return _without_type_of_flags(super().get_params(ctx))
+
+
+class Commands(typer.Typer):
+    """Commands of ours: each is a `ChoosingCommand`, in a `Group`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"cls": Group} | TYPER | settings)
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
+        """Register a command, as `typer.Typer.command` does."""
+        return super().command(name, **{"cls": ChoosingCommand} | settings)
+
+
+def _without_type_of_flags(parameters: list[Any]) -> list[Any]:
+    """Keep typer from showing ``<bool>`` beside options that take no value."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters

@@ -8,7 +8,7 @@ import typer
 
 from .. import __version__
 from .audit import audit
-from .choices import TYPER, ChoosingCommand
+from .choices import Commands
 from .demo import demo
 from .documents import delete, get, update
 from .embed import embed
@@ -23,10 +23,10 @@ from .search import explain, search
 from .studio import studio
 from .train import train
 
-app = typer.Typer(
-    **TYPER,
+app = Commands(
     name="sae",
     no_args_is_help=True,
+    add_completion=True,
     help="Dense retrieval that you can read and steer.\n\n"
     "Start with `sae demo`. With your own documents: `sae train`, `sae export`, `sae index`, `sae search`.",
 )
@@ -35,8 +35,8 @@ app.command("train")(train)
 app.command("export")(export)
 app.add_typer(index_app, name="index")
 app.command("embed")(embed)
-app.command("search", cls=ChoosingCommand)(search)
-app.command("explain", cls=ChoosingCommand)(explain)
+app.command("search")(search)
+app.command("explain")(explain)
 app.command("get")(get)
 app.command("update")(update)
 app.command("delete")(delete)
@@ -45,10 +45,10 @@ app.add_typer(features_app, name="features")
 app.add_typer(pretrained_app, name="pretrained")
 app.command("eval")(evaluate)
 app.command("audit")(audit)
-app.command("studio", cls=ChoosingCommand)(studio)
-app.command("mcp", cls=ChoosingCommand)(mcp)
+app.command("studio")(studio)
+app.command("mcp")(mcp)
 
-export_app = typer.Typer(**TYPER)
+export_app = Commands()
 export_app.command()(export)
 
 

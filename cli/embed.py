@@ -10,7 +10,6 @@ import typer
 
 from ..errors import ConfigError
 from ..files import absolute
-from .choices import ChoosingCommand
 from .console import stderr
 from .embedders import EmbedderDimensions, EmbedderModel, EmbedderUrl, MaxCalls, MaxTexts, brought, report_calls
 from .index import index_app
@@ -91,7 +90,7 @@ def embed(
     stderr.print(f"next, when all shards are there: sae index merge {out} --index index")
 
 
-@index_app.command("merge", cls=ChoosingCommand)
+@index_app.command("merge")
 def merge(
     shards: Annotated[list[Path], typer.Argument(help="Folders that `sae embed` wrote: shards, or folders of shards.")],
     index: IndexPath = Path("index"),

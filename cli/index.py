@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
-from typer.core import TyperGroup
 
 from ..errors import ConfigError, IndexFolderError, StorageError
 from ..files import absolute
-from .choices import TYPER, ChoosingCommand
+from .choices import Commands, Group
 from .console import console, stderr
 from .embedders import (
     EmbedderDimensions,
@@ -51,17 +50,16 @@ if TYPE_CHECKING:
     from ..runtime import Backend, MemoryProfile
 
 
-class _IndexGroup(TyperGroup):
+class _IndexGroup(Group):
     """A group that builds where the first word is no command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and "--help" not in args:
+        if args and args[0] not in self.commands and "--help" not in args and not ctx.resilient_parsing:
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
 
-index_app = typer.Typer(
-    **TYPER,
+index_app = Commands(
     cls=_IndexGroup,
     no_args_is_help=True,
     help="Put documents into a searchable folder, without torch, and look after the folder.\n\n"
@@ -72,7 +70,7 @@ index_app = typer.Typer(
 )
 
 
-@index_app.command("build", cls=ChoosingCommand)
+@index_app.command("build")
 def build(
     path: DocumentsArgument = None,
     data: DataOption = None,

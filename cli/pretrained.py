@@ -9,7 +9,7 @@ import typer
 from rich.markdown import Markdown
 from rich.table import Table
 
-from .choices import TYPER
+from .choices import Commands
 from .console import console, harmless, stderr
 from .options import Json
 from .output import print_json
@@ -17,8 +17,7 @@ from .output import print_json
 if TYPE_CHECKING:
     from ..catalogue import PretrainedModel
 
-pretrained_app = typer.Typer(
-    **TYPER,
+pretrained_app = Commands(
     no_args_is_help=True,
     help="Models that are ready to use: those of the package, and bundles of the Hugging Face hub.\n\n"
     "`sae export --pretrained minilm` makes a bundle without training.",

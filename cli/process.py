@@ -84,9 +84,7 @@ def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
     """Run an app, print its error, and return the exit code."""
     # Typer's own `main` ends with 1 and in a traceback or a box where ours is one line.
     try:
-        command = typer.main.get_command(app)
-        with command.make_context(name, _arguments()) as context:
-            command.invoke(context)
+        _invoke(app, name)
         return 0
     except typer.Exit as end:
         return int(end.exit_code)
@@ -118,6 +116,15 @@ def _run(app: typer.Typer, name: str, stdout: _Stdout) -> int:
         if isinstance(error, SystemExit) or os.environ.get(TRACEBACK):
             raise
         return _tell_fault(error)
+
+
+def _invoke(app: typer.Typer, name: str) -> None:
+    command = typer.main.get_command(app)
+    if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
+        # A shell asks what may follow; typer prints that and ends the process.
+        command.main(prog_name=name)
+    with command.make_context(name, _arguments()) as context:
+        command.invoke(context)
 
 
 def _tell_fault(error: BaseException) -> int:

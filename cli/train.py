@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -115,7 +117,10 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same machine: same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt, from OUT.resume.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on after an interrupt, from OUT.resume; also to another number of --steps."),
+    ] = False,
     fast_queries: Annotated[
         bool,
         typer.Option(
@@ -157,8 +162,9 @@ def train(
     training = recipe(loss=loss, steps=steps, seed=seed, device=device, patience=patience)
     if fast_queries:
         check_texts_to_fit(data, vectors)
+    unfinished = out.with_name(out.name + ".resume")
     started = time.monotonic()
-    with training_table() as show:
+    with _told_how_to_go_on(unfinished), training_table() as show:
         held = None
         if vectors is not None:
             columns = {"column": vector_column, "text_column": text_column}
@@ -184,7 +190,7 @@ def train(
             document_prompt=document_prompt,
             truncate_dim=truncate_dim,
             cache_dir=cache,
-            resume_path=out.with_name(out.name + ".resume"),
+            resume_path=unfinished,
             resume=resume,
             log_path=log_path,
             progress=show,
@@ -209,3 +215,18 @@ def train(
             "queries will be embedded by what made the vectors: see the help of --embedder-url in `sae search`"
         )
     stderr.print(f"next: sae export --ckpt {out}")
+
+
+@contextmanager
+def _told_how_to_go_on(unfinished: Path) -> Iterator[None]:
+    """Say where the state of a training is that is interrupted inside ``with``, and how it goes on."""
+    began = time.time()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if unfinished.exists() and unfinished.stat().st_mtime >= began - 1:
+            stderr.print(
+                f"what was trained is in {unfinished}: the same command with --resume goes on from there",
+                soft_wrap=True,
+            )
+        raise

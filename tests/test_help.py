@@ -59,6 +59,8 @@ def help_of(page, monkeypatch):
 def test_help(page, monkeypatch):
     text = help_of(page, monkeypatch)
     assert "\x1b" not in text
+    # Of what takes no value, no type is shown.
+    assert "<bool>" not in text
     assert max(map(len, text.splitlines())) <= COLUMNS
     if REGENERATE:
         MADE_WITH.write_text(VERSIONS, encoding="utf-8", newline="\n")

@@ -162,7 +162,7 @@ RETRIEVER = "index k boost clamp keep protect filter view fusion include_scores 
 SCRIPTS = {"sae": "steersearch.cli:main", "sae-export": "steersearch.cli:main_export"}
 # command -> arguments and options
 COMMANDS = {
-    "sae": "--version",
+    "sae": "--install-completion --show-completion --version",
     "sae demo": "--out --embedder --steps --latents -k --overwrite --json",
     "sae train": (
         "--data --out --embedder --k --latents --steps --loss --pairs --depth --patience --metrics --seed "

@@ -193,7 +193,8 @@ class Trainer:
         return self.step
 
     def _recipe(self) -> dict[str, Any]:
-        free = {"device", "save_every"}
+        # A run may go on to another last step; the learning rate then follows the new one.
+        free = {"device", "save_every", "steps", "patience"}
         recipe = {name: value for name, value in dataclasses.asdict(self.config).items() if name not in free}
         sampler = self.sampler
         shape = {"n_documents": len(sampler.documents), "n_queries": len(sampler.queries)}

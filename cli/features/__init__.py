@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from ...errors import ConfigError
-from ..choices import TYPER
+from ..choices import Commands, Group
 from ..options import BundlePath, Json
 from .edit import hide, merge, note, rename, reset, unhide
 from .export import export, report
@@ -25,17 +24,17 @@ from .tree import tree
 SHORT = "look"
 
 
-class _FeaturesGroup(TyperGroup):
+class _FeaturesGroup(Group):
     """A group whose short form is taken where the first word is no command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or args[0] not in self.commands:
+        # While a shell asks what may follow, a word may be the beginning of a command.
+        if not ctx.resilient_parsing and (not args or args[0] not in self.commands):
             args = ["--help"] if "--help" in args else [SHORT, *args]
         return super().parse_args(ctx, args)
 
 
-features_app = typer.Typer(
-    **TYPER,
+features_app = Commands(
     cls=_FeaturesGroup,
     help="Find, show and edit what a bundle can be steered by.\n\n"
     'Short forms: `sae features` lists, `sae features "network sockets"` searches, `sae features f412` shows.\n\n'

@@ -109,8 +109,9 @@ class Passage:
     activation: float
     """Of the whole document, in units of the latent's typical activation; 0 where the latent is not active."""
     spans: tuple[tuple[int, int, float], ...] = ()
-    """Characters of `text` that matter, (start, stop, saliency), in order, without overlap. The saliency is the share
-    of the activation that is lost without them, 0 to 1. Empty where it was not measured."""
+    """Characters of `text` that matter, (start, stop, saliency), in order, without overlap. The saliency, 0 to 1, is
+    their share of what sets the text apart in the latent, or of the activation that is lost without them where the
+    embedder does not tell what each word adds. Empty where it was not measured."""
     minimal: tuple[int, int] | None = None
     """Characters of the shortest span that alone keeps at least half of the passage's activation."""
 
@@ -156,7 +157,8 @@ class Entry:
     quantiles: tuple[float, ...] = (0.0,) * QUANTILES
     """Of the activation where it is active: 50, 75, 90, 95, 100 %."""
     top: tuple[Passage, ...] = ()
-    """From its strongest documents, strongest first."""
+    """From its strongest documents: sentences of typical ones with the words that matter, the most typical first, then
+    the beginnings of others, strongest first."""
     near_misses: tuple[Passage, ...] = ()
     """From the nearest documents on which it is not active."""
     queries: tuple[tuple[str, float], ...] = ()

@@ -2,7 +2,8 @@
 
 A latent is described in two ways. Its *patterns*, a trie, are for people: the words in its strongest sentences that it
 cannot do without, with substitutes that work as well. Its *token shares* say how much any word of any text adds.
-`predict` uses the shares, since the few patterns of a latent match few of the texts on which it fires.
+`predict` uses the shares, since the few patterns of a latent match few of the texts on which it fires. The table of
+shares starts from what each token adds in the sentences that were read, where the embedder tells that.
 
 References:
     Foote et al. 2023, "Neuron to Graph: Interpreting Language Model Neurons at Scale", arXiv:2305.19911.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,16 +57,33 @@ class TokenModel:
         return share
 
 
+class TokenMeans(NamedTuple):
+    """What tokens add to texts, on average over the places where they were read."""
+
+    tokens: IntArray
+    """Token ids, ascending, shape (m,)."""
+    vectors: FloatArray
+    """Centred, shape (m, d_in); shorter for a token that was read seldom."""
+
+
 def fit_token_model(
-    documents: Sequence[IntArray], targets: FloatArray, sentences: Sequence[IntArray], sentence_targets: FloatArray
+    documents: Sequence[IntArray],
+    targets: FloatArray,
+    sentences: Sequence[IntArray],
+    sentence_targets: FloatArray,
+    means: TokenMeans | None = None,
 ) -> TokenModel:
     """Fit token vectors to embeddings: ridge regression by conjugate gradients.
+
+    The regression knows only sums over whole texts. `means`, which an embedder tells that pools by the mean, know each
+    token by itself: what is fitted then is the difference from them.
 
     Args:
         documents: Token ids of each document.
         targets: Their centred embeddings, unit rows, shape (n, d_in).
         sentences: Token ids of sentences of the documents; they separate words that always occur together.
         sentence_targets: Centred embeddings of the sentences.
+        means: What the tokens add, where that is known.
     """
     tokens = np.unique(np.concatenate(list(documents)))
     frequency = np.zeros(len(tokens), np.int64)
@@ -75,7 +94,16 @@ def fit_token_model(
     values = [v * np.float32(DOCUMENT_WEIGHT) for v in rows.values] + more.values
     weighted = _SparseRows(rows.columns + more.columns, values)
     goal = np.concatenate([targets * np.float32(DOCUMENT_WEIGHT), sentence_targets])
-    return TokenModel(tokens, idf, _solve(weighted, _transposed(weighted, len(tokens)), goal))
+    start = np.zeros((len(tokens), targets.shape[1]), np.float32)
+    if means is not None and len(means.tokens):
+        at = np.minimum(np.searchsorted(means.tokens, tokens), len(means.tokens) - 1)
+        known = means.tokens[at] == tokens
+        start[known] = means.vectors[at[known]]
+        image = _product(weighted, start)
+        scale = np.float32((goal * image).sum() / max(float((image * image).sum()), 1e-12))
+        start *= scale
+        goal = goal - image * scale
+    return TokenModel(tokens, idf, start + _solve(weighted, _transposed(weighted, len(tokens)), goal))
 
 
 @dataclass(frozen=True)

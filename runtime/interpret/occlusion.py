@@ -54,8 +54,9 @@ class ActiveSentence:
     minimal_activation: float = 0.0
     """Activation of that span alone."""
     spans: tuple[tuple[int, int, float], ...] = ()
-    """Characters of the words that were left out, and their saliency, the share of the activation that is lost without
-    them, 0 to 1, in reading order. Measured in the minimal span where there is one, else in the sentence."""
+    """Characters of words, and their saliency, 0 to 1, in reading order: their share of what sets the sentence apart in
+    the latent, where the embedder tells what each word adds (`sentence_parts`); else the share of the activation that
+    is lost without them, measured in the minimal span where there is one."""
 
 
 def occlude(
@@ -63,11 +64,17 @@ def occlude(
 ) -> list[ActiveSentence]:
     """Find the shortest span of each sentence that keeps its latent active, and the saliency of the words in it.
 
-    The model proposes words. Sentences are returned with `minimal`, `minimal_activation` and `spans`; unchanged where
-    the activation is 0.
+    Sentences that have `spans` keep them; of the others the model proposes words, which are left out one by one.
+    Sentences are returned with `minimal`, `minimal_activation` and `spans`; unchanged where the activation is 0.
     """
     chunks = [chunks_of(sentence.text) if sentence.activation > 0 else [] for sentence in sentences]
-    shares = _chunk_shares(bundle, model, sentences, chunks)
+    exact = [bool(sentence.spans) for sentence in sentences]
+    shares = [
+        np.array([saliency for *_, saliency in sentence.spans], np.float32) if known and spans else guessed
+        for sentence, known, spans, guessed in zip(
+            sentences, exact, chunks, _chunk_shares(bundle, model, sentences, chunks), strict=True
+        )
+    ]
     tried = [(i, span) for i in range(len(sentences)) for span in _propose_spans(chunks[i], shares[i])]
     kept = activations_of(
         bundle,
@@ -82,6 +89,8 @@ def occlude(
     occluded: list[tuple[int, Span]] = []
     texts: list[str] = []
     for i, sentence in enumerate(sentences):
+        if exact[i]:
+            continue
         start, stop = minimal[i][0] if i in minimal else (0, len(sentence.text))
         inside = [j for j, (a, b) in enumerate(chunks[i]) if start <= a and b <= stop]
         inside = sorted(sorted(inside, key=lambda j: -shares[i][j])[:MAX_OCCLUDED])
@@ -96,7 +105,8 @@ def occlude(
     result = []
     for i, sentence in enumerate(sentences):
         shortest, activation = minimal.get(i, (None, 0.0))
-        result.append(replace(sentence, minimal=shortest, minimal_activation=activation, spans=tuple(spans.get(i, ()))))
+        found = sentence.spans if exact[i] else tuple(spans.get(i, ()))
+        result.append(replace(sentence, minimal=shortest, minimal_activation=activation, spans=found))
     return result
 
 
@@ -152,7 +162,11 @@ def chunks_of(sentence: str) -> list[Span]:
 
 def salient_words(sentence: ActiveSentence) -> tuple[str, ...]:
     """Return the words of a sentence that matter, most salient first; none when the latent is not active in it."""
-    ordered = sorted(sentence.spans, key=lambda span: (-span[2], span[0]))
+    if sentence.activation <= 0:
+        return ()
+    start, stop = sentence.minimal or (0, len(sentence.text))
+    inside = [span for span in sentence.spans if start <= span[0] and span[1] <= stop]
+    ordered = sorted(inside, key=lambda span: (-span[2], span[0]))
     kept = [span for span in ordered if span[2] >= MIN_SALIENCY] or ordered[:1]
     return tuple(sentence.text[a:b].casefold() for a, b, _ in kept[:MAX_PLACES])
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -12,11 +13,13 @@ from ...text import SENTENCE_END, one_line
 from ..bundle.bundle import Bundle
 from ..bundle.interpretation import Passage
 from .encoded_documents import EncodedDocuments, FiringStatistics
-from .neuron2graph import TokenModel
+from .neuron2graph import TokenMeans, TokenModel
 from .occlusion import ActiveSentence, Embed
+from .sentence_parts import gives_parts, read_parts
 
-DOCUMENTS = 2
-"""Strongest documents per latent in which a sentence is looked for."""
+DOCUMENTS = {False: 2, True: 3}
+"""Documents per latent in which a sentence is looked for, without and with an embedder that tells what each word adds:
+without, words have to be left out one by one."""
 CANDIDATES = 2
 """Sentences per document that are embedded to find the one in which a latent is strongest."""
 MAX_CHARACTERS = 320
@@ -33,7 +36,9 @@ class SentenceSelection:
     embeddings: FloatArray
     """Unit rows, shape (n, d_in)."""
     selected: list[tuple[int, ActiveSentence]]
-    """(row of the document, sentence), a latent's strongest document first."""
+    """(row of the document, sentence), a latent's most typical document first."""
+    means: TokenMeans | None = None
+    """What the tokens of the sentences add, where the embedder tells it."""
 
 
 def select_sentences(
@@ -43,14 +48,16 @@ def select_sentences(
     statistics: Sequence[FiringStatistics],
     tested: Sequence[bool],
     embed: Embed,
+    report: Callable[[str, int, int], None] = lambda step, done, total: None,
 ) -> SentenceSelection:
-    """Find the sentence in which each latent is strongest, in its strongest training documents.
+    """Find the sentence in which each latent is strongest, in typical ones of its strongest training documents.
 
-    The model proposes sentences. `tested` says whether each latent's label can be tested; of the others only the
-    strongest document is used.
+    The model proposes sentences. `tested` says whether each latent's label can be tested; of the others only one
+    document is used.
     """
+    exact = gives_parts(bundle)
     rows = [
-        each.top[~documents.held_out[each.top]][: DOCUMENTS if test else 1]
+        most_typical(documents, each.top[~documents.held_out[each.top]])[: DOCUMENTS[exact] if test else 1]
         for each, test in zip(statistics, tested, strict=True)
     ]
     if not sum(len(each) for each in rows):
@@ -63,7 +70,15 @@ def select_sentences(
             promising = np.argsort(-(directions[row] @ bundle.atoms[latent]), kind="stable")[:CANDIDATES]
             proposed.append((latent, row, [sentences[row][i] for i in promising]))
     texts = sorted({text for _, _, candidates in proposed for text in candidates})
-    embeddings = embed(texts, "read sentences")
+    parts = None
+    if exact:
+        latents: dict[str, list[int]] = {}
+        for latent, _, candidates in proposed:
+            for text in candidates:
+                latents.setdefault(text, []).append(latent)
+        mean = documents.embeddings.mean(0, dtype=np.float32)
+        parts = read_parts(bundle, texts, latents, mean, partial(report, "read sentences"))
+    embeddings = embed(texts, "read sentences") if parts is None else parts.embeddings
     position = {text: i for i, text in enumerate(texts)}
     indices, values = bundle.encode(embeddings)
     selected = []
@@ -71,8 +86,17 @@ def select_sentences(
         at = [position[text] for text in candidates]
         activations = np.where(indices[at] == latent, values[at], 0.0).sum(1)
         best = int(np.lexsort((embeddings[at] @ bundle.atoms[latent], activations))[-1])
-        selected.append((row, ActiveSentence(latent, candidates[best], float(activations[best]))))
-    return SentenceSelection(texts, embeddings, selected)
+        text = candidates[best]
+        spans = () if parts is None else parts.saliency[text, latent]
+        selected.append((row, ActiveSentence(latent, text, float(activations[best]), spans=spans)))
+    return SentenceSelection(texts, embeddings, selected, None if parts is None else parts.means)
+
+
+def most_typical(documents: EncodedDocuments, rows: IntArray) -> IntArray:
+    """Order documents, strongest first, by how near each is to their mean: the oddest come last."""
+    middle = documents.centred[rows].sum(0)
+    ordered: IntArray = rows[np.argsort(-(documents.centred[rows] @ middle), kind="stable")]
+    return ordered
 
 
 def sentence_passage(documents: EncodedDocuments, row: int, sentence: ActiveSentence) -> Passage:

@@ -116,7 +116,7 @@ def interpret(
     model = fit([], np.empty((0, bundle.d_in), np.float32))
     report("weigh words", 1, 2)
     tested = [split is not None for split in splits]
-    selection = select_sentences(bundle, model, documents, statistics, tested, embed)
+    selection = select_sentences(bundle, model, documents, statistics, tested, embed, report)
     sentences = [sentence for _, sentence in selection.selected]
     patterns_of: dict[int, tuple[Pattern, ...]] = {}
     if patterns:
@@ -125,7 +125,7 @@ def interpret(
     passages: dict[int, list[Passage]] = {}
     for (row, _), sentence in zip(selection.selected, sentences, strict=True):
         passages.setdefault(sentence.latent, []).append(sentence_passage(documents, row, sentence))
-    model = fit(bundle.tokenise(selection.texts), centred_rows(selection.embeddings))
+    model = fit(bundle.tokenise(selection.texts), centred_rows(selection.embeddings), selection.means)
     report("weigh words", 2, 2)
     predicted = model.directions(tokens)
     directions = [label.direction if label else None for label in labels]

@@ -111,6 +111,28 @@ def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path):
     assert not path.exists()
 
 
+def test_a_stopped_run_goes_on_to_another_last_step(data, tmp_path):
+    path = tmp_path / "r"
+
+    def stop(stage, done, total, figures):
+        if stage == "train" and done == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_embeddings(*data, SHAPE, SMALL, resume_path=path, progress=stop)
+    steps = []
+    longer = dataclasses.replace(SMALL, steps=SMALL.steps + 7, patience=3)
+    fit_embeddings(
+        *data,
+        SHAPE,
+        longer,
+        resume_path=path,
+        resume=True,
+        progress=lambda s, d, t, f: steps.append((d, t)) if s == "train" else None,
+    )
+    assert (steps[0], steps[-1]) == ((13, longer.steps), (longer.steps, longer.steps))
+
+
 def test_resuming_with_other_settings_is_refused(data, tmp_path):
     path = tmp_path / "r"
 

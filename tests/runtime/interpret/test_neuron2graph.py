@@ -1,7 +1,7 @@
 import numpy as np
 
 from steersearch.arrays import unit_rows
-from steersearch.runtime.interpret.neuron2graph import ITERATIONS, RIDGE, fit_token_model
+from steersearch.runtime.interpret.neuron2graph import ITERATIONS, RIDGE, TokenMeans, fit_token_model
 
 
 def test_tokens_that_make_the_direction_are_found():
@@ -40,3 +40,20 @@ def test_parts_add_up_and_unknown_tokens_add_nothing():
     atom = np.array([1.0, 0, 0, 0], np.float32)
     at = np.searchsorted(model.tokens, 3)
     assert np.isclose(model.shares(atom)[at], a[0])
+
+
+def test_what_tokens_add_by_themselves_tells_apart_those_that_always_occur_together():
+    rng = np.random.default_rng(0)
+    # Token 1 points along the first axis and 2 along the second; where one is, the other is too.
+    texts = [np.array([1, 2, 3 + i % 5]) if i % 2 else np.array([3 + i % 5, 9]) for i in range(60)]
+    goal = unit_rows(
+        np.stack([[1, 1, 0, 0] if 1 in text else [0, 0, 1, 1] for text in texts]).astype(np.float32)
+        + 0.1 * rng.normal(size=(60, 4)).astype(np.float32)
+    )
+    none = np.empty((0, 4), np.float32)
+    means = TokenMeans(np.array([0, 1, 2]), np.eye(3, 4, k=-1, dtype=np.float32)[[0, 1, 2]])
+    alone = [np.array([1]), np.array([2])]
+    without, informed = (fit_token_model(texts, goal, [], none, known).directions(alone) for known in (None, means))
+    assert np.isclose(without[0] @ without[1], 1, atol=1e-3)
+    assert informed[0, 0] > informed[0, 1] + 0.3
+    assert informed[1, 1] > informed[1, 0] + 0.3

@@ -34,7 +34,7 @@ def found(folder, topic_texts, tmp_path_factory):
         cache_dir=tmp_path_factory.mktemp("cache"),
         progress=lambda *step: steps.append(step),
     )
-    assert {"read documents", "name features", "leave words out", "weigh words"} <= {stage for stage, *_ in steps}
+    assert {"read documents", "name features", "find what matters", "weigh words"} <= {stage for stage, *_ in steps}
     assert all(done <= total for _, done, total in steps)
     return result
 
