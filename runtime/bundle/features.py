@@ -168,14 +168,14 @@ class Features(Sequence[Feature]):
         passages = self._passages() if self._passages is not None else None
         if passages is not None:
             shares = passages.shares(text)
-            for latent in np.flatnonzero(shares):
-                scores[int(latent)] = scores.get(int(latent), 0.0) + float(shares[latent])
+            for latent in np.flatnonzero(shares).tolist():
+                scores[latent] = scores.get(latent, 0.0) + float(shares[latent])
         if self._by_meaning and self._embed is not None and self._autoencoder is not None:
             # Without the contrast, the latents for "a short text" would win for every phrase.
             direction = self._embed([text])[0] - self._contrast
             cosines = self._autoencoder.atoms @ unit_rows(direction[None])[0]  # (n_latents,)
-            for latent in np.flatnonzero((cosines > 0) & (self.typical > 0)):
-                scores[int(latent)] = scores.get(int(latent), 0.0) + float(cosines[latent])
+            for latent in np.flatnonzero((cosines > 0) & (self.typical > 0)).tolist():
+                scores[latent] = scores.get(latent, 0.0) + float(cosines[latent])
         for latent in scores:
             feature = self._features[latent]
             scores[latent] *= UNSURE + (1 - UNSURE) * feature.reads
