@@ -224,6 +224,8 @@ def _plain(feature: Feature) -> Iterator[Row]:
 def _interpreted(feature: Feature, found: Interpretation, features: Features) -> Iterator[Row]:
     """Yield what an interpretation found."""
     entry = found.entries[feature.id]
+    if entry.description and not feature.renamed:
+        yield "about", harmless(entry.description)
     if not feature.renamed:
         yield "label", _score(entry.score)
         if entry.steers is not None:
