@@ -73,7 +73,7 @@ def write_sheet(
     bundle: Bundle, found: InterpretationResult, earlier: dict[int, str], name: str
 ) -> tuple[list[dict[str, object]], list[str]]:
     """Return the key, a record per item, and the page of each item."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     entries = found.interpretation.entries
     both = [e.latent for e in entries if not e.unclear and e.latent in earlier]
     reader = WordReader(bundle)

@@ -28,7 +28,7 @@ one in six (benchmarks/README.md)."""
 LONG, RARE, ABSENT, UNSAID = 0.015, 0.01, 0.06, 0.02
 """What a candidate of three words loses, one that fewer than three documents have, a common noun that no document has,
 and one whose words the positives do not have more than the negatives."""
-SAID, PART = 0.03, 0.25
+SAID, PART = 0.03, 0.4
 """From how much more of the strongest than of the negatives on a candidate's words are said, and a second part's."""
 GAIN, EACH = 0.03, 0.015
 """AUC that a second part must add, and that it must add in each half of the positives: the best of many candidates

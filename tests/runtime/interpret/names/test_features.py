@@ -28,5 +28,5 @@ def test_names_are_short_and_each_is_given_once(found):
 
 def test_a_name_that_the_strongest_documents_do_not_say_is_unclear(found):
     for entry in found.interpretation.entries:
-        if entry.score and entry.score.said is not None and entry.score.said < 0.4 and entry.score.auc < 0.92:
+        if entry.score and entry.score.said is not None and entry.score.said < 0.45:
             assert entry.unclear
