@@ -72,7 +72,8 @@ def check_call(words, app, export_app):
         elif name in SHORT and word != "--help" and word != "COMMAND":
             word = SHORT[name]
         else:
-            assert word in ("--help", "--version", "COMMAND"), f"`{name}` has no command {word!r}"
+            options = {option for parameter in command.params for option in parameter.opts}
+            assert word in options | {"--help", "COMMAND"}, f"`{name}` has no command {word!r}"
             return
         name, command = word, command.commands[word]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

@@ -110,9 +110,13 @@ class Feature:
 
     @property
     def title(self) -> str | None:
-        """The label with its scores, for example `stem cells, .83, steers .97`; without a label `unclear` or None."""
+        """The label with its scores, for example `stem cells, .83, steers .97`.
+
+        Without a label the best guess with a question mark, `unclear` or None.
+        """
         if self.label is None:
-            return "unclear" if self.unclear and not self.hidden else None
+            guess = f"{self.guess}?" if self.guess else "unclear"
+            return guess if self.unclear and not self.hidden else None
         scores = "" if self.score is None else f", {format_share(self.score)}"
         return self.label + scores + ("" if self.steers is None else f", steers {format_share(self.steers)}")
 

@@ -203,7 +203,7 @@ def test_show_fits_on_one_screen(sae):
         "1.25 The *raise* statement raises an *exception* again.",
         "A class is not raised.",
         "0.80 what is [raised]?",
-        "×3.2 f4 (unclear)",
+        "×3.2 f4 (either, or?)",
         "0.61 f6 (",
         "a note of two lines",
         "errors",
@@ -214,7 +214,7 @@ def test_show_fits_on_one_screen(sae):
     assert body["score"] == 0.834
     assert len(body["interpretation"]["top"]) == 20
     unclear = sae("show", "f4").stdout
-    assert unclear.startswith("f4 (unclear)")
+    assert unclear.startswith("f4 (either, or?)")
     assert "either, or" in unclear
 
 

@@ -97,7 +97,8 @@ def features_of(made: Resolved, features: Features) -> list[dict[str, Any]]:
 def feature_facts(features: Features, latent: int) -> dict[str, Any]:
     """Return how a feature is called and how sure that is."""
     feature = features[latent]
-    return {"latent": latent, "label": feature.label, "score": feature.score}
+    guess = f"{feature.guess}?" if feature.unclear and feature.guess else None
+    return {"latent": latent, "label": feature.label, "guess": guess, "score": feature.score}
 
 
 def title_of(metadata: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ def test_search_takes_words_and_meaning(features):
 def test_the_score_stands_behind_the_label():
     assert str(Feature(412, "stem cells", 0.1, 0.1, 0.2, 0.3, score=0.834)) == "f412 (stem cells, .83)"
     assert str(Feature(412, "stem cells", 0.1, 0.1, 0.2, 0.3, score=0.999)) == "f412 (stem cells, 1.00)"
-    assert str(Feature(412, None, 0.1, 0.1, 0.2, 0.3, unclear=True, guess="a, b")) == "f412 (unclear)"
+    assert str(Feature(412, None, 0.1, 0.1, 0.2, 0.3, unclear=True, guess="a, b")) == "f412 (a, b?)"
     assert str(Feature(412, None, 0.1, 0.1, 0.2, 0.3, unclear=True, hidden=True)) == "f412"
 
 
@@ -100,7 +100,7 @@ def test_read_what_an_interpretation_adds(tmp_path):
     path.write_text(json.dumps(body(latents=found)))
     (clear, unclear), _ = read_features(path, n_latents=2, d_in=2)
     assert (clear.score, clear.pattern_score, clear.unclear, clear.guess) == (0.83, 0.9, False, None)
-    assert (unclear.score, unclear.unclear, unclear.guess, str(unclear)) == (None, True, "a, b", "f1 (unclear)")
+    assert (unclear.score, unclear.unclear, unclear.guess, str(unclear)) == (None, True, "a, b", "f1 (a, b?)")
     assert (clear.hidden, clear.note, clear.family, clear.renamed) == (False, "", None, False)
 
 
