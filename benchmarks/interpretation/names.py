@@ -6,7 +6,8 @@
 `sheets` draws features that have a clear name by both methods and writes pages for readers: the two names in random
 order, ten documents with the words that carry the feature marked, and three near misses. FILE has the earlier names,
 {set: {latent: name}}. Readers do not know which method made a name, judge by `RUBRIC`, and write lines of
-{"item": 1, "A": "precise", "B": "wrong"}. `figures` reads the judged table, benchmarks/results/names.jsonl.
+{"item": 1, "A": "precise", "B": "wrong"}. `figures` reads the judged table, benchmarks/results/names.jsonl, and asks
+the tagger of TextBlob (`pip install textblob`) whether names are well-formed.
 """
 
 from __future__ import annotations
@@ -120,6 +121,23 @@ def figures(rows: list[dict[str, str]]) -> None:
                 f"{name:<14} {method:<7} {total:4} names: {' or '.join(GOOD)} {good:.0%}, {' or '.join(BAD)} {bad:.0%}"
             )
             print("   ", ", ".join(f"{each} {count / total:.0%}" for each, count in judged.most_common()))
+            names = [row[f"{method}_name"] for row in rows if name in (row["set"], "all")]
+            print(f"    well-formed: {np.mean([is_well_formed(each) for each in names]):.0%}")
+
+
+def is_well_formed(name: str) -> bool:
+    """Return whether every part of a name is a noun phrase or a gerund to the tagger of TextBlob.
+
+    Nouns and what may stand before them, the last word a noun; or one word that is a gerund.
+    """
+    from textblob.en import tag
+
+    for part in name.split(","):
+        tags = [kind for _, kind in tag(part.strip(), tokenize=False)]
+        ends = tags[-1].startswith("NN") or tags[-1] == "CD" or tags == ["VBG"]
+        if not ends or any(not kind.startswith(("NN", "JJ", "VBN", "VBG", "CD")) for kind in tags[:-1]):
+            return False
+    return True
 
 
 if __name__ == "__main__":

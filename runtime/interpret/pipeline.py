@@ -241,7 +241,7 @@ def label_direction(bundle: Bundle, result: InterpretationResult, text: str) -> 
 
 def prepare_labels(bundle: Bundle, labels: Iterable[str]) -> None:
     """Embed labels that are scored in a moment together, where each call of the embedder costs."""
-    bundle.prefetch([part for label in labels for part in {label, *_parts(label)}], [])
+    bundle.prefetch([part for label in labels for part in (label, *_parts(label))], [])
 
 
 def _parts(label: str) -> list[str]:

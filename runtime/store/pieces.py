@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...corpus.chunks import placed
+from ...chunk_places import placed
 from ...errors import DataError
+from ...sequences import as_list
 from .documents import DocumentStore
 from .row_encoding import Record, check_ids, check_strings, encode_json, short
 
@@ -100,7 +101,7 @@ def hint_of(store: DocumentStore, id: str) -> str:
 def change_metadata(
     store: DocumentStore,
     ids: Sequence[str],
-    metadata: Sequence[Mapping[str, Any]],
+    metadata: Iterable[Mapping[str, Any]],
     *,
     replace: bool = False,
     without: Iterable[str] = (),
@@ -110,7 +111,7 @@ def change_metadata(
     What says where a chunk stands stays as it is. `without` are fields that are taken away. See
     `SteerableIndex.update_metadata`, whose arguments and errors this has.
     """
-    ids, gone = check_strings("ids", ids), set(without)
+    ids, metadata, gone = check_strings("ids", ids), as_list(metadata, "metadata"), set(without)
     if len(set(ids)) < len(ids) or len(ids) != len(metadata):
         store.update_metadata(ids, metadata, replace=replace)  # raises, with the reason
     with store.writing():

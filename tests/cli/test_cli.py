@@ -44,7 +44,8 @@ def index(documents, tiny_bundle):
     path = documents.parent / "index"
     result = sae("index", "--data", documents, "--bundle", tiny_bundle, "--out", path, "--json")
     assert result.returncode == 0, result.stderr
-    figures = {"added": 60, "unchanged": 0, "replaced": 0, "dropped": 0, "documents": 60}
+    figures = {"added": 60, "added_documents": 60, "cut": 0, "pieces": 60, "documents": 60}
+    figures |= {"unchanged": 0, "replaced": 0, "dropped": 0}
     assert json.loads(result.stdout) == {"index": str(path), **figures, "problems": {}}
     return path
 
@@ -177,7 +178,9 @@ def test_wrong_use_is_exit_code_2():
         ("ir_measures", ["eval", "--data", "x"], "eval"),
     ],
 )
-def test_a_missing_extra_is_one_line_with_the_pip_command(blocked, arguments, extra):
+def test_a_missing_extra_is_one_line_with_the_pip_command(blocked, arguments, extra, tmp_path):
+    (tmp_path / "x" / "qrels").mkdir(parents=True)
     code = f"import sys; sys.modules[{blocked!r}] = None; from steersearch.cli import main; main()"
-    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert f"pip install 'steersearch[{extra}]'" in one_line(result, 2)

@@ -69,7 +69,7 @@ def test_files_that_cannot_be_read_are_told_when_merging(tiny_bundle, tmp_path):
     assert "1 of 2 files could not be read" in made.stderr
     merged = sae("index", "merge", tmp_path / "s", "-i", tmp_path / "index", "-b", tiny_bundle)
     assert merged.returncode == 1
-    assert "now 1 documents" in merged.stderr
+    assert "now 1 document" in merged.stderr
     assert "b.txt, line 1: byte 0xff is not UTF-8" in merged.stderr
 
 

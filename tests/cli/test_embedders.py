@@ -102,8 +102,8 @@ def test_features_are_labelled_by_a_service(sae_here, server, folder):
     assert "texts, so up to" in ended.err
     assert json.loads(ended.out)["documents"] == 60
     longest = max(len(request["input"]) for _, _, request in server.seen)
-    # In batches: all texts in some dozen calls.
-    assert len(server.seen) < 25
+    # In batches: thousands of common nouns, phrases and sentences in some dozen calls.
+    assert len(server.seen) < 75
     assert longest > 40
     graph = read_graph(Bundle.load("bundle"))
     shares = graph.shares(0, "the moon")

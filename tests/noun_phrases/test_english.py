@@ -16,6 +16,12 @@ from steersearch.noun_phrases.nouns import common_nouns
         ("building", "ng"),
         ("ring", "nv"),
         ("bed", "n"),
+        ("citrullinated", "p"),
+        ("mohammed", "n"),
+        ("exosomal", "a"),
+        ("arsenal", "n"),
+        ("strain-specific", "an"),
+        ("x-ray", "nv"),
         ("steersearch", "n"),  # not known
         ("includes", "v"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import merge
 from itertools import chain
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
+from ..chunk_places import placed
 from ..errors import ConfigError, DataError
 from ..text import SENTENCE_END
 from .documents import Document
@@ -229,17 +230,6 @@ class _Spans:
         if number > self._forgotten + _FURTHEST_BACK:
             del self._held[: number - self._forgotten]
             self._forgotten = number
-
-
-def placed(metadata: Mapping[str, object], place: Mapping[str, object]) -> dict[str, object]:
-    """Return the metadata of a document with the place of a chunk; what had a name of the place gets a prefix."""
-    found = {name: value for name, value in metadata.items() if name not in place}
-    for name in [name for name in metadata if name in place]:
-        other = f"document.{name}"
-        while other in metadata:
-            other = f"document.{other}"
-        found[other] = metadata[name]
-    return {**found, **place}
 
 
 def _sentences(text: str, sections: tuple[Section, ...]) -> Iterator[tuple[int, int]]:

@@ -18,6 +18,10 @@ VERB_FORMS = frozenset(
     wouldn't shouldn't hasn't haven't hadn't""".split()
 )
 """Forms of verbs that no ending tells. Some are nouns too, which the texts around them decide."""
+PARTICIPLES = ("ated", "ized", "ised", "ified")
+"""Endings of participles of verbs that are not in the list, as `citrullinated`; not of names, as `Mohammed`."""
+ADJECTIVES = ("al", "ic", "ous", "ive", "able", "ible")
+"""Endings of adjectives; nouns with them are in the list."""
 PLURALS = (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("s", ""))
 """Endings, and what stands in their place in the singular."""
 
@@ -41,6 +45,9 @@ def word_class(word: str) -> WordClass:
     if word in VERB_FORMS:
         noun = word in listed and "n" in listed[word].parts
         return WordClass(frozenset("vn"), 0.1) if noun else WordClass(frozenset("v"), 0.0)
+    if "-" in word[:-1]:
+        # `strain-specific` is what `specific` is.
+        return word_class(word.rsplit("-", 1)[1] or word.rstrip("-"))
     singular = singular_of(word)
     if singular != word and (base := listed.get(singular)) is not None:
         # The plural of an adjective is a noun; the third person of a verb looks like a plural.
@@ -49,6 +56,10 @@ def word_class(word: str) -> WordClass:
     for ending, part in (("ed", "p"), ("ing", "g")):
         if word.endswith(ending) and len(word) > len(ending) + 2 and _is_verb(word[: -len(ending)]):
             return WordClass(frozenset(part), 0.5 if part == "g" else 0.0)
+    if word.endswith(PARTICIPLES) and len(word) > 6:
+        return WordClass(frozenset("p"), 0.0)
+    if word.endswith(ADJECTIVES) and len(word) > 5:
+        return WordClass(frozenset("a"), 0.0)
     if any(word.endswith(ending) and _is_adjective(word.removesuffix(ending)) for ending in ("er", "est")):
         return WordClass(frozenset("a"), 0.0)
     if word.endswith("ly") and len(word) > 4:

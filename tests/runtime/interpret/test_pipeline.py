@@ -55,7 +55,8 @@ def test_what_is_known_about_a_latent(found, opened_bundle):
         assert entry.label
         assert 0 <= entry.score.auc <= 1
         assert entry.fires <= entry.active
-        assert entry.unclear == (entry.score.auc < 0.65 or entry.score.p_value > 0.05)
+        assert 0 <= entry.score.said <= 1
+        assert entry.unclear == (entry.score.auc < 0.65 or entry.score.p_value > 0.05 or entry.score.said < 0.45)
         for passage in entry.top:
             assert all(0 <= a < b <= len(passage.text) and 0 < share <= 1 for a, b, share in passage.spans)
             assert passage.activation > 0

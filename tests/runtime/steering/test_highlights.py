@@ -260,7 +260,7 @@ def test_a_plain_score_is_the_product_with_each_word(tiny_index):
 
 def test_words_of_a_phrase_have_what_its_condition_gives_for_them(tiny_index):
     id = "exceptions-0"  # "An exception is raised when an error occurs."
-    explanation = tiny_index.explain("a value", id, words=True, boost={"exception": 1.0})
+    explanation = tiny_index.explain("a value", id, words=True, boost={"an exception": 1.0})
     (term,) = explanation.terms[1:]
     assert term.words > 0.05
     words = explanation.words

@@ -353,7 +353,7 @@ def test_labels_are_prepared_together(bundle, server):
     bundle.embed_query("first")
     del server.seen[:]
     prepare_labels(bundle, ["moon, planet", "star", "moon"])
-    assert [request["input"] for _, _, request in server.seen] == [["moon", "planet", "star"]]
+    assert [request["input"] for _, _, request in server.seen] == [["moon, planet", "moon", "planet", "star"]]
 
 
 def test_only_texts_are_taken(bundle, server):
