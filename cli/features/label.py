@@ -133,7 +133,8 @@ def _from_index(bundle: Bundle, path: Path) -> _Documents:
 
 def _most_texts(bundle: Bundle, documents: _Documents, quick: bool) -> int:
     """Return an upper estimate of the texts that labelling embeds; see `interpret.pipeline`."""
-    from ...runtime.interpret.names.candidates import MOST, common_nouns
+    from ...noun_phrases.nouns import common_nouns
+    from ...runtime.interpret.names.candidates import MOST
     from ...runtime.interpret.pipeline import TEXTS_PER_LATENT
     from ...runtime.interpret.steering_test import QUERIES
 

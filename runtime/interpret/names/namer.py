@@ -100,14 +100,12 @@ class Namer:
         if first is None:
             return None
         number = int(ranking.numbers[first])
-        direction, phrases = self.candidates.centred[number], (self.candidates.texts[number],)
-        keys = (self.candidates.keys[number],)
         second = self._second(evidence, ranking, first)
-        if second is not None:
-            phrases, keys = (*phrases, self.candidates.texts[second]), (*keys, self.candidates.keys[second])
-            direction = unit_rows((direction + self.candidates.centred[second])[None])[0]
+        parts = [number] if second is None else [number, second]
+        direction = unit_rows(self.candidates.centred[parts].sum(0)[None])[0]
         self._take(number)
-        return Label(phrases, keys, direction)
+        texts = tuple(self.candidates.texts[part] for part in parts)
+        return Label(texts, tuple(self.candidates.keys[part] for part in parts), direction)
 
     def _second(self, evidence: Evidence, ranking: Ranking, first: int) -> int | None:
         """Return the candidate that beside the first tells best where the feature fires, if it adds enough."""
@@ -143,7 +141,8 @@ class Namer:
 def _gain(positives: FloatArray, negatives: FloatArray, sums: FloatArray, alone: FloatArray) -> FloatArray:
     """Return how much more AUC each row of `sums` has than `alone`, shape (rows of sums,)."""
     found = areas(np.concatenate([positives, negatives]) @ np.concatenate([alone, sums]).T, len(positives))
-    return found[1:] - found[0]
+    gain: FloatArray = found[1:] - found[0]
+    return gain
 
 
 def _folded(candidates: Candidates, number: int) -> str:
