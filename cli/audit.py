@@ -86,7 +86,9 @@ def _print(report: AuditReport) -> None:
     table = Table(title=f"{report.documents:,} documents: share of pairs about the same in which it comes first")
     for column in ("attribute", "pairs", "first", "p", "without", "features", "random", "stay"):
         left = column == "attribute"
-        table.add_column(column, justify="left" if left else "right", no_wrap=left)
+        table.add_column(
+            column, justify="left" if left else "right", overflow="fold" if left else "ellipsis", no_wrap=not left
+        )
     for one in report.suspicions:
         first, *others = one.checks
         own, random = [f"{check.share:.2f}" for check in others] or ["", ""]

@@ -107,7 +107,9 @@ def figures_of(found: InterpretationResult, seed: int) -> dict[str, float]:
         for figure in ("auc", "auc_near", "auc_random", "precision", "recall"):
             figures[f"{what} {figure}"] = median_of(scores, figure)
     figures["clear, of features with 20 documents"] = statistics.fmean(not entries[f].unclear for f in latents)
-    figures["label auc, of clear ones"] = median_of([entries[f].score for f in latents if not entries[f].unclear], "auc")
+    figures["label auc, of clear ones"] = median_of(
+        [entries[f].score for f in latents if not entries[f].unclear], "auc"
+    )
     figures["clear, of all alive"] = statistics.fmean(not entry.unclear for entry in alive)
     labels = [entry.label for entry in entries if entry.label]
     figures["labels that are unique"] = len(set(labels)) / len(labels)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import BoolArray, FloatArray, IntArray, WideArray
+from ...chunk_places import PLACE
 from ...errors import ConfigError, DataError
 from ...text import shown
 from ..bundle.features import Features
@@ -128,7 +129,8 @@ def _kinds(sample: _Sample) -> dict[str, tuple[IntArray, IntArray]]:
                 np.flatnonzero(has),
                 np.flatnonzero(~has & np.array([bool(o) for o in languages])),
             )
-    for field in _fields(sample):
+    # Where a chunk stands in its document is no property that somebody gave it.
+    for field in [name for name in _fields(sample) if name not in PLACE]:
         if 2 <= len(_values(sample, field)[1]) <= MOST_VALUES:
             found |= _kinds_of_field(sample, field)
     return found

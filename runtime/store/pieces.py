@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...chunk_places import placed
+from ...chunk_places import PLACE, placed
 from ...errors import DataError
 from ...sequences import as_list
 from .documents import DocumentStore
 from .row_encoding import Record, check_ids, check_strings, encode_json, short
 
-PLACE = ("chunk", "start", "end")
-"""Fields of every chunk, and of nothing else under an id that ends with its number."""
 _KEPT = ("source", "page", "heading")
 """Fields of chunks that stay where all metadata is replaced, unless they are given."""
 _MISSING = "[…]"

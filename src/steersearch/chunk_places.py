@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+PLACE = ("chunk", "start", "end")
+"""Fields of every chunk, and of nothing else under an id that ends with its number."""
+
 
 def placed(metadata: Mapping[str, object], place: Mapping[str, object]) -> dict[str, object]:
     """Return the metadata of a document with the place of a chunk; what had a name of the place gets a prefix."""

@@ -50,6 +50,12 @@ def test_all_attributes_are_measured_once_and_the_others_named(index):
     assert [one.p for one in report.suspicions] == sorted(one.p for one in report.suspicions)
 
 
+def test_where_a_chunk_stands_is_no_attribute(index):
+    index.update_metadata([f"d{i}" for i in range(200)], [{"chunk": 1 + i % 2} for i in range(200)])
+    report = audit(index)
+    assert not [name for name in [*(one.name for one in report.suspicions), *report.skipped] if "chunk" in name]
+
+
 def test_random_groups_are_not_rewarded(index):
     chance = np.random.default_rng(0).permutation(200) < 100
     index.update_metadata([f"d{i}" for i in range(200)], [{"coin": bool(one)} for one in chance])
