@@ -124,7 +124,10 @@ def interpret(
         patterns_of = find_patterns(bundle, sentences, phrases, documents.typical, embed)
     passages: dict[int, list[Passage]] = {}
     for (row, _), sentence in zip(selection.selected, sentences, strict=True):
-        passages.setdefault(sentence.latent, []).append(sentence_passage(documents, row, sentence))
+        shown = passages.setdefault(sentence.latent, [])
+        # Documents that repeat each other have the same sentence.
+        if all(passage.text != sentence.text for passage in shown):
+            shown.append(sentence_passage(documents, row, sentence))
     model = fit(bundle.tokenise(selection.texts), centred_rows(selection.embeddings), selection.means)
     report("weigh words", 2, 2)
     predicted = model.directions(tokens)
