@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -11,6 +12,7 @@ import typer
 from ..corpus.formats import any_of, document_formats, row_formats, single_formats
 from ..errors import ConfigError
 from .choices import choice
+from .console import stderr
 
 if TYPE_CHECKING:
     from ..runtime import Blend, Bundle, Concept, Fusion, Key, MemoryProfile, Removable, Steering, Strength
@@ -207,6 +209,12 @@ def _parse(options: Sequence[str] | None, name: str, example: str) -> Iterator[t
         concept, equals, strength = option.rpartition("=")
         word = strength.strip().casefold()
         if not equals:
+            if found := re.fullmatch(r"(.*\w)\s*:\s*([+-]?\d+(?:\.\d+)?|-?auto)", option.strip()):
+                stderr.print(
+                    f"{option.strip()!r} is a phrase here; for a strength write {name} {found[1] + '=' + found[2]!r}",
+                    markup=False,
+                    soft_wrap=True,
+                )
             yield option.strip(), None
         elif word in ("auto", "-auto"):
             yield concept.strip(), cast("Strength", word)

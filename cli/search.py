@@ -134,6 +134,8 @@ def search(
     boosts, clamps, where = parse_boost(boost), parse_clamp(clamp), read_filter(filter, "--filter")
     excluded, removed = parse_exclude(exclude), parse_exclude(remove, "--remove")
     how = parse_fusion(fusion)
+    if not query.strip():
+        raise ConfigError('the query is empty: give what you look for, as in sae search "solar storms"')
     if unlike and not like:
         raise ConfigError("--unlike is the contrast of --like: give at least one --like")
     embedder = brought(embedder_url, embedder_model, embedder_dimensions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -32,6 +33,12 @@ from .request import DEFAULT_KEEP, Key, Steering, Strength, with_request
 from .steered_query import SteeredQuery
 
 CACHED = 512
+_NEGATION = re.compile(
+    r"(?:not|no|without|except|never|anything but|other than|nothing (?:about|on|of))\s+"
+    r"(?:(?:an?|the|any|about)\s+)*(.+)",
+    re.IGNORECASE,
+)
+"""A phrase that asks for less, and what of. `non-fiction` is a thing of its own."""
 LEAST_LEFT = 0.2
 """Length of what `remove` may leave of a query of length 1: the rest of a query that is removed itself is noise."""
 
@@ -259,6 +266,8 @@ class Resolver:
         for key, strength in steering.boost.items():
             number, auto = _number_and_auto(strength)
             boosts.append(Boosted(self._resolve(key, generation, wanted=number + auto >= 0), number, auto))
+            if number + auto > 0 and boosts[-1].resolved.concept.source == "text":
+                _warn_of_negation(boosts[-1].resolved.concept.name)
         clamped = tuple((self._resolve(key, generation).concept, value) for key, value in steering.clamp.items())
         excluded = tuple(self._resolve(key, generation, wanted=False) for key in steering.exclude)
         return boosts, clamped, excluded
@@ -450,3 +459,15 @@ def unsteered(
 
 def _no_code() -> Change:
     raise ConfigError("the index has no bundle, so its queries have no code: open it with bundle=")
+
+
+def _warn_of_negation(phrase: str) -> None:
+    """Warn of a boost such as `not a library`: an embedding of it is about libraries."""
+    found = _NEGATION.fullmatch(phrase.strip())
+    if found:
+        thing = shown(found[1])
+        warn(
+            f"a boost of {shown(phrase)} brings more about {thing}, not less: write exclude=[{thing}], or a strength "
+            f"of -1 for {thing}",
+            "negation",
+        )

@@ -62,6 +62,13 @@ def test_help_teaches():
     assert sae("--version").stdout.startswith("steersearch ")
 
 
+def test_an_empty_query_and_a_strength_after_a_colon_are_told(index):
+    assert "the query is empty" in one_line(sae("search", " ", "--index", index), 2)
+    told = sae("search", "a value", "--index", index, "--boost", "exceptions:1.5")
+    assert told.returncode == 0
+    assert "--boost 'exceptions=1.5'" in told.stderr
+
+
 def test_search(index):
     plain = sae("search", "an exception", "--index", index, "-k", 3)
     assert plain.returncode == 0

@@ -244,3 +244,24 @@ def test_a_boost_is_added_without_encoding_the_query(tiny_index, monkeypatch):
     ):
         with pytest.raises(AssertionError, match="was encoded"):
             look()
+
+
+NEGATED = ["not a library", "No library", "without any library", "anything but the library", "nothing about library"]
+OTHERS = ["notes of a library", "non-library", "noble library", "a knot", "library, not code"]
+
+
+@pytest.mark.parametrize("phrase", NEGATED)
+def test_a_negation_as_a_boost_is_told(tiny_index, phrase):
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        tiny_index.steer(QUERY, {phrase: 1.0})
+    assert any("write exclude=['library']" in str(one.message) for one in given)
+
+
+@pytest.mark.parametrize("phrase", OTHERS)
+def test_other_words_are_no_negation(tiny_index, phrase):
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        tiny_index.steer(QUERY, {phrase: 1.0})
+        tiny_index.steer(QUERY, {NEGATED[0]: -1.0})
+    assert not [one for one in given if "brings more about" in str(one.message)]
