@@ -32,7 +32,7 @@ def test_axe_finds_nothing(browser, studio, theme, width):
         page.wait_for_timeout(600)
         assert axe(page) == [], view
     page = tab.open(STATE, "features")
-    page.get_by_role("button", name="Tree").click()
+    page.get_by_role("button", name="Tree", exact=True).click()
     page.wait_for_timeout(300)
     assert axe(page) == [], "tree"
     page = tab.open(STATE)

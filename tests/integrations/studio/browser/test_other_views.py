@@ -198,7 +198,7 @@ def test_features_are_browsed_as_a_tree(tab):
     page = tab.open(at="features")
     page.wait_for_selector(".table tbody tr")
     assert page.evaluate(EDIT, [5, {"action": "merge", "into": 6}]) == 200
-    page.get_by_role("button", name="Tree").click()
+    page.get_by_role("button", name="Tree", exact=True).click()
     page.wait_for_selector(".tree details")
     assert page.locator(".tree a").count() == 0  # drawn when it is opened
     page.locator(".tree summary").first.click()
@@ -206,5 +206,5 @@ def test_features_are_browsed_as_a_tree(tab):
     assert page.locator(".tree details[open] a").count() == 2
     page.fill("#feature-query", "f11")
     page.wait_for_selector(".table tbody tr")
-    assert page.get_by_role("button", name="List").get_attribute("aria-pressed") == "true"
+    assert page.get_by_role("button", name="List", exact=True).get_attribute("aria-pressed") == "true"
     assert page.evaluate(EDIT, [5, {"action": "undo"}]) == 200
