@@ -364,7 +364,7 @@ class SteerableIndex:
                 documents about it go down; {} and zeros change nothing.
             clamp: Concept -> value to set in the query's own code; 0 removes the concept from the query.
             exclude: Concepts that no document may be about, beyond what the rest of the query explains.
-            remove: Concepts or `Attribute`s to take out of the query and the documents, in the dense view.
+            remove: Concepts, or each an `Attribute`, to take out of the query and the documents, in the dense view.
             blend: `"both"` ranks documents by how much they are about the query and about the concepts. `"move"` moves
                 the query instead, by strengths in typical activations (the paper's way).
             keep: With `blend="move"`, the cosine of the query before and after that `"auto"` preserves.

@@ -58,8 +58,10 @@ def test_index_and_search_with_nothing_but_the_base(python, tiny_bundle, tmp_pat
         (["mcp", "--index", "x"], "mcp"),
     ],
 )
-def test_what_needs_an_extra_says_so(python, arguments, extra):
-    result = subprocess.run([str(python.parent / "sae"), *arguments], capture_output=True, text=True, check=False)
+def test_what_needs_an_extra_says_so(python, arguments, extra, tmp_path):
+    (tmp_path / "x" / "qrels").mkdir(parents=True)
+    command = [str(python.parent / "sae"), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert f"pip install 'steersearch[{extra}]'" in result.stderr

@@ -173,7 +173,7 @@ class SteeredEngine(ABC):
             boost: Concept -> strength; 1 counts as much as the query. As the next seven in `SteerableIndex.search`.
             clamp: Concept -> value.
             exclude: Concepts that no document may be about.
-            remove: Concepts or `Attribute`s to take out of the query and the documents, in the dense view.
+            remove: Concepts, or each an `Attribute`, to take out of the query and the documents, in the dense view.
             blend: `"both"` or `"move"`.
             keep: With `blend="move"`, how much of the query `"auto"` keeps.
             protect: Leave alone what the query itself is most about.
