@@ -85,6 +85,19 @@ def test_same_seed_same_weights_other_seed_other_weights(data):
     assert not torch.equal(first.W_dec, other.W_dec)
 
 
+def stopped_run(data, folder):
+    """Return the state of a run that was stopped at its twelfth step."""
+    path = folder / "r"
+
+    def stop(stage, done, total, figures):
+        if stage == "train" and done == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_embeddings(*data, SHAPE, SMALL, resume_path=path, progress=stop)
+    return path
+
+
 def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path):
     whole = fit_embeddings(*data, SHAPE, SMALL)
     path = tmp_path / "model.pt.resume"
@@ -112,14 +125,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path):
 
 
 def test_a_stopped_run_goes_on_to_another_last_step(data, tmp_path):
-    path = tmp_path / "r"
-
-    def stop(stage, done, total, figures):
-        if stage == "train" and done == 12:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit_embeddings(*data, SHAPE, SMALL, resume_path=path, progress=stop)
+    path = stopped_run(data, tmp_path)
     steps = []
     longer = dataclasses.replace(SMALL, steps=SMALL.steps + 7, patience=3)
     fit_embeddings(
@@ -134,14 +140,7 @@ def test_a_stopped_run_goes_on_to_another_last_step(data, tmp_path):
 
 
 def test_resuming_with_other_settings_is_refused(data, tmp_path):
-    path = tmp_path / "r"
-
-    def stop(stage, done, total, figures):
-        if stage == "train" and done == 12:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit_embeddings(*data, SHAPE, SMALL, resume_path=path, progress=stop)
+    path = stopped_run(data, tmp_path)
     with pytest.raises(CheckpointError, match="temperature"):
         fit_embeddings(*data, SHAPE, dataclasses.replace(SMALL, temperature=0.1), resume_path=path, resume=True)
     path.write_bytes(path.read_bytes()[:100])
